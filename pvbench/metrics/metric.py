@@ -1,0 +1,204 @@
+"""The Metric interface: numbers for each video, an aggregate over videos, and the signature printed with both.
+
+A metric never sees a frame. It reads the features that the extractors left for a video, for the references of its
+identity and for its prompt, so that re-scoring costs milliseconds and no network is loaded twice.
+"""
+
+import dataclasses
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from jaxtyping import Float
+
+from pvbench.digest import digest
+from pvbench.errors import PvbenchError
+
+Features = Mapping[str, np.ndarray]
+"""Everything known of one cell: the video's features, its references' (``reference/...``) and its prompt's."""
+
+Facts = Mapping[str, str | int | float | bool]
+
+
+class MetricError(PvbenchError):
+    """A metric got features that it cannot score."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """One number of a metric, and how it is printed.
+
+    Files hold the natural unit (a cosine is in [-1, 1]); tables multiply by `scale`, as the paper's tables do.
+    """
+
+    name: str
+    display: str
+    unit: str
+    higher_is_better: bool
+    fmt: str = ".2f"
+    scale: float = 1.0
+    limits: tuple[float, float] = (-math.inf, math.inf)
+    undefined: str = ""
+    """When a video has no value (NaN in files, left out of the mean and counted); empty if every video has one."""
+
+    def text(self, value: float) -> str:
+        """The number as tables print it; a dash for NaN."""
+        return "–" if math.isnan(value) else format(value * self.scale, self.fmt)
+
+    @property
+    def header(self) -> str:
+        """Name and direction, such as ``Face Sim. ↑``."""
+        return f"{self.display} {'↑' if self.higher_is_better else '↓'}"
+
+
+@dataclass(frozen=True)
+class Signature:
+    """How a number was got: everything that moves it and is not visible in the table."""
+
+    metric: str
+    version: int
+    facts: Facts
+    extractors: Mapping[str, Mapping[str, object]]
+
+    @property
+    def short(self) -> str:
+        """One line for under a table: ``face_sim.v1 | face:arc@1a2b3c4d | reference:template | n:160``."""
+        nets = [f"{part}:{_network_name(part, made_by)}" for part, made_by in self.extractors.items()]
+        return " | ".join([f"{self.metric}.v{self.version}", *nets, *(f"{k}:{v}" for k, v in self.facts.items())])
+
+    @property
+    def long(self) -> dict[str, object]:
+        """The same for JSON, with each extractor's complete signature."""
+        return {
+            "metric": self.metric,
+            "version": self.version,
+            **self.facts,
+            "extractors": {part: dict(made_by) for part, made_by in self.extractors.items()},
+        }
+
+    def having(self, **facts: str | int | float | bool) -> "Signature":
+        """This signature with more facts, such as the number of videos."""
+        return dataclasses.replace(self, facts={**self.facts, **facts})
+
+
+def _network_name(part: str, made_by: Mapping[str, object]) -> str:
+    name = next((str(made_by[key]) for key in ("name", "kind", "model") if key in made_by), part)
+    return f"{name}@{digest(dict(made_by))[:8]}"
+
+
+class Metric(ABC):
+    """A measure of single videos. Subclasses are frozen dataclasses: their fields are the settings that move it."""
+
+    name: ClassVar[str]
+    version: ClassVar[int]
+    """Raised by any change that moves a score."""
+    needs: ClassVar[tuple[str, ...]]
+    """Names of the features that `row` reads."""
+    parts: ClassVar[tuple[str, ...]]
+    """Extractors that made them: of face, clip, flow, video."""
+    columns: ClassVar[tuple[Column, ...]]
+    rule: ClassVar[Facts]
+    """What is fixed in the code and moves the number, in words for the signature."""
+
+    @abstractmethod
+    def row(self, features: Features) -> tuple[float, ...]:
+        """The columns' values for one video; NaN only where `Column.undefined` says so."""
+
+    def rows(self, features: Sequence[Features]) -> Float[np.ndarray, "videos columns"]:
+        """The columns' values for each video; a video's row depends on that video alone.
+
+        Raises:
+            MetricError: a feature is missing, empty or not finite.
+        """
+        rows = np.empty((len(features), len(self.columns)))
+        for index, of_one in enumerate(features):
+            for needed in self.needs:
+                if needed not in of_one:
+                    raise MetricError(
+                        f"{self.name} needs the feature {needed!r}, which video {index} lacks "
+                        f"(it has {', '.join(sorted(of_one)) or 'none'}); measure it with extractors that make it"
+                    )
+            rows[index] = self.row(of_one)
+        return rows
+
+    def aggregate(self, rows: Float[np.ndarray, "videos columns"]) -> dict[str, float]:
+        """Mean over videos for each column, undefined videos left out; NaN for a column without any value."""
+        values = {}
+        for column, of_column in zip(self.columns, rows.T, strict=True):
+            defined = of_column[~np.isnan(of_column)]
+            values[column.name] = float(defined.mean()) if defined.size else math.nan
+        return values
+
+    def signature(self, extractors: Mapping[str, Mapping[str, object]]) -> Signature:
+        """How this metric makes a number out of these extractors' features."""
+        return sign(self, self.rule, self.parts, extractors)
+
+
+def sign(
+    metric: object, rule: Facts, parts: Sequence[str], extractors: Mapping[str, Mapping[str, object]]
+) -> Signature:
+    """The signature of a metric: its rule, its settings and the extractors it reads.
+
+    Args:
+        metric: a frozen dataclass with `name` and `version`; its fields are the settings.
+        rule: what is fixed in the code and moves the number.
+        parts: the extractors whose features it reads.
+        extractors: every extractor's own signature.
+    """
+    settings = dataclasses.asdict(metric)  # type: ignore[call-overload]
+    return Signature(
+        metric=metric.name,  # type: ignore[attr-defined]
+        version=metric.version,  # type: ignore[attr-defined]
+        facts={**rule, **settings},
+        extractors={part: extractors.get(part, {}) for part in parts},
+    )
+
+
+def finite(name: str, array: np.ndarray) -> np.ndarray:
+    """The feature in float64.
+
+    Raises:
+        MetricError: it is empty, or holds NaN or infinity, which only a broken video or extractor gives.
+    """
+    if array.size == 0:
+        raise MetricError(f"the feature {name!r} is empty (shape {array.shape}); a video has at least one frame")
+    values = np.asarray(array, dtype=np.float64)
+    if not np.isfinite(values).all():
+        bad = int((~np.isfinite(values)).sum())
+        raise MetricError(f"the feature {name!r} holds {bad} values that are NaN or infinite; measure the video again")
+    return values
+
+
+def unit_rows(name: str, rows: Float[np.ndarray, "rows width"]) -> Float[np.ndarray, "rows width"]:
+    """Each row divided by its length, so that a dot product is a cosine.
+
+    Raises:
+        MetricError: a row has no length, so no direction.
+    """
+    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+    if (lengths == 0).any():
+        raise MetricError(f"the feature {name!r} holds an embedding of length zero; measure it again")
+    return rows / lengths
+
+
+def face_rows(
+    name: str, rows: Float[np.ndarray, "frames width"], detected: np.ndarray
+) -> Float[np.ndarray, "found width"]:
+    """The unit embeddings of the frames in which a face was found.
+
+    Raises:
+        MetricError: a frame with a face has no embedding, or one without a face has one.
+    """
+    values = np.asarray(rows, dtype=np.float64)
+    found = np.asarray(detected).astype(bool)
+    if values.shape[0] == 0 or found.shape != values.shape[:1]:
+        raise MetricError(
+            f"the feature {name!r} has {values.shape[0]} rows and face/detected has shape {found.shape}; "
+            "both hold one entry a frame, for at least one frame"
+        )
+    if not np.array_equal(np.isfinite(values).all(axis=1), found):
+        raise MetricError(f"the feature {name!r} must be NaN exactly where face/detected is 0; measure the video again")
+    return unit_rows(name, values[found])

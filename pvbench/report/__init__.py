@@ -1,0 +1,5 @@
+"""The report of a run: Markdown, LaTeX, scores, aggregates and pictures, from one `ReportData`."""
+
+from pvbench.report.data import CellKey, ReferenceSet, ReportData, ReportIdentity, ReportPrompt, ReportVariant
+
+__all__ = ["CellKey", "ReferenceSet", "ReportData", "ReportIdentity", "ReportPrompt", "ReportVariant"]

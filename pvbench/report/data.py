@@ -1,0 +1,119 @@
+"""What a report is made from: the scores of a grid of cells and everything that is printed with them.
+
+The runner fills it, the report only reads it; it holds no model, no tensor and no time of day, so that the same
+cells always give the same bytes.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+Role = Literal["method", "floor", "ceiling"]
+
+
+class CellKey(NamedTuple):
+    """Which video of a variant: its identity, its prompt's id and its seed."""
+
+    identity: str
+    prompt: str
+    seed: int
+
+
+@dataclass(frozen=True)
+class ReportVariant:
+    """One row of the tables: a method with its settings."""
+
+    label: str
+    """As on the command line, such as ``personalvideo[scr=off]``; unique in a report."""
+    method: str
+    summary: str = ""
+    settings: Mapping[str, object] = field(default_factory=dict)
+
+    @property
+    def role(self) -> Role:
+        """`floor` for the untuned model, `ceiling` for the rendered truth; the others compete."""
+        roles: dict[str, Role] = {"base": "floor", "oracle": "ceiling"}
+        return roles.get(self.method, "method")
+
+
+@dataclass(frozen=True)
+class ReportIdentity:
+    """One person: the name and the reference images shown beside the videos."""
+
+    name: str
+    class_noun: str
+    images: tuple[Path, ...] = ()
+
+
+@dataclass(frozen=True)
+class ReportPrompt:
+    """One prompt: its id and its text with ``<V>``."""
+
+    id: str
+    text: str
+
+
+@dataclass(frozen=True)
+class ReferenceSet:
+    """Videos that FVD measures the distance to, by cell, for sets that are no row of the report."""
+
+    name: Literal["rendered", "base"]
+    description: str
+    embeddings: Mapping[CellKey, np.ndarray]
+
+
+@dataclass(frozen=True)
+class ReportData:
+    """A run, ready to be reported.
+
+    `variants`, `identities`, `prompts` and `seeds` span the grid. A cell of the grid that `scores` lacks has failed or
+    was never made; `failures` says why where that is known.
+    """
+
+    profile: str
+    variants: tuple[ReportVariant, ...]
+    identities: tuple[ReportIdentity, ...]
+    prompts: tuple[ReportPrompt, ...]
+    seeds: tuple[int, ...]
+    scores: Mapping[str, Mapping[CellKey, Mapping[str, float]]]
+    """Variant label -> cell -> column name (see `pvbench.metrics.COLUMNS`) -> value; NaN where it is undefined."""
+    extractors: Mapping[str, Mapping[str, object]]
+    """The signatures of the extractors: face, clip, flow, video."""
+    metric_settings: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
+    """The profile's settings of the metrics, as `pvbench.metrics.load_metrics` takes them."""
+    embeddings: Mapping[str, Mapping[CellKey, np.ndarray]] = field(default_factory=dict)
+    """Variant label -> cell -> ``video/embedding``, for FVD."""
+    reference_sets: tuple[ReferenceSet, ...] = ()
+    """For FVD, where the variants `oracle` (rendered) or `base` are not rows of this report."""
+    videos: Mapping[str, Mapping[CellKey, Path]] = field(default_factory=dict)
+    """Variant label -> cell -> the video file, for the filmstrips."""
+    failures: Mapping[str, Mapping[CellKey, str]] = field(default_factory=dict)
+    """Variant label -> failed cell -> the error's message."""
+    frames: int = 0
+    fps: float = 0.0
+    size: tuple[int, int] = (0, 0)
+    """Of the videos: number of frames, rate, (height, width)."""
+    command: str = ""
+    """What makes this run again."""
+    versions: Mapping[str, str] = field(default_factory=dict)
+    """Of pvbench and of the libraries that move a number."""
+    machine: Mapping[str, str] = field(default_factory=dict)
+    """Processor, cores, accelerator: printed, never compared."""
+
+    @property
+    def cells(self) -> tuple[CellKey, ...]:
+        """Every cell of the grid, in the order of the files: identity, prompt, seed."""
+        return tuple(
+            CellKey(identity.name, prompt.id, seed)
+            for identity in self.identities
+            for prompt in self.prompts
+            for seed in self.seeds
+        )
+
+    def done(self, label: str) -> tuple[CellKey, ...]:
+        """The cells of a variant that have scores, in the order of the grid."""
+        scores = self.scores.get(label, {})
+        return tuple(cell for cell in self.cells if cell in scores)
