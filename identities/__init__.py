@@ -1,0 +1,1 @@
+"""The people that pvbench ships, one folder each."""

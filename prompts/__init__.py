@@ -1,0 +1,1 @@
+"""The prompt sets that pvbench ships, one TOML file each."""

@@ -1,0 +1,68 @@
+"""Errors that a user can mend: each says what is wrong, where, what was expected and what to do next."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from typing import ClassVar
+
+
+class PvbenchError(Exception):
+    """A mistake in the input or the surroundings; the command line prints its message and exits with `exit_status`."""
+
+    exit_status: ClassVar[int] = 2
+
+
+class IdentityError(PvbenchError):
+    """An identity's folder, card or reference images cannot be used."""
+
+
+class PromptError(PvbenchError):
+    """A prompt or a file of prompts cannot be used."""
+
+
+class ProfileError(PvbenchError):
+    """A profile is missing, malformed, or does not fit what was asked."""
+
+
+class MethodError(PvbenchError):
+    """A method is unknown, does not load, or does not keep the `Method` interface."""
+
+
+class SettingError(PvbenchError):
+    """A method's setting is unknown or its value has the wrong type or range."""
+
+
+class WeightsError(PvbenchError):
+    """A weight file is missing, corrupt, or not the one its card names."""
+
+
+class VideoError(PvbenchError):
+    """A video cannot be read, or an array is no video."""
+
+
+class DeviceError(PvbenchError):
+    """The device asked for is not there."""
+
+
+class StoreError(PvbenchError):
+    """A run folder cannot be read or written."""
+
+
+class GenerationError(PvbenchError):
+    """A method made no video, or something that is none, for one cell."""
+
+
+class FaceError(PvbenchError):
+    """A reference image shows no face, or more than one."""
+
+
+class ReportError(PvbenchError):
+    """A report cannot be written from what the run holds."""
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """' (did you mean ...?)' for the known word nearest to `word`; '' when none is near."""
+    lowered = {name.lower(): name for name in known}
+    near = difflib.get_close_matches(word.lower(), list(lowered), n=1, cutoff=0.6)
+    return f" (did you mean {lowered[near[0]]!r}?)" if near else ""

@@ -1,0 +1,166 @@
+"""Identities: a person to be shown, as a folder with a card and reference images."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from hashlib import sha256
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import UInt8
+
+from pvbench.errors import IdentityError, did_you_mean
+
+CARD = "card.toml"
+CLASS_NOUNS = ("man", "woman")
+SMALLEST_SIDE = 64
+
+
+@dataclass(frozen=True)
+class Identity:
+    """One person: what the card says, and where the reference images lie."""
+
+    name: str
+    class_noun: str
+    folder: Path
+    images: tuple[Path, ...]
+    licence: str
+    consent: str
+    source: str
+    description: str
+
+    @cached_property
+    def digest(self) -> str:
+        """Sha256, in hex, of the card and the images, wherever the folder lies."""
+        total = sha256((self.folder / CARD).read_bytes())
+        for image in self.images:
+            total.update(sha256(image.read_bytes()).digest())
+        return total.hexdigest()
+
+    def references(self) -> list[UInt8[np.ndarray, "_ _ 3"]]:
+        """The reference images in RGB, in the card's order.
+
+        Raises:
+            IdentityError: for an image that does not decode or is smaller than 64 pixels on a side.
+        """
+        return [_read_image(image, self.name) for image in self.images]
+
+
+def load_identity(folder: Path) -> Identity:
+    """The identity that a folder with a `card.toml` describes, checked, every image decoded once.
+
+    Raises:
+        IdentityError: naming the file and the field that is wrong.
+    """
+    card = folder / CARD
+    if not card.is_file():
+        raise IdentityError(f"no {CARD} in {folder}; an identity is a folder with a {CARD} and reference images")
+    try:
+        fields = tomllib.loads(card.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise IdentityError(f"{card} is no TOML: {error}") from error
+    for name in fields:
+        if name not in _FIELDS:
+            raise IdentityError(f"{card} has the unknown field {name!r}{did_you_mean(name, _FIELDS)}; it takes "
+                                f"{', '.join(_FIELDS)}")
+    texts = {name: _text(fields, name, card) for name in _FIELDS if name != "images"}
+    if texts["class_noun"] not in CLASS_NOUNS:
+        raise IdentityError(f"{card}: class_noun is {texts['class_noun']!r}; expected {' or '.join(CLASS_NOUNS)}")
+    if not texts["name"].replace("-", "").replace("_", "").isalnum():
+        raise IdentityError(f"{card}: name is {texts['name']!r}; a name has letters, digits, - and _ only")
+    identity = Identity(folder=folder, images=_images(fields, folder), **texts)
+    identity.references()
+    return identity
+
+
+def list_identities(root: Path | None = None) -> tuple[str, ...]:
+    """Names of the identities below `root` (default: those that pvbench ships), in alphabetical order."""
+    root = _root(root)
+    return tuple(sorted(card.parent.name for card in root.glob(f"*/{CARD}")))
+
+
+def load_identities(names: Sequence[str] | None = None, root: Path | None = None) -> tuple[Identity, ...]:
+    """The named identities in the order given; all below `root`, in alphabetical order, without names.
+
+    A name with a path separator is a folder anywhere.
+
+    Raises:
+        IdentityError: for an unknown or repeated name, or an identity that does not load.
+    """
+    root = _root(root)
+    known = list_identities(root)
+    if names is None:
+        names = known
+    if not names:
+        raise IdentityError(f"no identities in {root}; add a folder with a {CARD} and reference images")
+    identities = []
+    for name in names:
+        if "/" in name:
+            identities.append(load_identity(Path(name)))
+        elif name in known:
+            identities.append(load_identity(root / name))
+        else:
+            raise IdentityError(f"unknown identity {name!r}{did_you_mean(name, known)}; there are {', '.join(known)}; "
+                                f"give a path with a / for a folder of your own")
+    seen: set[str] = set()
+    for identity in identities:
+        if identity.name in seen:
+            raise IdentityError(f"two identities are named {identity.name!r}; name each once, and give your own "
+                                f"folders other names in their {CARD}")
+        seen.add(identity.name)
+    return tuple(identities)
+
+
+_FIELDS = ("name", "class_noun", "description", "licence", "consent", "source", "images")
+
+
+def _root(root: Path | None) -> Path:
+    return Path(str(files("pvbench.identities"))) if root is None else root
+
+
+def _text(fields: dict[str, Any], name: str, card: Path) -> str:
+    value = fields.get(name)
+    if not isinstance(value, str) or not value.strip():
+        got = "is missing" if name not in fields else f"is {value!r}"
+        raise IdentityError(f"{card}: {name} {got}; expected a text")
+    return value
+
+
+def _images(fields: dict[str, Any], folder: Path) -> tuple[Path, ...]:
+    card = folder / CARD
+    names = fields.get("images")
+    if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
+        raise IdentityError(f"{card}: images is {names!r}; expected a list of file names, at least one")
+    if len(set(names)) < len(names):
+        raise IdentityError(f"{card}: images names a file twice; name each once")
+    images = []
+    for name in names:
+        image = folder / name
+        if not image.resolve().is_relative_to(folder.resolve()):
+            raise IdentityError(f"{card}: images lists {name!r}, which is outside {folder}; move the image in there")
+        if not image.is_file():
+            raise IdentityError(f"{card}: images lists {name!r}, which is not in that folder; add the image or remove "
+                                f"the name")
+        images.append(image)
+    return tuple(images)
+
+
+def _read_image(path: Path, name: str) -> UInt8[np.ndarray, "H W 3"]:
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with Image.open(path) as image:
+            pixels = np.asarray(image.convert("RGB"))
+    except (OSError, UnidentifiedImageError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise IdentityError(f"identity {name!r}: {path} does not decode as an image ({error}); replace the file") \
+            from error
+    height, width = pixels.shape[:2]
+    if min(height, width) < SMALLEST_SIDE:
+        raise IdentityError(f"identity {name!r}: {path} is {width}x{height} pixels; expected at least {SMALLEST_SIDE} "
+                            f"on each side")
+    return np.array(pixels)

@@ -1,0 +1,221 @@
+"""The one interface of methods: (backbone, identity) to an adapter, (adapter, prompt, seed) to a video."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args, get_origin, get_type_hints
+
+from pvbench.atomic import replacing
+from pvbench.digest import stable_seed
+from pvbench.errors import MethodError, SettingError, StoreError, did_you_mean
+from pvbench.identity import Identity
+from pvbench.profile import Profile
+from pvbench.prompt import Prompt, PromptSet
+from pvbench.video import Video
+
+if TYPE_CHECKING:
+    import torch
+
+Progress = Callable[[int, int, Mapping[str, float]], None]
+"""Called with the step done, the number of steps and the losses of that step."""
+
+
+@dataclass(frozen=True, eq=False)
+class Adapter:
+    """What a method learned for one identity.
+
+    `tensors` has diffusers' LoRA keys ("unet....lora_A.weight"); `span` is the part of the denoising steps, from 0
+    (noise) to 1 (frame), in which the adapter is active; `info` holds figures worth keeping, none that change from run
+    to run, such as times.
+
+    Raises:
+        MethodError: for a span that is not 0 <= start < end <= 1.
+    """
+
+    tensors: Mapping[str, torch.Tensor]
+    span: tuple[float, float] = (0.0, 1.0)
+    info: Mapping[str, float | int | str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        start, end = self.span
+        if not 0 <= start < end <= 1:
+            raise MethodError(f"an adapter's span is {self.span}; expected 0 <= start < end <= 1, as shares of the "
+                              f"denoising steps")
+
+
+@dataclass(frozen=True)
+class Request:
+    """One video to make. Every method starts from `noise_seed`'s latent, which is the same for all of them."""
+
+    prompt: Prompt
+    seed: int
+    noise_seed: int
+
+
+def request_for(identity: Identity, prompt: Prompt, seed: int) -> Request:
+    """The request for one cell of the grid."""
+    return Request(prompt, seed, stable_seed(identity.name, prompt.id, seed))
+
+
+class Method(ABC):
+    """What a plug-in's author subclasses; the entry point group is `pvbench.methods`.
+
+    `version` rises with every change that moves a video: cells made by an older one are made again. `Settings` is a
+    frozen dataclass whose fields all have defaults, of the types bool, int, float, str, `Literal` of these and tuples
+    of them; its `__post_init__` may raise `SettingError`. `profiles` names the profiles (or those that they extend)
+    that the method runs under; None is all of them.
+    """
+
+    name: ClassVar[str]
+    version: ClassVar[int]
+    summary: ClassVar[str]
+    tunes: ClassVar[bool]
+    Settings: ClassVar[type[Any]]
+    profiles: ClassVar[frozenset[str] | None] = None
+
+    def __init__(self, settings: Any, backbone: Any, profile: Profile) -> None:
+        self.settings = settings
+        self.backbone = backbone
+        self.profile = profile
+
+    def tune(self, identity: Identity, prompts: PromptSet, *, seed: int, progress: Progress) -> Adapter:
+        """The adapter for one identity; the same arguments give the same bytes.
+
+        `prompts` are the simulated ones. Called only where `tunes` is true.
+        """
+        raise MethodError(f"method {self.name!r} says that it tunes, but has no tune(); define it or set tunes = False")
+
+    @abstractmethod
+    def generate(self, identity: Identity, adapter: Adapter | None, requests: Sequence[Request]) -> Iterator[Video]:
+        """One video for each request, in order, each yielded as soon as it is there.
+
+        A video depends on its own request only: requests made together and one by one give the same bytes, so that a
+        run that was killed and goes on ends with the videos of one that was not.
+        """
+
+    @classmethod
+    def data_digest(cls, profile: Profile) -> str:
+        """Digest of data files of the method's own that its videos depend on; '' without any."""
+        return ""
+
+    @classmethod
+    def supports(cls, profile: Profile) -> bool:
+        """Whether the method runs under that profile."""
+        return cls.profiles is None or not cls.profiles.isdisjoint(profile.lineage or (profile.name,))
+
+
+def settings_from(settings: type[Any], values: Mapping[str, Any], where: str = "settings") -> Any:
+    """An instance of the dataclass `settings` with `values`, as TOML or the command line gives them.
+
+    Texts are read as the field's type: on, yes, true, off, no, false for bool, numbers, comma-less tuples with "+"
+    between the items.
+
+    Raises:
+        SettingError: for an unknown name, a value of the wrong type, or one that the class itself refuses.
+    """
+    names = [field.name for field in dataclasses.fields(settings)]
+    types = get_type_hints(settings)
+    converted = {}
+    for name, value in values.items():
+        if name not in names:
+            takes = f"it takes {', '.join(names)}" if names else "it takes none"
+            raise SettingError(f"{where}: unknown setting {name!r}{did_you_mean(name, names)}; {takes}")
+        try:
+            converted[name] = _converted(value, types[name])
+        except ValueError:
+            raise SettingError(f"{where}: {name} is {value!r}; expected {_described(types[name])}") from None
+    try:
+        return settings(**converted)
+    except SettingError as error:
+        raise SettingError(f"{where}: {error}") from error
+
+
+_SPELLED = {"on": True, "yes": True, "true": True, "off": False, "no": False, "false": False}
+
+
+def _converted(value: Any, kind: Any) -> Any:
+    """`value` as `kind`; ValueError where it is no such thing."""
+    if get_origin(kind) is Literal:
+        for choice in get_args(kind):
+            if value == choice or (isinstance(value, str) and not isinstance(choice, bool) and value == str(choice)):
+                return choice
+        raise ValueError
+    if get_origin(kind) is tuple:
+        items = value.split("+") if isinstance(value, str) else value
+        kinds = get_args(kind)
+        if not isinstance(items, list | tuple):
+            raise ValueError
+        if kinds[-1] is Ellipsis:
+            kinds = (kinds[0],) * len(items)
+        return tuple(_converted(item, item_kind) for item, item_kind in zip(items, kinds, strict=True))
+    if kind is bool:
+        if isinstance(value, bool):
+            return value
+        if isinstance(value, str) and value.lower() in _SPELLED:
+            return _SPELLED[value.lower()]
+        raise ValueError
+    if kind in (int, float):
+        if isinstance(value, bool) or not isinstance(value, int | float | str) or (
+                kind is int and isinstance(value, float)):
+            raise ValueError
+        number = kind(value)
+        if number != number or number in (float("inf"), float("-inf")):
+            raise ValueError
+        return number
+    if kind is str and isinstance(value, str):
+        return value
+    raise ValueError
+
+
+def _described(kind: Any) -> str:
+    if get_origin(kind) is Literal:
+        return "one of " + ", ".join(str(choice) for choice in get_args(kind))
+    if get_origin(kind) is tuple:
+        return "a list of " + _described(get_args(kind)[0]).removeprefix("a ").removeprefix("an ") + "s"
+    names = {bool: "on or off", int: "an integer", float: "a number", str: "a text"}
+    return names.get(kind, str(kind))
+
+
+_HEADER = "pvbench"
+
+
+def save_adapter(path: Path, adapter: Adapter) -> None:
+    """`path` holds the adapter as safetensors, which diffusers' `load_lora_weights` reads; same adapter, same bytes.
+
+    Raises:
+        StoreError: for a folder that cannot be written or a full disk.
+    """
+    from safetensors.torch import save
+
+    # One key only: safetensors writes several in no fixed order.
+    header = {_HEADER: json.dumps({"span": list(adapter.span), "info": dict(adapter.info)}, sort_keys=True)}
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in adapter.tensors.items()}
+    with replacing(path) as unfinished:
+        unfinished.write_bytes(save(tensors, metadata=header))
+
+
+def load_adapter(path: Path) -> Adapter:
+    """The adapter that `save_adapter` wrote, on the CPU.
+
+    Raises:
+        StoreError: for a file that is missing, corrupt, or no adapter of pvbench.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = (file.metadata() or {}).get(_HEADER)
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no iterator)
+    except (SafetensorError, OSError) as error:
+        raise StoreError(f"adapter {path} cannot be read ({error}); delete it and run the same command again") \
+            from error
+    if header is None:
+        raise StoreError(f"adapter {path} was not written by pvbench: its header has no {_HEADER!r} entry; use an "
+                         f"adapter from a run's adapters folder")
+    fields = json.loads(header)
+    return Adapter(tensors, tuple(fields["span"]), fields["info"])

@@ -1,0 +1,216 @@
+"""Profiles: everything that is not a method, a person or a prompt, read from one TOML file."""
+
+from __future__ import annotations
+
+import dataclasses
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, get_type_hints
+
+from pvbench.digest import digest
+from pvbench.errors import ProfileError, did_you_mean
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How a video is sampled; `fps` is in frames a second, sides are in pixels."""
+
+    steps: int
+    guidance: float
+    frames: int
+    height: int
+    width: int
+    fps: float
+
+
+@dataclass(frozen=True)
+class Prompts:
+    """Names of the prompt sets: one that is scored, one that methods tune on."""
+
+    evaluation: str
+    simulated: str
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The default grid: the first so many identities and prompts, and these seeds."""
+
+    identities: int
+    prompts: int
+    seeds: tuple[int, ...] = (0,)
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Seconds of one worker, for the estimate before the first run: a tuning, a video made, a video measured.
+
+    `tune_s` and `video_s` are by method; a method that is missing costs `default_tune_s` and `default_video_s`.
+    """
+
+    tune_s: Mapping[str, float] = field(default_factory=dict)
+    video_s: Mapping[str, float] = field(default_factory=dict)
+    measure_s: float = 0.5
+    default_tune_s: float = 60.0
+    default_video_s: float = 2.0
+
+
+@dataclass(frozen=True)
+class Profile:
+    """One benchmark set-up.
+
+    `backbone` and `evaluators` are read by the code that their `kind` names: a built-in one, or `module:function` of
+    an installed package. `methods` holds the settings that differ from a method's defaults. `lineage` names the
+    profile and those that it extends.
+    """
+
+    name: str
+    summary: str
+    backbone: Mapping[str, Any]
+    sampling: Sampling
+    evaluators: Mapping[str, Any]
+    prompts: Prompts
+    grid: Grid
+    methods_default: tuple[str, ...]
+    methods: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    tune_seed: int = 0
+    cost: Cost = field(default_factory=Cost)
+    lineage: tuple[str, ...] = ()
+
+    @cached_property
+    def digest(self) -> str:
+        """Sha256, in hex, of everything that moves a number; the cost figures, grid and summary are left out."""
+        return digest({
+            "backbone": self.backbone, "sampling": self.sampling, "evaluators": self.evaluators,
+            "prompts": self.prompts, "methods": self.methods, "tune_seed": self.tune_seed,
+        })
+
+
+def list_profiles() -> tuple[str, ...]:
+    """Names of the profiles that pvbench ships, in alphabetical order."""
+    return tuple(sorted(path.stem for path in _root().glob("*.toml")))
+
+
+def load_profile(name: str) -> Profile:
+    """The profile of that name, or in the TOML file at that path.
+
+    A file with `extends = "mini"` holds only what differs from that profile.
+
+    Raises:
+        ProfileError: naming the file and the field that is wrong.
+    """
+    content, lineage = _read(name, ())
+    path = _path(name)
+    content.setdefault("summary", "")
+    _check_fields(content, Profile, str(path), without=("name", "lineage"))
+    parts = {part: _part(content[part], kind, f"{path} [{part}]")
+             for part, kind in _PARTS.items() if part in content}
+    for part in ("backbone", "evaluators"):
+        if not isinstance(content[part], dict) or not isinstance(content[part].get("kind"), str):
+            raise ProfileError(f"{path} [{part}]: expected a table with at least kind, got {content[part]!r}")
+    methods = content.get("methods", {})
+    if not isinstance(methods, dict) or not all(isinstance(settings, dict) for settings in methods.values()):
+        raise ProfileError(f"{path} [methods]: expected a table of settings for each method, got {methods!r}")
+    return Profile(
+        name=lineage[0],
+        summary=_checked(content["summary"], str, f"{path}: summary"),
+        backbone=content["backbone"],
+        evaluators=content["evaluators"],
+        methods=methods,
+        methods_default=_checked(content["methods_default"], tuple[str, ...], f"{path}: methods_default"),
+        tune_seed=_checked(content.get("tune_seed", 0), int, f"{path}: tune_seed"),
+        lineage=lineage,
+        **parts,
+    )
+
+
+_PARTS = {"sampling": Sampling, "prompts": Prompts, "grid": Grid, "cost": Cost}
+_POSITIVE = ("steps", "frames", "height", "width", "fps", "identities")
+
+
+def _root() -> Path:
+    return Path(str(files("pvbench.profiles")))
+
+
+def _path(name: str) -> Path:
+    return Path(name) if name.endswith(".toml") or "/" in name else _root() / f"{name}.toml"
+
+
+def _read(name: str, seen: tuple[str, ...]) -> tuple[dict[str, Any], tuple[str, ...]]:
+    path = _path(name)
+    if path.stem in seen:
+        raise ProfileError(f"profile {path.stem!r} extends itself through {' -> '.join(seen)}; break the circle")
+    if not path.is_file():
+        known = list_profiles()
+        raise ProfileError(f"unknown profile {name!r}{did_you_mean(name, known)}; there are {', '.join(known)}; give "
+                           f"a path ending in .toml for a file of your own")
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ProfileError(f"{path} is no TOML: {error}") from error
+    parent = content.pop("extends", None)
+    if parent is None:
+        return content, (path.stem,)
+    inherited, lineage = _read(_checked(parent, str, f"{path}: extends"), (*seen, path.stem))
+    return _merged(inherited, content), (path.stem, *lineage)
+
+
+def _merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(below)
+    for name, value in above.items():
+        both = isinstance(value, dict) and isinstance(merged.get(name), dict)
+        merged[name] = _merged(merged[name], value) if both else value
+    return merged
+
+
+def _check_fields(table: Mapping[str, Any], kind: type, where: str, without: tuple[str, ...] = ()) -> None:
+    fields = {field.name: field for field in dataclasses.fields(kind) if field.name not in without}
+    for name in table:
+        if name not in fields:
+            raise ProfileError(f"{where} has the unknown field {name!r}{did_you_mean(name, fields)}; it takes "
+                               f"{', '.join(fields)}")
+    for name, spec in fields.items():
+        needed = spec.default is dataclasses.MISSING and spec.default_factory is dataclasses.MISSING
+        if needed and name not in table:
+            raise ProfileError(f"{where} lacks {name}; add it")
+
+
+def _part(table: Any, kind: type, where: str) -> Any:
+    if not isinstance(table, dict):
+        raise ProfileError(f"{where}: expected a table, got {table!r}")
+    _check_fields(table, kind, where)
+    types = get_type_hints(kind)
+    values = {name: _checked(value, types[name], f"{where}: {name}") for name, value in table.items()}
+    for name in _POSITIVE:
+        if name in values and values[name] <= 0:
+            raise ProfileError(f"{where}: {name} is {values[name]!r}; expected a positive number")
+    return kind(**values)
+
+
+def _checked(value: Any, kind: Any, where: str) -> Any:
+    """`value` as `kind`: int for float is taken, a list for a tuple, nothing else is converted."""
+    if kind is float and type(value) in (int, float):
+        return float(value)
+    if kind in (int, str) and type(value) is kind:
+        return value
+    if kind == tuple[int, ...] and isinstance(value, list) and value and all(type(item) is int for item in value):
+        return tuple(value)
+    if kind == tuple[str, ...] and isinstance(value, list) and value and all(type(item) is str for item in value):
+        return tuple(value)
+    if kind == Mapping[str, float] and isinstance(value, dict) \
+            and all(type(item) in (int, float) for item in value.values()):
+        return {name: float(item) for name, item in value.items()}
+    raise ProfileError(f"{where} is {value!r}; expected {_EXPECTED[kind]}")
+
+
+_EXPECTED: dict[Any, str] = {
+    int: "an integer",
+    float: "a number",
+    str: "a text",
+    tuple[int, ...]: "a list of integers, at least one",
+    tuple[str, ...]: "a list of texts, at least one",
+    Mapping[str, float]: "a table of numbers",
+}
