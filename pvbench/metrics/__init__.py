@@ -1,9 +1,9 @@
 """The six metrics of the paper: features of a video in, rows of numbers out, each with its signature."""
 
 import dataclasses
-import difflib
 from collections.abc import Mapping, Sequence
 
+from pvbench.errors import did_you_mean
 from pvbench.metrics.clip_i import ClipI
 from pvbench.metrics.clip_t import ClipT
 from pvbench.metrics.dynamic_degree import DynamicDegree
@@ -15,7 +15,9 @@ from pvbench.metrics.temporal_consistency import TemporalConsistency
 METRICS: tuple[type[Metric], ...] = (FaceSim, DynamicDegree, TemporalConsistency, ClipT, ClipI)
 """Metrics of single videos, in the order of the report. FVD is a metric of sets and stands apart."""
 
-COLUMNS: Mapping[str, Column] = {column.name: column for metric in (*METRICS, Fvd) for column in metric.columns}
+COLUMNS: Mapping[str, Column] = {
+    column.name: column for columns in (*(metric.columns for metric in METRICS), Fvd.columns) for column in columns
+}
 """Every number that a report can hold, by its name in the files."""
 
 
@@ -29,21 +31,25 @@ def load_metrics(settings: Mapping[str, Mapping[str, object]] | None = None) -> 
     names = [metric.name for metric in METRICS]
     for name in settings:
         if name not in names:
-            raise MetricError(f"no metric {name!r} has settings{_did_you_mean(name, names)}")
+            raise MetricError(f"no metric {name!r}{did_you_mean(name, names)}; settings are for: {', '.join(names)}")
     return tuple(_configured(metric, settings.get(metric.name, {})) for metric in METRICS)
 
 
 def _configured(metric: type[Metric], settings: Mapping[str, object]) -> Metric:
-    fields = [field.name for field in dataclasses.fields(metric)]  # type: ignore[arg-type]
-    for name in settings:
-        if name not in fields:
-            raise MetricError(f"{metric.name} has no setting {name!r}{_did_you_mean(name, fields)}")
-    return metric(**settings)
-
-
-def _did_you_mean(name: str, names: Sequence[str]) -> str:
-    close = difflib.get_close_matches(name, names, n=1)
-    return f"; did you mean {close[0]!r}?" if close else f"; there are: {', '.join(names) or 'none'}"
+    defaults = {field.name: field.default for field in dataclasses.fields(metric)}  # type: ignore[arg-type]
+    values: dict[str, object] = {}
+    for name, value in settings.items():
+        if name not in defaults:
+            raise MetricError(
+                f"{metric.name} has no setting {name!r}{did_you_mean(name, defaults)}; "
+                f"it has: {', '.join(defaults) or 'none'}"
+            )
+        expected = type(defaults[name])
+        # TOML writes 1 for 1.0.
+        values[name] = float(value) if expected is float and type(value) is int else value
+        if type(values[name]) is not expected:
+            raise MetricError(f"{metric.name}: {name} is a {expected.__name__}, not {value!r}")
+    return metric(**values)
 
 
 def score(features: Features, metrics: Sequence[Metric]) -> dict[str, float]:
@@ -59,5 +65,15 @@ def score(features: Features, metrics: Sequence[Metric]) -> dict[str, float]:
     }
 
 
-__all__ = ["METRICS", "COLUMNS", "Column", "Features", "Fvd", "Metric", "MetricError", "Signature", "load_metrics",
-           "score"]
+__all__ = [
+    "METRICS",
+    "COLUMNS",
+    "Column",
+    "Features",
+    "Fvd",
+    "Metric",
+    "MetricError",
+    "Signature",
+    "load_metrics",
+    "score",
+]

@@ -37,8 +37,8 @@ class ClipI(Metric):
     parts: ClassVar[tuple[str, ...]] = ("clip", "face")
     rule: ClassVar[Facts] = {"missing": 0, "mean": "frames x references"}
     columns: ClassVar[tuple[Column, ...]] = (
-        Column("clip_i", "CLIP-I", "cosine", True, scale=100, limits=(-1, 1)),
-        Column("clip_i_face", "CLIP-I (face)", "cosine", True, scale=100, limits=(-1, 1)),
+        Column("clip_i", "CLIP-I", "cosine", True, scale=100.0, limits=(-1.0, 1.0)),
+        Column("clip_i_face", "CLIP-I (face)", "cosine", True, scale=100.0, limits=(-1.0, 1.0)),
     )
 
     def row(self, features: Features) -> tuple[float, ...]:

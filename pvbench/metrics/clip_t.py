@@ -21,7 +21,7 @@ class ClipT(Metric):
     parts: ClassVar[tuple[str, ...]] = ("clip",)
     rule: ClassVar[Facts] = {"text": "class noun", "mean": "frames"}
     columns: ClassVar[tuple[Column, ...]] = (
-        Column("clip_t", "CLIP-T", "cosine", True, scale=100, limits=(-1, 1)),
+        Column("clip_t", "CLIP-T", "cosine", True, scale=100.0, limits=(-1.0, 1.0)),
     )
 
     def row(self, features: Features) -> tuple[float, ...]:

@@ -1,5 +1,6 @@
 """Dynamic Degree: does the video move? VBench's yes or no, and beside it the mean size of the movement."""
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -61,8 +62,8 @@ class DynamicDegree(Metric):
     parts: ClassVar[tuple[str, ...]] = ("flow",)
     rule: ClassVar[Facts] = {"pixels": "fastest 5%", "threshold": "6px@256", "pairs": "round(4n/16)"}
     columns: ClassVar[tuple[Column, ...]] = (
-        Column("dynamic_degree", "Dyna. Deg.", "share of videos", True, scale=100, limits=(0, 1)),
-        Column("flow_magnitude", "Flow", "px a pair at a short side of 256", True, limits=(0, np.inf)),
+        Column("dynamic_degree", "Dyna. Deg.", "share of videos", True, scale=100.0, limits=(0.0, 1.0)),
+        Column("flow_magnitude", "Flow", "px a pair at a short side of 256", True, limits=(0.0, math.inf)),
     )
 
     def __post_init__(self) -> None:

@@ -2,18 +2,18 @@
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import numpy as np
 from jaxtyping import Float
 
 from pvbench.metrics.metric import Column, Facts, Features, Metric, MetricError, face_rows, finite, unit_rows
 
-Reference = Literal["template", "nearest"]
+REFERENCES = ("template", "nearest")
 
 
 def frame_similarity(
-    faces: Float[np.ndarray, "frames width"], references: Float[np.ndarray, "references width"], reference: Reference
+    faces: Float[np.ndarray, "frames width"], references: Float[np.ndarray, "references width"], reference: str
 ) -> Float[np.ndarray, "frames"]:
     """Cosine of each face to the references, in [-1, 1]. Both inputs hold unit rows.
 
@@ -38,7 +38,7 @@ class FaceSim(Metric):
     rewards copying one photo. Which face of a frame counts when there are several is the extractor's choice.
     """
 
-    reference: Reference = "template"
+    reference: str = "template"
 
     name: ClassVar[str] = "face_sim"
     version: ClassVar[int] = 1
@@ -46,22 +46,22 @@ class FaceSim(Metric):
     parts: ClassVar[tuple[str, ...]] = ("face",)
     rule: ClassVar[Facts] = {"missing": 0, "mean": "frames"}
     columns: ClassVar[tuple[Column, ...]] = (
-        Column("face_sim", "Face Sim.", "cosine", True, scale=100, limits=(-1, 1)),
+        Column("face_sim", "Face Sim.", "cosine", True, scale=100.0, limits=(-1.0, 1.0)),
         Column(
             "face_sim_detected",
             "Face Sim. (found)",
             "cosine",
             True,
-            scale=100,
-            limits=(-1, 1),
+            scale=100.0,
+            limits=(-1.0, 1.0),
             undefined="no frame of the video has a face",
         ),
-        Column("face_detected", "Faces found", "share of frames", True, fmt=".1f", scale=100, limits=(0, 1)),
+        Column("face_detected", "Faces found", "share of frames", True, fmt=".1f", scale=100.0, limits=(0.0, 1.0)),
     )
 
     def __post_init__(self) -> None:
-        if self.reference not in ("template", "nearest"):
-            raise MetricError(f"face_sim: reference is 'template' or 'nearest', not {self.reference!r}")
+        if self.reference not in REFERENCES:
+            raise MetricError(f"face_sim: reference is one of {', '.join(REFERENCES)}, not {self.reference!r}")
 
     def row(self, features: Features) -> tuple[float, ...]:
         """`face_sim` with 0 for a frame without a face, `face_sim_detected` over the others, share of frames found."""

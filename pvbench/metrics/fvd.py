@@ -55,7 +55,10 @@ def frechet_distance(
 def _covariance_root(rows: Float[np.ndarray, "rows width"]) -> Float[np.ndarray, "rank width"]:
     """A matrix R with R.T @ R the unbiased covariance, of as few rows as that takes."""
     centred = (rows - rows.mean(axis=0)) / math.sqrt(len(rows) - 1)
-    return np.linalg.qr(centred, mode="r") if len(rows) > rows.shape[1] else centred
+    if len(rows) <= rows.shape[1]:
+        return centred
+    triangle: np.ndarray = np.linalg.qr(centred, mode="r")  # type: ignore[assignment]
+    return triangle
 
 
 def kernel_terms(
@@ -106,13 +109,15 @@ class Fvd:
     parts: ClassVar[tuple[str, ...]] = ("video",)
     rule: ClassVar[Facts] = {"covariance": "N-1", "sets": "same cells"}
     columns: ClassVar[tuple[Column, ...]] = (
-        Column("fvd", "FVD", "squared distance", False, limits=(0, np.inf), undefined="fewer than two cells"),
-        Column("fvd_base", "FVD to base", "squared distance", False, limits=(0, np.inf), undefined="as fvd"),
+        Column("fvd", "FVD", "squared distance", False, limits=(0.0, math.inf), undefined="fewer than two cells"),
+        Column("fvd_base", "FVD to base", "squared distance", False, limits=(0.0, math.inf), undefined="as fvd"),
         Column("kvd", "KVD", "squared kernel distance", False, fmt=".4g", undefined="as fvd"),
     )
 
     def distance(
-        self, videos: Float[np.ndarray, "videos width"], reference: Float[np.ndarray, "videos width"]
+        self,
+        videos: Float[np.ndarray, "videos width"],
+        reference: Float[np.ndarray, "reference_videos reference_width"],
     ) -> FrechetDistance:
         """Distance of the videos to the reference's videos of the same cells, in the same order.
 
@@ -122,7 +127,9 @@ class Fvd:
         return frechet_distance(*self._pair(videos, reference))
 
     def kernel(
-        self, videos: Float[np.ndarray, "videos width"], reference: Float[np.ndarray, "videos width"]
+        self,
+        videos: Float[np.ndarray, "videos width"],
+        reference: Float[np.ndarray, "reference_videos reference_width"],
     ) -> Float[np.ndarray, "videos videos"]:
         """`kernel_terms` of the two sets, checked as `distance` checks them."""
         return kernel_terms(*self._pair(videos, reference))

@@ -193,12 +193,16 @@ def face_rows(
         MetricError: a frame with a face has no embedding, or one without a face has one.
     """
     values = np.asarray(rows, dtype=np.float64)
-    found = np.asarray(detected).astype(bool)
+    found = np.asarray(detected) == 1
     if values.shape[0] == 0 or found.shape != values.shape[:1]:
         raise MetricError(
             f"the feature {name!r} has {values.shape[0]} rows and face/detected has shape {found.shape}; "
             "both hold one entry a frame, for at least one frame"
         )
-    if not np.array_equal(np.isfinite(values).all(axis=1), found):
-        raise MetricError(f"the feature {name!r} must be NaN exactly where face/detected is 0; measure the video again")
+    missing = np.isnan(values).all(axis=1) & (np.asarray(detected) == 0)
+    if not (found ^ missing).all() or not np.isfinite(values[found]).all():
+        raise MetricError(
+            f"the feature {name!r} must be NaN exactly where face/detected is 0, and finite where it is 1; "
+            "measure the video again"
+        )
     return unit_rows(name, values[found])

@@ -28,7 +28,7 @@ class TemporalConsistency(Metric):
             "cosine",
             True,
             fmt=".4f",
-            limits=(-1, 1),
+            limits=(-1.0, 1.0),
             undefined="the video has a single frame",
         ),
     )
