@@ -1,0 +1,193 @@
+"""Training data of the miniature world: rendered shards, made in parallel, resumable, the same from the same seed."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pvbench.errors import PvbenchError
+from pvbench.world.action import ACTIONS, EXPRESSIONS, FACE_ACTIONS
+from pvbench.world.person import BEARDS, GLASSES, HAIR_COLOURS, HAIR_STYLES, Look
+
+POOLS = ("train-a", "train-b", "held-out")
+KINDS = ("photo", "video")
+SHARD = {"photo": 512, "video": 128}
+FRAMES, FPS, SIZE = 8, 8.0, 64
+_CLOTHES = ("T-shirt", "jacket", "turtleneck")
+_COLOURS = ("red", "blue", "green", "yellow", "white", "black", "purple", "orange", "pink")
+_SCENES = (
+    "beach", "forest", "night city", "snow", "office", "desert", "kitchen", "stage", "mountains", "space station",
+    "library", "garden",
+)  # fmt: skip
+_NOUNS, _AGES = ("man", "woman"), ("young", "middle-aged", "old")
+# The columns of `labels`; a shard stores numbers into these tables.
+LABELS: dict[str, tuple[str, ...]] = {
+    "action": tuple(ACTIONS),
+    "expression": tuple(EXPRESSIONS),
+    "scene": _SCENES,
+    "clothes": _CLOTHES,
+    "colour": _COLOURS,
+    "cap": ("", *_COLOURS),
+    "class_noun": _NOUNS,
+    "age_group": _AGES,
+    "hair": HAIR_STYLES,
+    "hair_colour": tuple(HAIR_COLOURS),
+    "beard": BEARDS,
+    "glasses": GLASSES,
+}
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One file of samples.
+
+    Attributes:
+        frames: uint8 (n, T, H, W, 3); T is 1 for photos.
+        landmarks: float32 (n, T, 5, 2) pixels.
+        yaw: float32 (n, T) degrees.
+        person: int32 (n,), numbers within the pool.
+        labels: int8 (n, len(LABELS)).
+    """
+
+    frames: NDArray[np.uint8]
+    landmarks: NDArray[np.float32]
+    yaw: NDArray[np.float32]
+    person: NDArray[np.int32]
+    labels: NDArray[np.int8]
+
+    def label(self, name: str) -> NDArray[np.int8]:
+        """(n,) numbers into `LABELS[name]`."""
+        return self.labels[:, list(LABELS).index(name)]
+
+
+def shard_path(root: Path, pool: str, kind: str, number: int) -> Path:
+    """Where shard `number` lies."""
+    return root / f"{kind}-{pool}-{number:04d}.npz"
+
+
+def random_labels(rng: np.random.Generator) -> dict[str, str]:
+    """What one sample shows, drawn evenly over actions, scenes, clothes and colours."""
+    action = str(rng.choice(LABELS["action"]))
+    expression = "neutral"
+    if action not in FACE_ACTIONS and rng.random() < 0.75:
+        expression = str(rng.choice(LABELS["expression"]))
+    colour = str(rng.choice(_COLOURS))
+    cap = str(rng.choice([c for c in _COLOURS if c != colour])) if rng.random() < 0.12 else ""
+    return {
+        "action": action,
+        "expression": expression,
+        "scene": str(rng.choice(_SCENES)),
+        "clothes": str(rng.choice(_CLOTHES)),
+        "colour": colour,
+        "cap": cap,
+    }
+
+
+def render_shard(root: Path, pool: str, kind: str, number: int, per_person: int) -> Path:
+    """Renders one shard unless it is there; every second sample of a person wears another look."""
+    path = shard_path(root, pool, kind, number)
+    if path.exists():
+        return path
+    from pvbench.world.figure import load_figure
+    from pvbench.world.person import pool_person, restyle
+    from pvbench.world.render import Shot, render
+
+    figure = load_figure()
+    sliders = figure.face_sliders()
+    count = SHARD[kind]
+    frames, marks, yaws, people, labels = [], [], [], [], []
+    for i in range(count):
+        index = number * count + i
+        who = index // per_person
+        rng = np.random.default_rng([POOLS.index(pool), KINDS.index(kind), index])
+        person = pool_person(pool, who, sliders)
+        if index % per_person % 2:
+            person = restyle(person, rng)
+        shown = random_labels(rng)
+        found = render(
+            figure, person, Shot(**shown), rng, domain=kind, frames=FRAMES, fps=FPS, size=SIZE
+        )
+        named = shown | {
+            "class_noun": person.class_noun,
+            "age_group": person.age_group,
+            "hair": person.look.hair,
+            "hair_colour": person.look.hair_colour,
+            "beard": person.look.beard,
+            "glasses": person.look.glasses,
+        }
+        frames.append(found.frames)
+        marks.append(found.landmarks)
+        yaws.append(found.yaw)
+        people.append(who)
+        labels.append([LABELS[name].index(named[name]) for name in LABELS])
+    root.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(f".{os.getpid()}.tmp.npz")
+    np.savez_compressed(
+        temporary,
+        frames=np.stack(frames),
+        landmarks=np.stack(marks),
+        yaw=np.stack(yaws),
+        person=np.array(people, np.int32),
+        labels=np.array(labels, np.int8),
+    )
+    os.replace(temporary, path)
+    return path
+
+
+def _job(job: tuple[Path, str, str, int, int]) -> Path:
+    return render_shard(*job)
+
+
+def render_dataset(
+    root: Path, pool: str, kind: str, samples: int, per_person: int, workers: int, first: int = 0
+) -> Iterator[Path]:
+    """Yields the shards' paths as they are made (or found); samples are rounded up to whole shards."""
+    if pool not in POOLS or kind not in KINDS:
+        raise PvbenchError(f"no pool {pool!r} of kind {kind!r}; pools: {', '.join(POOLS)}; kinds: {', '.join(KINDS)}")
+    shards = -(-samples // SHARD[kind])
+    jobs = [(root, pool, kind, number, per_person) for number in range(first, first + shards)]
+    if workers <= 1:
+        yield from map(_job, jobs)
+        return
+    with multiprocessing.get_context("spawn").Pool(workers) as processes:
+        yield from processes.imap_unordered(_job, jobs)
+
+
+def load_shard(path: Path) -> Shard:
+    """One shard from its file."""
+    with np.load(path) as found:
+        return Shard(found["frames"], found["landmarks"], found["yaw"], found["person"], found["labels"])
+
+
+def load(root: Path, pool: str, kind: str, samples: int | None = None) -> Shard:
+    """The first `samples` samples of a pool (all that are there by default) as one shard.
+
+    Raises:
+        PvbenchError: fewer shards are there than asked for.
+    """
+    wanted = None if samples is None else -(-samples // SHARD[kind])
+    shards = []
+    while wanted is None or len(shards) < wanted:
+        path = shard_path(root, pool, kind, len(shards))
+        if not path.exists():
+            break
+        shards.append(load_shard(path))
+    if not shards or (wanted is not None and len(shards) < wanted):
+        raise PvbenchError(
+            f"{root} holds {len(shards)} shards {kind}-{pool}; {wanted or 'at least 1'} are needed; "
+            f"make them with: pvbench world dataset --pool {pool} --kind {kind} --samples {samples or SHARD[kind]}"
+        )
+    joined = Shard(*(np.concatenate([getattr(s, field) for s in shards]) for field in Shard.__dataclass_fields__))
+    return joined if samples is None else replace(joined, **{f: getattr(joined, f)[:samples] for f in Shard.__dataclass_fields__})
+
+
+def look_of(labels: NDArray[np.int8]) -> Look:
+    """The look that one row of `labels` names."""
+    value = {name: LABELS[name][int(labels[i])] for i, name in enumerate(LABELS)}
+    return Look(value["hair"], value["hair_colour"], value["beard"], value["glasses"], 0)

@@ -1,0 +1,143 @@
+"""Photos and videos of a person, rendered from what a prompt asks for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from pvbench.world.action import motion
+from pvbench.world.body import Body, Outfit, build
+from pvbench.world.figure import Figure
+from pvbench.world.person import Person
+from pvbench.world.raster import Camera, Light, draw
+from pvbench.world.scene import CANVAS, paint_scene
+
+DOMAINS = ("photo", "video")
+_DISTANCE = 1.5  # metres from camera to face at nearness 1
+_FIELD_OF_VIEW = 15.8
+_EVEN_LIGHT = Light((0.25, -1.0, 0.55), (0.62, 0.61, 0.59), (0.50, 0.51, 0.53), (0.38, 0.37, 0.36))
+
+
+@dataclass(frozen=True)
+class Shot:
+    """What one photo or video shows; each field is a key of its module's table."""
+
+    action: str = "still"
+    expression: str = "neutral"
+    scene: str = "office"
+    clothes: str = "T-shirt"
+    colour: str = "blue"
+    cap: str = ""
+
+
+@dataclass(frozen=True)
+class Rendering:
+    """Frames uint8 (T, H, W, 3) and, per frame, five landmarks (T, 5, 2) in pixels: eyes, nose, mouth, viewer's left first."""
+
+    frames: NDArray[np.uint8]
+    landmarks: NDArray[np.float32]
+    yaw: NDArray[np.float32]
+
+
+def _blend_light(a: Light, b: Light, part: float) -> Light:
+    def mix(x: tuple[float, float, float], y: tuple[float, float, float]) -> tuple[float, float, float]:
+        r, g, b_ = ((1 - part) * p + part * q for p, q in zip(x, y, strict=True))
+        return r, g, b_
+
+    return Light(*(mix(getattr(a, f), getattr(b, f)) for f in ("direction", "key", "sky", "ground", "rim")))
+
+
+def _vary_light(light: Light, rng: np.random.Generator) -> Light:
+    turn = rng.normal() * 0.45
+    x, y, z = light.direction
+    direction = (x * np.cos(turn) - y * np.sin(turn), x * np.sin(turn) + y * np.cos(turn), z * rng.uniform(0.8, 1.3))
+    power, fill = rng.uniform(0.85, 1.15), rng.uniform(0.85, 1.15)
+
+    def scaled(colour: tuple[float, float, float], by: float) -> tuple[float, float, float]:
+        return colour[0] * by, colour[1] * by, colour[2] * by
+
+    if direction[1] > -0.3:  # a key light from behind would hide the face
+        direction = (direction[0], -0.3, direction[2])
+    return replace(light, direction=direction, key=scaled(light.key, power), sky=scaled(light.sky, fill))
+
+
+def _film(rgb: NDArray[np.float32], tint: NDArray, contrast: float, vignette: NDArray) -> NDArray[np.float32]:
+    """The look of a video: graded colours, lifted blacks, a darker rim."""
+    grey = rgb.mean(axis=-1, keepdims=True)
+    graded = (grey + (rgb - grey) * 0.92) * tint
+    return 0.015 + (0.5 + (graded - 0.5) * contrast) * vignette * 0.98
+
+
+def render(
+    figure: Figure,
+    person: Person,
+    shot: Shot,
+    rng: np.random.Generator,
+    *,
+    domain: str = "video",
+    frames: int = 8,
+    fps: float = 8.0,
+    size: int = 64,
+    supersample: int = 3,
+    device: str = "cpu",
+    body: Body | None = None,
+) -> Rendering:
+    """One photo (a single frame out of the action) or video.
+
+    Args:
+        rng: draws the scene's details, the motion, light, framing and the video's look.
+        domain: `photo` (even light, steady framing, no grading) or `video`.
+        body: the dressed person, when the caller has it already.
+    """
+    if domain not in DOMAINS:
+        raise ValueError(f"domain is {domain!r}; expected photo or video")
+    body = body or build(figure, person, Outfit(shot.clothes, shot.colour, shot.cap))
+    scene = paint_scene(shot.scene, rng)
+    poses = motion(shot.action, shot.expression, frames, fps, rng)
+    video = domain == "video"
+    if video:
+        light = _vary_light(scene.light, rng)
+        zoom, dx, dz = rng.uniform(0.90, 1.10), rng.normal() * 0.012, rng.normal() * 0.008
+        drift = rng.normal(size=2) * 0.006
+        eye_x, eye_z = rng.normal() * 0.10, rng.normal() * 0.06
+    else:
+        poses = [poses[int(rng.integers(frames))]]
+        light = _blend_light(_EVEN_LIGHT, _vary_light(scene.light, rng), 0.22)
+        zoom, dx, dz = rng.uniform(0.97, 1.03), rng.normal() * 0.004, rng.normal() * 0.004
+        drift = np.zeros(2)
+        eye_x, eye_z = rng.normal() * 0.03, rng.normal() * 0.02
+    tint = 1 + rng.normal(size=3) * 0.035
+    contrast = rng.uniform(0.92, 1.0)
+    yy, xx = np.mgrid[-1 : 1 : size * 1j, -1 : 1 : size * 1j]
+    vignette = (1 - 0.22 * np.clip((xx**2 + yy**2) / 2, 0, 1) ** 1.2)[..., None].astype(np.float32)
+    margin = CANVAS * 0.11
+    backdrop = Image.fromarray((scene.backdrop * 255).astype(np.uint8))
+    out, marks = [], []
+    for i, pose in enumerate(poses):
+        part = i / max(len(poses) - 1, 1) - 0.5
+        pan = drift * part * 2
+        distance = _DISTANCE / zoom / pose.nearness
+        middle = np.array([dx + pan[0], 0.0, -0.050 + dz + pan[1]])
+        camera = Camera(
+            (eye_x + middle[0], -distance, middle[2] + 0.03 + eye_z), (float(middle[0]), 0.0, float(middle[2])), _FIELD_OF_VIEW
+        )
+        vertices, points = body.posed(pose)
+        layer = draw(vertices, body.triangles, body.colours, camera, light, size, size, supersample, device)
+        shift = np.array([pan[0] + eye_x * 0.12, -(pan[1] + eye_z * 0.12)]) * CANVAS * 0.8
+        box = (margin + shift[0], margin + shift[1], CANVAS - margin + shift[0], CANVAS - margin + shift[1])
+        kernel = Image.Resampling.BOX if size < 120 else Image.Resampling.BICUBIC
+        ground = np.asarray(backdrop.resize((size, size), kernel, box), np.float32)
+        alpha = layer[..., 3:]
+        coverage = np.where(alpha > 0, alpha, 1)
+        straight = np.clip(layer[..., :3] / coverage, 0, 1) ** (1 / 2.2)
+        rgb = straight * alpha + ground / 255 * (1 - alpha)
+        if video:
+            rgb = _film(rgb, tint, contrast, vignette)
+        out.append((np.clip(rgb, 0, 1) * 255 + 0.5).astype(np.uint8))
+        marks.append(camera.project(points, size, size)[:, :2])
+    return Rendering(
+        np.stack(out), np.stack(marks).astype(np.float32), np.array([p.yaw for p in poses], np.float32)
+    )
