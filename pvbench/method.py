@@ -68,7 +68,8 @@ class Method(ABC):
     `version` rises with every change that moves a video: cells made by an older one are made again. `Settings` is a
     frozen dataclass whose fields all have defaults, of the types bool, int, float, str, `Literal` of these and tuples
     of them; its `__post_init__` may raise `SettingError`. `profiles` names the profiles (or those that they extend)
-    that the method runs under; None is all of them.
+    that the method runs under; None is all of them. Where `uses_backbone` is false, `backbone` is None, and a changed
+    backbone leaves the method's videos as they are.
     """
 
     name: ClassVar[str]
@@ -77,6 +78,7 @@ class Method(ABC):
     tunes: ClassVar[bool]
     Settings: ClassVar[type[Any]]
     profiles: ClassVar[frozenset[str] | None] = None
+    uses_backbone: ClassVar[bool] = True
 
     def __init__(self, settings: Any, backbone: Any, profile: Profile) -> None:
         self.settings = settings

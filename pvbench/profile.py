@@ -82,10 +82,10 @@ class Profile:
 
     @cached_property
     def digest(self) -> str:
-        """Sha256, in hex, of everything that moves a number; the cost figures, grid and summary are left out."""
+        """Sha256, in hex, of everything that moves a number, but for the prompts, which have a digest of their own."""
         return digest({
             "backbone": self.backbone, "sampling": self.sampling, "evaluators": self.evaluators,
-            "prompts": self.prompts, "methods": self.methods, "tune_seed": self.tune_seed,
+            "methods": self.methods, "tune_seed": self.tune_seed,
         })
 
 
@@ -97,7 +97,8 @@ def list_profiles() -> tuple[str, ...]:
 def load_profile(name: str) -> Profile:
     """The profile of that name, or in the TOML file at that path.
 
-    A file with `extends = "mini"` holds only what differs from that profile.
+    A file with `extends = "mini"` holds only what differs from that profile. Prompt sets given as paths, as well as
+    `extends`, are relative to the file's folder.
 
     Raises:
         ProfileError: naming the file and the field that is wrong.
@@ -151,11 +152,18 @@ def _read(name: str, seen: tuple[str, ...]) -> tuple[dict[str, Any], tuple[str, 
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ProfileError(f"{path} is no TOML: {error}") from error
+    if isinstance(content.get("prompts"), dict):
+        content["prompts"] = {role: _beside(path, value) for role, value in content["prompts"].items()}
     parent = content.pop("extends", None)
     if parent is None:
         return content, (path.stem,)
-    inherited, lineage = _read(_checked(parent, str, f"{path}: extends"), (*seen, path.stem))
+    inherited, lineage = _read(_beside(path, _checked(parent, str, f"{path}: extends")), (*seen, path.stem))
     return _merged(inherited, content), (path.stem, *lineage)
+
+
+def _beside(path: Path, value: Any) -> Any:
+    """A path given in the file at `path`, from that file's folder; anything else as it is."""
+    return str(path.parent / value) if isinstance(value, str) and value.endswith(".toml") else value
 
 
 def _merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:

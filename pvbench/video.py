@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
@@ -98,8 +99,23 @@ def read_video(path: Path) -> Video:
     return video
 
 
+def written_digest(path: Path) -> str | None:
+    """The `Video.digest` that `write_video` put into the file's head; None for a file that has none or is missing.
+
+    Nothing is decoded: a file whose frames are damaged still has its digest, and `read_video` refuses it.
+    """
+    try:
+        with path.open("rb") as file:
+            head = file.read(_HEAD_BYTES)
+    except OSError:
+        return None
+    found = re.search(_DIGEST_TAG.encode() + rb".{1,8}?([0-9a-f]{64})", head, re.DOTALL)
+    return found[1].decode() if found else None
+
+
 # FFmpeg decodes damaged and cut-short files without complaint; the frames' own digest gives them away.
 _DIGEST_TAG = "PVBENCH_DIGEST"
+_HEAD_BYTES = 4096
 
 
 def _encode(video: Video) -> bytes:

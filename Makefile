@@ -1,0 +1,37 @@
+# Two commands on a fresh machine: `make run` and `make test`. Each makes its environment first, and only once.
+
+PYTHON ?= python3
+VENV ?= .venv
+OUT ?= runs/mini
+
+PIP_INSTALL = $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+
+export OMP_NUM_THREADS ?= 1
+
+.PHONY: run test lint environment clean
+
+run: $(VENV)/.installed
+	$(VENV)/bin/pvbench run --methods all --out $(OUT)
+
+test: lint
+	$(VENV)/bin/python -m pytest --numprocesses 2 --dist loadfile
+
+lint: $(VENV)/.installed-dev
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/lint-imports
+	$(VENV)/bin/mypy
+
+environment: $(VENV)/.installed-dev
+
+# The package itself is installed in place: only other dependencies make it install again.
+$(VENV)/.installed: pyproject.toml constraints.txt
+	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
+	$(PIP_INSTALL) --editable .
+	touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed
+	$(PIP_INSTALL) --editable ".[dev,world]"
+	touch $@
+
+clean:
+	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .import_linter_cache .pytest_cache

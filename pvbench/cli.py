@@ -1,0 +1,179 @@
+"""The command line. Everything heavy is imported by the command that needs it: `--help` answers at once."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from pvbench import __version__
+from pvbench.errors import PvbenchError
+
+if TYPE_CHECKING:
+    from pvbench.runner.grid import RunResult
+
+app = typer.Typer(
+    help="Does a text-to-video method keep the person's face without freezing the video or ignoring the prompt?",
+    no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+console = Console(highlight=False)
+error_console = Console(stderr=True, highlight=False)
+
+_INTERRUPTED = 130
+
+ProfileOption = Annotated[str, typer.Option(help="Name of a profile, or path of a TOML file.")]
+OutOption = Annotated[Path | None, typer.Option(help="Run folder [dim](default: runs/PROFILE)[/]", show_default=False)]
+DeviceOption = Annotated[str, typer.Option(help="cpu, cuda, or auto: CUDA where there is one.")]
+
+
+def main() -> None:
+    """Runs the command line; a user's mistake ends in one message and exit status 2."""
+    try:
+        app()
+    except PvbenchError as error:
+        error_console.print(f"[bold red]error:[/] {escape(str(error))}")
+        sys.exit(error.exit_status)
+
+
+@app.callback(invoke_without_command=True)
+def options(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and end.")] = False,
+) -> None:
+    """Options before a command."""
+    if version:
+        console.print(f"pvbench {__version__}")
+        raise typer.Exit
+
+
+@app.command()
+def run(
+    methods: Annotated[str | None, typer.Option(
+        help="Methods by comma, with settings as in [cyan]personalvideo[scr=off,span=0.5][/], or all "
+             "[dim](default: the profile's)[/]".replace("[scr=", r"\[scr="), show_default=False)] = None,
+    identities: Annotated[str | None, typer.Option(
+        help="Names or folders by comma, a number for the first so many, or all [dim](default: the profile's)[/]",
+        show_default=False)] = None,
+    prompts: Annotated[str | None, typer.Option(
+        help="Ids by comma, a number for the first so many, or all [dim](default: the profile's)[/]",
+        show_default=False)] = None,
+    seeds: Annotated[str | None, typer.Option(
+        help="A number for the first so many from 0, or seeds by comma [dim](default: the profile's)[/]",
+        show_default=False)] = None,
+    profile: ProfileOption = "mini",
+    out: OutOption = None,
+    device: DeviceOption = "auto",
+    workers: Annotated[int | None, typer.Option(
+        min=1, help="Worker processes [dim](default: one a core; one on CUDA)[/]", show_default=False)] = None,
+) -> None:
+    """Tune, generate, measure and report a grid of methods, identities, prompts and seeds.
+
+    Stopped at any moment and started again, it goes on where it was. Exit status 1: some cells failed; they are listed
+    and tried again by the next run. Exit status 2: an input cannot be used.
+    """
+    from pvbench.runner.grid import run_grid
+    from pvbench.runner.plan import Choice, make_plan
+    from pvbench.runner.progress import RichObserver
+    from pvbench.store import Store
+
+    try:
+        plan = make_plan(Choice(profile, methods, identities, prompts, seeds))
+        store = Store(out or Path("runs") / plan.profile.name)
+        result = run_grid(plan, store, RichObserver(console), device=device, workers=workers)
+        failed = _report(result, anew=False)
+    except KeyboardInterrupt:
+        error_console.print("[yellow]stopped[/]; what was made is kept: run the same command again to go on")
+        raise typer.Exit(_INTERRUPTED) from None
+    if failed:
+        raise typer.Exit(1)
+
+
+@app.command()
+def report(
+    folder: Annotated[Path, typer.Argument(help="Run folder that `pvbench run` made.")],
+) -> None:
+    """Write the report of a run folder anew, from the features that are there."""
+    from pvbench.runner.grid import collect
+    from pvbench.runner.plan import plan_from_summary
+    from pvbench.store import Store
+
+    store = Store(folder)
+    plan = plan_from_summary(store.read_plan(), store.folder / "plan.json")
+    with store.locked():
+        failed = _report(collect(plan, store), anew=True)
+    if failed:
+        raise typer.Exit(1)
+
+
+@app.command("list")
+def list_(
+    what: Annotated[Literal["methods", "identities", "prompts", "metrics", "profiles"], typer.Argument()],
+    profile: ProfileOption = "mini",
+) -> None:
+    """Show what is installed."""
+    from pvbench import listing
+
+    console.print(listing.listing(what, profile))
+
+
+@app.command()
+def doctor(
+    profile: ProfileOption = "mini",
+    device: DeviceOption = "auto",
+) -> None:
+    """Check that everything a run needs is there and whole: libraries, device, weights, identities, prompts, disk."""
+    from pvbench.doctor import examine, findings_table
+
+    findings = examine(profile, device)
+    console.print(findings_table(findings))
+    if any(finding.verdict == "bad" for finding in findings):
+        raise typer.Exit(PvbenchError.exit_status)
+
+
+@app.command()
+def measure(
+    folder: Annotated[Path, typer.Argument(
+        help="Folder with videos, as IDENTITY/PROMPT-s0.mp4, or any where --identity and --prompt say what they show.")],
+    identity: Annotated[str | None, typer.Option(
+        help="Name or folder of the identity that every video shows.", show_default=False)] = None,
+    prompt: Annotated[str | None, typer.Option(
+        help="Id, or text with <V>, of the prompt of every video.", show_default=False)] = None,
+    profile: ProfileOption = "mini",
+    out: Annotated[Path | None, typer.Option(
+        help="CSV file for the scores of every video [dim](default: FOLDER/scores.csv)[/]", show_default=False)] = None,
+    device: DeviceOption = "auto",
+) -> None:
+    """Score videos that were made elsewhere with the metrics of a profile."""
+    from pvbench.measuring import measure_folder, scores_table, write_scores
+
+    rows = measure_folder(folder, profile_name=profile, identity=identity, prompt=prompt, device=device)
+    path = out or folder / "scores.csv"
+    write_scores(path, rows)
+    console.print(scores_table(rows))
+    console.print(f"scores of {len(rows)} videos in [cyan]{escape(str(path))}[/]")
+
+
+def _report(result: RunResult, anew: bool) -> bool:
+    """Whether some cells failed; the report is written, and where it lies and what failed is printed."""
+    from pvbench.runner.progress import failure_table
+    from pvbench.runner.report import report_run
+
+    folder, refused = report_run(result, anew=anew)
+    console.print(f"report in [cyan]{escape(str(folder / 'report.md'))}[/]")
+    recorded = {failure.key: failure for failure in result.failures.values()}
+    rows = [(failure.where, failure.stage, failure.message) for failure in recorded.values()]
+    rows += [(f"{cell.variant}, {cell.identity}, {cell.prompt}, seed {cell.seed}", "score", message)
+             for cell, message in refused.items()]
+    if rows:
+        console.print(failure_table(rows))
+        console.print(f"Details in [cyan]{escape(str(result.store.folder / 'failures'))}[/]; the same command tries "
+                      f"them again.")
+    return not result.complete or bool(refused)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,80 @@
+"""The interface of executors: jobs go in one by one, what happens to them comes out as events."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+Notify = Callable[[Any], None]
+"""Sends a note about a job under way to the process that submitted it."""
+
+
+class Job(Protocol):
+    """A piece of work; it travels to a worker by pickle."""
+
+    def run(self, state: Any, notify: Notify) -> Any:
+        """The job's result; `state` is what the worker's start function returned, kept from job to job."""
+
+
+@dataclass(frozen=True)
+class Noted:
+    """A job under way sent a note."""
+
+    job: Job
+    note: Any
+
+
+@dataclass(frozen=True)
+class Done:
+    """A job ended with a result."""
+
+    job: Job
+    result: Any
+
+
+@dataclass(frozen=True)
+class Failed:
+    """A job raised `error` (the class's name) with `message`; `crashed` where the worker itself ended."""
+
+    job: Job
+    error: str
+    message: str
+    traceback: str
+    crashed: bool = False
+
+
+Event = Noted | Done | Failed
+
+
+class Executor(ABC):
+    """Workers that hold their state (loaded models) between jobs. A context manager: leaving it ends the workers."""
+
+    @property
+    @abstractmethod
+    def idle(self) -> int:
+        """How many more jobs can start now."""
+
+    @property
+    @abstractmethod
+    def running(self) -> int:
+        """How many jobs are under way."""
+
+    @abstractmethod
+    def submit(self, job: Job) -> None:
+        """The job starts on an idle worker. Only while `idle` is positive."""
+
+    @abstractmethod
+    def wait(self) -> Event:
+        """The next event of the jobs under way. Only while `running` is positive."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """All workers have ended; jobs under way are given up."""
+
+    def __enter__(self) -> Executor:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()

@@ -1,0 +1,193 @@
+"""Worker processes on this machine, each with one thread, so that bytes do not depend on how many there are."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+import traceback
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from typing import Any
+
+from pvbench.executors.executor import Done, Event, Executor, Failed, Job, Noted
+
+_THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
+_SECONDS_TO_END = 5.0
+
+
+@dataclass
+class _Worker:
+    process: BaseProcess
+    pipe: Connection
+    job: Job | None = None
+
+
+class LocalExecutor(Executor):
+    """`workers` processes; each calls `start(argument)` once, before its first job.
+
+    Processes are started when they are needed. A worker that ends under a job (killed, out of memory) fails that job
+    and is replaced. When the process that made the executor ends, however it ends, the workers end too.
+    """
+
+    def __init__(self, start: Callable[[Any], Any], argument: Any, workers: int) -> None:
+        if workers < 1:
+            raise ValueError(f"an executor needs at least one worker, got {workers}")
+        self._start = start
+        self._argument = argument
+        self._size = workers
+        self._workers: list[_Worker] = []
+        self._events: deque[Event] = deque()
+
+    @property
+    def idle(self) -> int:
+        return self._size - self.running
+
+    @property
+    def running(self) -> int:
+        return sum(worker.job is not None for worker in self._workers)
+
+    def submit(self, job: Job) -> None:
+        worker = self._free_worker()
+        worker.job = job
+        try:
+            worker.pipe.send(job)
+        except (BrokenPipeError, ConnectionResetError):
+            self._events.append(self._crashed(worker))
+
+    def wait(self) -> Event:
+        while not self._events:
+            busy = [worker for worker in self._workers if worker.job is not None]
+            if not busy:
+                raise RuntimeError("wait() without a job under way")
+            ready = wait([worker.pipe for worker in busy])
+            self._events.extend(self._receive(worker) for worker in busy if worker.pipe in ready)
+        return self._events.popleft()
+
+    def close(self) -> None:
+        workers, self._workers = self._workers, []
+        self._events.clear()
+        for worker in workers:
+            worker.pipe.close()
+            if worker.job is not None:
+                worker.process.terminate()
+        for worker in workers:
+            worker.process.join(_SECONDS_TO_END)
+            if worker.process.is_alive():
+                worker.process.kill()
+                worker.process.join()
+            worker.process.close()
+
+    def _free_worker(self) -> _Worker:
+        for worker in self._workers:
+            if worker.job is None:
+                if worker.process.is_alive():
+                    return worker
+                self._remove(worker)
+                break
+        if len(self._workers) >= self._size:
+            raise RuntimeError("submit() without an idle worker")
+        ours, theirs = multiprocessing.Pipe()
+        process = multiprocessing.get_context("spawn").Process(
+            target=_work, args=(theirs, self._start, self._argument), name="pvbench worker", daemon=True)
+        with _one_thread():
+            process.start()
+        theirs.close()
+        worker = _Worker(process, ours)
+        self._workers.append(worker)
+        return worker
+
+    def _receive(self, worker: _Worker) -> Event:
+        job = worker.job
+        assert job is not None
+        try:
+            kind, content = worker.pipe.recv()
+        except (EOFError, ConnectionResetError):
+            return self._crashed(worker)
+        if kind == "note":
+            return Noted(job, content)
+        worker.job = None
+        return Done(job, content) if kind == "done" else Failed(job, *content)
+
+    def _crashed(self, worker: _Worker) -> Failed:
+        job = worker.job
+        assert job is not None
+        worker.process.join(_SECONDS_TO_END)
+        code = worker.process.exitcode
+        how = f"was ended by {signal.Signals(-code).name}" if code is not None and code < 0 else f"ended with {code}"
+        hint = "; the machine may be out of memory: try fewer --workers" if code == -signal.SIGKILL else ""
+        self._remove(worker)
+        return Failed(job, "GenerationError", f"the worker process {how}{hint}", "", crashed=True)
+
+    def _remove(self, worker: _Worker) -> None:
+        self._workers.remove(worker)
+        worker.pipe.close()
+        if worker.process.is_alive():
+            worker.process.kill()
+            worker.process.join()
+        worker.process.close()
+
+
+@contextlib.contextmanager
+def _one_thread() -> Iterator[None]:
+    """Processes started inside inherit an environment that keeps numerical libraries to one thread."""
+    before = {name: os.environ.get(name) for name in _THREAD_VARIABLES}
+    os.environ.update(dict.fromkeys(_THREAD_VARIABLES, "1"))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+def _work(pipe: Connection, start: Callable[[Any], Any], argument: Any) -> None:
+    """A worker's life: jobs come in until the pipe closes."""
+    # Ctrl-C reaches the whole process group; the parent decides what becomes of its workers.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _end_with_parent()
+    state: Any = None
+    started = False
+    while True:
+        try:
+            job = pipe.recv()
+        except (EOFError, ConnectionResetError):
+            return
+        try:
+            if not started:
+                state, started = start(argument), True
+            _limit_torch()
+            answer = ("done", job.run(state, lambda note: pipe.send(("note", note))))
+        except (BrokenPipeError, ConnectionResetError):
+            return
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - a plug-in may raise anything; it is recorded
+            answer = ("failed", (type(error).__name__, str(error) or repr(error), traceback.format_exc()))
+        try:
+            pipe.send(answer)
+        except (BrokenPipeError, ConnectionResetError):
+            return
+
+
+def _limit_torch() -> None:
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.get_num_threads() != 1:
+        torch.set_num_threads(1)
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def watch() -> None:
+        wait([parent.sentinel])
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()

@@ -1,0 +1,404 @@
+"""Running a plan: jobs go to the workers in an order that keeps them busy, what they answer is recorded."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+from pvbench import errors
+from pvbench.errors import PvbenchError
+from pvbench.executors.executor import Done, Executor, Failed, Job, Noted
+from pvbench.executors.local import LocalExecutor
+from pvbench.runner.device import default_workers, resolve_device
+from pvbench.runner.estimate import Costs
+from pvbench.runner.jobs import (
+    GenerateJob,
+    Made,
+    MeasureJob,
+    ReferenceJob,
+    Refused,
+    Stepped,
+    Surroundings,
+    TextJob,
+    TuneJob,
+    VideoToMeasure,
+    WantedVideo,
+    start_worker,
+)
+from pvbench.runner.plan import Cell, Plan
+from pvbench.runner.survey import Survey, take_survey, tune_job, video_to_measure
+from pvbench.store import Failure, Features, Store
+
+_MEASURE_CHUNK = 8
+_LARGEST_CHUNK = 16
+# A worker gets its share of the videos in about so many pieces: few enough to load adapters seldom, enough to end
+# together.
+_PIECES_A_WORKER = 16
+# A damaged video is made again in the next round; more rounds than this means that the disk damages what is written.
+_ROUNDS = 3
+
+T = TypeVar("T")
+
+
+@dataclass
+class Tally:
+    """How far one stage is: pieces of work in all, done and failed, and the share of a tuning under way."""
+
+    total: int = 0
+    done: int = 0
+    failed: int = 0
+    under_way: float = 0.0
+
+
+class Observer(Protocol):
+    """Shows a person how a run goes."""
+
+    def planned(self, plan: Plan, survey: Survey, tallies: dict[str, Tally], workers: int, seconds: float) -> None:
+        """Before anything is done: what there is to do, and how many seconds it may take."""
+
+    def advanced(self, tallies: dict[str, Tally], seconds_left: float, doing: str) -> None:
+        """Something was done; `doing` says in a few words what is under way."""
+
+    def failed(self, failure: Failure) -> None:
+        """A cell or a tuning failed; the run goes on."""
+
+    def noted(self, text: str) -> None:
+        """Something worth telling."""
+
+    def ended(self) -> None:
+        """Nothing more will come."""
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What a run folder holds of a plan: the features of each measured cell, and why others have none."""
+
+    plan: Plan
+    store: Store
+    survey: Survey
+    failures: dict[Cell, Failure]
+
+    def features(self, cell: Cell) -> Features | None:
+        """All features of one cell; None for one that failed or was never made."""
+        return self.survey.features(cell, self.plan.text(cell))
+
+    @property
+    def complete(self) -> bool:
+        """Whether every cell was made and measured."""
+        return all(cell in self.survey.measured for cell in self.plan.cells)
+
+
+def run_grid(plan: Plan, store: Store, observer: Observer, *, device: str = "auto", workers: int | None = None,
+             executor: Callable[[Surroundings, int], Executor] | None = None) -> RunResult:
+    """Everything in the plan that the folder lacks is made; what fails is recorded and the rest goes on.
+
+    Raises:
+        FaceError: for a reference image without a face or with more than one, before anything else is done.
+        PvbenchError: where every further cell would fail too: a full disk, corrupt weights, no such device.
+    """
+    if device == "cuda":
+        resolve_device(device)
+    with store.locked():
+        store.write_plan(plan.summary())
+        survey = take_survey(plan, store)
+        if survey.nothing_to_do:
+            observer.planned(plan, survey, tallies_of(plan, survey), 0, 0.0)
+            observer.ended()
+            return collect(plan, store, survey)
+        device = resolve_device(device)
+        workers = workers or default_workers(device)
+        surroundings = Surroundings(plan.profile, device, store.folder / "workers.log")
+        start = executor or (lambda around, count: LocalExecutor(start_worker, around, count))
+        with start(surroundings, workers) as pool:
+            run = _Run(plan, store, observer, pool, workers, device)
+            try:
+                survey = run.go(survey)
+            finally:
+                observer.ended()
+        return collect(plan, store, survey)
+
+
+def collect(plan: Plan, store: Store, survey: Survey | None = None) -> RunResult:
+    """What the folder holds of the plan, without making anything."""
+    survey = survey or take_survey(plan, store)
+    recorded = store.failures()
+    failures = {}
+    for cell in plan.cells:
+        if cell not in survey.measured:
+            keys = (plan.video_key(cell), plan.adapter_key(plan.variant(cell.variant), plan.identity(cell.identity)))
+            failure = next((recorded[key] for key in keys if key in recorded), None)
+            if failure is not None:
+                failures[cell] = failure
+    return RunResult(plan, store, survey, failures)
+
+
+def tallies_of(plan: Plan, survey: Survey) -> dict[str, Tally]:
+    """How far each stage is before anything is done."""
+    adapters = sum(variant.cls.tunes for variant in plan.variants) * len(plan.identities)
+    cells = len(plan.cells)
+    return {
+        "tune": Tally(adapters, adapters - len(survey.tunings)),
+        "generate": Tally(cells, len(survey.made)),
+        "measure": Tally(cells, len(survey.measured)),
+    }
+
+
+class _Run:
+    """The state of one run: what waits, what is under way, what was seen."""
+
+    def __init__(self, plan: Plan, store: Store, observer: Observer, pool: Executor, workers: int,
+                 device: str) -> None:
+        self._plan = plan
+        self._store = store
+        self._observer = observer
+        self._pool = pool
+        self._workers = workers
+        self._device = device
+        self._costs = Costs(plan.profile.cost, device, store.read_log())
+        self._tallies: dict[str, Tally] = {}
+        # By (stage, method): pieces of work that are left.
+        self._left: Counter[tuple[str, str]] = Counter()
+        self._making: deque[Job] = deque()
+        self._measuring: deque[Job] = deque()
+        self._fresh: list[VideoToMeasure] = []
+        self._waiting: dict[tuple[str, str], list[GenerateJob]] = {}
+        self._steps: dict[str, float] = {}
+        # How many pieces of a job under way were answered for; they come in the job's order.
+        self._answered: Counter[int] = Counter()
+        self._failed: set[Cell] = set()
+        self._failed_tunings = 0
+
+    def go(self, survey: Survey) -> Survey:
+        """What the folder holds after rounds until nothing is left but what failed."""
+        for round_ in range(_ROUNDS):
+            self._enter(survey)
+            if round_ == 0:
+                seconds = self._costs.total(self._left, self._workers, fresh=True)
+                self._observer.planned(self._plan, survey, self._tallies, self._workers, seconds)
+            # References first, on their own: a face that cannot be used stops the run before it costs anything.
+            self._drain(deque([*survey.reference_jobs, *([survey.text_job] if survey.text_job else [])]), deque())
+            self._drain(self._making, self._measuring)
+            survey = take_survey(self._plan, self._store, self._failed)
+            if survey.nothing_to_do:
+                return survey
+        raise errors.StoreError(f"files in {self._store.folder} are damaged again and again after they were written; "
+                                f"check the disk, or choose another folder with --out")
+
+    def _enter(self, survey: Survey) -> None:
+        plan = self._plan
+        self._tallies = tallies_of(plan, survey)
+        self._tallies["tune"].done -= self._failed_tunings
+        self._tallies["tune"].failed = self._failed_tunings
+        for cell in self._failed:
+            self._tallies["measure" if cell in survey.made else "generate"].failed += 1
+        self._left = Counter()
+        for variant, _ in survey.tunings:
+            self._left["tune", self._method(variant)] += 1
+        for wanted in survey.wanted:
+            self._left["generate", self._method(wanted.cell.variant)] += 1
+        for cell in [*(wanted.cell for wanted in survey.wanted), *(item.cell for item in survey.to_measure)]:
+            self._left["measure", self._method(cell.variant)] += 1
+        dearest = sorted(survey.tunings.values(), reverse=True,
+                         key=lambda job: self._costs.seconds("tune", job.variant.variant.method))
+        self._making = deque(dearest)
+        self._measuring = deque()
+        self._fresh = []
+        self._waiting = {}
+        size = max(1, min(_LARGEST_CHUNK, len(survey.wanted) // (self._workers * _PIECES_A_WORKER)))
+        for where, wanted_videos in _by_adapter(survey.wanted).items():
+            jobs = [self._generate_job(chunk) for chunk in _chunks(wanted_videos, size)]
+            if where in survey.tunings:
+                self._waiting[where] = jobs
+            else:
+                self._making.extend(jobs)
+        self._measuring.extend(MeasureJob(tuple(chunk)) for chunk in _chunks(survey.to_measure, _MEASURE_CHUNK))
+
+    def _generate_job(self, wanted: list[WantedVideo]) -> GenerateJob:
+        cell = wanted[0].cell
+        variant, identity = self._plan.variant(cell.variant), self._plan.identity(cell.identity)
+        adapter = tune_job(self._plan, self._store, variant, identity).path if variant.cls.tunes else None
+        return GenerateJob(variant, identity, adapter, tuple(wanted))
+
+    def _drain(self, first: deque[Job], then: deque[Job]) -> None:
+        """Jobs run until both queues and the workers are empty; `then` gets a worker when `first` has no job."""
+        while True:
+            while self._pool.idle and (first or then):
+                self._pool.submit(first.popleft() if first else then.popleft())
+            if not self._pool.running:
+                if not self._fresh:
+                    return
+                self._queue_measuring(everything=True)
+                continue
+            event = self._pool.wait()
+            if isinstance(event, Noted):
+                self._on_note(event.job, event.note)
+            elif isinstance(event, Done):
+                self._on_done(event.job, event.result)
+            else:
+                self._on_failed(event)
+            if not first:
+                self._queue_measuring(everything=not self._waiting and self._pool.idle > 0)
+            self._show(event.job)
+
+    def _on_note(self, job: Job, note: Stepped | Made) -> None:
+        if isinstance(note, Stepped):
+            assert isinstance(job, TuneJob)
+            self._steps[job.key] = note.step / max(note.total, 1)
+            return
+        self._answered[id(job)] += 1
+        if isinstance(job, GenerateJob):
+            self._on_video(note.item, note)
+        elif isinstance(job, MeasureJob):
+            self._on_measured(note.item, note)
+
+    def _on_done(self, job: Job, result: Made | None) -> None:
+        self._answered.pop(id(job), None)
+        if isinstance(job, TuneJob):
+            assert isinstance(result, Made)
+            self._on_tuned(job, result)
+
+    def _on_failed(self, event: Failed) -> None:
+        job = event.job
+        refused = Refused(event.error, event.message, event.traceback)
+        if not event.crashed or isinstance(job, ReferenceJob | TextJob):
+            raise _as_error(refused)
+        if isinstance(job, TuneJob):
+            self._on_tuned(job, Made(None, 0.0, refused))
+            return
+        # The piece that was under way brought the worker down; the ones after it get another.
+        answered = self._answered.pop(id(job), 0)
+        if isinstance(job, GenerateJob) and job.wanted[answered:]:
+            culprit, *videos = job.wanted[answered:]
+            self._on_video(culprit, Made(culprit, 0.0, refused))
+            if videos:
+                self._making.appendleft(dataclasses.replace(job, wanted=tuple(videos)))
+        elif isinstance(job, MeasureJob) and job.videos[answered:]:
+            item, *items = job.videos[answered:]
+            self._on_measured(item, Made(item, 0.0, refused))
+            if items:
+                self._measuring.appendleft(MeasureJob(tuple(items)))
+
+    def _on_tuned(self, job: TuneJob, made: Made) -> None:
+        self._steps.pop(job.key, None)
+        where = (job.variant.label, job.identity.name)
+        waiting = self._waiting.pop(where, [])
+        method = job.variant.variant.method
+        self._left["tune", method] -= 1
+        if made.refused is None:
+            self._tallies["tune"].done += 1
+            self._seen("tune", method, made.seconds, variant=job.variant.label, identity=job.identity.name)
+            self._store.forgive(job.key)
+            self._making.extendleft(reversed(waiting))
+            return
+        self._tallies["tune"].failed += 1
+        self._failed_tunings += 1
+        self._refuse(made.refused, job.key, "tune", job.variant.label, job.identity.name)
+        for wanted in (wanted for generate in waiting for wanted in generate.wanted):
+            self._give_up(wanted.cell, "generate")
+
+    def _on_video(self, wanted: WantedVideo, made: Made) -> None:
+        cell = wanted.cell
+        if made.refused is not None:
+            self._refuse(made.refused, wanted.key, "generate", cell.variant, cell.identity, cell)
+            self._give_up(cell, "generate")
+            return
+        method = self._method(cell.variant)
+        self._left["generate", method] -= 1
+        self._tallies["generate"].done += 1
+        self._seen("generate", method, made.seconds, variant=cell.variant, identity=cell.identity, prompt=cell.prompt,
+                   seed=cell.seed)
+        self._store.forgive(wanted.key)
+        self._fresh.append(video_to_measure(self._plan, self._store, cell, made.digest))
+
+    def _on_measured(self, item: VideoToMeasure, made: Made) -> None:
+        cell = item.cell
+        method = self._method(cell.variant)
+        self._left["measure", method] -= 1
+        if made.refused is None:
+            self._tallies["measure"].done += 1
+            self._seen("measure", method, made.seconds, variant=cell.variant, identity=cell.identity,
+                       prompt=cell.prompt, seed=cell.seed)
+            self._store.forgive(item.key)
+        elif made.refused.error == errors.VideoError.__name__:
+            # The run made this file itself, so it can make it again: the next round finds it missing.
+            item.video.unlink(missing_ok=True)
+            self._observer.noted(f"{made.refused.message}: it is made again")
+        else:
+            self._refuse(made.refused, item.key, "measure", cell.variant, cell.identity, cell)
+            self._failed.add(cell)
+            self._tallies["measure"].failed += 1
+
+    def _give_up(self, cell: Cell, stage: str) -> None:
+        method = self._method(cell.variant)
+        self._failed.add(cell)
+        self._left["generate", method] -= 1
+        self._left["measure", method] -= 1
+        self._tallies[stage].failed += 1
+
+    def _refuse(self, refused: Refused, key: str, stage: str, variant: str, identity: str,
+                cell: Cell | None = None) -> None:
+        if refused.fatal:
+            raise _as_error(refused)
+        failure = Failure(key, stage, variant, identity, cell.prompt if cell else "", cell.seed if cell else None,
+                          refused.error, refused.message, refused.traceback)
+        self._store.fail(failure)
+        self._observer.failed(failure)
+
+    def _seen(self, stage: str, method: str, seconds: float, **what: str | int) -> None:
+        self._costs.observe(stage, method, seconds)
+        self._store.log({"at": round(time.time(), 3), "stage": stage, "method": method, "device": self._device,
+                         "seconds": round(seconds, 4), **what})
+
+    def _queue_measuring(self, everything: bool) -> None:
+        while len(self._fresh) >= _MEASURE_CHUNK or (everything and self._fresh):
+            self._measuring.append(MeasureJob(tuple(self._fresh[:_MEASURE_CHUNK])))
+            del self._fresh[:_MEASURE_CHUNK]
+
+    def _show(self, job: Job) -> None:
+        under_way = sum(self._steps.values())
+        self._tallies["tune"].under_way = under_way
+        left = {piece: float(count) for piece, count in self._left.items()}
+        for (variant, _), share in self._shares().items():
+            left["tune", self._method(variant)] -= share
+        self._observer.advanced(self._tallies, self._costs.total(left, self._workers), _in_words(job))
+
+    def _shares(self) -> dict[tuple[str, str], float]:
+        shares = {}
+        for where in self._waiting:
+            key = self._plan.adapter_key(self._plan.variant(where[0]), self._plan.identity(where[1]))
+            if key in self._steps:
+                shares[where] = self._steps[key]
+        return shares
+
+    def _method(self, label: str) -> str:
+        return self._plan.variant(label).variant.method
+
+
+def _by_adapter(wanted: Iterable[WantedVideo]) -> dict[tuple[str, str], list[WantedVideo]]:
+    grouped: dict[tuple[str, str], list[WantedVideo]] = {}
+    for video in wanted:
+        grouped.setdefault((video.cell.variant, video.cell.identity), []).append(video)
+    return grouped
+
+
+def _chunks(items: list[T], size: int) -> list[list[T]]:
+    return [items[start:start + size] for start in range(0, len(items), size)]
+
+
+def _as_error(refused: Refused) -> PvbenchError:
+    kind = getattr(errors, refused.error, None)
+    if isinstance(kind, type) and issubclass(kind, PvbenchError):
+        return kind(refused.message)
+    return PvbenchError(f"{refused.error}: {refused.message}\n{refused.traceback}".rstrip())
+
+
+def _in_words(job: Job) -> str:
+    if isinstance(job, TuneJob | GenerateJob):
+        return f"{job.variant.label} {job.identity.name}"
+    if isinstance(job, MeasureJob):
+        return f"{job.videos[0].cell.variant} {job.videos[0].cell.identity}"
+    return "references" if isinstance(job, ReferenceJob) else "prompts"

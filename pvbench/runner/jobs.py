@@ -1,0 +1,296 @@
+"""The jobs of a run, as workers do them: each writes what it makes, and answers with what the runner needs to know."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, TypeVar
+
+from pvbench.errors import (
+    DeviceError,
+    FaceError,
+    GenerationError,
+    MethodError,
+    ProfileError,
+    StoreError,
+    WeightsError,
+)
+from pvbench.executors.executor import Notify
+from pvbench.identity import Identity
+from pvbench.method import Adapter, Method, Request, load_adapter, save_adapter
+from pvbench.profile import Profile
+from pvbench.prompt import PromptSet
+from pvbench.registry import method_class
+from pvbench.runner import parts
+from pvbench.runner.plan import Cell, PlannedVariant
+from pvbench.store import write_features
+from pvbench.video import Video, read_video, write_video
+
+# With one of these every other cell would fail as well, so the run stops.
+FATAL = (DeviceError, ProfileError, StoreError, WeightsError)
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What a worker is started with; `log` receives all that libraries print."""
+
+    profile: Profile
+    device: str
+    log: Path
+
+
+class Workbench:
+    """A worker's state: every network is loaded once, when a job first needs it."""
+
+    def __init__(self, surroundings: Surroundings) -> None:
+        self.profile = surroundings.profile
+        self.device = surroundings.device
+        self.loading_seconds = 0.0
+        self._backbone: Any = None
+        self._extractors: Any = None
+        self._methods: dict[str, Method] = {}
+        self._adapter: tuple[Path, Adapter] | None = None
+
+    def method(self, variant: PlannedVariant) -> Method:
+        """The variant's method, on the backbone."""
+        if variant.label not in self._methods:
+            cls = method_class(variant.variant.method)
+            backbone = self._loaded_backbone() if cls.uses_backbone else None
+            self._methods[variant.label] = self._timed(lambda: cls(variant.settings, backbone, self.profile))
+        return self._methods[variant.label]
+
+    def extractors(self) -> Any:
+        """The networks that features come from."""
+        if self._extractors is None:
+            self._extractors = self._timed(lambda: parts.load_extractors(self.profile, self.device))
+        return self._extractors
+
+    def adapter(self, path: Path | None) -> Adapter | None:
+        """The adapter at that path; the last one is kept."""
+        if path is None:
+            return None
+        if self._adapter is None or self._adapter[0] != path:
+            self._adapter = (path, load_adapter(path))
+        return self._adapter[1]
+
+    def leave_backbone(self) -> None:
+        """On CUDA the backbone and its methods make room for the extractors."""
+        if self.device == "cuda" and self._backbone is not None:
+            self._backbone = None
+            self._methods.clear()
+            sys.modules["torch"].cuda.empty_cache()
+
+    def _loaded_backbone(self) -> Any:
+        if self._backbone is None:
+            self._backbone = self._timed(lambda: parts.load_backbone(self.profile, self.device))
+        return self._backbone
+
+    def _timed(self, load: Callable[[], T]) -> T:
+        start = time.perf_counter()
+        loaded = load()
+        self.loading_seconds += time.perf_counter() - start
+        return loaded
+
+
+def start_worker(surroundings: Surroundings) -> Workbench:
+    """A fresh worker's state. What libraries print goes to a file: the terminal belongs to the progress bars."""
+    try:
+        log = os.open(surroundings.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    except OSError as error:
+        raise StoreError(f"cannot write {surroundings.log}: {error.strerror}") from error
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    os.close(log)
+    return Workbench(surroundings)
+
+
+@dataclass(frozen=True)
+class Refused:
+    """One cell that raised; `fatal` where every other one would raise as well."""
+
+    error: str
+    message: str
+    traceback: str
+    fatal: bool = False
+
+    @classmethod
+    def of(cls, error: BaseException) -> Refused:
+        """The record of an exception being handled."""
+        return cls(type(error).__name__, str(error) or repr(error), traceback.format_exc(), isinstance(error, FATAL))
+
+
+@dataclass(frozen=True)
+class Stepped:
+    """A note: how far a tuning is."""
+
+    step: int
+    total: int
+    losses: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Made:
+    """A note or result: one piece of a job is done after `seconds`, or was refused."""
+
+    item: Any
+    seconds: float
+    refused: Refused | None = None
+    digest: str = ""
+
+
+@dataclass(frozen=True)
+class ReferenceJob:
+    """The features of an identity's reference images."""
+
+    identity: Identity
+    path: Path
+    stage: ClassVar[str] = "measure"
+
+    def run(self, bench: Workbench, notify: Notify) -> None:
+        """Raises FaceError for an image without a face, or with more than one."""
+        extractors = bench.extractors()
+        try:
+            features = extractors.references(self.identity.references())
+        except FaceError as error:
+            raise FaceError(f"identity {self.identity.name!r} in {self.identity.folder}: {error}") from error
+        write_features(self.path, features)
+
+
+@dataclass(frozen=True)
+class TextJob:
+    """The features of rendered prompts."""
+
+    texts: tuple[tuple[str, Path], ...]
+    stage: ClassVar[str] = "measure"
+
+    def run(self, bench: Workbench, notify: Notify) -> None:
+        """One file for each text."""
+        for text, path in self.texts:
+            write_features(path, bench.extractors().text(text))
+
+
+@dataclass(frozen=True)
+class TuneJob:
+    """The adapter of one variant and identity."""
+
+    variant: PlannedVariant
+    identity: Identity
+    prompts: PromptSet
+    seed: int
+    key: str
+    path: Path
+    stage: ClassVar[str] = "tune"
+
+    def run(self, bench: Workbench, notify: Notify) -> Made:
+        """Notes every step; answers with the seconds of tuning alone."""
+        try:
+            method = bench.method(self.variant)
+            start = time.perf_counter()
+            adapter = method.tune(
+                self.identity, self.prompts, seed=self.seed,
+                progress=lambda step, total, losses: notify(
+                    Stepped(step, total, {name: float(loss) for name, loss in losses.items()})))
+            if not isinstance(adapter, Adapter):
+                raise MethodError(f"method {self.variant.cls.name!r}: tune() returned {type(adapter).__name__}; "
+                                  f"expected an Adapter")
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - a plug-in may raise anything; it is recorded
+            return Made(None, 0.0, Refused.of(error))
+        save_adapter(self.path, adapter)
+        return Made(None, time.perf_counter() - start)
+
+
+@dataclass(frozen=True)
+class WantedVideo:
+    """One video to be made, and where it goes."""
+
+    cell: Cell
+    request: Request
+    key: str
+    path: Path
+
+
+@dataclass(frozen=True)
+class GenerateJob:
+    """A few videos of one variant and identity."""
+
+    variant: PlannedVariant
+    identity: Identity
+    adapter: Path | None
+    wanted: tuple[WantedVideo, ...]
+    stage: ClassVar[str] = "generate"
+
+    def run(self, bench: Workbench, notify: Notify) -> None:
+        """Notes every video when it is written. One that is refused does not keep the others from being made."""
+        left = list(self.wanted)
+        while left:
+            try:
+                for made in self._make(bench, left):
+                    left.pop(0)
+                    notify(made)
+            except (Exception, SystemExit) as error:  # noqa: BLE001 - a plug-in may raise anything; it is recorded
+                notify(Made(left.pop(0), 0.0, Refused.of(error)))
+
+    def _make(self, bench: Workbench, left: list[WantedVideo]) -> Iterator[Made]:
+        method = bench.method(self.variant)
+        adapter = bench.adapter(self.adapter)
+        todo = tuple(left)
+        start = time.perf_counter()
+        videos = iter(method.generate(self.identity, adapter, [wanted.request for wanted in todo]))
+        for wanted in todo:
+            video = self._checked(next(videos, None), bench.profile)
+            write_video(wanted.path, video)
+            now = time.perf_counter()
+            yield Made(wanted, now - start, digest=video.digest)
+            start = time.perf_counter()
+
+    def _checked(self, video: Any, profile: Profile) -> Video:
+        name = self.variant.cls.name
+        if video is None:
+            raise GenerationError(f"method {name!r} yielded fewer videos than were asked for; expected one a request")
+        if not isinstance(video, Video):
+            raise GenerationError(f"method {name!r} yielded {type(video).__name__}; expected a Video")
+        sampling = profile.sampling
+        expected = (sampling.frames, sampling.height, sampling.width, 3)
+        if video.frames.shape != expected or video.fps != sampling.fps:
+            raise GenerationError(f"method {name!r} yielded frames of shape {video.frames.shape} at {video.fps} a "
+                                  f"second; the profile says {expected} at {sampling.fps}")
+        return video
+
+
+@dataclass(frozen=True)
+class VideoToMeasure:
+    """One video on the disk, its cell, and where its features go."""
+
+    cell: Cell
+    key: str
+    video: Path
+    path: Path
+
+
+@dataclass(frozen=True)
+class MeasureJob:
+    """The features of a few videos."""
+
+    videos: tuple[VideoToMeasure, ...]
+    stage: ClassVar[str] = "measure"
+
+    def run(self, bench: Workbench, notify: Notify) -> None:
+        """Notes every video when its features are written. Each is decoded once, for all extractors."""
+        bench.leave_backbone()
+        for item in self.videos:
+            try:
+                extractors = bench.extractors()
+                start = time.perf_counter()
+                write_features(item.path, extractors.video(read_video(item.video)))
+                notify(Made(item, time.perf_counter() - start))
+            except (Exception, SystemExit) as error:  # noqa: BLE001 - a plug-in may raise anything; it is recorded
+                notify(Made(item, 0.0, Refused.of(error)))

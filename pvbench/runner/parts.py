@@ -1,0 +1,89 @@
+"""What a profile's `kind`s stand for: built-in backbones and extractors, or a third party's `module:function`.
+
+Such a function takes (profile, device) and returns the backbone or the extractors; its attribute `signature` takes the
+profile and returns, without loading anything heavy, the mapping that every key rests on.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from typing import Any, Protocol, cast
+
+from pvbench.errors import ProfileError
+from pvbench.profile import Profile
+
+
+def backbone_signature(profile: Profile) -> Mapping[str, Any]:
+    """What identifies the profile's backbone, its weights included."""
+    outside = _outside(profile, "backbone")
+    if outside is not None:
+        return outside.signature(profile)
+    from pvbench import backbones
+
+    return backbones.signature(profile)
+
+
+def extractor_signature(profile: Profile) -> Mapping[str, Any]:
+    """What identifies the profile's extractors, their weights included, by part."""
+    outside = _outside(profile, "evaluators")
+    if outside is not None:
+        return outside.signature(profile)
+    from pvbench import features
+
+    return features.signature(profile)
+
+
+def load_backbone(profile: Profile, device: str) -> Any:
+    """The profile's backbone, on the device.
+
+    Raises:
+        WeightsError: for weights that are missing, corrupt, or not the ones their card names.
+        DeviceError: for a device that is not there.
+    """
+    outside = _outside(profile, "backbone")
+    if outside is not None:
+        return outside(profile, device)
+    from pvbench import backbones
+
+    return backbones.load_backbone(profile, device)
+
+
+def load_extractors(profile: Profile, device: str) -> Any:
+    """The profile's extractors, on the device.
+
+    Raises:
+        WeightsError: for weights that are missing, corrupt, or not the ones their card names.
+        DeviceError: for a device that is not there.
+    """
+    outside = _outside(profile, "evaluators")
+    if outside is not None:
+        return outside(profile, device)
+    from pvbench import features
+
+    return features.load_extractors(profile, device)
+
+
+class Loader(Protocol):
+    """A third party's function for one part of a profile."""
+
+    def __call__(self, profile: Profile, device: str) -> Any:
+        """The backbone or the extractors, on the device."""
+
+    def signature(self, profile: Profile) -> Mapping[str, Any]:
+        """What every key rests on; cheap."""
+
+
+def _outside(profile: Profile, part: str) -> Loader | None:
+    kind = getattr(profile, part)["kind"]
+    module, colon, name = kind.partition(":")
+    if not colon:
+        return None
+    where = f"profile {profile.name!r} [{part}]: kind {kind!r}"
+    try:
+        function = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        raise ProfileError(f"{where} does not import ({error}); install the package that brings it") from error
+    if not callable(function) or not callable(getattr(function, "signature", None)):
+        raise ProfileError(f"{where} is no function with an attribute `signature`; see pvbench.runner.parts")
+    return cast(Loader, function)

@@ -1,0 +1,304 @@
+"""The plan of a run: which cells, and the key of everything that will be made for them. Nothing heavy is loaded."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from pvbench.digest import digest
+from pvbench.errors import IdentityError, PromptError, SettingError, StoreError, did_you_mean
+from pvbench.identity import Identity, list_identities, load_identities
+from pvbench.method import Method, Request, request_for
+from pvbench.profile import Profile, load_profile
+from pvbench.prompt import Prompt, PromptSet, check_disjoint, load_prompts
+from pvbench.registry import Variant, method_class, select_variants, settings_of, split_variants
+from pvbench.runner import parts
+
+ALL = "all"
+
+_INPUTS = ("methods", "identities", "prompts", "seeds", "sampling", "backbone", "extractors")
+
+
+@dataclass(frozen=True)
+class PlannedVariant:
+    """A row of the tables, with its settings worked out."""
+
+    variant: Variant
+    settings: Any
+    data_digest: str
+
+    @property
+    def label(self) -> str:
+        """Its name in tables."""
+        return self.variant.label
+
+    @property
+    def cls(self) -> type[Method]:
+        """The method's class."""
+        return method_class(self.variant.method)
+
+    @property
+    def identifying(self) -> dict[str, Any]:
+        """What its keys rest on."""
+        return {"method": self.cls.name, "version": self.cls.version, "settings": dataclasses.asdict(self.settings),
+                "data": self.data_digest}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One video to be: its variant's label, its identity's name, its prompt's id and its seed."""
+
+    variant: str
+    identity: str
+    prompt: str
+    seed: int
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What was asked for, as on the command line; None is the profile's default."""
+
+    profile: str = "mini"
+    methods: str | None = None
+    identities: str | None = None
+    prompts: str | None = None
+    seeds: str | None = None
+
+    @property
+    def command(self) -> str:
+        """The command that makes this run again."""
+        options = [f"--{name} {shlex.quote(value)}" for name, value in dataclasses.asdict(self).items()
+                   if value is not None]
+        return " ".join(["pvbench run", *options])
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything that is known before anything is made."""
+
+    choice: Choice
+    profile: Profile
+    variants: tuple[PlannedVariant, ...]
+    identities: tuple[Identity, ...]
+    prompts: tuple[Prompt, ...]
+    evaluation: PromptSet
+    simulated: PromptSet
+    seeds: tuple[int, ...]
+    backbone_signature: Mapping[str, Any]
+    extractor_signature: Mapping[str, Any]
+
+    @cached_property
+    def cells(self) -> tuple[Cell, ...]:
+        """Every cell of the grid, by variant, identity, prompt, seed."""
+        return tuple(Cell(variant.label, identity.name, prompt.id, seed)
+                     for variant in self.variants for identity in self.identities
+                     for prompt in self.prompts for seed in self.seeds)
+
+    @cached_property
+    def extractor_digest(self) -> str:
+        """Digest of the extractors' signature: features made under another one are not used."""
+        return digest(self.extractor_signature)
+
+    def adapter_key(self, variant: PlannedVariant, identity: Identity) -> str:
+        """Digest of everything that makes the adapter of one variant and identity."""
+        return self._adapter_keys[variant.label, identity.name]
+
+    def video_key(self, cell: Cell) -> str:
+        """Digest of everything that makes the video of one cell."""
+        return self._video_keys[cell]
+
+    def request(self, cell: Cell) -> Request:
+        """What the method is asked for one cell."""
+        return request_for(self.identity(cell.identity), self.prompt(cell.prompt), cell.seed)
+
+    def variant(self, label: str) -> PlannedVariant:
+        """The variant of that label."""
+        return self._variants[label]
+
+    def identity(self, name: str) -> Identity:
+        """The identity of that name."""
+        return self._identities[name]
+
+    def prompt(self, prompt_id: str) -> Prompt:
+        """The prompt of that id."""
+        return self._prompts[prompt_id]
+
+    def text(self, cell: Cell) -> str:
+        """What the video of a cell should show, in words; text metrics compare with it."""
+        return self.prompt(cell.prompt).render(self.identity(cell.identity).class_noun)
+
+    def summary(self) -> dict[str, Any]:
+        """What plan.json holds: the choice, and what came of it."""
+        return {
+            "choice": dataclasses.asdict(self.choice),
+            "profile": {"name": self.profile.name, "digest": self.profile.digest},
+            "methods": {variant.label: variant.identifying for variant in self.variants},
+            "identities": {identity.name: identity.digest for identity in self.identities},
+            "prompts": {prompt.id: prompt.text for prompt in self.prompts},
+            "simulated_prompts": {"name": self.simulated.name, "digest": self.simulated.digest},
+            "seeds": list(self.seeds),
+            "sampling": dataclasses.asdict(self.profile.sampling),
+            "backbone": self.backbone_signature,
+            "extractors": self.extractor_signature,
+        }
+
+    @cached_property
+    def _variants(self) -> dict[str, PlannedVariant]:
+        return {variant.label: variant for variant in self.variants}
+
+    @cached_property
+    def _identities(self) -> dict[str, Identity]:
+        return {identity.name: identity for identity in self.identities}
+
+    @cached_property
+    def _prompts(self) -> dict[str, Prompt]:
+        return {prompt.id: prompt for prompt in self.prompts}
+
+    @cached_property
+    def _adapter_keys(self) -> dict[tuple[str, str], str]:
+        shared = {"sampling": self.profile.sampling, "prompts": self.simulated.digest, "seed": self.profile.tune_seed}
+        keys = {}
+        for variant in self.variants:
+            for identity in self.identities:
+                made_of = {**shared, **self._identifying(variant), "identity": identity.digest}
+                keys[variant.label, identity.name] = digest(made_of)
+        return keys
+
+    @cached_property
+    def _video_keys(self) -> dict[Cell, str]:
+        keys = {}
+        for variant in self.variants:
+            for identity in self.identities:
+                shared = {
+                    **self._identifying(variant), "sampling": self.profile.sampling, "identity": identity.digest,
+                    "adapter": self.adapter_key(variant, identity) if variant.cls.tunes else None,
+                }
+                for prompt in self.prompts:
+                    for seed in self.seeds:
+                        keys[Cell(variant.label, identity.name, prompt.id, seed)] = digest(
+                            {**shared, "prompt": prompt, "request": request_for(identity, prompt, seed).noise_seed,
+                             "seed": seed})
+        return keys
+
+    def _identifying(self, variant: PlannedVariant) -> dict[str, Any]:
+        backbone = self.backbone_signature if variant.cls.uses_backbone else None
+        return {**variant.identifying, "backbone": backbone}
+
+
+def make_plan(choice: Choice) -> Plan:
+    """The plan for what was asked for, with every input checked.
+
+    Raises:
+        PvbenchError: for every input that cannot be used: profile, method, setting, identity, prompt, weights.
+    """
+    profile = load_profile(choice.profile)
+    variants = tuple(
+        PlannedVariant(variant, settings_of(variant, profile), method_class(variant.method).data_digest(profile))
+        for variant in select_variants(_method_texts(choice, profile), profile)
+    )
+    evaluation = load_prompts(profile.prompts.evaluation)
+    simulated = load_prompts(profile.prompts.simulated)
+    check_disjoint(evaluation, simulated)
+    return Plan(
+        choice=choice,
+        profile=profile,
+        variants=variants,
+        identities=select_identities(choice.identities or str(profile.grid.identities)),
+        prompts=select_prompts(choice.prompts or str(profile.grid.prompts), evaluation),
+        evaluation=evaluation,
+        simulated=simulated,
+        seeds=select_seeds(choice.seeds) if choice.seeds else profile.grid.seeds,
+        backbone_signature=parts.backbone_signature(profile),
+        extractor_signature=parts.extractor_signature(profile),
+    )
+
+
+def plan_from_summary(summary: Mapping[str, Any], path: Path) -> Plan:
+    """The plan that a plan.json tells of, made anew from its choice.
+
+    Raises:
+        StoreError: for a summary that is none, or one whose inputs have changed since.
+    """
+    try:
+        choice = Choice(**summary["choice"])
+        keyed = {name: summary[name] for name in _INPUTS}
+    except (KeyError, TypeError) as error:
+        raise StoreError(f"{path} is no plan of this version of pvbench ({error}); run `pvbench run` again") from error
+    plan = make_plan(choice)
+    now = json.loads(json.dumps(plan.summary()))
+    changed = [name for name in _INPUTS if now[name] != keyed[name]]
+    if changed:
+        raise StoreError(f"{path}: {' and '.join(changed)} changed since that run; `{choice.command}` makes what is "
+                         f"missing and reports it")
+    return plan
+
+
+def select_identities(text: str) -> tuple[Identity, ...]:
+    """The identities that a text names: `all`, a number for the first so many, or names and folders by comma.
+
+    Raises:
+        IdentityError: for more than there are, an unknown name, or an identity that does not load.
+    """
+    if text == ALL:
+        return load_identities()
+    if text.isdecimal():
+        names = list_identities()
+        return load_identities(names[:_count(text, len(names), "identities", IdentityError)])
+    return load_identities(_parts(text))
+
+
+def select_prompts(text: str, prompts: PromptSet) -> tuple[Prompt, ...]:
+    """The prompts that a text names: `all`, a number for the first so many, or ids by comma.
+
+    Raises:
+        PromptError: for more than there are, or an unknown or repeated id.
+    """
+    if text == ALL:
+        return prompts.prompts
+    if text.isdecimal():
+        return prompts.prompts[:_count(text, len(prompts.prompts), f"prompts in {prompts.name!r}", PromptError)]
+    by_id = {prompt.id: prompt for prompt in prompts.prompts}
+    ids = _parts(text)
+    for prompt_id in ids:
+        if prompt_id not in by_id:
+            raise PromptError(f"unknown prompt {prompt_id!r}{did_you_mean(prompt_id, by_id)}; `pvbench list prompts` "
+                              f"shows those of {prompts.name!r}")
+        if ids.count(prompt_id) > 1:
+            raise PromptError(f"prompt {prompt_id!r} is named twice; name each once")
+    return tuple(by_id[prompt_id] for prompt_id in ids)
+
+
+def select_seeds(text: str) -> tuple[int, ...]:
+    """The seeds that a text names: a number for the first so many from 0, or seeds by comma (`7,` is seed 7 alone).
+
+    Raises:
+        SettingError: for anything else, or a seed named twice.
+    """
+    if text.isdecimal() and int(text) > 0:
+        return tuple(range(int(text)))
+    parts = _parts(text)
+    if not parts or "," not in text or not all(part.isdecimal() for part in parts) or len(set(parts)) < len(parts):
+        raise SettingError(f"--seeds is {text!r}; expected how many (3 is 0, 1 and 2), or different seeds by comma "
+                           f"(0,5,9)")
+    return tuple(int(part) for part in parts)
+
+
+def _method_texts(choice: Choice, profile: Profile) -> Sequence[str]:
+    return profile.methods_default if choice.methods is None else split_variants(choice.methods)
+
+
+def _parts(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def _count(text: str, most: int, what: str, error: type[Exception]) -> int:
+    count = int(text)
+    if not 1 <= count <= most:
+        raise error(f"{count} {what} were asked for; there are {most}, and at least one is needed")
+    return count

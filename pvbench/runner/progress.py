@@ -1,0 +1,159 @@
+"""What a person sees of a run: the plan as a table, one bar a stage, the time left, and what failed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+
+from rich import box
+from rich.console import Console, Group
+from rich.live import Live
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, TaskID, TextColumn
+from rich.table import Table
+from rich.text import Text
+
+from pvbench.runner.grid import Tally
+from pvbench.runner.plan import Cell, Plan
+from pvbench.runner.survey import STAGES, Survey
+from pvbench.store import Failure
+
+_SHOWN_FAILURES = 20
+
+
+class RichObserver:
+    """Bars on a terminal; elsewhere a line for every tenth of the work."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._live: Live | None = None
+        self._bars: Progress | None = None
+        self._tasks: dict[str, TaskID] = {}
+        self._footer = Text()
+        self._started = time.monotonic()
+        self._tenth = -1
+
+    def planned(self, plan: Plan, survey: Survey, tallies: Mapping[str, Tally], workers: int, seconds: float) -> None:
+        """The plan, then the bars."""
+        self._console.print(plan_table(plan, survey))
+        if survey.nothing_to_do:
+            self._console.print("[green]Everything is there already.[/]")
+            return
+        self._console.print(f"{workers} worker{'s' if workers > 1 else ''}, about [bold]{in_words(seconds)}[/] to go.")
+        self._started = time.monotonic()
+        if self._console.is_terminal:
+            self._start_bars(tallies)
+
+    def advanced(self, tallies: Mapping[str, Tally], seconds_left: float, doing: str) -> None:
+        """The bars move."""
+        if self._bars is None:
+            self._print_tenth(tallies, seconds_left)
+            return
+        for stage, task in self._tasks.items():
+            tally = tallies[stage]
+            failed = f"[red]{tally.failed} failed[/]" if tally.failed else ""
+            self._bars.update(task, completed=tally.done + tally.failed + tally.under_way, total=tally.total,
+                              done=f"{tally.done}/{tally.total}", failed=failed)
+        elapsed = in_words(time.monotonic() - self._started)
+        self._footer.plain = f"{elapsed} gone, about {in_words(seconds_left)} left   {doing}"
+
+    def failed(self, failure: Failure) -> None:
+        """One line above the bars."""
+        self._console.print(f"[red]failed[/] {escape(failure.where)}: {escape(first_line(failure.message))}")
+
+    def noted(self, text: str) -> None:
+        """One line above the bars."""
+        self._console.print(f"[yellow]note[/] {escape(text)}")
+
+    def ended(self) -> None:
+        """The bars stay as they are, the terminal is free again."""
+        if self._live is not None:
+            self._footer.plain = f"{in_words(time.monotonic() - self._started)} in all"
+            self._live.stop()
+            self._live = None
+
+    def _start_bars(self, tallies: Mapping[str, Tally]) -> None:
+        self._bars = Progress(
+            TextColumn("[bold]{task.description:<9}"), BarColumn(bar_width=40), TextColumn("{task.fields[done]:>9}"),
+            TextColumn("{task.fields[failed]}"), console=self._console)
+        for stage in STAGES:
+            tally = tallies[stage]
+            if tally.total:
+                self._tasks[stage] = self._bars.add_task(stage, total=tally.total, completed=tally.done,
+                                                         done=f"{tally.done}/{tally.total}", failed="")
+        self._footer = Text(style="dim")
+        self._live = Live(Group(self._bars, self._footer), console=self._console, refresh_per_second=4)
+        self._live.start()
+
+    def _print_tenth(self, tallies: Mapping[str, Tally], seconds_left: float) -> None:
+        total = sum(tally.total for tally in tallies.values())
+        done = sum(tally.done + tally.failed for tally in tallies.values())
+        tenth = 10 * done // max(total, 1)
+        if tenth > self._tenth:
+            self._tenth = tenth
+            stages = ", ".join(f"{stage} {tallies[stage].done}/{tallies[stage].total}" for stage in STAGES
+                               if tallies[stage].total)
+            self._console.print(f"{stages}; about {in_words(seconds_left)} left", highlight=False)
+
+
+def plan_table(plan: Plan, survey: Survey) -> Table:
+    """The grid: what each method has to do, and what is done already."""
+    identities, prompts, seeds = len(plan.identities), len(plan.prompts), len(plan.seeds)
+    cells = identities * prompts * seeds
+    table = Table(
+        box=box.SIMPLE_HEAD, title_justify="left", caption_justify="left",
+        title=f"[bold]pvbench[/] profile [cyan]{escape(plan.profile.name)}[/]",
+        caption=f"{_counted(len(plan.variants), 'method')} x {_counted(identities, 'identity')} x "
+                f"{_counted(prompts, 'prompt')} x {_counted(seeds, 'seed')} = {len(plan.cells)} videos")
+    table.add_column("method")
+    for heading in ("tunings", "videos", "measured"):
+        table.add_column(heading, justify="right")
+    for variant in plan.variants:
+        own = [cell for cell in plan.cells if cell.variant == variant.label]
+        to_tune = sum(label == variant.label for label, _ in survey.tunings)
+        tuned = _share(identities - to_tune, identities) if variant.cls.tunes else "[dim]-[/]"
+        table.add_row(escape(variant.label), tuned, _share(_among(own, survey.made), cells),
+                      _share(_among(own, survey.measured), cells))
+    return table
+
+
+def failure_table(failures: Sequence[tuple[str, str, str]]) -> Table:
+    """Rows of (where, stage, message) as a table; long lists are cut, with their count."""
+    table = Table(box=box.SIMPLE_HEAD, title=f"[bold red]{len(failures)} failed[/]", title_justify="left",
+                  caption_justify="left")
+    for heading in ("where", "stage", "why"):
+        table.add_column(heading, overflow="fold")
+    for where, stage, message in failures[:_SHOWN_FAILURES]:
+        table.add_row(escape(where), stage, escape(first_line(message)))
+    if len(failures) > _SHOWN_FAILURES:
+        table.caption = f"and {len(failures) - _SHOWN_FAILURES} more"
+    return table
+
+
+def in_words(seconds: float) -> str:
+    """A time as a person says it: 45 s, 7 min 30 s, 2 h 5 min."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s" if whole % 60 else f"{whole // 60} min"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def first_line(text: str) -> str:
+    """The first line of a message."""
+    return text.strip().partition("\n")[0]
+
+
+def _among(cells: Sequence[Cell], there: Mapping[Cell, object]) -> int:
+    return sum(cell in there for cell in cells)
+
+
+def _share(done: int, total: int) -> str:
+    colour = "green" if done == total else "yellow" if done else "dim"
+    return f"[{colour}]{done}/{total}[/]"
+
+
+def _counted(count: int, word: str) -> str:
+    plural = f"{word[:-1]}ies" if word.endswith("y") else f"{word}s"
+    return f"{count} {word if count == 1 else plural}"

@@ -1,0 +1,120 @@
+"""What a run folder holds of a plan, and what is left to do."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from functools import cached_property
+from hashlib import sha256
+
+from pvbench.identity import Identity
+from pvbench.runner.jobs import ReferenceJob, TextJob, TuneJob, VideoToMeasure, WantedVideo
+from pvbench.runner.plan import Cell, Plan, PlannedVariant
+from pvbench.store import Features, Store, read_features
+from pvbench.video import written_digest
+
+STAGES = ("tune", "generate", "measure")
+
+
+@dataclass
+class Survey:
+    """Cells by how far they are. `made` maps a cell to its video's digest, `measured` to its video's features."""
+
+    made: dict[Cell, str] = field(default_factory=dict)
+    measured: dict[Cell, Features] = field(default_factory=dict)
+    references: dict[str, Features] = field(default_factory=dict)
+    texts: dict[str, Features] = field(default_factory=dict)
+    reference_jobs: list[ReferenceJob] = field(default_factory=list)
+    text_job: TextJob | None = None
+    tunings: dict[tuple[str, str], TuneJob] = field(default_factory=dict)
+    wanted: list[WantedVideo] = field(default_factory=list)
+    to_measure: list[VideoToMeasure] = field(default_factory=list)
+
+    @cached_property
+    def nothing_to_do(self) -> bool:
+        """Whether every cell has its features."""
+        return not (self.wanted or self.to_measure or self.reference_jobs or self.text_job)
+
+    def features(self, cell: Cell, text: str) -> Features | None:
+        """All features that the metrics of one cell need; None while some are missing."""
+        parts = (self.measured.get(cell), self.references.get(cell.identity), self.texts.get(text))
+        if any(part is None for part in parts):
+            return None
+        return {name: value for part in parts if part is not None for name, value in part.items()}
+
+
+def take_survey(plan: Plan, store: Store, without: Collection[Cell] = ()) -> Survey:
+    """What is there and what is left; the cells in `without` are looked at, but nothing is to be done for them."""
+    survey = Survey()
+    _survey_inputs(plan, store, survey)
+    for cell in plan.cells:
+        _survey_cell(plan, store, survey, cell, cell not in without)
+    for wanted in survey.wanted:
+        variant, identity = plan.variant(wanted.cell.variant), plan.identity(wanted.cell.identity)
+        where = (variant.label, identity.name)
+        if variant.cls.tunes and where not in survey.tunings:
+            job = tune_job(plan, store, variant, identity)
+            if not _whole(job):
+                survey.tunings[where] = job
+    return survey
+
+
+def tune_job(plan: Plan, store: Store, variant: PlannedVariant, identity: Identity) -> TuneJob:
+    """The job that makes the adapter of one variant and identity."""
+    key = plan.adapter_key(variant, identity)
+    path = store.adapter_path(key, variant.label, identity.name)
+    return TuneJob(variant, identity, plan.simulated, plan.profile.tune_seed, key, path)
+
+
+def video_to_measure(plan: Plan, store: Store, cell: Cell, digest: str) -> VideoToMeasure:
+    """What is to be measured for a cell whose video has that digest."""
+    key = plan.video_key(cell)
+    video = store.video_path(key, cell.variant, cell.identity, cell.prompt, cell.seed)
+    return VideoToMeasure(cell, key, video, store.features_path("video", digest, plan.extractor_digest))
+
+
+def _survey_inputs(plan: Plan, store: Store, survey: Survey) -> None:
+    for identity in plan.identities:
+        path = store.features_path("reference", identity.digest, plan.extractor_digest)
+        features = read_features(path)
+        if features is None:
+            survey.reference_jobs.append(ReferenceJob(identity, path))
+        else:
+            survey.references[identity.name] = features
+    missing = []
+    for text in dict.fromkeys(plan.text(cell) for cell in plan.cells):
+        path = store.features_path("text", sha256(text.encode()).hexdigest(), plan.extractor_digest)
+        features = read_features(path)
+        if features is None:
+            missing.append((text, path))
+        else:
+            survey.texts[text] = features
+    if missing:
+        survey.text_job = TextJob(tuple(missing))
+
+
+def _survey_cell(plan: Plan, store: Store, survey: Survey, cell: Cell, act: bool) -> None:
+    key = plan.video_key(cell)
+    path = store.video_path(key, cell.variant, cell.identity, cell.prompt, cell.seed)
+    digest = written_digest(path)
+    if digest is None:
+        if act:
+            survey.wanted.append(WantedVideo(cell, plan.request(cell), key, path))
+        return
+    survey.made[cell] = digest
+    item = video_to_measure(plan, store, cell, digest)
+    features = read_features(item.path)
+    if features is not None:
+        survey.measured[cell] = features
+    elif act:
+        survey.to_measure.append(item)
+
+
+def _whole(job: TuneJob) -> bool:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(job.path, framework="numpy"):
+            return True
+    except (SafetensorError, OSError):
+        return False

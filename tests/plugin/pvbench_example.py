@@ -1,0 +1,203 @@
+"""A third party's package, as the tests install it: two methods, a backbone and extractors that need a millisecond.
+
+Its entry points lie beside it, in a .dist-info folder. What goes wrong on purpose is asked for by environment
+variables, since a setting would change the keys of what is made.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from pvbench.errors import FaceError, GenerationError, WeightsError
+from pvbench.identity import Identity
+from pvbench.method import Adapter, Method, Progress, Request
+from pvbench.profile import Profile
+from pvbench.prompt import PromptSet
+from pvbench.video import Video
+
+FACE_SIZE = 4
+TEXT_SIZE = 6
+
+
+def _meant(where: str, *what: str) -> bool:
+    """Whether the environment variable `where` names one of these, and no marker file says that it was done."""
+    wanted, _, marker = os.environ.get(where, "").partition("@")
+    if wanted not in what or (marker and Path(marker).exists()):
+        return False
+    if marker:
+        Path(marker).touch()
+    return bool(wanted)
+
+
+def _go_wrong(*what: str) -> None:
+    if _meant("EXAMPLE_KILLS_RUN", *what):
+        os.kill(os.getppid(), signal.SIGKILL)
+        threading.Event().wait()
+    if _meant("EXAMPLE_KILLS_WORKER", *what):
+        os.kill(os.getpid(), signal.SIGKILL)
+    if _meant("EXAMPLE_INTERRUPTS_RUN", *what):
+        os.kill(os.getppid(), signal.SIGINT)
+    if _meant("EXAMPLE_FAILS", *what):
+        raise RuntimeError(f"{what[0]} went wrong on purpose")
+    if _meant("EXAMPLE_DISK_FULL", *what):
+        raise OSError(28, "No space left on device")
+    if _meant("EXAMPLE_BAD_WEIGHTS", *what):
+        raise WeightsError("weights of the example are corrupt; reinstall it")
+
+
+class Backbone:
+    """Draws noise of a seed."""
+
+    def __init__(self, profile: Profile) -> None:
+        self.sampling = profile.sampling
+
+    def noise(self, seed: int) -> np.ndarray:
+        shape = (self.sampling.frames, self.sampling.height, self.sampling.width, 3)
+        return np.random.default_rng(seed).integers(60, 100, shape, dtype=np.uint8)
+
+
+def load_backbone(profile: Profile, device: str) -> Backbone:
+    _go_wrong("backbone")
+    return Backbone(profile)
+
+
+load_backbone.signature = lambda profile: {"kind": "example", "grain": profile.backbone.get("grain", 1)}
+
+
+@dataclass(frozen=True)
+class DriftSettings:
+    """How fast, and towards where."""
+
+    speed: int = 1
+    side: Literal["left", "right"] = "right"
+
+
+class Drift(Method):
+    """Noise that drifts; no face of anyone's."""
+
+    name = "example_drift"
+    version = 1
+    summary = "noise that drifts"
+    tunes = False
+    Settings = DriftSettings
+    profiles = frozenset({"example"})
+
+    def generate(self, identity: Identity, adapter: Adapter | None, requests: Sequence[Request]) -> Iterator[Video]:
+        step = self.settings.speed * (1 if self.settings.side == "right" else -1)
+        for request in requests:
+            _go_wrong(f"{self.name}:{identity.name}:{request.prompt.id}", f"{self.name}:{request.prompt.id}")
+            noise = self.backbone.noise(request.noise_seed)
+            frames = np.stack([np.roll(noise[0], step * index, axis=1) for index in range(len(noise))])
+            yield Video(frames, self.profile.sampling.fps)
+
+
+@dataclass(frozen=True)
+class StampSettings:
+    """How strongly, after how many steps."""
+
+    strength: float = 0.5
+    steps: int = 3
+
+
+class Stamp(Method):
+    """The mean colour of the references, stamped onto noise."""
+
+    name = "example_stamp"
+    version = 1
+    summary = "the references' mean colour on noise"
+    tunes = True
+    Settings = StampSettings
+    profiles = frozenset({"example"})
+
+    def tune(self, identity: Identity, prompts: PromptSet, *, seed: int, progress: Progress) -> Adapter:
+        import torch
+
+        colour = torch.zeros(3)
+        goal = torch.tensor(np.mean([image.mean(axis=(0, 1)) for image in identity.references()], axis=0)).float()
+        for step in range(self.settings.steps):
+            _go_wrong(f"{self.name}:{identity.name}:step{step}")
+            colour = colour + (goal - colour) / 2
+            progress(step + 1, self.settings.steps, {"distance": float((goal - colour).abs().mean())})
+        return Adapter({"unet.colour.lora_A.weight": colour}, (0.5, 1.0), {"prompts": len(prompts.prompts)})
+
+    def generate(self, identity: Identity, adapter: Adapter | None, requests: Sequence[Request]) -> Iterator[Video]:
+        assert adapter is not None
+        colour = adapter.tensors["unet.colour.lora_A.weight"].numpy()
+        for request in requests:
+            _go_wrong(f"{self.name}:{identity.name}:{request.prompt.id}", f"{self.name}:{request.prompt.id}")
+            if not request.prompt.text:
+                raise GenerationError("nothing to show")
+            noise = self.backbone.noise(request.noise_seed).astype(float)
+            frames = (1 - self.settings.strength) * noise + self.settings.strength * colour
+            yield Video(frames.round().astype(np.uint8), self.profile.sampling.fps)
+
+
+def _face(image: np.ndarray) -> np.ndarray:
+    vector = np.array([*image.reshape(-1, 3).mean(axis=0), 128.0], dtype=np.float32)
+    return vector / np.linalg.norm(vector)
+
+
+def _picture(image: np.ndarray) -> np.ndarray:
+    rows = np.array_split(np.arange(image.shape[0]), TEXT_SIZE)
+    vector = np.array([image[row].mean() + 1 for row in rows], dtype=np.float32)
+    return vector / np.linalg.norm(vector)
+
+
+class Extractors:
+    """Mean colours for faces, rows' brightness for pictures. A black image has no face, a white one has two."""
+
+    def __init__(self, profile: Profile) -> None:
+        self.signature: Mapping[str, Any] = load_extractors.signature(profile)
+
+    def video(self, video: Video) -> dict[str, np.ndarray]:
+        frames = video.frames
+        count, height, width, _ = frames.shape
+        pairs = np.abs(np.diff(frames.astype(np.float32), axis=0)).mean(axis=(1, 2, 3)).astype(np.float32)
+        return {
+            "face/embedding": np.stack([_face(frame) for frame in frames]),
+            "face/detected": np.ones(count, np.float32),
+            "face/box": np.tile(np.array([0, 0, width, height], np.float32), (count, 1)),
+            "face/count": np.ones(count, np.float32),
+            "clip/frame": np.stack([_picture(frame) for frame in frames]),
+            "clip/face": np.stack([_picture(frame) for frame in frames]),
+            "flow/top5": pairs * 2,
+            "flow/mean": pairs,
+            "flow/size": np.array([height, width], np.float32),
+            "flow/fps": np.array([video.fps], np.float32),
+            "video/embedding": np.concatenate([_face(frames[0]), _face(frames[-1])]),
+        }
+
+    def references(self, images: list[np.ndarray]) -> dict[str, np.ndarray]:
+        for index, image in enumerate(images):
+            if image.max() == 0:
+                raise FaceError(f"reference {index + 1} shows no face; replace it with one that does")
+            if image.min() == 255:
+                raise FaceError(f"reference {index + 1} shows 2 faces; crop it to one")
+        return {
+            "reference/face": np.stack([_face(image) for image in images]),
+            "reference/clip": np.stack([_picture(image) for image in images]),
+            "reference/clip_face": np.stack([_picture(image) for image in images]),
+        }
+
+    def text(self, text: str) -> dict[str, np.ndarray]:
+        vector = np.array([1 + text.count(letter) for letter in "aeiout"], dtype=np.float32)
+        return {"text/clip": vector / np.linalg.norm(vector)}
+
+
+def load_extractors(profile: Profile, device: str) -> Extractors:
+    _go_wrong("extractors")
+    return Extractors(profile)
+
+
+load_extractors.signature = lambda profile: {
+    part: {"network": f"example {part}", "revision": profile.evaluators.get("revision", 1)}
+    for part in ("face", "clip", "flow", "video")
+}
