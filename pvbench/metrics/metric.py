@@ -83,6 +83,10 @@ class Signature:
         """This signature with more facts, such as the number of videos."""
         return dataclasses.replace(self, facts={**self.facts, **facts})
 
+    def without(self, *names: str) -> "Signature":
+        """This signature without some facts, for a line that stands for several rows."""
+        return dataclasses.replace(self, facts={k: v for k, v in self.facts.items() if k not in names})
+
 
 def _network_name(part: str, made_by: Mapping[str, object]) -> str:
     name = next((str(made_by[key]) for key in ("name", "kind", "model") if key in made_by), part)

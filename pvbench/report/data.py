@@ -113,6 +113,12 @@ class ReportData:
             for seed in self.seeds
         )
 
+    @property
+    def in_table_order(self) -> tuple[ReportVariant, ...]:
+        """The variants with the floor first and the ceiling last; the methods in the order they were asked for."""
+        rank = {"floor": 0, "method": 1, "ceiling": 2}
+        return tuple(sorted(self.variants, key=lambda variant: rank[variant.role]))
+
     def done(self, label: str) -> tuple[CellKey, ...]:
         """The cells of a variant that have scores, in the order of the grid."""
         scores = self.scores.get(label, {})

@@ -1,0 +1,98 @@
+"""What a report says, in which order: the result first, then the pictures, then what it rests on."""
+
+from collections.abc import Iterable, Sequence
+
+from pvbench.report.aggregate import Aggregates
+from pvbench.report.block import Block, Bullets, Code, Document, Figure, Paragraph, Section
+from pvbench.report.data import ReportData
+from pvbench.report.paper import published_blocks
+from pvbench.report.tables import (
+    beside_table,
+    comparison_table,
+    failed_table,
+    fvd_table,
+    identity_table,
+    kept_table,
+    listed,
+    main_table,
+)
+
+
+def contents(data: ReportData, numbers: Aggregates, filmstrips: Sequence[Figure]) -> Document:
+    """The whole report. `filmstrips` and the sheet are pictures that were written beside it."""
+    sections = [
+        Section("Results", (main_table(data, numbers),)),
+        Section("Face, motion and prompt together", tuple(_kept_blocks(data, numbers))),
+        Section("Beside the six numbers", (beside_table(data, numbers),)),
+    ]
+    if filmstrips:
+        how = (
+            "Every strip shows one cell: the reference images, then each method's frames for the same prompt from the "
+            "same noise. The cells are picked by their place in the grid, not by their looks."
+        )
+        sections.append(Section("What the numbers look like", (Paragraph(how), *filmstrips)))
+    sections += [
+        Section("Beside the published numbers", tuple(published_blocks(data, numbers))),
+        Section("Comparisons", (comparison_table(data, numbers),)),
+        Section("FVD", (fvd_table(data, numbers), *_fvd_notes(numbers))),
+        Section("Face Sim. of each person", (identity_table(data, numbers),)),
+    ]
+    if missing := failed_table(data):
+        sections.append(Section("Failed cells", (missing,)))
+    sections.append(Section("How this was made", tuple(_protocol(data))))
+    lead = (Paragraph(summary(data)), Figure("sheet.png", "The report in one picture."))
+    return Document(f"pvbench report: profile {data.profile}", tuple(sections), lead)
+
+
+def summary(data: ReportData) -> str:
+    """One sentence with the size of the grid and how much of it is done."""
+    done = sum(len(data.done(variant.label)) for variant in data.variants)
+    planned = len(data.cells) * len(data.variants)
+    factors = (
+        (len(data.variants), "method"),
+        (len(data.identities), "person"),
+        (len(data.prompts), "prompt"),
+        (len(data.seeds), "seed"),
+    )
+    plural = {"method": "methods", "person": "people", "prompt": "prompts", "seed": "seeds"}
+    grid = " × ".join(f"{count} {noun if count == 1 else plural[noun]}" for count, noun in factors)
+    return f"{grid}: {done} of {planned} videos measured."
+
+
+def _kept_blocks(data: ReportData, numbers: Aggregates) -> Iterable[Block]:
+    if any(numbers.kept.values()):
+        yield kept_table(data, numbers)
+    else:
+        yield Paragraph("Without the method `base` in the run there is nothing to relate the methods to.")
+
+
+def _fvd_notes(numbers: Aggregates) -> Iterable[Block]:
+    for name, floor in numbers.floors.items():
+        if floor.cells <= floor.width:
+            yield Paragraph(
+                f"The set '{name}' has {floor.cells} videos and embeddings of width {floor.width}: the covariances "
+                "have no full rank, so FVD here mostly measures the mean and the few directions the sample spans. "
+                "Order methods by it at this size only; KVD has no such bias."
+            )
+
+
+def _protocol(data: ReportData) -> Iterable[Block]:
+    if data.command:
+        yield Code((data.command,))
+    height, width = data.size
+    yield Bullets(
+        (
+            f"Videos: {data.frames} frames of {width} × {height} pixels at {data.fps:g} a second.",
+            f"Seeds: {', '.join(map(str, data.seeds))}. Every method starts a cell from the same noise.",
+            *(f"{part}: {listed(made_by)}" for part, made_by in data.extractors.items()),
+            *(f"{name} {version}" for name, version in data.versions.items()),
+            *(f"{name}: {value}" for name, value in data.machine.items()),
+        )
+    )
+    yield Paragraph("Methods and their settings:")
+    yield Bullets(
+        tuple(
+            f"`{variant.label}`{f' ({variant.summary})' if variant.summary else ''}: {listed(variant.settings)}"
+            for variant in data.in_table_order
+        )
+    )

@@ -1,0 +1,131 @@
+"""The report for programs: scores.csv with every number of every video, aggregates.json with what follows from them."""
+
+import csv
+import io
+import json
+import math
+from collections.abc import Mapping
+
+from pvbench.metrics import COLUMNS
+from pvbench.report.aggregate import Aggregates, Comparison, Score, video_columns
+from pvbench.report.data import ReportData
+from pvbench.stats import Interval
+
+FORMAT = 1
+"""Of aggregates.json; rises when a key changes its meaning."""
+
+HEADER = ("method", "identity", "prompt", "seed", "metric", "value")
+
+
+def scores_csv(data: ReportData) -> str:
+    """One line for each cell and column; the value is empty for a failed cell, ``nan`` where it is undefined."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(HEADER)
+    for variant in data.variants:
+        scores = data.scores.get(variant.label, {})
+        for cell in data.cells:
+            values = scores.get(cell, {})
+            for column in video_columns():
+                value = format(values[column], ".9g") if column in values else ""
+                writer.writerow((variant.label, *cell, column, value))
+    return text.getvalue()
+
+
+def aggregates_json(data: ReportData, numbers: Aggregates) -> str:
+    """Scores with intervals, sizes and signatures, comparisons, shares and the grid; NaN is null."""
+    content = {
+        "format": FORMAT,
+        "profile": data.profile,
+        "grid": {
+            "methods": [variant.label for variant in data.variants],
+            "identities": [identity.name for identity in data.identities],
+            "prompts": [prompt.id for prompt in data.prompts],
+            "seeds": list(data.seeds),
+            "cells": len(data.cells),
+        },
+        "videos": {"frames": data.frames, "fps": data.fps, "height": data.size[0], "width": data.size[1]},
+        "columns": {
+            column.name: {
+                "unit": column.unit,
+                "higher_is_better": column.higher_is_better,
+                "shown_times": column.scale,
+                "undefined": column.undefined or None,
+            }
+            for column in COLUMNS.values()
+        },
+        "methods": {
+            variant.label: {
+                "method": variant.method,
+                "role": variant.role,
+                "settings": dict(variant.settings),
+                "done": len(data.done(variant.label)),
+                "planned": len(data.cells),
+                "scores": {name: _score(score) for name, score in numbers.scores[variant.label].items()},
+                "kept": {
+                    name: {"value": kept.value, "interval": _interval(kept.interval), "n": kept.cells}
+                    for name, kept in numbers.kept.get(variant.label, {}).items()
+                },
+            }
+            for variant in data.variants
+        },
+        "comparisons": [_comparison(test) for test in numbers.comparisons],
+        "places": {name: dict(places) for name, places in numbers.best.items() if places},
+        "fvd_floors": {
+            name: {"value": floor.value, "n": floor.cells, "width": floor.width}
+            for name, floor in numbers.floors.items()
+        },
+        "versions": dict(data.versions),
+        "machine": dict(data.machine),
+        "command": data.command,
+    }
+    return json.dumps(_plain(content), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _score(score: Score) -> dict[str, object]:
+    return {
+        "value": score.value,
+        "interval": _interval(score.interval),
+        "bootstrap": _interval(score.bootstrap),
+        "n": score.n,
+        "planned": score.planned,
+        "identities": score.identities,
+        "by_identity": None if score.by_identity is None else dict(score.by_identity),
+        "terms": None if score.terms is None else dict(score.terms),
+        "note": score.note or None,
+        "signature": score.signature.short,
+        "signature_long": score.signature.long,
+    }
+
+
+def _comparison(test: Comparison) -> dict[str, object]:
+    return {
+        "metric": test.column,
+        "question": test.family,
+        "first": test.first,
+        "second": test.second,
+        "difference": test.difference,
+        "interval": _interval(test.interval),
+        "p": test.p,
+        "p_holm": test.p_holm,
+        "better": test.winner or None,
+        "n": test.cells,
+        "identities": test.identities,
+    }
+
+
+def _interval(interval: Interval | None) -> dict[str, object] | None:
+    if interval is None:
+        return None
+    return {"low": interval.low, "high": interval.high, "level": interval.level, "kind": interval.kind}
+
+
+def _plain(value: object) -> object:
+    """The value for JSON: NaN as null, floats to nine digits, beyond which they differ between machines."""
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, float):
+        return float(format(value, ".9g")) if math.isfinite(value) else None
+    return value

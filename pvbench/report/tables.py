@@ -1,0 +1,369 @@
+"""The report's tables of results: what each shows, and the notes without which its numbers mislead."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+
+from pvbench.metrics import COLUMNS
+from pvbench.report.aggregate import SIGNIFICANT, Aggregates, Comparison, Kept, Score
+from pvbench.report.block import Entry, Place, Table
+from pvbench.report.data import ReportData, ReportVariant
+from pvbench.stats import Interval, smallest_sign_flip_p
+
+MAIN = ("face_sim", "dynamic_degree", "fvd", "temporal_consistency", "clip_t", "clip_i")
+"""The six numbers of the paper's Table 1."""
+
+BESIDE = ("face_sim_detected", "face_detected", "flow_magnitude", "clip_i_face", "fvd_base", "kvd")
+"""What stands beside them, so that no number is read alone."""
+
+KEPT = {
+    "face_gained": ("Face gained", "Face Sim., from the floor (0) to the ceiling (100)"),
+    "flow_kept": ("Motion kept", "mean flow, the untuned model's being 100"),
+    "clip_t_kept": ("Prompt kept", "CLIP-T, the untuned model's being 100"),
+}
+
+FAILURES_SHOWN = 40
+
+_ROLES = {"floor": "floor", "method": "", "ceiling": "ceiling"}
+
+
+def row_letters(data: ReportData) -> dict[str, str]:
+    """A letter for each variant, by which tables refer to its row: a to z, then aa, ab ..."""
+    letters = {}
+    for index, variant in enumerate(data.in_table_order):
+        name = ""
+        while index >= 0:
+            name = chr(ord("a") + index % 26) + name
+            index = index // 26 - 1
+        letters[variant.label] = name
+    return letters
+
+
+def main_table(data: ReportData, numbers: Aggregates) -> Table:
+    """The paper's six numbers for every method, with intervals, places, significance and signatures."""
+    return Table(
+        name="results",
+        caption="The six numbers of the paper, mean over all videos",
+        header=("", "Method", *(COLUMNS[name].header for name in MAIN), "Videos"),
+        rows=tuple(
+            (*_names(data, variant), *_scores(data, numbers, variant, MAIN), Entry(_videos(data, variant)))
+            for variant in data.in_table_order
+        ),
+        rules=_rules(data),
+        notes=tuple(_main_notes(data, numbers)),
+        signatures=tuple(_signatures(data, numbers, MAIN)),
+        text_columns=2,
+    )
+
+
+def beside_table(data: ReportData, numbers: Aggregates) -> Table:
+    """The companions of the six numbers."""
+    return Table(
+        name="beside",
+        caption="Companions of the six numbers",
+        header=("", "Method", *(COLUMNS[name].header for name in BESIDE), "Videos"),
+        rows=tuple(
+            (*_names(data, variant), *_scores(data, numbers, variant, BESIDE), Entry(_videos(data, variant)))
+            for variant in data.in_table_order
+        ),
+        rules=_rules(data),
+        notes=(
+            "Face Sim. (found) leaves out frames without a face; Face Sim. above counts them 0. Faces found is their "
+            "share, in %.",
+            "Flow is the mean flow of the fastest 5 % of pixels between frames about 1/8 s apart, in pixels of a short "
+            "side of 256; VBench calls a video dynamic where enough pairs exceed 6 (see the signature).",
+            "CLIP-I (face) compares face crops, where CLIP-I compares whole pictures and rewards a copied background.",
+            "FVD to base is the distance to the untuned model's videos: how far tuning moved them. KVD is the unbiased "
+            "kernel distance to the rendered videos, about 0 for equal distributions at any number of videos.",
+        ),
+        signatures=tuple(_signatures(data, numbers, BESIDE)),
+        text_columns=2,
+    )
+
+
+def kept_table(data: ReportData, numbers: Aggregates) -> Table:
+    """How much face each method gains, and what it keeps of the untuned model."""
+    names = [name for name in KEPT if any(name in of_one for of_one in numbers.kept.values())]
+    variants = [variant for variant in data.in_table_order if numbers.kept.get(variant.label)]
+    return Table(
+        name="kept",
+        caption="What tuning gains and what it costs, in %",
+        header=("Method", *(KEPT[name][0] for name in names)),
+        rows=tuple(
+            (Entry(_label(variant)), *(_share(numbers.kept[variant.label].get(name)) for name in names))
+            for variant in variants
+        ),
+        rules=tuple(
+            index for index, variant in enumerate(variants) if index and variant.role != variants[index - 1].role
+        ),
+        notes=(
+            *(f"{KEPT[name][0]}: {KEPT[name][1]}." for name in names),
+            "Small print: 95 % jackknife interval over the identities, over the cells that all compared sides have.",
+        ),
+    )
+
+
+def comparison_table(data: ReportData, numbers: Aggregates) -> Table:
+    """Every paired test that was made, by question."""
+    order = {name: index for index, name in enumerate(COLUMNS)}
+    tests = sorted(numbers.comparisons, key=lambda test: order[test.column])
+    return Table(
+        name="comparisons",
+        caption="Paired comparisons over identities",
+        header=("Number", "First", "Second", "First − second", "p", "p (Holm)", "People", "Videos"),
+        rows=tuple(
+            _comparison(test, named=not index or test.column != tests[index - 1].column)
+            for index, test in enumerate(tests)
+        ),
+        rules=tuple(index for index in range(1, len(tests)) if tests[index].column != tests[index - 1].column),
+        notes=(
+            "Each test takes the mean difference of each identity over the cells that both methods have; p is the "
+            "two-sided sign-flip test, exact up to 16 identities; the interval is Student's.",
+            "Holm's correction is made within a number and a question. There are three questions, fixed beforehand: "
+            "the methods among each other, each method against the floor, the ceiling against each method.",
+            *_power_notes(data, numbers),
+        ),
+        text_columns=3,
+    )
+
+
+def fvd_table(data: ReportData, numbers: Aggregates) -> Table:
+    """FVD taken apart, with what sampling alone gives."""
+    rows = []
+    for variant in data.in_table_order:
+        for name, reference in (("fvd", "rendered"), ("fvd_base", "base")):
+            score = numbers.scores[variant.label].get(name)
+            if score is None or math.isnan(score.value) or not score.terms:
+                continue
+            parts = (score.value, score.terms["mean"], score.terms["covariance"])
+            rows.append(
+                (
+                    Entry(_label(variant)),
+                    Entry(reference),
+                    *(Entry(COLUMNS["fvd"].text(part)) for part in parts),
+                    Entry(_floor(numbers, reference)),
+                    Entry(str(score.n)),
+                )
+            )
+    return Table(
+        name="fvd",
+        caption="Fréchet video distance, taken apart",
+        header=("Method", "Reference set", "FVD ↓", "Means", "Covariances", "Floor", "Videos"),
+        rows=tuple(rows),
+        notes=(
+            "FVD is the squared distance of the means plus that of the covariances.",
+            "Floor: the mean distance between random halves of the reference set itself. Sampling alone gives up to "
+            "that much; differences between methods that are small beside it say nothing.",
+        ),
+        text_columns=2,
+    )
+
+
+def identity_table(data: ReportData, numbers: Aggregates) -> Table:
+    """Face Sim. of each person under each method."""
+    variants = data.in_table_order
+    letters = row_letters(data)
+    column = COLUMNS["face_sim"]
+    means = [_score(numbers, variant, "face_sim").by_identity or {} for variant in variants]
+    return Table(
+        name="people",
+        caption="Face Sim. of each person, mean over the person's videos",
+        header=("Person", *(f"{letters[variant.label]} {variant.label}" for variant in variants)),
+        rows=tuple(
+            (
+                Entry(identity.name),
+                *(Entry(column.text(by_identity.get(identity.name, math.nan))) for by_identity in means),
+            )
+            for identity in data.identities
+        ),
+    )
+
+
+def failed_table(data: ReportData) -> Table | None:
+    """The cells without a number and why, the first so many; None when there are none."""
+    rows = []
+    for variant in data.in_table_order:
+        done = set(data.done(variant.label))
+        failures = data.failures.get(variant.label, {})
+        for cell in data.cells:
+            if cell not in done:
+                why = failures.get(cell, "not made yet").strip().splitlines()[0]
+                rows.append((variant.label, cell.identity, cell.prompt, str(cell.seed), _cut(why)))
+    if not rows:
+        return None
+    more = len(rows) - FAILURES_SHOWN
+    return Table(
+        name="failed",
+        caption=f"{len(rows)} cells without a number; the same command tries them again",
+        header=("Method", "Person", "Prompt", "Seed", "Why"),
+        rows=tuple(tuple(Entry(text) for text in row) for row in rows[:FAILURES_SHOWN]),
+        notes=(f"And {more} more; they have empty values in scores.csv.",) if more > 0 else (),
+        text_columns=5,
+    )
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= 100 else f"{text[:99]}…"
+
+
+def listed(facts: Mapping[str, object]) -> str:
+    """Names and values in one line; a digest by its first twelve digits, since the files hold it whole."""
+    return ", ".join(f"{name} {_shortened(str(value))}" for name, value in facts.items()) or "–"
+
+
+def _shortened(value: str) -> str:
+    return f"{value[:12]}…" if len(value) >= 32 and set(value) <= set("0123456789abcdef") else value
+
+
+def legend(data: ReportData, numbers: Aggregates) -> tuple[str, ...]:
+    """The notes that a reader of the main table needs in any case."""
+    return tuple(_main_notes(data, numbers))
+
+
+def _names(data: ReportData, variant: ReportVariant) -> tuple[Entry, Entry]:
+    return Entry(row_letters(data)[variant.label]), Entry(_label(variant))
+
+
+def _label(variant: ReportVariant) -> str:
+    role = _ROLES[variant.role]
+    return f"{variant.label} ({role})" if role else variant.label
+
+
+def _rules(data: ReportData) -> tuple[int, ...]:
+    variants = data.in_table_order
+    return tuple(index for index in range(1, len(variants)) if variants[index].role != variants[index - 1].role)
+
+
+def _videos(data: ReportData, variant: ReportVariant) -> str:
+    return f"{len(data.done(variant.label))}/{len(data.cells)}"
+
+
+def _score(numbers: Aggregates, variant: ReportVariant, name: str) -> Score:
+    return numbers.scores[variant.label][name]
+
+
+def _scores(data: ReportData, numbers: Aggregates, variant: ReportVariant, names: Sequence[str]) -> Iterable[Entry]:
+    letters = row_letters(data)
+    for name in names:
+        score = _score(numbers, variant, name)
+        place: Place = numbers.best.get(name, {}).get(variant.label, "")
+        yield Entry(
+            COLUMNS[name].text(score.value),
+            below=_small_print(data, variant, name, score),
+            place=place,
+            letters=tuple(sorted(letters[label] for label in numbers.beaten_by(variant.label, name))),
+        )
+
+
+def _small_print(data: ReportData, variant: ReportVariant, name: str, score: Score) -> str:
+    if math.isnan(score.value):
+        return score.note
+    parts = [_interval(name, score.interval)] if score.interval else []
+    if score.n != len(data.done(variant.label)):
+        parts.append(f"n {score.n}/{score.planned}")
+    return " ".join(part for part in parts if part)
+
+
+def _interval(name: str, interval: Interval) -> str:
+    if math.isnan(interval.low):
+        return ""
+    column = COLUMNS[name]
+    return f"[{column.text(interval.low)}, {column.text(interval.high)}]"
+
+
+def _share(share: Kept | None) -> Entry:
+    if share is None or math.isnan(share.value):
+        return Entry("–")
+    low, high = share.interval.low, share.interval.high
+    below = "" if math.isnan(low) else f"[{100 * low:.0f}, {100 * high:.0f}]"
+    return Entry(f"{100 * share.value:.1f}", below=below)
+
+
+def _floor(numbers: Aggregates, reference: str) -> str:
+    floor = numbers.floors.get(reference)
+    return COLUMNS["fvd"].text(floor.value) if floor else "–"
+
+
+def _comparison(test: Comparison, named: bool) -> tuple[Entry, ...]:
+    column = COLUMNS[test.column]
+    sign = "" if test.difference < 0 else "+"
+    return (
+        Entry(column.display if named else ""),
+        Entry(test.first),
+        Entry(test.second),
+        Entry(
+            sign + column.text(test.difference),
+            below=_interval(test.column, test.interval),
+            place="best" if test.winner else "",
+        ),
+        Entry(_p(test.p)),
+        Entry(_p(test.p_holm), place="best" if test.winner else ""),
+        Entry(str(test.identities)),
+        Entry(str(test.cells)),
+    )
+
+
+def _p(value: float) -> str:
+    return "<0.0001" if value < 0.0001 else f"{value:.4f}"
+
+
+def _main_notes(data: ReportData, numbers: Aggregates) -> Iterable[str]:
+    roles = {variant.role: variant.label for variant in data.variants}
+    apart = [
+        text
+        for role, text in (
+            ("floor", f"`{roles.get('floor')}` is the untuned model (floor)"),
+            ("ceiling", f"`{roles.get('ceiling')}` the true person as the renderer draws it (ceiling)"),
+        )
+        if role in roles
+    ]
+    ranked = sum(variant.role == "method" for variant in data.variants)
+    if ranked > 1:
+        rivals = f"; {' and '.join(apart)}: they do not compete" if apart else ""
+        yield f"Bold: best method, underlined: second{rivals}."
+    elif apart:
+        yield f"{'; '.join(apart)}."
+    yield (
+        f"Small print: 95 % interval (Student's t) over the {len(data.identities)} identities. FVD has none: "
+        "resampling repeats videos and moves the number."
+    )
+    yield (
+        "Raised letters: significantly better than those rows (paired sign-flip test over identities, Holm's "
+        f"correction, p < {SIGNIFICANT:g}; see Comparisons)."
+    )
+    yield from _power_notes(data, numbers)
+    if any(len(data.done(variant.label)) < len(data.cells) for variant in data.variants):
+        yield "Videos: measured/planned. Where cells are missing, places and tests use the cells that all have."
+    yield "Face Sim., CLIP-T and CLIP-I are cosines × 100; Dyna. Deg. is % of videos; T. Cons. is a cosine."
+
+
+def _power_notes(data: ReportData, numbers: Aggregates) -> Iterable[str]:
+    """What no outcome could have made significant, given the number of identities and of tests."""
+    people = len(data.identities)
+    smallest = smallest_sign_flip_p(people)
+    by_family: dict[str, int] = {}
+    for test in numbers.comparisons:
+        if test.column == "face_sim":
+            by_family[test.family] = by_family.get(test.family, 0) + 1
+    hopeless = {family: tests for family, tests in by_family.items() if tests * smallest >= SIGNIFICANT}
+    if not hopeless:
+        return
+    if smallest >= SIGNIFICANT:
+        yield (
+            f"With {people} {'person' if people == 1 else 'people'} the smallest p of the sign-flip test is "
+            f"{smallest:.3g}: no difference can be significant. It takes six, and more with several methods."
+        )
+        return
+    for family, tests in hopeless.items():
+        yield (
+            f"With {people} people and {tests} tests ({family}) the smallest p after Holm is {tests * smallest:.3g} "
+            "for the clearest difference: compare fewer methods or more people to mark any."
+        )
+
+
+def _signatures(data: ReportData, numbers: Aggregates, names: Sequence[str]) -> Iterable[str]:
+    """One line a signature; n differs between the rows and stands in the table."""
+    lines: dict[str, None] = {}
+    for name in names:
+        for variant in data.variants:
+            lines.setdefault(_score(numbers, variant, name).signature.without("n").short)
+    return lines
