@@ -137,7 +137,7 @@ def doctor(
 @app.command()
 def measure(
     folder: Annotated[Path, typer.Argument(
-        help="Folder with videos, as IDENTITY/PROMPT-s0.mp4, or any where --identity and --prompt say what they show.")],
+        help="Folder with videos: IDENTITY/PROMPT-s0.mp4, or any with --identity and --prompt to say what they show.")],
     identity: Annotated[str | None, typer.Option(
         help="Name or folder of the identity that every video shows.", show_default=False)] = None,
     prompt: Annotated[str | None, typer.Option(

@@ -5,12 +5,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 Notify = Callable[[Any], None]
 """Sends a note about a job under way to the process that submitted it."""
 
 
+@runtime_checkable
 class Job(Protocol):
     """A piece of work; it travels to a worker by pickle."""
 

@@ -7,7 +7,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeVar, runtime_checkable
 
 from pvbench import errors
 from pvbench.errors import PvbenchError
@@ -54,6 +54,7 @@ class Tally:
     under_way: float = 0.0
 
 
+@runtime_checkable
 class Observer(Protocol):
     """Shows a person how a run goes."""
 

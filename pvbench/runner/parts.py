@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping
-from typing import Any, Protocol, cast
+from typing import Any, Protocol, cast, runtime_checkable
 
 from pvbench.errors import ProfileError
 from pvbench.profile import Profile
@@ -64,6 +64,7 @@ def load_extractors(profile: Profile, device: str) -> Any:
     return features.load_extractors(profile, device)
 
 
+@runtime_checkable
 class Loader(Protocol):
     """A third party's function for one part of a profile."""
 

@@ -15,6 +15,7 @@ from pvbench.digest import digest
 from pvbench.errors import IdentityError, PromptError, SettingError, StoreError, did_you_mean
 from pvbench.identity import Identity, list_identities, load_identities
 from pvbench.method import Method, Request, request_for
+from pvbench.metrics import load_metrics
 from pvbench.profile import Profile, load_profile
 from pvbench.prompt import Prompt, PromptSet, check_disjoint, load_prompts
 from pvbench.registry import Variant, method_class, select_variants, settings_of, split_variants
@@ -202,6 +203,7 @@ def make_plan(choice: Choice) -> Plan:
         PlannedVariant(variant, settings_of(variant, profile), method_class(variant.method).data_digest(profile))
         for variant in select_variants(_method_texts(choice, profile), profile)
     )
+    load_metrics(profile.evaluators.get("metrics", {}))
     evaluation = load_prompts(profile.prompts.evaluation)
     simulated = load_prompts(profile.prompts.simulated)
     check_disjoint(evaluation, simulated)

@@ -1,0 +1,176 @@
+"""What `pvbench doctor` looks at: everything that a run needs, each with what to do where it is wrong."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, requires, version
+from pathlib import Path
+from typing import Literal
+
+from rich import box
+from rich.markup import escape
+from rich.table import Table
+
+import pvbench
+from pvbench.errors import PvbenchError
+from pvbench.identity import load_identities
+from pvbench.metrics import load_metrics
+from pvbench.profile import Profile, load_profile
+from pvbench.prompt import check_disjoint, load_prompts
+from pvbench.registry import list_methods, method_class, parse_variant, settings_of
+from pvbench.runner import parts
+from pvbench.runner.device import default_workers, resolve_device
+
+Verdict = Literal["good", "note", "bad"]
+
+_GIBI = 2**30
+_LITTLE_DISK = 2 * _GIBI
+_LITTLE_MEMORY = 4 * _GIBI
+
+# What their publishers allow; a person has to decide, so it is said wherever such weights are used.
+_LICENCES = {
+    "hunyuan": "HunyuanVideo's licence excludes the EU, the UK and South Korea, and its outputs must not improve other "
+               "models",
+    "insightface": "InsightFace's model packs are for non-commercial research only",
+}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing looked at, and what came of it."""
+
+    what: str
+    verdict: Verdict
+    detail: str
+
+
+def examine(profile_name: str, device: str) -> list[Finding]:
+    """The findings, in the order in which a run would meet them; a profile that does not load ends the list."""
+    findings = [Finding("pvbench", "good", f"{pvbench.__version__} on Python {platform.python_version()}")]
+    findings += _libraries()
+    findings += _machine()
+    profile: Profile | None = None
+
+    def read_profile() -> str:
+        nonlocal profile
+        profile = load_profile(profile_name)
+        load_metrics(profile.evaluators.get("metrics", {}))
+        return f"{profile.name}: {profile.summary}" if profile.summary else profile.name
+
+    findings.append(_tried("profile", read_profile))
+    if profile is None:
+        return findings
+    findings.append(_tried("device", lambda: _device(device)))
+    if findings[-1].verdict != "bad":
+        findings += _networks(profile, resolve_device(device))
+    findings.append(_tried("identities", lambda: f"{len(load_identities())} people"))
+    findings.append(_tried("prompts", lambda: _prompts(profile)))
+    findings += _methods(profile)
+    findings += _licences(profile)
+    return findings
+
+
+def findings_table(findings: list[Finding]) -> Table:
+    """The findings, coloured by verdict."""
+    colours = {"good": "green", "note": "yellow", "bad": "red"}
+    table = Table(box=box.SIMPLE_HEAD)
+    table.add_column("")
+    table.add_column("what")
+    table.add_column("", overflow="fold")
+    for finding in findings:
+        table.add_row(f"[{colours[finding.verdict]}]{finding.verdict}[/]", escape(finding.what),
+                      escape(finding.detail))
+    return table
+
+
+def _tried(what: str, look: Callable[[], str]) -> Finding:
+    try:
+        return Finding(what, "good", look())
+    except PvbenchError as error:
+        return Finding(what, "bad", str(error))
+
+
+def _libraries() -> Iterator[Finding]:
+    from packaging.requirements import Requirement
+
+    good = []
+    for line in requires("pvbench") or []:
+        requirement = Requirement(line)
+        extra = "extra" in str(requirement.marker or "")
+        if requirement.marker is not None and not extra and not requirement.marker.evaluate():
+            continue
+        try:
+            found = version(requirement.name)
+        except PackageNotFoundError:
+            if not extra:
+                yield Finding(requirement.name, "bad", f"not installed; pip install '{requirement.name}"
+                                                       f"{requirement.specifier}'")
+            continue
+        if requirement.specifier.contains(found, prereleases=True):
+            good.append(f"{requirement.name} {found}")
+        else:
+            verdict: Verdict = "note" if extra else "bad"
+            yield Finding(requirement.name, verdict, f"{found} is installed; pvbench was tested with "
+                                                     f"{requirement.specifier}")
+    yield Finding("libraries", "good", ", ".join(good))
+
+
+def _machine() -> Iterator[Finding]:
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    enough = memory >= _LITTLE_MEMORY
+    yield Finding("machine", "good" if enough else "note",
+                  f"{len(os.sched_getaffinity(0))} cores, {memory / _GIBI:.1f} GiB of memory"
+                  + ("" if enough else "; that is little: run with --workers 1"))
+    free = shutil.disk_usage(Path.cwd()).free
+    enough = free >= _LITTLE_DISK
+    yield Finding("disk", "good" if enough else "note",
+                  f"{free / _GIBI:.1f} GiB free here" + ("" if enough else "; that is little for a run: free some"))
+
+
+def _device(device: str) -> str:
+    resolved = resolve_device(device)
+    return f"{resolved}, {default_workers(resolved)} workers by default"
+
+
+def _networks(profile: Profile, device: str) -> Iterator[Finding]:
+    """Loads everything once: the only way to know that every weight file is whole and fits its code."""
+    def backbone() -> str:
+        parts.load_backbone(profile, device)
+        return f"{profile.backbone['kind']} loads"
+
+    def extractors() -> str:
+        parts.load_extractors(profile, device)
+        return f"{profile.evaluators['kind']} load"
+
+    yield _tried("backbone", backbone)
+    yield _tried("evaluators", extractors)
+
+
+def _prompts(profile: Profile) -> str:
+    evaluation, simulated = load_prompts(profile.prompts.evaluation), load_prompts(profile.prompts.simulated)
+    check_disjoint(evaluation, simulated)
+    return f"{len(evaluation.prompts)} to score, {len(simulated.prompts)} to tune on, none in both"
+
+
+def _methods(profile: Profile) -> Iterator[Finding]:
+    for name in list_methods():
+        def look(name: str = name) -> str:
+            cls = method_class(name)
+            if not cls.supports(profile):
+                return f"not for the profile {profile.name}"
+            settings_of(parse_variant(name), profile)
+            cls.data_digest(profile)
+            return cls.summary
+
+        yield _tried(f"method {name}", look)
+
+
+def _licences(profile: Profile) -> Iterator[Finding]:
+    named = f"{profile.backbone} {profile.evaluators}".lower()
+    for word, terms in _LICENCES.items():
+        if word in named:
+            yield Finding("licence", "note", terms)

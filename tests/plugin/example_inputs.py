@@ -1,0 +1,21 @@
+"""Inputs of the tests' own: people of one plain colour, and the profile that runs in a second."""
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+EXAMPLE_PROFILE = str(Path(__file__).parent / "example.toml")
+
+
+def make_identity(folder: Path, name: str, class_noun: str = "woman", brightness: int = 120, images: int = 2) -> Path:
+    """A folder with a card and plain reference images, each a little brighter than the one before."""
+    home = folder / name
+    home.mkdir(parents=True)
+    names = [f"{index}.png" for index in range(images)]
+    for index, file in enumerate(names):
+        Image.fromarray(np.full((80, 72, 3), (brightness, 120, 100 + 10 * index), np.uint8)).save(home / file)
+    (home / "card.toml").write_text(
+        f'name = "{name}"\nclass_noun = "{class_noun}"\ndescription = "a plain colour"\nlicence = "CC0-1.0"\n'
+        f'consent = "nobody is shown"\nsource = "made by the tests"\nimages = {names}\n')
+    return home

@@ -1,0 +1,133 @@
+"""Identities and their cards."""
+
+import shutil
+
+import numpy as np
+import pytest
+from example_inputs import make_identity
+from PIL import Image
+
+from pvbench.errors import IdentityError
+from pvbench.identity import list_identities, load_identities, load_identity
+
+
+@pytest.fixture
+def ann(tmp_path):
+    return make_identity(tmp_path / "people", "ann")
+
+
+def edit(folder, old, new):
+    card = folder / "card.toml"
+    text = card.read_text()
+    assert old in text
+    card.write_text(text.replace(old, new))
+
+
+def test_a_card_is_read(ann):
+    identity = load_identity(ann)
+    assert (identity.name, identity.class_noun, identity.licence) == ("ann", "woman", "CC0-1.0")
+    assert [image.name for image in identity.images] == ["0.png", "1.png"]
+    assert [image.shape for image in identity.references()] == [(80, 72, 3)] * 2
+    assert identity.references()[1][0, 0].tolist() == [120, 120, 110]
+
+
+def test_references_of_different_sizes_and_modes_are_rgb(ann):
+    Image.fromarray(np.full((100, 64), 7, np.uint8)).save(ann / "0.png")
+    assert [image.shape for image in load_identity(ann).references()] == [(100, 64, 3), (80, 72, 3)]
+
+
+def test_the_digest_is_of_the_content_and_not_of_the_place(ann, tmp_path):
+    before = load_identity(ann).digest
+    shutil.copytree(ann, tmp_path / "elsewhere")
+    assert load_identity(tmp_path / "elsewhere").digest == before
+    edit(ann, "a plain colour", "another")
+    changed_card = load_identity(ann).digest
+    Image.new("RGB", (80, 80)).save(ann / "1.png")
+    assert len({before, changed_card, load_identity(ann).digest}) == 3
+
+
+@pytest.mark.parametrize(("old", "new", "message"), [
+    ('class_noun = "woman"', 'class_noun = "person"', "class_noun is 'person'; expected man or woman"),
+    ('class_noun = "woman"', 'class_nuon = "woman"', r"unknown field 'class_nuon' \(did you mean 'class_noun'"),
+    ('licence = "CC0-1.0"\n', "", "licence is missing"),
+    ('consent = "nobody is shown"', 'consent = " "', "consent is ' '; expected a text"),
+    ('name = "ann"', 'name = "../ann"', "a name has letters"),
+    ("'1.png'", "'2.png'", "lists '2.png', which is not in that folder"),
+    ("'1.png'", "'0.png'", "names a file twice"),
+    ("['0.png', '1.png']", "[]", "at least one"),
+    ("['0.png', '1.png']", "'0.png'", "expected a list of file names"),
+    ("name =", "name", "is no TOML"),
+])
+def test_a_wrong_card_is_told_with_file_and_field(ann, old, new, message):
+    edit(ann, old, new)
+    with pytest.raises(IdentityError, match=message) as caught:
+        load_identity(ann)
+    assert str(ann) in str(caught.value)
+
+
+def test_images_do_not_leave_the_folder(ann, tmp_path):
+    Image.new("RGB", (80, 80)).save(tmp_path / "people" / "other.png")
+    edit(ann, "'1.png'", "'../other.png'")
+    with pytest.raises(IdentityError, match="outside"):
+        load_identity(ann)
+
+
+def test_a_link_does_not_leave_the_folder_either(ann, tmp_path):
+    Image.new("RGB", (80, 80)).save(tmp_path / "secret.png")
+    (ann / "1.png").unlink()
+    (ann / "1.png").symlink_to(tmp_path / "secret.png")
+    with pytest.raises(IdentityError, match="outside"):
+        load_identity(ann)
+
+
+def test_a_broken_image_is_told(ann):
+    (ann / "1.png").write_bytes((ann / "1.png").read_bytes()[:60])
+    with pytest.raises(IdentityError, match=r"1\.png does not decode"):
+        load_identity(ann)
+
+
+def test_a_small_image_is_told(ann):
+    Image.new("RGB", (63, 80)).save(ann / "1.png")
+    with pytest.raises(IdentityError, match="63x80 pixels; expected at least 64"):
+        load_identity(ann)
+
+
+def test_a_folder_without_a_card_is_told(tmp_path):
+    with pytest.raises(IdentityError, match=r"no card\.toml"):
+        load_identity(tmp_path)
+
+
+def test_all_identities_come_in_alphabetical_order(tmp_path):
+    for name in ("zoe", "ann", "bob"):
+        make_identity(tmp_path, name)
+    (tmp_path / "no_identity").mkdir()
+    assert list_identities(tmp_path) == ("ann", "bob", "zoe")
+    assert [identity.name for identity in load_identities(root=tmp_path)] == ["ann", "bob", "zoe"]
+
+
+def test_named_identities_come_in_the_order_given(tmp_path):
+    for name in ("zoe", "ann", "bob"):
+        make_identity(tmp_path, name)
+    assert [identity.name for identity in load_identities(["zoe", "ann"], tmp_path)] == ["zoe", "ann"]
+
+
+def test_a_path_is_a_folder_anywhere(tmp_path):
+    make_identity(tmp_path / "own", "cid")
+    assert load_identities([str(tmp_path / "own" / "cid")])[0].name == "cid"
+
+
+def test_an_unknown_identity_is_told_with_the_nearest(tmp_path):
+    make_identity(tmp_path, "annabel")
+    with pytest.raises(IdentityError, match=r"unknown identity 'anabel' \(did you mean 'annabel'\?\)"):
+        load_identities(["anabel"], tmp_path)
+
+
+def test_two_identities_of_one_name_are_told(tmp_path):
+    make_identity(tmp_path, "ann")
+    with pytest.raises(IdentityError, match="two identities are named 'ann'"):
+        load_identities(["ann", str(tmp_path / "ann")], tmp_path)
+
+
+def test_a_root_without_identities_is_told(tmp_path):
+    with pytest.raises(IdentityError, match="no identities in"):
+        load_identities(root=tmp_path)

@@ -1,0 +1,91 @@
+"""Profiles."""
+
+from pathlib import Path
+
+import pytest
+from example_inputs import EXAMPLE_PROFILE
+
+from pvbench.errors import ProfileError
+from pvbench.profile import list_profiles, load_profile
+
+
+@pytest.fixture
+def path(tmp_path):
+    file = tmp_path / "mine.toml"
+    file.write_text(Path(EXAMPLE_PROFILE).read_text())
+    return file
+
+
+def child(tmp_path, text):
+    file = tmp_path / "child.toml"
+    file.write_text(text)
+    return load_profile(str(file))
+
+
+def test_a_profile_is_read():
+    profile = load_profile(EXAMPLE_PROFILE)
+    assert profile.name == "example"
+    assert (profile.sampling.frames, profile.sampling.height, profile.sampling.fps) == (6, 32, 8.0)
+    assert profile.grid.seeds == (0,)
+    assert profile.cost.tune_s == {"example_stamp": 0.1}
+    assert profile.lineage == ("example",)
+    assert Path(profile.prompts.evaluation).parent == Path(EXAMPLE_PROFILE).parent
+
+
+def test_a_profile_holds_only_what_differs_from_the_one_it_extends(path, tmp_path):
+    profile = child(tmp_path, 'extends = "mine.toml"\n[sampling]\nsteps = 9\n[methods.example_drift]\nspeed = 2\n')
+    assert (profile.name, profile.lineage) == ("child", ("child", "mine"))
+    assert (profile.sampling.steps, profile.sampling.frames) == (9, 6)
+    assert profile.methods == {"example_drift": {"speed": 2}}
+
+
+def test_a_circle_of_profiles_is_told(tmp_path):
+    (tmp_path / "one.toml").write_text('extends = "child.toml"\n')
+    with pytest.raises(ProfileError, match="extends itself"):
+        child(tmp_path, 'extends = "one.toml"\n')
+
+
+@pytest.mark.parametrize(("old", "new", "message"), [
+    ("guidance = 1.0", "guidence = 1.0", r"\[sampling\] has the unknown field 'guidence' \(did you mean 'guidance'"),
+    ("tune_seed = 3", "tuneseed = 3", r"unknown field 'tuneseed' \(did you mean 'tune_seed'"),
+    ("steps = 1", "steps = 1.5", r"\[sampling\]: steps is 1.5; expected an integer"),
+    ("steps = 1", "steps = true", "expected an integer"),
+    ("steps = 1", "steps = 0", "expected a positive number"),
+    ("fps = 8", "", r"\[sampling\] lacks fps"),
+    ("[sampling]", "[grids]", "unknown field 'grids'"),
+    ("prompts = 3", "prompts = 3\nseeds = []", "expected a list of integers, at least one"),
+    ("measure_s = 0.01", 'measure_s = "fast"', "expected a number"),
+    ('kind = "pvbench_example:load_backbone"', "weights = 1", r"\[backbone\]: expected a table with at least kind"),
+    ('methods_default = ["example_drift", "example_stamp"]', "methods_default = []", "list of texts"),
+    ("steps =", "steps", "is no TOML"),
+])
+def test_a_wrong_field_is_told_with_the_file(path, old, new, message):
+    assert old in path.read_text()
+    path.write_text(path.read_text().replace(old, new))
+    with pytest.raises(ProfileError, match=message) as caught:
+        load_profile(str(path))
+    assert str(path) in str(caught.value)
+
+
+def test_an_unknown_profile_is_told():
+    with pytest.raises(ProfileError, match="unknown profile 'mimi'"):
+        load_profile("mimi")
+
+
+@pytest.mark.parametrize("text", ["[sampling]\nsteps = 2", "[backbone]\ngrain = 2", "[evaluators]\nrevision = 2",
+                                  "[methods.example_drift]\nspeed = 2", "tune_seed = 4"])
+def test_the_digest_sees_what_moves_numbers(path, tmp_path, text):
+    plain = load_profile(str(path)).digest
+    lines = [line for line in text.splitlines() if not line.startswith("[")]
+    head = [line for line in text.splitlines() if line.startswith("[")]
+    assert child(tmp_path, "\n".join(['extends = "mine.toml"', *head, *lines])).digest != plain
+
+
+def test_the_digest_passes_over_cost_grid_and_names(path, tmp_path):
+    other = child(tmp_path, 'extends = "mine.toml"\nsummary = "x"\n[cost]\nmeasure_s = 9\n[grid]\nprompts = 1\n')
+    assert other.digest == load_profile(str(path)).digest
+
+
+def test_every_shipped_profile_loads():
+    for name in list_profiles():
+        assert load_profile(name).name == name
