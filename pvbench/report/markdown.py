@@ -62,9 +62,12 @@ def _entry(entry: Entry) -> str:
 
 
 def _escaped(text: str) -> str:
-    """The text with Markdown's signs made literal, outside of backticks."""
+    """The text with the signs that Markdown would act on made literal, outside of backticks; others stay readable."""
     pieces = re.split(r"(`[^`]*`)", text.replace("\n", " "))
     return "".join(
-        piece.replace("|", "\\|") if piece.startswith("`") else re.sub(r"([\\*_\[\]<>|#])", r"\\\1", piece)
-        for piece in pieces
+        piece.replace("|", "\\|") if piece.startswith("`") else _SIGNS.sub(r"\\\g<0>", piece) for piece in pieces
     )
+
+
+# An underscore acts at a word's edge only, a bracket only as part of a link.
+_SIGNS = re.compile(r"[\\*<>|]|(?<![0-9A-Za-z])_|_(?![0-9A-Za-z])|\](?=\()")

@@ -333,7 +333,10 @@ def _main_notes(data: ReportData, numbers: Aggregates) -> Iterable[str]:
     yield from _power_notes(data, numbers)
     if any(len(data.done(variant.label)) < len(data.cells) for variant in data.variants):
         yield "Videos: measured/planned. Where cells are missing, places and tests use the cells that all have."
-    yield "Face Sim., CLIP-T and CLIP-I are cosines × 100; Dyna. Deg. is % of videos; T. Cons. is a cosine."
+    yield (
+        "Face Sim., CLIP-T and CLIP-I are cosines × 100; Dyna. Deg. is % of videos; T. Cons. is a cosine. A frozen "
+        "video raises T. Cons., a copied background CLIP-I: read them beside Flow and CLIP-I (face) below."
+    )
 
 
 def _power_notes(data: ReportData, numbers: Aggregates) -> Iterable[str]:

@@ -51,7 +51,8 @@ class Axis:
 def axis(values: list[float]) -> Axis:
     """An axis that starts at 0, or below where values do, and leaves room above the largest."""
     low, high = min(0.0, *values), max(0.0, *values)
-    span = (high - low) or 1.0
+    high = high if high > low else 1.0
+    span = high - low
     step = 10.0 ** math.floor(math.log10(span))
     step = next(step * factor for factor in (0.1, 0.2, 0.5, 1.0, 2.0) if span / (step * factor) <= 7)
     return Axis(low - (0.05 * span if low < 0 else 0.0), high + 0.08 * span, step)
@@ -75,48 +76,79 @@ def _ends(name: str, score: Score) -> tuple[float, float, float]:
     return score.value * scale, ends[0] * scale, ends[1] * scale
 
 
+class Plot:
+    """The plotting area: where values lie in pixels, and lines and discs with smooth edges."""
+
+    left, top, below, margin = 74.0, 20.0, 62.0, 24.0
+
+    def __init__(self, size: tuple[int, int], horizontal: Axis, vertical: Axis) -> None:
+        self.size = size
+        self.right, self.bottom = size[0] - self.margin, size[1] - self.below
+        self.horizontal, self.vertical = horizontal, vertical
+        self._picture = Image.new("RGB", (size[0] * SMOOTH, size[1] * SMOOTH), PAPER)
+        self._draw = ImageDraw.Draw(self._picture)
+
+    def across(self, value: float) -> float:
+        """The x of a value."""
+        return self.left + self.horizontal.share(value) * (self.right - self.left)
+
+    def up(self, value: float) -> float:
+        """The y of a value."""
+        return self.bottom - self.vertical.share(value) * (self.bottom - self.top)
+
+    def line(self, start: tuple[float, float], end: tuple[float, float], colour: Colour, thick: int) -> None:
+        """A line between two places in pixels."""
+        self._draw.line([(x * SMOOTH, y * SMOOTH) for x, y in (start, end)], fill=colour, width=thick * SMOOTH)
+
+    def disc(self, x: float, y: float, colour: Colour) -> None:
+        """A disc around a place in pixels."""
+        box = [(x - 8) * SMOOTH, (y - 8) * SMOOTH, (x + 8) * SMOOTH, (y + 8) * SMOOTH]
+        self._draw.ellipse(box, fill=colour, outline=PAPER, width=2 * SMOOTH)
+
+    def grid(self) -> None:
+        """A thin line at every tick, and the two axes."""
+        for tick in self.horizontal.ticks:
+            self.line((self.across(tick), self.bottom), (self.across(tick), self.top), LINE, 1)
+        for tick in self.vertical.ticks:
+            self.line((self.left, self.up(tick)), (self.right, self.up(tick)), LINE, 1)
+        self.line((self.left, self.bottom), (self.right, self.bottom), INK, 2)
+        self.line((self.left, self.top), (self.left, self.bottom), INK, 2)
+
+    def smoothed(self) -> Image.Image:
+        """The picture so far, at its size."""
+        return self._picture.resize(self.size, Image.Resampling.LANCZOS)
+
+
 def tradeoff(data: ReportData, numbers: Aggregates, size: tuple[int, int]) -> Image.Image:
     """The plot: up is more of the person's face, right is more movement; crosses are 95 % intervals."""
     places = points(data, numbers)
-    width, height = size
-    left, right, top, bottom = 74, width - 24, 20, height - 62
-    picture = Image.new("RGB", (width * SMOOTH, height * SMOOTH), PAPER)
-    draw = ImageDraw.Draw(picture)
-    horizontal = axis([value for place in places for value in place.x] or [1.0])
-    vertical = axis([value for place in places for value in place.y] or [1.0])
-
-    def at(x: float, y: float) -> tuple[float, float]:
-        across = left + horizontal.share(x) * (right - left)
-        up = bottom - vertical.share(y) * (bottom - top)
-        return across, up
-
-    def line(start: tuple[float, float], end: tuple[float, float], colour: Colour, thick: int) -> None:
-        draw.line([tuple(v * SMOOTH for v in start), tuple(v * SMOOTH for v in end)], fill=colour, width=thick * SMOOTH)
-
-    for tick in horizontal.ticks:
-        line((at(tick, 0)[0], bottom), (at(tick, 0)[0], top), LINE, 1)
-    for tick in vertical.ticks:
-        line((left, at(0, tick)[1]), (right, at(0, tick)[1]), LINE, 1)
-    line((left, bottom), (right, bottom), INK, 2)
-    line((left, top), (left, bottom), INK, 2)
+    plot = Plot(
+        size,
+        axis([value for place in places for value in place.x] or [1.0]),
+        axis([value for place in places for value in place.y] or [1.0]),
+    )
+    plot.grid()
     for place in places:
-        line(at(place.x[1], place.y[0]), at(place.x[2], place.y[0]), place.colour, 2)
-        line(at(place.x[0], place.y[1]), at(place.x[0], place.y[2]), place.colour, 2)
+        x, y = plot.across(place.x[0]), plot.up(place.y[0])
+        plot.line((plot.across(place.x[1]), y), (plot.across(place.x[2]), y), place.colour, 2)
+        plot.line((x, plot.up(place.y[1])), (x, plot.up(place.y[2])), place.colour, 2)
     for place in places:
-        x, y = at(place.x[0], place.y[0])
-        box = [(x - 8) * SMOOTH, (y - 8) * SMOOTH, (x + 8) * SMOOTH, (y + 8) * SMOOTH]
-        draw.ellipse(box, fill=place.colour, outline=PAPER, width=2 * SMOOTH)
-    picture = picture.resize(size, Image.Resampling.LANCZOS)
-
-    draw = ImageDraw.Draw(picture)
-    for tick in horizontal.ticks:
-        write(draw, (round(at(tick, 0)[0]), bottom + 8), f"{tick:g}", 16, colour=GREY, anchor="ma")
-    for tick in vertical.ticks:
-        write(draw, (left - 10, round(at(0, tick)[1])), f"{tick:g}", 16, colour=GREY, anchor="rm")
-    write(draw, ((left + right) // 2, height - 26), "Flow (px a pair at a short side of 256) →", 17, anchor="ma")
-    _upright(picture, f"{COLUMNS[Y].display} →", (8, (top + bottom) // 2))
-    _labels(draw, [(place, at(place.x[0], place.y[0])) for place in places], right)
+        plot.disc(plot.across(place.x[0]), plot.up(place.y[0]), place.colour)
+    picture = plot.smoothed()
+    _name_axes(picture, plot)
+    _label_points(ImageDraw.Draw(picture), plot, places)
     return picture
+
+
+def _name_axes(picture: Image.Image, plot: Plot) -> None:
+    draw = ImageDraw.Draw(picture)
+    for tick in plot.horizontal.ticks:
+        write(draw, (round(plot.across(tick)), round(plot.bottom) + 8), f"{tick:g}", 16, colour=GREY, anchor="ma")
+    for tick in plot.vertical.ticks:
+        write(draw, (round(plot.left) - 10, round(plot.up(tick))), f"{tick:g}", 16, colour=GREY, anchor="rm")
+    middle = round((plot.left + plot.right) / 2)
+    write(draw, (middle, plot.size[1] - 26), "Flow (px a pair at a short side of 256) →", 17, anchor="ma")
+    _upright(picture, f"{COLUMNS[Y].display} →", (8, round((plot.top + plot.bottom) / 2)))
 
 
 def _upright(picture: Image.Image, text: str, middle_left: tuple[int, int]) -> None:
@@ -126,21 +158,22 @@ def _upright(picture: Image.Image, text: str, middle_left: tuple[int, int]) -> N
     picture.paste(strip, (middle_left[0], middle_left[1] - strip.height // 2))
 
 
-def _labels(draw: ImageDraw.ImageDraw, placed: list[tuple[Point, tuple[float, float]]], right: int) -> None:
+def _label_points(draw: ImageDraw.ImageDraw, plot: Plot, places: list[Point]) -> None:
     """Names beside the points, moved up or down until none covers another or a point."""
-    taken = [(x - 10, y - 10, x + 10, y + 10) for _, (x, y) in placed]
-    for point, (x, y) in placed:
-        width = width_of(point.label, 17, True)
+    centres = [(plot.across(place.x[0]), plot.up(place.y[0])) for place in places]
+    taken = [(x - 10, y - 10, x + 10, y + 10) for x, y in centres]
+    for place, (x, y) in zip(places, centres, strict=True):
+        width = width_of(place.label, 17, True)
         boxes = [
             (start, y + rise - 11, start + width, y + rise + 11)
             for rise in (-14, 14, -34, 34, -54, 54, -74, 74)
             for start in (x + 12, x - 12 - width)
         ]
-        inside = [box for box in boxes if box[0] > 80 and box[2] < right + 20]
+        inside = [box for box in boxes if box[0] > plot.left + 4 and box[2] < plot.size[0]]
         free = [box for box in inside if not any(_overlap(box, other) for other in taken)]
-        box = next(iter(free or inside or boxes))
+        box = (free or inside or boxes)[0]
         taken.append(box)
-        write(draw, (round(box[0]), round(box[1])), point.label, 17, bold=True, colour=point.colour)
+        write(draw, (round(box[0]), round(box[1])), place.label, 17, bold=True, colour=place.colour)
 
 
 def _overlap(a: tuple[float, float, float, float], b: tuple[float, float, float, float]) -> bool:

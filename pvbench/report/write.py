@@ -71,7 +71,7 @@ def _write_filmstrips(folder: Path, data: ReportData, strips: list[Strip]) -> li
 
 
 def _save(path: Path, picture: Image.Image) -> None:
-    # Palette and time stamps stay out, so that the pixels alone decide the bytes.
+    # Without metadata: the pixels alone decide the bytes.
     content = io.BytesIO()
-    picture.save(content, format="PNG", optimize=False, compress_level=9)
+    picture.save(content, format="PNG", compress_level=6)
     write_bytes(path, content.getvalue())

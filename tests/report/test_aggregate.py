@@ -1,0 +1,236 @@
+"""Means, intervals, places, comparisons and FVD of a run, failed cells included."""
+
+import dataclasses
+import math
+
+import numpy as np
+import pytest
+from pytest import approx
+
+from pvbench.metrics import MetricError
+from pvbench.metrics.fvd import frechet_distance
+from pvbench.report import CellKey, ReferenceSet
+from pvbench.report.aggregate import aggregate
+from pvbench.stats import t_interval
+
+
+def values(data, label, column):
+    return np.array([data.scores[label][cell][column] for cell in data.done(label)])
+
+
+def with_score(data, label, cell, **changed):
+    scores = {**data.scores[label], cell: {**data.scores[label][cell], **changed}}
+    return dataclasses.replace(data, scores={**data.scores, label: scores})
+
+
+def test_a_score_is_the_mean_over_videos_with_its_interval_over_identities(make_run):
+    data = make_run()
+    score = aggregate(data).scores["personalvideo"]["face_sim"]
+    expected = values(data, "personalvideo", "face_sim")
+    assert score.value == approx(expected.mean())
+    interval = t_interval(expected, [cell.identity for cell in data.done("personalvideo")])
+    assert (score.interval.low, score.interval.high) == approx((interval.low, interval.high))
+    assert (score.n, score.planned, score.identities) == (32, 32, 8)
+    assert score.bootstrap.low < score.value < score.bootstrap.high
+
+
+def test_a_failed_cell_is_left_out_and_counted(make_run):
+    data = make_run(failed=(("personalvideo", "ada", "p02"), ("personalvideo", "boris", "p01")))
+    score = aggregate(data).scores["personalvideo"]["face_sim"]
+    assert (score.n, score.planned) == (30, 32)
+    assert score.value == approx(values(data, "personalvideo", "face_sim").mean())
+    assert score.signature.facts["n"] == 30
+
+
+def test_a_method_without_any_video_has_no_numbers_and_wins_nothing(make_run):
+    everything = tuple(("dreambooth_lora", name, f"p0{i}") for name in ("ada", "boris") for i in (1, 2, 3, 4))
+    data = make_run(people=2, failed=everything)
+    numbers = aggregate(data)
+    for name, score in numbers.scores["dreambooth_lora"].items():
+        assert math.isnan(score.value), name
+        assert score.n == 0
+    assert numbers.scores["personalvideo"]["fvd"].n == 8
+    assert not any("dreambooth_lora" in (test.first, test.second) for test in numbers.comparisons)
+    assert "dreambooth_lora" not in numbers.best["face_sim"]
+
+
+def test_an_undefined_value_is_left_out_and_counted(make_run):
+    data = make_run()
+    cell = data.cells[3]
+    data = with_score(data, "personalvideo", cell, face_sim_detected=math.nan, face_sim=0.0, face_detected=0.0)
+    scores = aggregate(data).scores["personalvideo"]
+    assert scores["face_sim_detected"].n == 31
+    assert scores["face_sim"].n == 32
+
+
+def test_a_number_that_no_video_has_says_why(make_run):
+    data = make_run(people=2, prompts=1)
+    for cell in data.cells:
+        data = with_score(data, "base", cell, face_sim_detected=math.nan)
+    score = aggregate(data).scores["base"]["face_sim_detected"]
+    assert math.isnan(score.value)
+    assert score.note == "no frame of the video has a face"
+
+
+def test_intervals_stay_within_what_a_number_can_reach(make_run):
+    data = make_run(people=3, prompts=1)
+    for number, cell in enumerate(data.cells):
+        data = with_score(data, "base", cell, dynamic_degree=float(number == 0))
+    interval = aggregate(data).scores["base"]["dynamic_degree"].interval
+    assert (interval.low, interval.high) == (0.0, 1.0)
+
+
+def test_best_and_second_are_methods_and_neither_floor_nor_ceiling(make_run):
+    labels = ("base", "dreambooth_lora", "personalvideo", "personalvideo[scr=off]", "oracle")
+    best = aggregate(make_run(labels=labels)).best
+    assert best["flow_magnitude"] == {"personalvideo": "best", "personalvideo[scr=off]": "second"}
+    assert best["fvd"]["personalvideo"] == "best"
+    for places in best.values():
+        assert not {"base", "oracle"} & places.keys()
+
+
+def test_two_methods_have_a_best_and_no_second(make_run):
+    best = aggregate(make_run()).best["face_sim"]
+    assert best == {"personalvideo": "best"}
+
+
+def test_methods_equal_as_printed_share_the_first_place(make_run):
+    data = make_run(people=2, prompts=1)
+    for cell in data.cells:
+        data = with_score(data, "dreambooth_lora", cell, clip_t=0.25001)
+        data = with_score(data, "personalvideo", cell, clip_t=0.25002)
+    assert aggregate(data).best["clip_t"] == {"dreambooth_lora": "best", "personalvideo": "best"}
+
+
+def test_places_are_given_on_the_cells_that_all_methods_have(make_run):
+    data = make_run(people=2, prompts=2, failed=(("dreambooth_lora", "ada", "p01"),))
+    for cell in data.cells:
+        data = with_score(data, "personalvideo", cell, clip_t=0.30 if cell != data.cells[0] else 0.0)
+        if cell != data.cells[0]:
+            data = with_score(data, "dreambooth_lora", cell, clip_t=0.29)
+    numbers = aggregate(data)
+    assert numbers.scores["personalvideo"]["clip_t"].value < numbers.scores["dreambooth_lora"]["clip_t"].value
+    assert numbers.best["clip_t"] == {"personalvideo": "best"}
+
+
+def test_the_order_of_section_nine_is_significant_with_eight_people(make_run):
+    numbers = aggregate(make_run(prompts=8))
+    assert numbers.beaten_by("dreambooth_lora", "face_sim") == ("base",)
+    assert numbers.beaten_by("personalvideo", "face_sim") == ("dreambooth_lora", "base")
+    assert numbers.beaten_by("oracle", "face_sim") == ("dreambooth_lora", "personalvideo")
+    assert numbers.beaten_by("base", "face_sim") == ()
+
+
+def test_a_lower_number_can_be_the_significantly_worse_one_of_the_first(make_run):
+    # Freezing: the untuned model moves more than dreambooth_lora.
+    numbers = aggregate(make_run(prompts=8))
+    assert "dreambooth_lora" in numbers.beaten_by("base", "flow_magnitude")
+    test = next(t for t in numbers.comparisons if t.column == "flow_magnitude" and t.family == "against the floor")
+    assert test.first == "dreambooth_lora"
+    assert test.difference < 0
+    assert test.winner == "base"
+
+
+def test_four_people_can_show_no_significance(make_run):
+    numbers = aggregate(make_run(people=4))
+    assert {test.winner for test in numbers.comparisons} == {""}
+    assert min(test.p for test in numbers.comparisons) == 0.125
+
+
+def test_comparisons_use_the_cells_that_both_have(make_run):
+    data = make_run(failed=(("personalvideo", "ada", "p02"), ("dreambooth_lora", "boris", "p01")))
+    test = next(t for t in aggregate(data).comparisons if t.family == "methods")
+    assert test.cells == 30
+
+
+def test_holm_is_applied_within_a_column_and_a_question(make_run):
+    numbers = aggregate(make_run(labels=("base", "dreambooth_lora", "personalvideo", "personalvideo[scr=off]")))
+    for column in ("face_sim", "clip_t"):
+        tests = [t for t in numbers.comparisons if t.column == column and t.family == "methods"]
+        assert len(tests) == 3
+        smallest = min(tests, key=lambda test: test.p)
+        assert smallest.p_holm == approx(min(1.0, 3 * smallest.p))
+
+
+def test_fvd_is_over_the_same_cells_for_all_methods(make_run):
+    data = make_run(failed=(("personalvideo", "ada", "p02"),))
+    numbers = aggregate(data)
+    sizes = {numbers.scores[label]["fvd"].n for label in ("base", "dreambooth_lora", "personalvideo")}
+    assert sizes == {31}
+    cells = [cell for cell in data.cells if cell != CellKey("ada", "p02", 0)]
+    videos = np.stack([data.embeddings["base"][cell] for cell in cells]).astype(float)
+    rendered = np.stack([data.embeddings["oracle"][cell] for cell in cells]).astype(float)
+    assert numbers.scores["base"]["fvd"].value == approx(frechet_distance(videos, rendered).value)
+    assert numbers.floors["rendered"].cells == 31
+
+
+def test_a_method_with_few_cells_does_not_shrink_the_others_fvd(make_run):
+    failed = tuple(("dreambooth_lora", "ada", f"p0{i}") for i in (1, 2, 3))
+    data = make_run(people=1, prompts=4, failed=failed)
+    numbers = aggregate(data)
+    assert numbers.scores["personalvideo"]["fvd"].n == 4
+    assert numbers.scores["dreambooth_lora"]["fvd"].note == "too few cells"
+
+
+def test_the_reference_set_has_no_distance_to_itself(make_run):
+    scores = aggregate(make_run()).scores
+    assert scores["oracle"]["fvd"].note == "is the reference set"
+    assert scores["base"]["fvd_base"].note == "is the reference set"
+    assert not math.isnan(scores["base"]["fvd"].value)
+    assert not math.isnan(scores["oracle"]["fvd_base"].value)
+
+
+def test_a_reference_set_that_is_no_row_can_be_given(make_run):
+    complete = make_run()
+    rows = tuple(variant for variant in complete.variants if variant.label != "oracle")
+    rendered = ReferenceSet("rendered", "drawn by the renderer", complete.embeddings["oracle"])
+    data = dataclasses.replace(complete, variants=rows, reference_sets=(rendered,))
+    assert aggregate(data).scores["base"]["fvd"].value == approx(aggregate(complete).scores["base"]["fvd"].value)
+
+
+def test_without_a_reference_set_there_is_no_fvd(make_run):
+    numbers = aggregate(make_run(labels=("dreambooth_lora", "personalvideo")))
+    assert numbers.scores["personalvideo"]["fvd"].note == "no reference set 'rendered'"
+    assert numbers.floors == {}
+    assert numbers.kept == {}
+
+
+def test_kept_is_relative_to_the_untuned_model_and_the_way_to_the_ceiling(make_run):
+    data = make_run()
+    kept = aggregate(data).kept
+    means = {label: values(data, label, "face_sim").mean() for label in ("base", "personalvideo", "oracle")}
+    expected = (means["personalvideo"] - means["base"]) / (means["oracle"] - means["base"])
+    assert kept["personalvideo"]["face_gained"].value == approx(expected)
+    flows = values(data, "personalvideo", "flow_magnitude").mean() / values(data, "base", "flow_magnitude").mean()
+    share = kept["personalvideo"]["flow_kept"]
+    assert share.value == approx(flows)
+    assert share.interval.low < share.value < share.interval.high
+    assert "base" not in kept
+    assert "face_gained" not in kept["oracle"]
+
+
+def test_a_still_untuned_model_leaves_the_kept_motion_undefined(make_run):
+    data = make_run(people=2, prompts=1)
+    for cell in data.cells:
+        data = with_score(data, "base", cell, flow_magnitude=0.0)
+    assert math.isnan(aggregate(data).kept["personalvideo"]["flow_kept"].value)
+
+
+def test_one_person_has_numbers_and_no_intervals(make_run):
+    score = aggregate(make_run(people=1)).scores["base"]["clip_t"]
+    assert not math.isnan(score.value)
+    assert math.isnan(score.interval.low)
+
+
+def test_the_kernel_distance_has_an_interval_and_fvd_has_none(make_run):
+    scores = aggregate(make_run()).scores["dreambooth_lora"]
+    assert scores["fvd"].interval is None
+    assert scores["kvd"].interval.kind == "jackknife over identities"
+    assert scores["fvd"].terms["mean"] + scores["fvd"].terms["covariance"] == approx(scores["fvd"].value)
+
+
+def test_a_broken_embedding_stops_the_report(make_run):
+    data = make_run(people=2, prompts=2)
+    data.embeddings["base"][data.cells[0]][0] = np.nan
+    with pytest.raises(MetricError, match="NaN or infinite"):
+        aggregate(data)

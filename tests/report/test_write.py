@@ -1,0 +1,115 @@
+"""The whole report: which files, the same bytes again, and errors that lose nothing."""
+
+import dataclasses
+import json
+import subprocess
+import sys
+
+import pytest
+
+from pvbench.errors import ReportError, StoreError, VideoError
+from pvbench.report import write_report
+
+
+def bytes_of(folder):
+    return {path.relative_to(folder): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def test_a_report_is_these_files(run, tmp_path):
+    written = write_report(tmp_path, run)
+    names = [path.relative_to(tmp_path).as_posix() for path in written]
+    strips = [name for name in names if name.startswith("filmstrips/")]
+    assert len(strips) == 6
+    assert set(names) - set(strips) == {"report.md", "report.tex", "scores.csv", "aggregates.json", "sheet.png"}
+    assert all(path.stat().st_size > 0 for path in written)
+
+
+def test_every_picture_that_the_report_names_is_there(run, tmp_path):
+    write_report(tmp_path, run)
+    text = (tmp_path / "report.md").read_text()
+    pictures = [line.rpartition("(")[2].rstrip(")") for line in text.splitlines() if line.startswith("![")]
+    assert len(pictures) == 7
+    assert all((tmp_path / picture).is_file() for picture in pictures)
+
+
+def test_the_same_run_gives_the_same_bytes(run, tmp_path):
+    write_report(tmp_path / "first", run)
+    write_report(tmp_path / "second", run)
+    assert bytes_of(tmp_path / "first") == bytes_of(tmp_path / "second")
+
+
+def test_the_order_in_which_cells_were_measured_does_not_matter(run, tmp_path):
+    def turned(by_label):
+        return {label: dict(reversed(list(cells.items()))) for label, cells in reversed(list(by_label.items()))}
+
+    other = dataclasses.replace(run, scores=turned(run.scores), embeddings=turned(run.embeddings))
+    write_report(tmp_path / "first", run)
+    write_report(tmp_path / "second", other)
+    assert bytes_of(tmp_path / "first") == bytes_of(tmp_path / "second")
+
+
+def test_filmstrips_of_an_earlier_report_are_removed(make_run, tmp_path):
+    write_report(tmp_path, make_run(people=3, prompts=2, pictures=True))
+    write_report(tmp_path, make_run(people=1, prompts=1, pictures=True))
+    assert [path.name for path in (tmp_path / "filmstrips").iterdir()] == ["1-ada-p01-s0.png"]
+
+
+def test_a_report_says_which_cells_failed_and_on_how_many_videos_a_number_rests(make_run, tmp_path):
+    write_report(tmp_path, make_run(people=2, prompts=3, failed=(("personalvideo", "boris", "p02"),)))
+    text = (tmp_path / "report.md").read_text()
+    assert "| 5/6 |" in text
+    assert "1 cells without a number" in text
+    assert "| personalvideo | boris | p02 | 0 | GenerationError: the sampler gave NaN at step 7 |" in text
+    assert "23 of 24 videos measured" in text
+
+
+def test_a_report_says_when_no_difference_could_be_significant(make_run, tmp_path):
+    write_report(tmp_path, make_run(people=4, prompts=2))
+    assert "With 4 people the smallest p of the sign-flip test is 0.125" in (tmp_path / "report.md").read_text()
+
+
+def test_a_report_warns_of_covariances_without_full_rank(make_run, tmp_path):
+    write_report(tmp_path, make_run(people=2, prompts=4))
+    assert "has 8 videos and embeddings of width 24" in (tmp_path / "report.md").read_text()
+
+
+def test_a_report_holds_every_signature(run, tmp_path):
+    write_report(tmp_path, run)
+    text = (tmp_path / "report.md").read_text()
+    for name in ("face_sim", "dynamic_degree", "fvd", "temporal_consistency", "clip_t", "clip_i"):
+        assert f"\n{name}.v1 | " in text
+
+
+def test_a_report_of_one_failed_method_alone_is_written(make_run, tmp_path):
+    data = make_run(people=1, prompts=1, labels=("personalvideo",), failed=(("personalvideo", "ada", "p01"),))
+    write_report(tmp_path, data)
+    scores = json.loads((tmp_path / "aggregates.json").read_text())["methods"]["personalvideo"]["scores"]
+    assert scores["face_sim"] | {"value": None, "n": 0, "note": "no video"} == scores["face_sim"]
+
+
+def test_an_empty_grid_is_refused(make_run, tmp_path):
+    data = make_run(people=1, prompts=1)
+    with pytest.raises(ReportError, match="no method or no cell"):
+        write_report(tmp_path, dataclasses.replace(data, prompts=()))
+    with pytest.raises(ReportError, match="same label"):
+        write_report(tmp_path, dataclasses.replace(data, variants=data.variants[:1] * 2))
+
+
+def test_a_video_that_cannot_be_read_costs_the_pictures_and_not_the_numbers(make_run, tmp_path):
+    data = make_run(people=1, prompts=1, pictures=True)
+    data.videos["oracle"][data.cells[0]].write_bytes(b"no video")
+    with pytest.raises(VideoError, match="corrupt"):
+        write_report(tmp_path, data)
+    assert (tmp_path / "scores.csv").is_file()
+    assert (tmp_path / "aggregates.json").is_file()
+
+
+def test_a_folder_that_cannot_be_written_is_named(make_run, tmp_path):
+    (tmp_path / "report").write_text("a file where the folder should be")
+    with pytest.raises(StoreError, match="cannot write"):
+        write_report(tmp_path / "report", make_run(people=1, prompts=1))
+
+
+def test_the_report_needs_no_torch():
+    code = "import sys, pvbench.report, pvbench.metrics, pvbench.stats; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
