@@ -89,7 +89,7 @@ class Signature:
 
 
 def _network_name(part: str, made_by: Mapping[str, object]) -> str:
-    name = next((str(made_by[key]) for key in ("name", "kind", "model") if key in made_by), part)
+    name = next((str(made_by[key]) for key in ("extractor", "name", "kind") if key in made_by), part)
     return f"{name}@{digest(dict(made_by))[:8]}"
 
 

@@ -11,7 +11,7 @@ from pvbench.report import CellKey
 from pvbench.report.aggregate import aggregate
 from pvbench.report.filmstrip import chosen_cells, filmstrip, frames_shown, load_strip
 from pvbench.report.picture import TablePicture, font, picture_of, width_of, wrapped
-from pvbench.report.sheet import WIDTH, sheet, spread
+from pvbench.report.sheet import WIDTH, sheet
 from pvbench.report.tables import main_table
 from pvbench.report.tradeoff import axis, points, tradeoff
 from pvbench.video import Video
@@ -92,7 +92,7 @@ def test_a_missing_video_is_an_error_that_names_the_file(run):
     cell = run.cells[0]
     gone = run.videos["base"][cell].parent / "gone.mkv"
     data = dataclasses.replace(run, videos={**run.videos, "base": {cell: gone}})
-    with pytest.raises(VideoError, match="gone.mkv"):
+    with pytest.raises(VideoError, match=r"gone\.mkv"):
         load_strip(data, cell)
 
 
