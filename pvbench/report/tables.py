@@ -207,11 +207,16 @@ def _cut(text: str) -> str:
 
 def listed(facts: Mapping[str, object]) -> str:
     """Names and values in one line; a digest by its first twelve digits, since the files hold it whole."""
-    return ", ".join(f"{name} {_shortened(str(value))}" for name, value in facts.items()) or "–"
+    return ", ".join(f"{name} {_listed(value)}" for name, value in facts.items()) or "–"
 
 
-def _shortened(value: str) -> str:
-    return f"{value[:12]}…" if len(value) >= 32 and set(value) <= set("0123456789abcdef") else value
+def _listed(value: object) -> str:
+    if isinstance(value, Mapping):
+        return f"({listed(value)})"
+    if isinstance(value, list | tuple):
+        return " ".join(map(_listed, value))
+    text = {True: "on", False: "off"}[value] if isinstance(value, bool) else str(value)
+    return f"{text[:12]}…" if len(text) >= 32 and set(text) <= set("0123456789abcdef") else text
 
 
 def legend(data: ReportData, numbers: Aggregates) -> tuple[str, ...]:
