@@ -7,14 +7,13 @@ the kernel distance, unbiased at every size, and the floor, the distance of the 
 """
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 from jaxtyping import Float
 
-from pvbench.metrics.metric import Column, Facts, MetricError, Signature, finite, sign
+from pvbench.metrics.metric import Column, Facts, MetricError, Signed, finite
 
 FLOOR_SPLITS = 20
 
@@ -100,8 +99,14 @@ def reference_floor(reference: Float[np.ndarray, "videos width"], rng: np.random
 
 
 @dataclass(frozen=True)
-class Fvd:
-    """Fréchet video distance to a named reference set over the same cells (identity, prompt, seed)."""
+class Fvd(Signed):
+    """Fréchet video distance to a reference set over the same cells (identity, prompt, seed).
+
+    `reference` names the set in the signature: ``rendered`` for the true people as the renderer draws them, ``base``
+    for the untuned model's videos.
+    """
+
+    reference: str = "rendered"
 
     name: ClassVar[str] = "fvd"
     version: ClassVar[int] = 1
@@ -141,7 +146,3 @@ class Fvd:
                 "take the cells that both sets have"
             )
         return finite("video/embedding", videos), finite("video/embedding of the reference", reference)
-
-    def signature(self, extractors: Mapping[str, Mapping[str, object]], reference: str) -> Signature:
-        """How the distance to the set called `reference` is made; the size is added where it is known."""
-        return sign(self, self.rule, self.parts, extractors).having(reference=reference)

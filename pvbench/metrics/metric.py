@@ -46,7 +46,7 @@ class Column:
 
     def text(self, value: float) -> str:
         """The number as tables print it; a dash for NaN."""
-        return "–" if math.isnan(value) else format(value * self.scale, self.fmt)
+        return "–" if math.isnan(value) else format(value * self.scale, f"z{self.fmt}")
 
     @property
     def header(self) -> str:
@@ -93,19 +93,29 @@ def _network_name(part: str, made_by: Mapping[str, object]) -> str:
     return f"{name}@{digest(dict(made_by))[:8]}"
 
 
-class Metric(ABC):
-    """A measure of single videos. Subclasses are frozen dataclasses: their fields are the settings that move it."""
+class Signed:
+    """What every measure states about itself. Subclasses are frozen dataclasses: their fields are their settings."""
 
     name: ClassVar[str]
     version: ClassVar[int]
     """Raised by any change that moves a score."""
     needs: ClassVar[tuple[str, ...]]
-    """Names of the features that `row` reads."""
+    """Names of the features that it reads."""
     parts: ClassVar[tuple[str, ...]]
     """Extractors that made them: of face, clip, flow, video."""
     columns: ClassVar[tuple[Column, ...]]
     rule: ClassVar[Facts]
     """What is fixed in the code and moves the number, in words for the signature."""
+
+    def signature(self, extractors: Mapping[str, Mapping[str, object]]) -> Signature:
+        """How this measure, set as it is, makes a number out of these extractors' features."""
+        settings = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}  # type: ignore[arg-type]
+        made_by = {part: extractors.get(part, {}) for part in self.parts}
+        return Signature(self.name, self.version, {**self.rule, **settings}, made_by)
+
+
+class Metric(Signed, ABC):
+    """A measure of single videos."""
 
     @abstractmethod
     def row(self, features: Features) -> tuple[float, ...]:
@@ -135,30 +145,6 @@ class Metric(ABC):
             defined = of_column[~np.isnan(of_column)]
             values[column.name] = float(defined.mean()) if defined.size else math.nan
         return values
-
-    def signature(self, extractors: Mapping[str, Mapping[str, object]]) -> Signature:
-        """How this metric makes a number out of these extractors' features."""
-        return sign(self, self.rule, self.parts, extractors)
-
-
-def sign(
-    metric: object, rule: Facts, parts: Sequence[str], extractors: Mapping[str, Mapping[str, object]]
-) -> Signature:
-    """The signature of a metric: its rule, its settings and the extractors it reads.
-
-    Args:
-        metric: a frozen dataclass with `name` and `version`; its fields are the settings.
-        rule: what is fixed in the code and moves the number.
-        parts: the extractors whose features it reads.
-        extractors: every extractor's own signature.
-    """
-    settings = dataclasses.asdict(metric)  # type: ignore[call-overload]
-    return Signature(
-        metric=metric.name,  # type: ignore[attr-defined]
-        version=metric.version,  # type: ignore[attr-defined]
-        facts={**rule, **settings},
-        extractors={part: extractors.get(part, {}) for part in parts},
-    )
 
 
 def finite(name: str, array: np.ndarray) -> np.ndarray:

@@ -211,8 +211,8 @@ def _set_scores(
     data: ReportData, reference: str, columns: Sequence[str]
 ) -> tuple[dict[str, dict[str, Score]], ReferenceFloor | None]:
     """FVD and KVD of every variant to one reference set, over the cells that all of them and the set have."""
-    fvd = Fvd()
-    signature = fvd.signature(data.extractors, reference).having(frames=data.frames)
+    fvd = Fvd(reference)
+    signature = fvd.signature(data.extractors).having(frames=data.frames)
     own_label, reference_cells = _reference(data, reference)
     has = {
         variant.label: data.embeddings.get(variant.label, {}).keys() & reference_cells.keys()

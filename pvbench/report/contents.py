@@ -34,7 +34,7 @@ def contents(data: ReportData, numbers: Aggregates, filmstrips: Sequence[Figure]
     sections += [
         Section("Beside the published numbers", tuple(published_blocks(data, numbers))),
         Section("Comparisons", (comparison_table(data, numbers),)),
-        Section("FVD", (fvd_table(data, numbers), *_fvd_notes(numbers))),
+        Section("FVD", tuple(_fvd_blocks(data, numbers))),
         Section("Face Sim. of each person", (identity_table(data, numbers),)),
     ]
     if missing := failed_table(data):
@@ -66,11 +66,16 @@ def _kept_blocks(data: ReportData, numbers: Aggregates) -> Iterable[Block]:
         yield Paragraph("Without the method `base` in the run there is nothing to relate the methods to.")
 
 
-def _fvd_notes(numbers: Aggregates) -> Iterable[Block]:
+def _fvd_blocks(data: ReportData, numbers: Aggregates) -> Iterable[Block]:
+    table = fvd_table(data, numbers)
+    if table is None:
+        yield Paragraph("Without the method `oracle` or `base` in the run there is no set to measure the distance to.")
+        return
+    yield table
     for name, floor in numbers.floors.items():
         if floor.cells <= floor.width:
             yield Paragraph(
-                f"The set '{name}' has {floor.cells} videos and embeddings of width {floor.width}: the covariances "
+                f"The set `{name}` has {floor.cells} videos and embeddings of width {floor.width}: the covariances "
                 "have no full rank, so FVD here mostly measures the mean and the few directions the sample spans. "
                 "Order methods by it at this size only; KVD has no such bias."
             )

@@ -143,6 +143,9 @@ def _breakable(line: str) -> str:
 
 def _entry(entry: Entry) -> str:
     text = _escaped(entry.text)
+    if text.startswith("["):
+        # At the start of a row TeX would read it as the height of the row above.
+        text = "{}" + text
     if entry.place == "best":
         text = rf"\textbf{{{text}}}"
     elif entry.place == "second":

@@ -36,7 +36,8 @@ def sheet(data: ReportData, numbers: Aggregates, strips: Sequence[Strip]) -> Ima
     table = TablePicture(main_table(data, numbers), WIDTH - 2 * MARGIN)
     width = max(WIDTH, sum(table.columns) + 2 * MARGIN)
     # Cut to its content at the end.
-    canvas = Image.new("RGB", (width, 2000 + table.height + (LARGEST_CELL + ROW_GAP) * (len(data.variants) + 1)), PAPER)
+    room = 2000 + 2 * table.height + (LARGEST_CELL + ROW_GAP) * (len(data.variants) + 1)
+    canvas = Image.new("RGB", (width, room), PAPER)
     draw = ImageDraw.Draw(canvas)
     inner = width - 2 * MARGIN
     y = MARGIN

@@ -126,35 +126,44 @@ def comparison_table(data: ReportData, numbers: Aggregates) -> Table:
     )
 
 
-def fvd_table(data: ReportData, numbers: Aggregates) -> Table:
-    """FVD taken apart, with what sampling alone gives."""
-    rows = []
-    for variant in data.in_table_order:
-        for name, reference in (("fvd", "rendered"), ("fvd_base", "base")):
-            score = numbers.scores[variant.label].get(name)
-            if score is None or math.isnan(score.value) or not score.terms:
-                continue
-            parts = (score.value, score.terms["mean"], score.terms["covariance"])
-            rows.append(
-                (
-                    Entry(_label(variant)),
-                    Entry(reference),
-                    *(Entry(COLUMNS["fvd"].text(part)) for part in parts),
-                    Entry(_floor(numbers, reference)),
-                    Entry(str(score.n)),
-                )
-            )
+def fvd_table(data: ReportData, numbers: Aggregates) -> Table | None:
+    """FVD taken apart, with what sampling alone gives; None without a reference set."""
+    rows: list[tuple[Entry, ...]] = []
+    rules = []
+    for name, reference in (("fvd", "rendered"), ("fvd_base", "base")):
+        rules.append(len(rows))
+        rows += [
+            _fvd_row(variant, reference, score, _floor(numbers, reference))
+            for variant in data.in_table_order
+            if (score := _score(numbers, variant, name)).terms
+        ]
+    if not rows:
+        return None
     return Table(
         name="fvd",
         caption="Fréchet video distance, taken apart",
-        header=("Method", "Reference set", "FVD ↓", "Means", "Covariances", "Floor", "Videos"),
+        header=("Reference set", "Method", "FVD ↓", "Means", "Covariances", "Floor", "Videos"),
         rows=tuple(rows),
+        rules=tuple(rule for rule in rules if 0 < rule < len(rows)),
         notes=(
             "FVD is the squared distance of the means plus that of the covariances.",
             "Floor: the mean distance between random halves of the reference set itself. Sampling alone gives up to "
             "that much; differences between methods that are small beside it say nothing.",
+            *(f"The set `{given.name}`: {given.description}." for given in data.reference_sets),
         ),
         text_columns=2,
+    )
+
+
+def _fvd_row(variant: ReportVariant, reference: str, score: Score, floor: str) -> tuple[Entry, ...]:
+    terms = score.terms or {}
+    parts = (score.value, terms["mean"], terms["covariance"])
+    return (
+        Entry(reference),
+        Entry(_label(variant)),
+        *(Entry(COLUMNS["fvd"].text(part)) for part in parts),
+        Entry(floor),
+        Entry(str(score.n)),
     )
 
 
@@ -333,14 +342,14 @@ def _main_notes(data: ReportData, numbers: Aggregates) -> Iterable[str]:
     )
     yield (
         "Raised letters: significantly better than those rows (paired sign-flip test over identities, Holm's "
-        f"correction, p < {SIGNIFICANT:g}; see Comparisons)."
+        f"correction, p < {SIGNIFICANT:g}; the report lists every test)."
     )
     yield from _power_notes(data, numbers)
     if any(len(data.done(variant.label)) < len(data.cells) for variant in data.variants):
         yield "Videos: measured/planned. Where cells are missing, places and tests use the cells that all have."
     yield (
         "Face Sim., CLIP-T and CLIP-I are cosines × 100; Dyna. Deg. is % of videos; T. Cons. is a cosine. A frozen "
-        "video raises T. Cons., a copied background CLIP-I: read them beside Flow and CLIP-I (face) below."
+        "video raises T. Cons., a copied background CLIP-I: read them beside Flow and CLIP-I (face)."
     )
 
 

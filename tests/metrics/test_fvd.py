@@ -132,7 +132,7 @@ def test_broken_embeddings_are_refused():
 
 
 def test_the_signature_names_the_reference_set():
-    short = Fvd().signature({"video": {"name": "c3d"}}, "rendered").short
+    short = Fvd("rendered").signature({"video": {"name": "c3d"}}).short
     assert short.startswith("fvd.v1 | video:c3d@")
     assert short.endswith("covariance:N-1 | sets:same cells | reference:rendered")
 

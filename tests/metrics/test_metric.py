@@ -179,5 +179,6 @@ def test_columns_print_as_the_papers_table_does():
     assert COLUMNS["temporal_consistency"].text(0.99351) == "0.9935"
     assert COLUMNS["fvd"].text(1272.321) == "1272.32"
     assert COLUMNS["face_sim_detected"].text(math.nan) == "–"
+    assert COLUMNS["face_sim"].text(-0.00001) == "0.00"
     assert COLUMNS["fvd"].header == "FVD ↓"
     assert Column("x", "X", "px", True).header == "X ↑"

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from pytest import approx
 
-from pvbench.metrics import MetricError
+from pvbench.metrics import MetricError, load_metrics
 from pvbench.metrics.fvd import frechet_distance
 from pvbench.report import CellKey, ReferenceSet
 from pvbench.report.aggregate import aggregate
@@ -32,6 +32,16 @@ def test_a_score_is_the_mean_over_videos_with_its_interval_over_identities(make_
     assert (score.interval.low, score.interval.high) == approx((interval.low, interval.high))
     assert (score.n, score.planned, score.identities) == (32, 32, 8)
     assert score.bootstrap.low < score.value < score.bootstrap.high
+
+
+def test_a_score_is_the_metrics_own_aggregate(make_run):
+    data = make_run()
+    numbers = aggregate(data)
+    for metric in load_metrics():
+        names = [column.name for column in metric.columns]
+        rows = np.array([[data.scores["base"][cell][name] for name in names] for cell in data.cells])
+        for name, value in metric.aggregate(rows).items():
+            assert numbers.scores["base"][name].value == approx(value)
 
 
 def test_a_failed_cell_is_left_out_and_counted(make_run):

@@ -34,7 +34,8 @@ def test_a_whole_report_compiles_beside_its_pictures(make_run, tmp_path):
 
 
 def test_every_sign_compiles(tmp_path):
-    table = Table("t", NASTY, (NASTY[:12], "x ↑"), ((Entry(NASTY, below=NASTY, letters=("a",)), Entry("1")),), (0,))
+    rows = ((Entry(NASTY, below=NASTY, letters=("a",)), Entry("1")), (Entry("[2pt] first"), Entry("[1, 2]")))
+    table = Table("t", NASTY, (NASTY[:12], "x ↑"), rows, rules=(0,))
     blocks = (Paragraph(NASTY), Bullets((NASTY,)), Code((NASTY, "a" * 300)), table)
     compiled(tmp_path, latex(Document(NASTY, (Section(NASTY, blocks),))))
 

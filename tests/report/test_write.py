@@ -8,44 +8,50 @@ import sys
 import pytest
 
 from pvbench.errors import ReportError, StoreError, VideoError
-from pvbench.report import write_report
+from pvbench.report import ReferenceSet, write_report
+from pvbench.report.tables import listed
+
+
+@pytest.fixture(scope="module")
+def written(run, tmp_path_factory):
+    """The folder of one report and the files in it."""
+    folder = tmp_path_factory.mktemp("report")
+    return folder, write_report(folder, run)
 
 
 def bytes_of(folder):
     return {path.relative_to(folder): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
-def test_a_report_is_these_files(run, tmp_path):
-    written = write_report(tmp_path, run)
-    names = [path.relative_to(tmp_path).as_posix() for path in written]
+def test_a_report_is_these_files(written):
+    folder, paths = written
+    names = [path.relative_to(folder).as_posix() for path in paths]
     strips = [name for name in names if name.startswith("filmstrips/")]
     assert len(strips) == 6
     assert set(names) - set(strips) == {"report.md", "report.tex", "scores.csv", "aggregates.json", "sheet.png"}
-    assert all(path.stat().st_size > 0 for path in written)
+    assert all(path.stat().st_size > 0 for path in paths)
 
 
-def test_every_picture_that_the_report_names_is_there(run, tmp_path):
-    write_report(tmp_path, run)
-    text = (tmp_path / "report.md").read_text()
+def test_every_picture_that_the_report_names_is_there(written):
+    folder, _ = written
+    text = (folder / "report.md").read_text()
     pictures = [line.rpartition("(")[2].rstrip(")") for line in text.splitlines() if line.startswith("![")]
     assert len(pictures) == 7
-    assert all((tmp_path / picture).is_file() for picture in pictures)
+    assert all((folder / picture).is_file() for picture in pictures)
 
 
-def test_the_same_run_gives_the_same_bytes(run, tmp_path):
-    write_report(tmp_path / "first", run)
-    write_report(tmp_path / "second", run)
-    assert bytes_of(tmp_path / "first") == bytes_of(tmp_path / "second")
+def test_the_same_run_gives_the_same_bytes(run, written, tmp_path):
+    write_report(tmp_path, run)
+    assert bytes_of(tmp_path) == bytes_of(written[0])
 
 
-def test_the_order_in_which_cells_were_measured_does_not_matter(run, tmp_path):
+def test_the_order_in_which_cells_were_measured_does_not_matter(run, written, tmp_path):
     def turned(by_label):
         return {label: dict(reversed(list(cells.items()))) for label, cells in reversed(list(by_label.items()))}
 
     other = dataclasses.replace(run, scores=turned(run.scores), embeddings=turned(run.embeddings))
-    write_report(tmp_path / "first", run)
-    write_report(tmp_path / "second", other)
-    assert bytes_of(tmp_path / "first") == bytes_of(tmp_path / "second")
+    write_report(tmp_path, other)
+    assert bytes_of(tmp_path) == bytes_of(written[0])
 
 
 def test_filmstrips_of_an_earlier_report_are_removed(make_run, tmp_path):
@@ -73,9 +79,8 @@ def test_a_report_warns_of_covariances_without_full_rank(make_run, tmp_path):
     assert "has 8 videos and embeddings of width 24" in (tmp_path / "report.md").read_text()
 
 
-def test_a_report_holds_every_signature(run, tmp_path):
-    write_report(tmp_path, run)
-    text = (tmp_path / "report.md").read_text()
+def test_a_report_holds_every_signature(written):
+    text = (written[0] / "report.md").read_text()
     for name in ("face_sim", "dynamic_degree", "fvd", "temporal_consistency", "clip_t", "clip_i"):
         assert f"\n{name}.v1 | " in text
 
@@ -85,6 +90,28 @@ def test_a_report_of_one_failed_method_alone_is_written(make_run, tmp_path):
     write_report(tmp_path, data)
     scores = json.loads((tmp_path / "aggregates.json").read_text())["methods"]["personalvideo"]["scores"]
     assert scores["face_sim"] | {"value": None, "n": 0, "note": "no video"} == scores["face_sim"]
+
+
+def test_a_report_without_floor_and_ceiling_says_what_is_missing(make_run, tmp_path):
+    write_report(tmp_path, make_run(people=2, prompts=2, labels=("dreambooth_lora", "personalvideo")))
+    text = (tmp_path / "report.md").read_text()
+    assert "Without the method `base` in the run" in text
+    assert "Without the method `oracle` or `base` in the run" in text
+    assert "no reference set 'rendered'" in text
+
+
+def test_a_given_reference_set_is_described(make_run, tmp_path):
+    data = make_run(people=2, prompts=2)
+    rendered = ReferenceSet("rendered", "the videos of an earlier run", data.embeddings["oracle"])
+    rows = tuple(variant for variant in data.variants if variant.label != "oracle")
+    write_report(tmp_path, dataclasses.replace(data, variants=rows, reference_sets=(rendered,)))
+    assert "The set `rendered`: the videos of an earlier run." in (tmp_path / "report.md").read_text()
+
+
+def test_settings_are_printed_for_readers_and_digests_shortened():
+    facts = {"weights": {"face": "ab" * 32, "crop": 48}, "scr": False, "span": (0.5, 1.0), "size": [64, 64]}
+    assert listed(facts) == "weights (face abababababab…, crop 48), scr off, span 0.5 1.0, size 64 64"
+    assert listed({}) == "–"
 
 
 def test_an_empty_grid_is_refused(make_run, tmp_path):
