@@ -36,7 +36,7 @@ def main() -> None:
     try:
         app()
     except PvbenchError as error:
-        error_console.print(f"[bold red]error:[/] {escape(str(error))}")
+        error_console.print(f"[bold red]error:[/] {escape(str(error))}", soft_wrap=True)
         sys.exit(error.exit_status)
 
 

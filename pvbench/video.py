@@ -89,7 +89,7 @@ def read_video(path: Path) -> Video:
     except (FFmpegError, OSError, ValueError) as error:
         raise VideoError(f"{path} is corrupt or no video ({error}); delete it, or make it again") from error
     if not frames:
-        raise VideoError(f"{path} holds no frames; delete it, or make it again")
+        raise VideoError(f"{path} is corrupt: it holds no frames; delete it, or make it again")
     if not rate:
         raise VideoError(f"{path} does not say how many frames it shows a second; encode it again with a frame rate")
     video = Video(np.stack(frames), float(_rate(float(rate))))

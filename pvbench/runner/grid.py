@@ -293,7 +293,8 @@ class _Run:
             self._tallies["tune"].done += 1
             self._seen("tune", method, made.seconds, variant=job.variant.label, identity=job.identity.name)
             self._store.forgive(job.key)
-            self._making.extendleft(reversed(waiting))
+            # Behind the other tunings: the longest pieces first, so that the workers end together.
+            self._making.extend(waiting)
             return
         self._tallies["tune"].failed += 1
         self._failed_tunings += 1

@@ -199,10 +199,6 @@ def make_plan(choice: Choice) -> Plan:
         PvbenchError: for every input that cannot be used: profile, method, setting, identity, prompt, weights.
     """
     profile = load_profile(choice.profile)
-    variants = tuple(
-        PlannedVariant(variant, settings_of(variant, profile), method_class(variant.method).data_digest(profile))
-        for variant in select_variants(_method_texts(choice, profile), profile)
-    )
     load_metrics(profile.evaluators.get("metrics", {}))
     evaluation = load_prompts(profile.prompts.evaluation)
     simulated = load_prompts(profile.prompts.simulated)
@@ -210,7 +206,7 @@ def make_plan(choice: Choice) -> Plan:
     return Plan(
         choice=choice,
         profile=profile,
-        variants=variants,
+        variants=plan_variants(_method_texts(choice, profile), profile),
         identities=select_identities(choice.identities or str(profile.grid.identities)),
         prompts=select_prompts(choice.prompts or str(profile.grid.prompts), evaluation),
         evaluation=evaluation,
@@ -218,6 +214,19 @@ def make_plan(choice: Choice) -> Plan:
         seeds=select_seeds(choice.seeds) if choice.seeds else profile.grid.seeds,
         backbone_signature=parts.backbone_signature(profile),
         extractor_signature=parts.extractor_signature(profile),
+    )
+
+
+def plan_variants(texts: Sequence[str], profile: Profile) -> tuple[PlannedVariant, ...]:
+    """The variants that the texts name, with their settings worked out.
+
+    Raises:
+        MethodError: for an unknown method, or one that the profile does not support.
+        SettingError: for an unknown setting or a wrong value.
+    """
+    return tuple(
+        PlannedVariant(variant, settings_of(variant, profile), method_class(variant.method).data_digest(profile))
+        for variant in select_variants(texts, profile)
     )
 
 

@@ -36,6 +36,9 @@ class RichObserver:
     def planned(self, plan: Plan, survey: Survey, tallies: Mapping[str, Tally], workers: int, seconds: float) -> None:
         """The plan, then the bars."""
         self._console.print(plan_table(plan, survey))
+        grid = [(len(plan.variants), "method"), (len(plan.identities), "identity"), (len(plan.prompts), "prompt"),
+                (len(plan.seeds), "seed")]
+        self._console.print(f"{' x '.join(_counted(*part) for part in grid)} = {_counted(len(plan.cells), 'video')}")
         if survey.nothing_to_do:
             self._console.print("[green]Everything is there already.[/]")
             return
@@ -59,11 +62,12 @@ class RichObserver:
 
     def failed(self, failure: Failure) -> None:
         """One line above the bars."""
-        self._console.print(f"[red]failed[/] {escape(failure.where)}: {escape(first_line(failure.message))}")
+        self._console.print(f"[red]failed[/] {escape(failure.where)}: {escape(first_line(failure.message))}",
+                            soft_wrap=True)
 
     def noted(self, text: str) -> None:
         """One line above the bars."""
-        self._console.print(f"[yellow]note[/] {escape(text)}")
+        self._console.print(f"[yellow]note[/] {escape(text)}", soft_wrap=True)
 
     def ended(self) -> None:
         """The bars stay as they are, the terminal is free again."""
@@ -93,18 +97,16 @@ class RichObserver:
             self._tenth = tenth
             stages = ", ".join(f"{stage} {tallies[stage].done}/{tallies[stage].total}" for stage in STAGES
                                if tallies[stage].total)
-            self._console.print(f"{stages}; about {in_words(seconds_left)} left", highlight=False)
+            failed = sum(tally.failed for tally in tallies.values())
+            failed_too = f", {failed} failed" if failed else ""
+            self._console.print(f"{stages}{failed_too}; about {in_words(seconds_left)} left")
 
 
 def plan_table(plan: Plan, survey: Survey) -> Table:
     """The grid: what each method has to do, and what is done already."""
-    identities, prompts, seeds = len(plan.identities), len(plan.prompts), len(plan.seeds)
-    cells = identities * prompts * seeds
-    table = Table(
-        box=box.SIMPLE_HEAD, title_justify="left", caption_justify="left",
-        title=f"[bold]pvbench[/] profile [cyan]{escape(plan.profile.name)}[/]",
-        caption=f"{_counted(len(plan.variants), 'method')} x {_counted(identities, 'identity')} x "
-                f"{_counted(prompts, 'prompt')} x {_counted(seeds, 'seed')} = {len(plan.cells)} videos")
+    identities = len(plan.identities)
+    table = Table(box=box.SIMPLE_HEAD, title_justify="left",
+                  title=f"[bold]pvbench[/] profile [cyan]{escape(plan.profile.name)}[/]")
     table.add_column("method")
     for heading in ("tunings", "videos", "measured"):
         table.add_column(heading, justify="right")
@@ -112,8 +114,8 @@ def plan_table(plan: Plan, survey: Survey) -> Table:
         own = [cell for cell in plan.cells if cell.variant == variant.label]
         to_tune = sum(label == variant.label for label, _ in survey.tunings)
         tuned = _share(identities - to_tune, identities) if variant.cls.tunes else "[dim]-[/]"
-        table.add_row(escape(variant.label), tuned, _share(_among(own, survey.made), cells),
-                      _share(_among(own, survey.measured), cells))
+        table.add_row(escape(variant.label), tuned, _share(_among(own, survey.made), len(own)),
+                      _share(_among(own, survey.measured), len(own)))
     return table
 
 

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import sha256
+from typing import Literal
 
+from pvbench.errors import MethodError
 from pvbench.identity import Identity
 from pvbench.runner.jobs import ReferenceJob, TextJob, TuneJob, VideoToMeasure, WantedVideo
-from pvbench.runner.plan import Cell, Plan, PlannedVariant
+from pvbench.runner.plan import Cell, Plan, PlannedVariant, plan_variants
 from pvbench.store import Features, Store, read_features
 from pvbench.video import written_digest
 
 STAGES = ("tune", "generate", "measure")
+
+Reference = Literal["rendered", "base"]
+
+REFERENCE_METHODS: dict[Reference, str] = {"rendered": "oracle", "base": "base"}
+"""FVD's reference sets, and the methods whose videos they are."""
 
 
 @dataclass
@@ -57,6 +65,25 @@ def take_survey(plan: Plan, store: Store, without: Collection[Cell] = ()) -> Sur
             if not _whole(job):
                 survey.tunings[where] = job
     return survey
+
+
+def reference_surveys(plan: Plan, store: Store) -> dict[Reference, tuple[Plan, Survey]]:
+    """What the folder holds of the videos that FVD refers to, for reference methods that are no row of the plan."""
+    rows = {variant.variant.method for variant in plan.variants}
+    surveys: dict[Reference, tuple[Plan, Survey]] = {}
+    for name, method in REFERENCE_METHODS.items():
+        if method in rows:
+            continue
+        try:
+            variants = plan_variants([method], plan.profile)
+        except MethodError:
+            # Not installed, or not for this profile: the report says that the set is missing.
+            continue
+        reference = dataclasses.replace(plan, variants=variants)
+        survey = take_survey(reference, store)
+        if survey.measured:
+            surveys[name] = (reference, survey)
+    return surveys
 
 
 def tune_job(plan: Plan, store: Store, variant: PlannedVariant, identity: Identity) -> TuneJob:

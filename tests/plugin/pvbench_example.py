@@ -6,6 +6,7 @@ variables, since a setting would change the keys of what is made.
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import threading
@@ -37,6 +38,10 @@ def _meant(where: str, *what: str) -> bool:
     return bool(wanted)
 
 
+def _full(path: Path, content: bytes) -> int:
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
 def _go_wrong(*what: str) -> None:
     if _meant("EXAMPLE_KILLS_RUN", *what):
         os.kill(os.getppid(), signal.SIGKILL)
@@ -46,9 +51,9 @@ def _go_wrong(*what: str) -> None:
     if _meant("EXAMPLE_INTERRUPTS_RUN", *what):
         os.kill(os.getppid(), signal.SIGINT)
     if _meant("EXAMPLE_FAILS", *what):
-        raise RuntimeError(f"{what[0]} went wrong on purpose")
-    if _meant("EXAMPLE_DISK_FULL", *what):
-        raise OSError(28, "No space left on device")
+        raise RuntimeError("wrong on purpose")
+    if _meant("EXAMPLE_FILLS_DISK", *what):
+        Path.write_bytes = _full
     if _meant("EXAMPLE_BAD_WEIGHTS", *what):
         raise WeightsError("weights of the example are corrupt; reinstall it")
 
@@ -66,6 +71,7 @@ class Backbone:
 
 def load_backbone(profile: Profile, device: str) -> Backbone:
     _go_wrong("backbone")
+    print("the example is loaded")  # noqa: T201 - as libraries do
     return Backbone(profile)
 
 

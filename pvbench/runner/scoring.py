@@ -1,0 +1,88 @@
+"""From features to scores: every cell's numbers, and everything that is printed with them."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pvbench.errors import PvbenchError
+from pvbench.metrics import load_metrics, score
+from pvbench.report import CellKey, ReferenceSet, ReportData, ReportIdentity, ReportPrompt, ReportVariant
+from pvbench.runner.grid import RunResult
+from pvbench.runner.plan import Cell
+from pvbench.runner.surroundings import machine, versions
+from pvbench.runner.survey import REFERENCE_METHODS, reference_surveys
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A report's data; `refused` are cells with features that no metric takes, with the reason."""
+
+    data: ReportData
+    refused: Mapping[Cell, str]
+
+
+def score_run(result: RunResult) -> Scored:
+    """The run's scores by cell, with everything that a report says beside them."""
+    plan = result.plan
+    settings = plan.profile.evaluators.get("metrics", {})
+    metrics = load_metrics(settings)
+    scores: dict[str, dict[CellKey, Mapping[str, float]]] = {variant.label: {} for variant in plan.variants}
+    embeddings: dict[str, dict[CellKey, Any]] = {variant.label: {} for variant in plan.variants}
+    videos: dict[str, dict[CellKey, Path]] = {variant.label: {} for variant in plan.variants}
+    failures: dict[str, dict[CellKey, str]] = {variant.label: {} for variant in plan.variants}
+    refused: dict[Cell, str] = {}
+    for cell in plan.cells:
+        key = CellKey(cell.identity, cell.prompt, cell.seed)
+        features = result.features(cell)
+        if features is None:
+            failure = result.failures.get(cell)
+            failures[cell.variant][key] = failure.message if failure else "not made yet"
+            continue
+        try:
+            scores[cell.variant][key] = score(features, metrics)
+        except PvbenchError as error:
+            refused[cell] = failures[cell.variant][key] = str(error)
+            continue
+        embeddings[cell.variant][key] = features["video/embedding"]
+        videos[cell.variant][key] = result.store.video_path(plan.video_key(cell), cell.variant, *key)
+    sampling = plan.profile.sampling
+    data = ReportData(
+        profile=plan.profile.name,
+        variants=tuple(
+            ReportVariant(variant.label, variant.variant.method, variant.cls.summary,
+                          dataclasses.asdict(variant.settings))
+            for variant in plan.variants),
+        identities=tuple(ReportIdentity(identity.name, identity.class_noun, identity.images)
+                         for identity in plan.identities),
+        prompts=tuple(ReportPrompt(prompt.id, prompt.text) for prompt in plan.prompts),
+        seeds=plan.seeds,
+        scores=scores,
+        extractors=plan.extractor_signature,
+        metric_settings=settings,
+        embeddings=embeddings,
+        reference_sets=_reference_sets(result),
+        videos=videos,
+        failures=failures,
+        frames=sampling.frames,
+        fps=sampling.fps,
+        size=(sampling.height, sampling.width),
+        command=plan.choice.command,
+        versions=versions(),
+        machine=machine(),
+    )
+    return Scored(data, refused)
+
+
+def _reference_sets(result: RunResult) -> tuple[ReferenceSet, ...]:
+    """Videos that FVD refers to and that are no row here, as far as earlier runs left them in the folder."""
+    sets = []
+    for name, (_, survey) in reference_surveys(result.plan, result.store).items():
+        embeddings = {CellKey(cell.identity, cell.prompt, cell.seed): features["video/embedding"]
+                      for cell, features in survey.measured.items()}
+        description = f"the videos of {REFERENCE_METHODS[name]}, from an earlier run in this folder"
+        sets.append(ReferenceSet(name, description, embeddings))
+    return tuple(sets)

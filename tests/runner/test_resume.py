@@ -1,0 +1,85 @@
+"""Killed at any moment and started again, a run ends with the same bytes as one that was left alone."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from example_inputs import EXAMPLE_PROFILE, contents, make_identity
+
+PLUGIN = Path(EXAMPLE_PROFILE).parent
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    """A folder with two people, where commands run."""
+    folder = tmp_path_factory.mktemp("resume")
+    make_identity(folder / "people", "ann", "woman", 90)
+    make_identity(folder / "people", "bob", "man", 180)
+    return folder
+
+
+def pvbench(home, out, workers=2, **environment):
+    """One `pvbench run` in a process of its own, with everything it printed."""
+    return subprocess.run(
+        [sys.executable, "-m", "pvbench.cli", "run", "--profile", EXAMPLE_PROFILE, "--identities",
+         "people/ann,people/bob", "--out", out, "--device", "cpu", "--workers", str(workers)],
+        cwd=home, capture_output=True, text=True, timeout=120,
+        env={**os.environ, "PYTHONPATH": str(PLUGIN), **environment})
+
+
+@pytest.fixture(scope="module")
+def undisturbed(home):
+    """What a run holds that was left alone."""
+    done = pvbench(home, "undisturbed")
+    assert done.returncode == 0, done.stderr
+    return contents(home / "undisturbed")
+
+
+@pytest.mark.parametrize("moment", [
+    "extractors", "example_stamp:ann:step1", "example_stamp:bob:read", "example_drift:ann:wave",
+])
+def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(home, undisturbed, moment):
+    out = moment.replace(":", "-")
+    killed = pvbench(home, out, EXAMPLE_KILLS_RUN=moment)
+    assert killed.returncode == -signal.SIGKILL
+    assert contents(home / out).keys() != undisturbed.keys()
+    again = pvbench(home, out)
+    assert again.returncode == 0, again.stderr
+    assert contents(home / out) == undisturbed
+
+
+def test_a_run_killed_at_every_stage_in_turn_ends_with_the_same_bytes(home, undisturbed):
+    for moment in ("extractors", "example_stamp:bob:step2", "example_drift:bob:read", "example_stamp:ann:surf"):
+        assert pvbench(home, "often", workers=1, EXAMPLE_KILLS_RUN=moment).returncode == -signal.SIGKILL
+    assert pvbench(home, "often").returncode == 0
+    assert contents(home / "often") == undisturbed
+
+
+def test_an_interrupted_run_says_that_it_can_go_on(home, undisturbed):
+    stopped = pvbench(home, "interrupted", EXAMPLE_INTERRUPTS_RUN="example_drift:ann:read")
+    assert stopped.returncode == 130
+    assert "run the same command again to go on" in stopped.stderr
+    assert "Traceback" not in stopped.stderr
+    again = pvbench(home, "interrupted")
+    assert again.returncode == 0, again.stderr
+    assert contents(home / "interrupted") == undisturbed
+
+
+def test_a_second_run_imports_nothing_heavy(home, undisturbed):
+    script = (
+        "import sys\n"
+        "from pvbench import cli\n"
+        f"sys.argv = ['pvbench', 'run', '--profile', {EXAMPLE_PROFILE!r}, '--identities', 'people/ann,people/bob',\n"
+        "            '--out', 'undisturbed']\n"
+        "try:\n"
+        "    cli.main()\n"
+        "finally:\n"
+        "    print('heavy:', sorted({'torch', 'ray', 'matplotlib', 'scipy', 'av', 'cv2'} & set(sys.modules)))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], cwd=home, capture_output=True, text=True, timeout=60,
+                          env={**os.environ, "PYTHONPATH": str(PLUGIN)})
+    assert "Everything is there already" in done.stdout, done.stderr
+    assert "heavy: []" in done.stdout

@@ -1,0 +1,321 @@
+"""The command line: what it prints, and with which status it ends."""
+
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from example_inputs import EXAMPLE_PROFILE, edit, make_identity
+from PIL import Image
+
+from pvbench import __version__, cli
+from pvbench.video import Video, write_video
+
+
+@pytest.fixture
+def pvbench(monkeypatch, capsys, tmp_path):
+    """Runs a command line in this process, in a folder of its own: (exit status, standard output, standard error)."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(cli.console, "_width", 200)
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["pvbench", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        printed = capsys.readouterr()
+        return ended.value.code or 0, printed.out, printed.err
+    return run
+
+
+@pytest.fixture
+def example(pvbench, people):
+    """`pvbench run` of the example profile's untuned method, with more options."""
+    def run(*arguments, methods="example_drift", identities=people):
+        return pvbench("run", "--profile", EXAMPLE_PROFILE, "--methods", methods, "--identities", identities,
+                       "--out", "out", "--device", "cpu", "--workers", "1", *arguments)
+    return run
+
+
+def test_a_run_ends_with_a_report(example, tmp_path):
+    status, out, _ = example()
+    assert status == 0
+    assert "1 method x 2 identities x 3 prompts x 1 seed = 6 videos" in out
+    assert "report in out/report/report.md" in out
+    names = {path.name for path in (tmp_path / "out" / "report").iterdir()}
+    assert {"report.md", "report.tex", "scores.csv", "aggregates.json", "sheet.png"} <= names
+    with (tmp_path / "out" / "report" / "scores.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert list(rows[0]) == ["method", "identity", "prompt", "seed", "metric", "value"]
+    assert {(row["identity"], row["prompt"]) for row in rows} == {
+        (person, prompt) for person in ("ann", "bob") for prompt in ("surf", "read", "wave")}
+
+
+def test_a_second_run_says_that_everything_is_there(example, tmp_path):
+    example()
+    report = tmp_path / "out" / "report" / "report.md"
+    before = report.stat().st_mtime_ns
+    status, out, _ = example()
+    assert status == 0
+    assert "Everything is there already" in out
+    assert report.stat().st_mtime_ns == before
+
+
+def test_a_lost_report_is_written_again(example, tmp_path):
+    example()
+    path = tmp_path / "out" / "report" / "report.md"
+    content = path.read_bytes()
+    path.unlink()
+    example()
+    assert path.read_bytes() == content
+
+
+def test_failed_cells_are_listed_with_status_1(example, monkeypatch, tmp_path):
+    monkeypatch.setenv("EXAMPLE_FAILS", "example_drift:ann:read")
+    status, out, _ = example()
+    assert status == 1
+    assert "1 failed" in out
+    assert "example_drift, ann, read, seed 0" in out
+    assert "wrong on purpose" in out
+    with (tmp_path / "out" / "report" / "scores.csv").open() as file:
+        empty = {(row["identity"], row["prompt"]) for row in csv.DictReader(file) if row["value"] == ""}
+    assert empty == {("ann", "read")}
+    monkeypatch.delenv("EXAMPLE_FAILS")
+    assert example()[0] == 0
+
+
+def test_a_report_is_written_anew_from_a_run_folder(example, pvbench, tmp_path):
+    example()
+    report = tmp_path / "out" / "report"
+    before = (report / "scores.csv").read_bytes()
+    for path in report.rglob("*"):
+        if path.is_file():
+            path.unlink()
+    assert pvbench("report", "out")[0] == 0
+    assert (report / "scores.csv").read_bytes() == before
+
+
+def test_a_report_of_changed_inputs_is_refused(example, pvbench, tmp_path):
+    example()
+    Image.fromarray(np.full((80, 72, 3), 30, np.uint8)).save(tmp_path / "people" / "ann" / "1.png")
+    status, _, error = pvbench("report", "out")
+    assert status == 2
+    assert "identities changed since that run" in error
+
+
+@pytest.mark.parametrize(("arguments", "message"), [
+    (["--methods", "example_drfit"], "unknown method 'example_drfit' (did you mean 'example_drift'?)"),
+    (["--methods", "example_drift[sped=2]"], "unknown setting 'sped' (did you mean 'speed'?)"),
+    (["--methods", "example_drift[side=up]"], "side is 'up'; expected one of left, right"),
+    (["--methods", "oracle"], "does not run under the profile 'example'"),
+    (["--profile", "mimi"], "unknown profile 'mimi'"),
+    (["--identities", "nobody"], "unknown identity 'nobody'"),
+    (["--identities", "1000"], "1000 identities were asked for"),
+    (["--prompts", "serf"], "unknown prompt 'serf' (did you mean 'surf'?)"),
+    (["--prompts", "9"], "9 prompts in 'evaluation' were asked for; there are 4"),
+    (["--prompts", "surf,surf"], "'surf' is named twice"),
+    (["--seeds", "one"], "--seeds is 'one'"),
+    (["--seeds", "0"], "--seeds is '0'"),
+    (["--seeds", "1,1"], "--seeds is '1,1'"),
+    (["--device", "tpu"], "unknown device 'tpu'"),
+    (["--out", "/dev/null/run"], "cannot write into /dev/null/run"),
+    (["--out", "/proc/run"], "cannot write into /proc/run"),
+])
+def test_a_wrong_option_is_told_with_status_2(example, arguments, message):
+    status, _, error = example(*arguments)
+    assert status == 2
+    assert message in error
+    assert "Traceback" not in error
+
+
+def test_a_gpu_that_is_absent_is_told_with_status_2(example, monkeypatch):
+    import torch
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    status, _, error = example("--device", "cuda")
+    assert status == 2
+    assert "no CUDA device" in error
+
+
+def break_image(people):
+    path = people / "ann" / "0.png"
+    path.write_bytes(path.read_bytes()[:50])
+
+
+def drop_placeholder(people):
+    edit(people.parent / "profile" / "evaluation.toml", "a <V> surfs", "a man surfs")
+
+
+def misspell_field(people):
+    edit(people.parent / "profile" / "example.toml", "guidance", "guidence")
+
+
+def hide_face(people):
+    Image.fromarray(np.zeros((80, 72, 3), np.uint8)).save(people / "ann" / "0.png")
+
+
+def show_two_faces(people):
+    Image.fromarray(np.full((80, 72, 3), 255, np.uint8)).save(people / "ann" / "0.png")
+
+
+def tune_on_what_is_scored(people):
+    edit(people.parent / "profile" / "simulated.toml", "a <V> walks through a forest", "a <V> surfs on a sunny beach")
+
+
+@pytest.mark.parametrize(("spoil", "message"), [
+    (break_image, "0.png does not decode as an image"),
+    (hide_face, "reference 1 shows no face"),
+    (show_two_faces, "reference 1 shows 2 faces"),
+    (drop_placeholder, "prompt 'surf' has <V> 0 times"),
+    (misspell_field, "unknown field 'guidence' (did you mean 'guidance'?)"),
+    (tune_on_what_is_scored, "what is scored must not be tuned on"),
+])
+def test_a_wrong_input_is_told_with_status_2(pvbench, people, tmp_path, spoil, message):
+    home = tmp_path / "profile"
+    home.mkdir()
+    for file in Path(EXAMPLE_PROFILE).parent.glob("*.toml"):
+        (home / file.name).write_text(file.read_text())
+    spoil(tmp_path / "people")
+    status, _, error = pvbench("run", "--profile", "profile/example.toml", "--methods", "example_drift",
+                               "--identities", people, "--out", "out", "--workers", "1")
+    assert status == 2
+    assert message in error
+
+
+def test_corrupt_weights_are_told_with_status_2_and_nothing_is_lost(example, monkeypatch, tmp_path):
+    example()
+    videos = sorted(tmp_path.glob("out/videos/**/*.mkv"))
+    monkeypatch.setenv("EXAMPLE_BAD_WEIGHTS", "backbone")
+    status, _, error = example("--prompts", "all")
+    assert status == 2
+    assert "weights of the example are corrupt" in error
+    assert sorted(tmp_path.glob("out/videos/**/*.mkv")) == videos
+
+
+def test_a_full_disk_is_told_with_status_2_and_nothing_is_lost(example, monkeypatch, tmp_path):
+    monkeypatch.setenv("EXAMPLE_FILLS_DISK", "example_drift:bob:read")
+    status, _, error = example()
+    assert status == 2
+    assert "the disk is full" in error
+    assert len(list(tmp_path.glob("out/videos/**/*.mkv"))) >= 3
+
+
+@pytest.mark.parametrize("what", ["methods", "metrics", "profiles", "prompts"])
+def test_lists_are_printed(pvbench, what):
+    status, out, _ = pvbench("list", what, "--profile", EXAMPLE_PROFILE)
+    assert status == 0
+    expected = {"methods": "example_drift", "metrics": "face_sim_detected", "profiles": "profile", "prompts": "surf"}
+    assert expected[what] in out
+
+
+def test_methods_are_listed_with_their_settings(pvbench):
+    out = pvbench("list", "methods")[1]
+    assert "side=right | left" in out
+    assert "noise that drifts" in out
+
+
+def test_the_version_is_printed(pvbench):
+    assert pvbench("--version")[1].strip() == f"pvbench {__version__}"
+
+
+def test_help_loads_neither_torch_nor_ray():
+    script = ("import sys\nfrom pvbench import cli\nsys.argv = ['pvbench', '--help']\n"
+              "try:\n    cli.main()\nfinally:\n"
+              "    print(sorted({'torch', 'ray', 'numpy', 'warp', 'anny'} & set(sys.modules)))\n")
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+    assert "measure" in done.stdout
+
+
+def video(path, seed=0):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    frames = np.random.default_rng(seed).integers(0, 256, (6, 32, 24, 3), dtype=np.uint8)
+    write_video(path, Video(frames, 8.0))
+
+
+def test_videos_from_elsewhere_are_measured(pvbench, tmp_path):
+    ann = make_identity(tmp_path / "people", "ann")
+    video(tmp_path / "videos" / "surf-s0.mkv", 0)
+    video(tmp_path / "videos" / "wave-s3.mkv", 1)
+    status, out, _ = pvbench("measure", "videos", "--identity", str(ann), "--profile", EXAMPLE_PROFILE)
+    assert status == 0
+    assert "scores of 2 videos" in out
+    with (tmp_path / "videos" / "scores.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    cells = {(row["identity"], row["prompt"], row["seed"]) for row in rows}
+    assert cells == {("ann", "surf", "0"), ("ann", "wave", "3")}
+    assert {row["metric"] for row in rows} >= {"face_sim", "clip_t", "flow_magnitude"}
+
+
+def test_measured_videos_score_as_in_a_run(example, pvbench, people, tmp_path):
+    example("--prompts", "surf")
+    pvbench("measure", "out/videos/example_drift/ann", "--identity", people.split(",")[0], "--profile", EXAMPLE_PROFILE,
+            "--out", "mine.csv")
+    with (tmp_path / "mine.csv").open() as file:
+        mine = {row["metric"]: float(row["value"]) for row in csv.DictReader(file)}
+    with (tmp_path / "out" / "report" / "scores.csv").open() as file:
+        theirs = {row["metric"]: float(row["value"]) for row in csv.DictReader(file) if row["identity"] == "ann"}
+    assert mine.keys() == theirs.keys()
+    assert all(mine[name] == pytest.approx(theirs[name], rel=1e-6) for name in mine)
+
+
+def test_a_prompt_can_be_given_as_text(pvbench, tmp_path):
+    ann = make_identity(tmp_path / "people", "ann")
+    video(tmp_path / "videos" / "anything.mkv")
+    status, _, _ = pvbench("measure", "videos", "--identity", str(ann), "--prompt", "a <V> flies", "--profile",
+                           EXAMPLE_PROFILE)
+    assert status == 0
+
+
+@pytest.mark.parametrize(("name", "options", "message"), [
+    ("nobody/surf.mkv", [], "its folder 'nobody' is no identity"),
+    ("x/unheard-of.mkv", ["--identity", "people/ann"], "does not begin with the id of a prompt"),
+    ("x/surf.mkv", ["--identity", "people/ann", "--prompt", "flies"], "unknown prompt 'flies'"),
+])
+def test_videos_that_cannot_be_told_are_refused(pvbench, tmp_path, name, options, message):
+    make_identity(tmp_path / "people", "ann")
+    video(tmp_path / "videos" / name)
+    status, _, error = pvbench("measure", "videos", "--profile", EXAMPLE_PROFILE, *options)
+    assert status == 2
+    assert message in error
+
+
+def test_a_corrupt_video_is_told_with_status_2(pvbench, tmp_path):
+    ann = make_identity(tmp_path / "people", "ann")
+    video(tmp_path / "videos" / "surf.mkv")
+    path = tmp_path / "videos" / "surf.mkv"
+    path.write_bytes(path.read_bytes()[:2000])
+    status, _, error = pvbench("measure", "videos", "--identity", str(ann), "--profile", EXAMPLE_PROFILE)
+    assert status == 2
+    assert "surf.mkv" in error
+    assert "corrupt" in error
+
+
+def test_a_folder_without_videos_is_told(pvbench, tmp_path):
+    (tmp_path / "empty").mkdir()
+    assert "no videos in empty" in pvbench("measure", "empty", "--profile", EXAMPLE_PROFILE)[2]
+
+
+def test_the_doctor_names_what_is_wrong(pvbench, monkeypatch):
+    monkeypatch.setenv("EXAMPLE_BAD_WEIGHTS", "backbone")
+    status, out, _ = pvbench("doctor", "--profile", EXAMPLE_PROFILE, "--device", "cpu")
+    assert status == 2
+    assert "weights of the example are corrupt" in out
+    assert "4 to score, 2 to tune on, none in both" in out
+
+
+def test_the_doctor_stops_at_a_profile_that_does_not_load(pvbench):
+    status, out, _ = pvbench("doctor", "--profile", "mimi")
+    assert status == 2
+    assert "unknown profile 'mimi'" in out
+
+
+def test_a_folder_that_is_no_run_has_no_report(pvbench, tmp_path):
+    status, _, error = pvbench("report", "nothing")
+    assert status == 2
+    assert "no run in nothing" in error
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old" / "plan.json").write_text(json.dumps({"choice": {"colour": "red"}}))
+    assert pvbench("report", "old")[0] == 2
