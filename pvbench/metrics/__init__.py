@@ -15,9 +15,10 @@ from pvbench.metrics.temporal_consistency import TemporalConsistency
 METRICS: tuple[type[Metric], ...] = (FaceSim, DynamicDegree, TemporalConsistency, ClipT, ClipI)
 """Metrics of single videos, in the order of the report. FVD is a metric of sets and stands apart."""
 
-COLUMNS: Mapping[str, Column] = {
-    column.name: column for columns in (*(metric.columns for metric in METRICS), Fvd.columns) for column in columns
-}
+VIDEO_COLUMNS: Mapping[str, Column] = {column.name: column for metric in METRICS for column in metric.columns}
+"""Every number that a single video has, by its name in the files."""
+
+COLUMNS: Mapping[str, Column] = {**VIDEO_COLUMNS, **{column.name: column for column in Fvd.columns}}
 """Every number that a report can hold, by its name in the files."""
 
 
@@ -68,6 +69,7 @@ def score(features: Features, metrics: Sequence[Metric]) -> dict[str, float]:
 __all__ = [
     "METRICS",
     "COLUMNS",
+    "VIDEO_COLUMNS",
     "Column",
     "Features",
     "Fvd",

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable, Sequence
 
-from pvbench.report.aggregate import Aggregates
 from pvbench.report.block import Block, Bullets, Code, Document, Figure, Paragraph, Section
 from pvbench.report.data import ReportData
 from pvbench.report.paper import published_blocks
+from pvbench.report.score import Aggregates
 from pvbench.report.tables import (
     beside_table,
     comparison_table,

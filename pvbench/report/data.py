@@ -4,12 +4,16 @@ The runner fills it, the report only reads it; it holds no model, no tensor and 
 cells always give the same bytes.
 """
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 import numpy as np
+
+ENOUGH_CELLS = 0.5
+"""A method with a smaller share of its cells takes no part where all are compared on the cells they share."""
 
 Role = Literal["method", "floor", "ceiling"]
 
@@ -123,3 +127,14 @@ class ReportData:
         """The cells of a variant that have scores, in the order of the grid."""
         scores = self.scores.get(label, {})
         return tuple(cell for cell in self.cells if cell in scores)
+
+    def defined(self, label: str, column: str) -> dict[CellKey, float]:
+        """A variant's values of one column, in the order of the grid; cells without a value are left out."""
+        scores = self.scores.get(label, {})
+        values = {cell: scores[cell].get(column, math.nan) for cell in self.done(label)}
+        return {cell: value for cell, value in values.items() if not math.isnan(value)}
+
+    def shared_cells(self, has: Iterable[Iterable[CellKey]]) -> tuple[CellKey, ...]:
+        """The cells that all have of those who have enough of them (`ENOUGH_CELLS`), in the order of the grid."""
+        enough = [held for cells in has if len(held := set(cells)) >= max(1.0, ENOUGH_CELLS * len(self.cells))]
+        return tuple(cell for cell in self.cells if enough and all(cell in held for held in enough))

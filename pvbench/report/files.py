@@ -6,9 +6,9 @@ import json
 import math
 from collections.abc import Mapping
 
-from pvbench.metrics import COLUMNS
-from pvbench.report.aggregate import Aggregates, Comparison, Score, video_columns
+from pvbench.metrics import COLUMNS, VIDEO_COLUMNS
 from pvbench.report.data import ReportData
+from pvbench.report.score import Aggregates, Comparison, Score
 from pvbench.stats import Interval
 
 FORMAT = 1
@@ -26,7 +26,7 @@ def scores_csv(data: ReportData) -> str:
         scores = data.scores.get(variant.label, {})
         for cell in data.cells:
             values = scores.get(cell, {})
-            for column in video_columns():
+            for column in VIDEO_COLUMNS:
                 value = format(values[column], ".9g") if column in values else ""
                 writer.writerow((variant.label, *cell, column, value))
     return text.getvalue()

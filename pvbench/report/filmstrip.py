@@ -88,7 +88,7 @@ def filmstrip(data: ReportData, strip: Strip, frames: int = 8, height: int = 168
     x = LABEL + 2 * ROW_GAP
     write(draw, (ROW_GAP, y + height // 2 - 20), "reference", 18, bold=True)
     write(draw, (ROW_GAP, y + height // 2 + 4), strip.identity.name, 15, colour=GREY)
-    paste_row(picture, (x, y), [scaled(image, height) for image in strip.references])
+    paste_row(picture, (x, y), [scaled(image, height) for image in strip.references], picture.width)
     y += height + ROW_GAP
     draw.line((ROW_GAP, y - ROW_GAP // 2, picture.width - ROW_GAP, y - ROW_GAP // 2), fill=LINE)
     tints = colours([variant.role for variant, _ in strip.videos])
@@ -97,7 +97,8 @@ def filmstrip(data: ReportData, strip: Strip, frames: int = 8, height: int = 168
         if video is None:
             write(draw, (x, y + height // 2 - 10), "no video: this cell failed", 18, colour=GREY)
         else:
-            paste_row(picture, (x, y), [picture_of(frame, height) for frame in frames_shown(video, frames)])
+            images = [picture_of(frame, height) for frame in frames_shown(video, frames)]
+            paste_row(picture, (x, y), images, picture.width)
         y += height + ROW_GAP
     return picture.crop((0, 0, picture.width, y))
 
@@ -152,12 +153,11 @@ def row_label(
         y += 21
 
 
-def paste_row(picture: Image.Image, at: tuple[int, int], images: Sequence[Image.Image]) -> int:
-    """Puts images side by side and gives the x behind the last; what does not fit whole is left out."""
+def paste_row(picture: Image.Image, at: tuple[int, int], images: Sequence[Image.Image], right: int) -> None:
+    """Puts images side by side up to `right`; what does not fit whole is left out."""
     x, y = at
     for image in images:
-        if x + image.width > picture.width:
+        if x + image.width > right:
             break
         picture.paste(image, (x, y))
         x += image.width + GAP
-    return x

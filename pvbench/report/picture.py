@@ -65,11 +65,17 @@ def wrapped(text: str, size: int, width: int, bold: bool = False) -> list[str]:
     return [*lines, line] if line else lines
 
 
-def write(draw: ImageDraw.ImageDraw, at: tuple[int, int], text: str, size: int, **style: object) -> None:
-    """Text with its upper left corner at `at`; `style` is colour, bold and anchor."""
-    colour = style.get("colour", INK)
-    anchor = str(style.get("anchor", "la"))
-    draw.text(at, text, fill=colour, font=font(size, bool(style.get("bold"))), anchor=anchor)  # type: ignore[arg-type]
+def write(
+    draw: ImageDraw.ImageDraw,
+    at: tuple[int, int],
+    text: str,
+    size: int,
+    colour: tuple[int, int, int] = INK,
+    bold: bool = False,
+    anchor: str = "la",
+) -> None:
+    """Text at a place: its upper left corner, or what Pillow's `anchor` says."""
+    draw.text(at, text, fill=colour, font=font(size, bold), anchor=anchor)
 
 
 def paragraph(

@@ -4,10 +4,9 @@ from collections.abc import Sequence
 
 from PIL import Image, ImageDraw
 
-from pvbench.report.aggregate import Aggregates
 from pvbench.report.contents import summary
 from pvbench.report.data import ReportData
-from pvbench.report.filmstrip import GAP, LABEL, ROW_GAP, Strip, frames_shown, row_label
+from pvbench.report.filmstrip import GAP, LABEL, ROW_GAP, Strip, frames_shown, paste_row, row_label
 from pvbench.report.picture import (
     GREY,
     LINE,
@@ -21,7 +20,8 @@ from pvbench.report.picture import (
     wrapped,
     write,
 )
-from pvbench.report.tables import kept_table, legend, main_table
+from pvbench.report.score import Aggregates
+from pvbench.report.tables import kept_table, main_table
 from pvbench.report.tradeoff import tradeoff
 
 WIDTH = 1600
@@ -46,7 +46,7 @@ def sheet(data: ReportData, numbers: Aggregates, strips: Sequence[Strip]) -> Ima
     y += 76
     table.draw(draw, (MARGIN, y))
     y += table.height + 14
-    for note in legend(data, numbers):
+    for note in table.table.notes:
         y = paragraph(draw, (MARGIN, y), plain(note), 16, inner, colour=GREY)
     y = _middle(canvas, draw, data, numbers, y + 22)
     y = _strips(canvas, draw, data, spread(strips, STRIPS), y + 18)
@@ -91,7 +91,7 @@ def _strips(canvas: Image.Image, draw: ImageDraw.ImageDraw, data: ReportData, st
     write(draw, (MARGIN, y + cell // 2 - 12), "reference", 18, bold=True)
     for index, strip in enumerate(strips):
         images = [scaled(image, cell) for image in strip.references]
-        _row(canvas, start + index * room, y, images, room - 3 * ROW_GAP)
+        paste_row(canvas, (start + index * room, y), images, start + (index + 1) * room - 3 * ROW_GAP)
     y += cell + ROW_GAP
     variants = data.in_table_order
     tints = colours([variant.role for variant in variants])
@@ -104,14 +104,16 @@ def _strips(canvas: Image.Image, draw: ImageDraw.ImageDraw, data: ReportData, st
                 write(draw, (x, y + cell // 2 - 10), "failed", 18, colour=GREY)
                 continue
             images = [picture_of(frame, cell) for frame in frames_shown(video, FRAMES)]
-            _row(canvas, x, y, images, room - 3 * ROW_GAP)
+            paste_row(canvas, (x, y), images, x + room - 3 * ROW_GAP)
         y += cell + ROW_GAP
     return y
 
 
 def spread(strips: Sequence[Strip], count: int) -> list[Strip]:
-    """`count` of the strips, evenly spaced."""
-    return [strips[index * len(strips) // count] for index in range(count)] if len(strips) > count else list(strips)
+    """`count` of the strips, evenly spaced, of different people where there are as many."""
+    of_people = list({strip.cell.identity: strip for strip in reversed(strips)}.values())[::-1]
+    chosen = of_people if len(of_people) >= count else strips
+    return [chosen[index * len(chosen) // count] for index in range(count)] if len(chosen) > count else list(chosen)
 
 
 def _cell_height(strips: Sequence[Strip], room: int) -> int:
@@ -119,15 +121,6 @@ def _cell_height(strips: Sequence[Strip], room: int) -> int:
     shapes = [video.frames.shape for strip in strips for _, video in strip.videos if video is not None]
     widest = max((shape[2] / shape[1] for shape in shapes), default=1.0)
     return min(LARGEST_CELL, int((room - (FRAMES - 1) * GAP) / (FRAMES * widest)))
-
-
-def _row(canvas: Image.Image, x: int, y: int, images: Sequence[Image.Image], room: int) -> None:
-    end = x + room
-    for image in images:
-        if x + image.width > end:
-            break
-        canvas.paste(image, (x, y))
-        x += image.width + GAP
 
 
 def _signatures(draw: ImageDraw.ImageDraw, table: TablePicture, y: int, width: int) -> int:

@@ -4,10 +4,11 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 
 from pvbench.metrics import COLUMNS
-from pvbench.report.aggregate import SIGNIFICANT, Aggregates, Comparison, Kept, Score
 from pvbench.report.block import Entry, Place, Table
 from pvbench.report.data import ReportData, ReportVariant
-from pvbench.stats import Interval, smallest_sign_flip_p
+from pvbench.report.notes import main_notes, power_notes, signature_lines
+from pvbench.report.score import Aggregates, Comparison, Kept, Score
+from pvbench.stats import Interval
 
 MAIN = ("face_sim", "dynamic_degree", "fvd", "temporal_consistency", "clip_t", "clip_i")
 """The six numbers of the paper's Table 1."""
@@ -49,8 +50,8 @@ def main_table(data: ReportData, numbers: Aggregates) -> Table:
             for variant in data.in_table_order
         ),
         rules=_rules(data),
-        notes=tuple(_main_notes(data, numbers)),
-        signatures=tuple(_signatures(data, numbers, MAIN)),
+        notes=tuple(main_notes(data, numbers)),
+        signatures=tuple(signature_lines(data, numbers, MAIN)),
         text_columns=2,
     )
 
@@ -75,7 +76,7 @@ def beside_table(data: ReportData, numbers: Aggregates) -> Table:
             "FVD to base is the distance to the untuned model's videos: how far tuning moved them. KVD is the unbiased "
             "kernel distance to the rendered videos, about 0 for equal distributions at any number of videos.",
         ),
-        signatures=tuple(_signatures(data, numbers, BESIDE)),
+        signatures=tuple(signature_lines(data, numbers, BESIDE)),
         text_columns=2,
     )
 
@@ -120,7 +121,7 @@ def comparison_table(data: ReportData, numbers: Aggregates) -> Table:
             "two-sided sign-flip test, exact up to 16 identities; the interval is Student's.",
             "Holm's correction is made within a number and a question. There are three questions, fixed beforehand: "
             "the methods among each other, each method against the floor, the ceiling against each method.",
-            *_power_notes(data, numbers),
+            *power_notes(data, numbers),
         ),
         text_columns=3,
     )
@@ -195,14 +196,14 @@ def failed_table(data: ReportData) -> Table | None:
         failures = data.failures.get(variant.label, {})
         for cell in data.cells:
             if cell not in done:
-                why = failures.get(cell, "not made yet").strip().splitlines()[0]
-                rows.append((variant.label, cell.identity, cell.prompt, str(cell.seed), _cut(why)))
+                why = failures.get(cell, "not made yet")
+                rows.append((variant.label, cell.identity, cell.prompt, str(cell.seed), _first_line(why)))
     if not rows:
         return None
     more = len(rows) - FAILURES_SHOWN
     return Table(
         name="failed",
-        caption=f"{len(rows)} cells without a number; the same command tries them again",
+        caption=f"Cells without a number: {len(rows)}; the same command tries them again",
         header=("Method", "Person", "Prompt", "Seed", "Why"),
         rows=tuple(tuple(Entry(text) for text in row) for row in rows[:FAILURES_SHOWN]),
         notes=(f"And {more} more; they have empty values in scores.csv.",) if more > 0 else (),
@@ -210,8 +211,9 @@ def failed_table(data: ReportData) -> Table | None:
     )
 
 
-def _cut(text: str) -> str:
-    return text if len(text) <= 100 else f"{text[:99]}…"
+def _first_line(text: str) -> str:
+    line = text.strip().partition("\n")[0]
+    return line if len(line) <= 100 else f"{line[:99]}…"
 
 
 def listed(facts: Mapping[str, object]) -> str:
@@ -224,13 +226,10 @@ def _listed(value: object) -> str:
         return f"({listed(value)})"
     if isinstance(value, list | tuple):
         return " ".join(map(_listed, value))
-    text = {True: "on", False: "off"}[value] if isinstance(value, bool) else str(value)
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    text = str(value)
     return f"{text[:12]}…" if len(text) >= 32 and set(text) <= set("0123456789abcdef") else text
-
-
-def legend(data: ReportData, numbers: Aggregates) -> tuple[str, ...]:
-    """The notes that a reader of the main table needs in any case."""
-    return tuple(_main_notes(data, numbers))
 
 
 def _names(data: ReportData, variant: ReportVariant) -> tuple[Entry, Entry]:
@@ -318,69 +317,3 @@ def _comparison(test: Comparison, named: bool) -> tuple[Entry, ...]:
 
 def _p(value: float) -> str:
     return "<0.0001" if value < 0.0001 else f"{value:.4f}"
-
-
-def _main_notes(data: ReportData, numbers: Aggregates) -> Iterable[str]:
-    roles = {variant.role: variant.label for variant in data.variants}
-    apart = [
-        text
-        for role, text in (
-            ("floor", f"`{roles.get('floor')}` is the untuned model (floor)"),
-            ("ceiling", f"`{roles.get('ceiling')}` the true person as the renderer draws it (ceiling)"),
-        )
-        if role in roles
-    ]
-    ranked = sum(variant.role == "method" for variant in data.variants)
-    if ranked > 1:
-        rivals = f"; {' and '.join(apart)}: they do not compete" if apart else ""
-        yield f"Bold: best method, underlined: second{rivals}."
-    elif apart:
-        yield f"{'; '.join(apart)}."
-    yield (
-        f"Small print: 95 % interval (Student's t) over the {len(data.identities)} identities. FVD has none: "
-        "resampling repeats videos and moves the number."
-    )
-    yield (
-        "Raised letters: significantly better than those rows (paired sign-flip test over identities, Holm's "
-        f"correction, p < {SIGNIFICANT:g}; the report lists every test)."
-    )
-    yield from _power_notes(data, numbers)
-    if any(len(data.done(variant.label)) < len(data.cells) for variant in data.variants):
-        yield "Videos: measured/planned. Where cells are missing, places and tests use the cells that all have."
-    yield (
-        "Face Sim., CLIP-T and CLIP-I are cosines × 100; Dyna. Deg. is % of videos; T. Cons. is a cosine. A frozen "
-        "video raises T. Cons., a copied background CLIP-I: read them beside Flow and CLIP-I (face)."
-    )
-
-
-def _power_notes(data: ReportData, numbers: Aggregates) -> Iterable[str]:
-    """What no outcome could have made significant, given the number of identities and of tests."""
-    people = len(data.identities)
-    smallest = smallest_sign_flip_p(people)
-    by_family: dict[str, int] = {}
-    for test in numbers.comparisons:
-        if test.column == "face_sim":
-            by_family[test.family] = by_family.get(test.family, 0) + 1
-    hopeless = {family: tests for family, tests in by_family.items() if tests * smallest >= SIGNIFICANT}
-    if not hopeless:
-        return
-    if smallest >= SIGNIFICANT:
-        yield (
-            f"With {people} {'person' if people == 1 else 'people'} the smallest p of the sign-flip test is "
-            f"{smallest:.3g}: no difference can be significant. It takes six, and more with several methods."
-        )
-        return
-    for family, tests in hopeless.items():
-        yield (
-            f"With {people} people and {tests} tests ({family}) the smallest p after Holm is {tests * smallest:.3g} "
-            "for the clearest difference: compare fewer methods or more people to mark any."
-        )
-
-
-def _signatures(data: ReportData, numbers: Aggregates, names: Sequence[str]) -> Iterable[str]:
-    """One line a signature; n differs between the rows and stands in the table."""
-    lines: dict[str, None] = {}
-    for name in names:
-        for variant in data.variants:
-            lines.setdefault(_score(numbers, variant, name).signature.without("n").short)
-    return lines

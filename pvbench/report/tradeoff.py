@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from PIL import Image, ImageDraw
 
 from pvbench.metrics import COLUMNS
-from pvbench.report.aggregate import Aggregates, Score
 from pvbench.report.data import ReportData
 from pvbench.report.picture import GREY, INK, LINE, PAPER, colours, width_of, write
+from pvbench.report.score import Aggregates, Score
 
 X, Y = "flow_magnitude", "face_sim"
 # Lines and discs are drawn larger and scaled down, which smooths their edges.

@@ -8,7 +8,8 @@ import math
 
 from pytest import approx
 
-from pvbench.report.aggregate import aggregate, video_columns
+from pvbench.metrics import VIDEO_COLUMNS
+from pvbench.report.aggregate import aggregate
 from pvbench.report.files import aggregates_json, scores_csv
 
 
@@ -20,8 +21,8 @@ def test_there_is_a_line_for_every_cell_and_number(make_run):
     data = make_run(people=2, prompts=3)
     rows = lines(data)
     assert list(rows[0]) == ["method", "identity", "prompt", "seed", "metric", "value"]
-    assert len(rows) == 4 * 2 * 3 * len(video_columns())
-    assert [row["metric"] for row in rows[:9]] == list(video_columns())
+    assert len(rows) == 4 * 2 * 3 * len(VIDEO_COLUMNS)
+    assert [row["metric"] for row in rows[:9]] == list(VIDEO_COLUMNS)
     row = next(r for r in rows if r["method"] == "base" and r["metric"] == "clip_t")
     assert float(row["value"]) == approx(data.scores["base"][data.cells[0]]["clip_t"], rel=1e-8)
 
@@ -29,7 +30,7 @@ def test_there_is_a_line_for_every_cell_and_number(make_run):
 def test_a_failed_cell_has_empty_values_and_never_a_number(make_run):
     rows = lines(make_run(people=2, prompts=2, failed=(("base", "ada", "p02"),)))
     failed = [r for r in rows if (r["method"], r["identity"], r["prompt"]) == ("base", "ada", "p02")]
-    assert len(failed) == len(video_columns())
+    assert len(failed) == len(VIDEO_COLUMNS)
     assert {row["value"] for row in failed} == {""}
     assert "" not in {row["value"] for row in rows if row not in failed}
 

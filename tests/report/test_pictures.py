@@ -11,7 +11,7 @@ from pvbench.report import CellKey
 from pvbench.report.aggregate import aggregate
 from pvbench.report.filmstrip import chosen_cells, filmstrip, frames_shown, load_strip
 from pvbench.report.picture import TablePicture, font, picture_of, width_of, wrapped
-from pvbench.report.sheet import WIDTH, sheet
+from pvbench.report.sheet import WIDTH, sheet, spread
 from pvbench.report.tables import main_table
 from pvbench.report.tradeoff import axis, points, tradeoff
 from pvbench.video import Video
@@ -115,6 +115,14 @@ def test_the_same_run_gives_the_same_pixels(run):
 def test_a_sheet_without_videos_untuned_model_or_intervals_is_still_a_sheet(make_run):
     data = make_run(people=1, prompts=1, labels=("personalvideo",))
     assert sheet(data, aggregate(data), []).height > 500
+
+
+def test_the_sheet_shows_different_people_where_there_are_as_many(make_run):
+    data = make_run(people=4, prompts=8, pictures=True, labels=("base",))
+    strips = [load_strip(data, cell) for cell in chosen_cells(data, 6)]
+    assert len({strip.identity.name for strip in spread(strips, 3)}) == 3
+    assert len(spread(strips, 6)) == 6
+    assert len(spread(strips[:2], 3)) == 2
 
 
 def test_many_methods_make_a_taller_sheet_and_no_wider_one(make_run):

@@ -9,7 +9,7 @@ import pytest
 
 from pvbench.errors import ReportError, StoreError, VideoError
 from pvbench.report import ReferenceSet, write_report
-from pvbench.report.tables import listed
+from pvbench.report.tables import FAILURES_SHOWN, failed_table, listed
 
 
 @pytest.fixture(scope="module")
@@ -64,9 +64,26 @@ def test_a_report_says_which_cells_failed_and_on_how_many_videos_a_number_rests(
     write_report(tmp_path, make_run(people=2, prompts=3, failed=(("personalvideo", "boris", "p02"),)))
     text = (tmp_path / "report.md").read_text()
     assert "| 5/6 |" in text
-    assert "1 cells without a number" in text
+    assert "Cells without a number: 1;" in text
     assert "| personalvideo | boris | p02 | 0 | GenerationError: the sampler gave NaN at step 7 |" in text
     assert "23 of 24 videos measured" in text
+
+
+def test_long_and_empty_messages_of_failed_cells_take_one_line(make_run):
+    data = make_run(people=1, prompts=2, failed=(("base", "ada", "p01"), ("base", "ada", "p02")))
+    first, second = data.cells
+    data.failures["base"].update({first: "", second: "ValueError: " + "x" * 200 + "\nTraceback"})
+    table = failed_table(data)
+    assert [row[-1].text for row in table.rows] == ["", "ValueError: " + "x" * 87 + "…"]
+
+
+def test_many_failed_cells_are_counted_and_not_all_listed(make_run):
+    names = [f"p{index:02d}" for index in range(1, 61)]
+    data = make_run(people=1, prompts=60, labels=("base",), failed=tuple(("base", "ada", name) for name in names))
+    table = failed_table(data)
+    assert len(table.rows) == FAILURES_SHOWN
+    assert table.caption.startswith("Cells without a number: 60;")
+    assert "And 20 more" in table.notes[0]
 
 
 def test_a_report_says_when_no_difference_could_be_significant(make_run, tmp_path):

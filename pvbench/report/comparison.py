@@ -1,0 +1,115 @@
+"""Which differences are significant, and what each method gains and keeps."""
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from itertools import combinations
+
+import numpy as np
+
+from pvbench.digest import stable_seed
+from pvbench.metrics import VIDEO_COLUMNS
+from pvbench.report.data import CellKey, ReportData, ReportVariant
+from pvbench.report.score import Comparison, Family, Kept
+from pvbench.stats import holm, jackknife_interval, sign_flip_p, t_interval
+
+
+def report_rng(*parts: str) -> np.random.Generator:
+    """The generator for one number of a report: the same for the same number, whatever else is reported."""
+    return np.random.default_rng(stable_seed("pvbench.report", *parts))
+
+
+def identity_means(values: Mapping[CellKey, float]) -> dict[str, float]:
+    """The mean of each identity's cells."""
+    by_identity: dict[str, list[float]] = {}
+    for cell, value in values.items():
+        by_identity.setdefault(cell.identity, []).append(value)
+    return {identity: float(np.mean(of_one)) for identity, of_one in by_identity.items()}
+
+
+def _families(data: ReportData) -> dict[Family, list[tuple[str, str]]]:
+    """The pairs that are tested, fixed by the methods' roles and not by how they came out."""
+
+    def labels(role: str) -> list[str]:
+        return [variant.label for variant in data.variants if variant.role == role]
+
+    methods = labels("method")
+    return {
+        "methods": list(combinations(methods, 2)),
+        "against the floor": [(method, floor) for method in methods for floor in labels("floor")],
+        "against the ceiling": [(ceiling, method) for method in methods for ceiling in labels("ceiling")],
+    }
+
+
+def comparisons(data: ReportData) -> Iterable[Comparison]:
+    """Every paired test of the report, by column and question."""
+    for column in VIDEO_COLUMNS:
+        values = {variant.label: data.defined(variant.label, column) for variant in data.variants}
+        for family, pairs in _families(data).items():
+            tests = [test for pair in pairs if (test := _compare(column, family, *pair, values)) is not None]
+            for test, adjusted in zip(tests, holm([test.p for test in tests]), strict=True):
+                yield replace(test, p_holm=adjusted)
+
+
+def _compare(
+    column: str, family: Family, first: str, second: str, values: Mapping[str, Mapping[CellKey, float]]
+) -> Comparison | None:
+    both = {cell: values[first][cell] - values[second][cell] for cell in values[first] if cell in values[second]}
+    if not both:
+        return None
+    by_identity = identity_means(both)
+    differences = np.array(list(by_identity.values()))
+    p = sign_flip_p(differences, report_rng(column, first, second))
+    return Comparison(
+        column=column,
+        family=family,
+        first=first,
+        second=second,
+        difference=float(differences.mean()),
+        interval=t_interval(differences, list(by_identity)),
+        p=p,
+        p_holm=p,
+        cells=len(both),
+        identities=len(by_identity),
+    )
+
+
+def kept_shares(data: ReportData) -> dict[str, dict[str, Kept]]:
+    """What each method gains in face and keeps of the untuned model's motion and prompt following."""
+    floor = _first(data, "floor")
+    ceiling = _first(data, "ceiling")
+    kept: dict[str, dict[str, Kept]] = {}
+    for variant in data.variants:
+        if variant.role == "floor" or floor is None:
+            continue
+        shares = {}
+        if ceiling is not None and variant.role == "method":
+            labels = (variant.label, floor.label, ceiling.label)
+            shares["face_gained"] = _share(data, "face_sim", labels, lambda own, low, high: (own - low) / (high - low))
+        for name, column in (("flow_kept", "flow_magnitude"), ("clip_t_kept", "clip_t")):
+            shares[name] = _share(data, column, (variant.label, floor.label), lambda own, low: own / low)
+        kept[variant.label] = {name: share for name, share in shares.items() if share is not None}
+    return kept
+
+
+def _first(data: ReportData, role: str) -> ReportVariant | None:
+    return next((variant for variant in data.variants if variant.role == role), None)
+
+
+def _share(data: ReportData, column: str, labels: Sequence[str], formula: Callable[..., float]) -> Kept | None:
+    """A formula of the variants' means over the cells they share, with a jackknife interval over identities."""
+    values = [data.defined(label, column) for label in labels]
+    cells = [cell for cell in data.cells if all(cell in of_variant for of_variant in values)]
+    if not cells:
+        return None
+    table = np.array([[of_variant[cell] for cell in cells] for of_variant in values])
+    people = np.array([cell.identity for cell in cells])
+
+    def share(columns: np.ndarray) -> float:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            result = float(formula(*table[:, columns].mean(axis=1)))
+        return result if math.isfinite(result) else math.nan
+
+    left_one_out = [share(people != person) for person in sorted(set(people)) if (people != person).any()]
+    value = share(np.ones(len(cells), dtype=bool))
+    return Kept(value, jackknife_interval(value, np.array(left_one_out)), len(cells))

@@ -1,0 +1,75 @@
+"""The small print of the tables: marks, intervals, what could not have been significant, signatures."""
+
+from collections.abc import Iterable, Sequence
+
+from pvbench.report.data import ReportData
+from pvbench.report.score import SIGNIFICANT, Aggregates
+from pvbench.stats import smallest_sign_flip_p
+
+
+def main_notes(data: ReportData, numbers: Aggregates) -> Iterable[str]:
+    """What a reader of the main table must know."""
+    roles = {variant.role: variant.label for variant in data.variants}
+    apart = [
+        text
+        for role, text in (
+            ("floor", f"`{roles.get('floor')}` is the untuned model (floor)"),
+            ("ceiling", f"`{roles.get('ceiling')}` the true person as the renderer draws it (ceiling)"),
+        )
+        if role in roles
+    ]
+    ranked = sum(variant.role == "method" for variant in data.variants)
+    if ranked > 1:
+        rivals = f"; {' and '.join(apart)}: they do not compete" if apart else ""
+        yield f"Bold: best method, underlined: second{rivals}."
+    elif apart:
+        yield f"{'; '.join(apart)}."
+    if len(data.identities) > 1:
+        yield (
+            f"Small print: 95 % interval (Student's t) over the {len(data.identities)} people. FVD has none: "
+            "resampling repeats videos and moves the number."
+        )
+    yield (
+        "Raised letters: significantly better than those rows (paired sign-flip test over people, Holm's "
+        f"correction, p < {SIGNIFICANT:g}; the report lists every test)."
+    )
+    yield from power_notes(data, numbers)
+    if any(len(data.done(variant.label)) < len(data.cells) for variant in data.variants):
+        yield "Videos: measured/planned. Where cells are missing, places and tests use the cells that all have."
+    yield (
+        "Face Sim., CLIP-T and CLIP-I are cosines × 100; Dyna. Deg. is % of videos; T. Cons. is a cosine. A frozen "
+        "video raises T. Cons., a copied background CLIP-I: read them beside Flow and CLIP-I (face)."
+    )
+
+
+def power_notes(data: ReportData, numbers: Aggregates) -> Iterable[str]:
+    """What no outcome could have made significant, given the number of identities and of tests."""
+    people = len(data.identities)
+    smallest = smallest_sign_flip_p(people)
+    by_family: dict[str, int] = {}
+    for test in numbers.comparisons:
+        if test.column == "face_sim":
+            by_family[test.family] = by_family.get(test.family, 0) + 1
+    hopeless = {family: tests for family, tests in by_family.items() if tests * smallest >= SIGNIFICANT}
+    if not hopeless:
+        return
+    if smallest >= SIGNIFICANT:
+        yield (
+            f"With {people} {'person' if people == 1 else 'people'} the smallest p of the sign-flip test is "
+            f"{smallest:.3g}: no difference can be significant. It takes six, and more with several methods."
+        )
+        return
+    for family, tests in hopeless.items():
+        yield (
+            f"With {people} people and {tests} tests ({family}) the smallest p after Holm is {tests * smallest:.3g} "
+            "for the clearest difference: compare fewer methods or more people to mark any."
+        )
+
+
+def signature_lines(data: ReportData, numbers: Aggregates, names: Sequence[str]) -> Iterable[str]:
+    """One line a signature; n differs between the rows and stands in the table."""
+    lines: dict[str, None] = {}
+    for name in names:
+        for variant in data.variants:
+            lines.setdefault(numbers.scores[variant.label][name].signature.without("n").short)
+    return lines
