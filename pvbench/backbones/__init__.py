@@ -1,0 +1,43 @@
+"""Text-to-video backbones behind one interface; importing this package loads none of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from pvbench.errors import ProfileError, did_you_mean
+from pvbench.profile import Profile
+from pvbench.weights import signature as weights_signature
+from pvbench.weights import weights_folder
+
+if TYPE_CHECKING:
+    from pvbench.backbones.animatediff import AnimateDiffBackbone
+
+MINI_MODELS = ("vae", "text_encoder", "tokenizer", "unet", "scheduler", "motion_adapter", "domain_adapter")
+# Rewards belong to the backbone's side of a run: methods tune with them, metrics never see them.
+REWARD_MODELS = ("face_detector", "face_recogniser_reward", "clip_reward")
+_VERSION = 1
+
+
+def signature(profile: Profile) -> Mapping[str, Any]:
+    """What identifies the backbone and the reward networks: kind and digests of their weights. Loads no network."""
+    kind = profile.backbone["kind"]
+    if kind != "mini":
+        raise ProfileError(
+            f"profile {profile.name!r} [backbone]: unknown kind {kind!r}{did_you_mean(kind, ['mini'])}; known: mini"
+        )
+    folder = weights_folder(profile.backbone["weights"])
+    return {"backbone": kind, "version": _VERSION, "weights": weights_signature(folder, *MINI_MODELS, *REWARD_MODELS)}
+
+
+def load_backbone(profile: Profile, device: str) -> AnimateDiffBackbone:
+    """The profile's backbone on a device.
+
+    Raises:
+        WeightsError: a weight file is missing or damaged.
+        DeviceError: the device is not there.
+    """
+    from pvbench.backbones.animatediff import load_mini
+
+    signed = signature(profile)
+    return load_mini(weights_folder(profile.backbone["weights"]), profile.sampling, device, signed)

@@ -1,0 +1,265 @@
+"""AnimateDiff: a text-to-image UNet with motion modules, sampled step by step so that adapters can come and go."""
+
+from __future__ import annotations
+
+# ruff: noqa: E402  the shim comes before anything that imports torchvision
+from pvbench.torchvision_shim import load_torchvision
+
+load_torchvision()
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from diffusers import AnimateDiffPipeline, DDIMScheduler, MotionAdapter, UNet2DConditionModel
+from peft import LoraConfig
+from peft.tuners.tuners_utils import BaseTunerLayer
+from peft.utils import get_peft_model_state_dict, set_peft_model_state_dict
+from torch import Tensor, nn
+
+from pvbench.backbones.patch_autoencoder import PatchAutoencoder
+from pvbench.devices import torch_device
+from pvbench.errors import MethodError, WeightsError
+from pvbench.profile import Sampling
+from pvbench.video import Video
+from pvbench.weights import verified
+
+ADAPTER = "identity"
+_ATTENTION = r".*\.attentions\..*\.attn[12]\."
+TARGETS = {
+    "qkv": _ATTENTION + r"to_[qkv]$",
+    "qkvo": _ATTENTION + r"to_(q|k|v|out\.0)$",
+}
+
+
+class AnimateDiffBackbone:
+    """A text-to-video model of the AnimateDiff family.
+
+    Attributes:
+        pipe: diffusers' own pipeline; its UNet is the text-to-video one, the domain adapter fused into it.
+        image_unet: the text-to-image UNet, on which reconstructive methods tune.
+        sampling: steps, guidance and size of a video.
+        folder: where the weights, those of the rewards included, lie.
+    """
+
+    def __init__(
+        self,
+        pipe: AnimateDiffPipeline,
+        image_unet: UNet2DConditionModel,
+        sampling: Sampling,
+        device: torch.device,
+        signature: Mapping[str, Any],
+        folder: Path,
+    ) -> None:
+        self.pipe, self.image_unet, self.sampling = pipe, image_unet, sampling
+        self.device, self.signature, self.folder = device, signature, folder
+        self._states: dict[str, Tensor] = {}
+
+    @cached_property
+    def timesteps(self) -> list[Tensor]:
+        """The denoising steps, noisiest first."""
+        self.pipe.scheduler.set_timesteps(self.sampling.steps, device=self.device)
+        return list(self.pipe.scheduler.timesteps)
+
+    def first_step(self, share: float) -> int:
+        """The number of the first step at or after `share` of the trajectory: 0.75 of 12 steps is step 9."""
+        return int(np.ceil(share * len(self.timesteps) - 1e-9))
+
+    @property
+    def latent_shape(self) -> tuple[int, int, int, int]:
+        """(channels, T, h, w)."""
+        factor = self.pipe.vae_scale_factor
+        s = self.sampling
+        return (int(self.pipe.unet.config.in_channels), s.frames, s.height // factor, s.width // factor)
+
+    def noise(self, seed: int, frames: int | None = None) -> Tensor:
+        """The initial latent (1, c, T, h, w) of a noise seed; drawn on the CPU, so that every device starts alike."""
+        channels, times, height, width = self.latent_shape
+        generator = torch.Generator().manual_seed(seed)
+        return torch.randn(1, channels, frames or times, height, width, generator=generator).to(self.device)
+
+    @torch.no_grad()
+    def encode(self, text: str) -> Tensor:
+        """Hidden states (1, tokens, width) of a text."""
+        if text not in self._states:
+            tokenizer = self.pipe.tokenizer
+            found = tokenizer(
+                [text], padding="max_length", truncation=True, max_length=tokenizer.model_max_length, return_tensors="pt"
+            ).input_ids
+            self._states[text] = self.pipe.text_encoder(found.to(self.device)).last_hidden_state
+        return self._states[text]
+
+    def predict(self, unet: nn.Module, latent: Tensor, step: int, text: Tensor, *, through_both: bool = False) -> Tensor:
+        """Guided model output at a step.
+
+        Where gradients are on, they flow through the conditional branch alone unless `through_both`: half the memory,
+        and a direction that differs only in what the adapter does to an empty prompt.
+        """
+        t = self.timesteps[step]
+        video = latent.ndim == 5
+        repeats = latent.shape[2] if video else 1
+        empty, given = (s.expand(latent.shape[0], -1, -1).repeat_interleave(repeats, 0) for s in (self.encode(""), text))
+        if torch.is_grad_enabled() and not through_both:
+            with torch.no_grad():
+                without = unet(latent, t, empty).sample
+            with_ = unet(latent, t, given).sample
+        else:
+            both = unet(torch.cat([latent, latent]), t, torch.cat([empty, given])).sample
+            without, with_ = both.chunk(2)
+        return without + self.sampling.guidance * (with_ - without)
+
+    def denoise(
+        self, latent: Tensor, text: Tensor, first: int = 0, last: int | None = None, unet: nn.Module | None = None
+    ) -> Tensor:
+        """The latent after steps `first` up to (not including) `last`; differentiable where gradients are on."""
+        model = unet or self.pipe.unet
+        for step in range(first, len(self.timesteps) if last is None else last):
+            output = self.predict(model, latent, step, text)
+            latent = self.pipe.scheduler.step(output, self.timesteps[step], latent).prev_sample
+        return latent
+
+    def decode(self, latent: Tensor, frames: Sequence[int] | None = None) -> Tensor:
+        """Images (n, 3, H, W) in about [-1, 1] of a latent (1, c, T, h, w) or (n, c, h, w); all frames by default."""
+        if latent.ndim == 5:
+            latent = latent[0].transpose(0, 1)
+        chosen = latent if frames is None else latent[list(frames)]
+        images: Tensor = self.pipe.vae.decode(chosen / self.pipe.vae.config.scaling_factor).sample
+        return images
+
+    def encode_images(self, images: Tensor) -> Tensor:
+        """Scaled latents (n, c, h, w) of images (n, 3, H, W) in [-1, 1], without gradient."""
+        with torch.no_grad():
+            mode: Tensor = self.pipe.vae.encode(images).latent_dist.mode()
+        return mode * self.pipe.vae.config.scaling_factor
+
+    @torch.no_grad()
+    def video(self, latent: Tensor) -> Video:
+        """The decoded video."""
+        images = self.decode(latent).clamp(-1, 1)
+        frames = ((images + 1) * 127.5).round().byte().permute(0, 2, 3, 1).cpu().numpy()
+        return Video(np.ascontiguousarray(frames), self.sampling.fps)
+
+    # Adapters
+
+    def add_lora(self, unet: nn.Module, rank: int, alpha: float, targets: str, generator: torch.Generator) -> list[nn.Parameter]:
+        """A fresh adapter on a UNet, initialised from the generator; returns its parameters.
+
+        Raises:
+            MethodError: `targets` is none of `TARGETS`.
+        """
+        if targets not in TARGETS:
+            raise MethodError(f"no adapter targets {targets!r}; known: {', '.join(TARGETS)}")
+        self.remove_lora(unet)
+        config = LoraConfig(r=rank, lora_alpha=alpha, target_modules=TARGETS[targets])
+        unet.add_adapter(config, adapter_name=ADAPTER)  # type: ignore[operator]
+        parameters = []
+        for name, parameter in unet.named_parameters():
+            if "lora_" not in name:
+                continue
+            parameter.requires_grad_(True)
+            parameters.append(parameter)
+            if "lora_A" in name:
+                # peft draws from the global generator; a run's bytes may depend on its seed alone.
+                bound = parameter.shape[1] ** -0.5
+                values = torch.rand(parameter.shape, generator=generator) * 2 * bound - bound
+                parameter.data.copy_(values)
+        return parameters
+
+    def lora_tensors(self, unet: nn.Module, alpha: float, rank: int) -> dict[str, Tensor]:
+        """The adapter's tensors under diffusers' keys, its scale multiplied in, so that loading it needs no more."""
+        state = get_peft_model_state_dict(unet, adapter_name=ADAPTER)
+        scale = alpha / rank
+        return {
+            f"unet.{name}": (value.detach() * (scale if "lora_B" in name else 1.0)).half().cpu().contiguous()
+            for name, value in state.items()
+        }
+
+    def load_lora(self, tensors: Mapping[str, Tensor]) -> None:
+        """Puts a saved adapter into the text-to-video UNet.
+
+        Raises:
+            MethodError: the tensors do not fit this backbone.
+        """
+        unet = self.pipe.unet
+        self.remove_lora(unet)
+        state = {name.removeprefix("unet."): value.float() for name, value in tensors.items()}
+        ranks = {value.shape[0] for name, value in state.items() if "lora_A" in name}
+        modules = sorted({name.split(".lora_")[0] for name in state})
+        if len(ranks) != 1:
+            raise MethodError(f"an adapter of this backbone has one rank; found {sorted(ranks) or 'no LoRA tensors'}")
+        rank = ranks.pop()
+        config = LoraConfig(r=rank, lora_alpha=rank, target_modules=modules)
+        unet.add_adapter(config, adapter_name=ADAPTER)
+        found = set_peft_model_state_dict(unet, state, adapter_name=ADAPTER)
+        wrong = [k for k in getattr(found, "unexpected_keys", []) or []]
+        if wrong:
+            raise MethodError(f"the adapter holds tensors that this backbone has no place for: {wrong[:3]}")
+        unet.requires_grad_(False)
+
+    def remove_lora(self, unet: nn.Module) -> None:
+        """Takes the adapter out of a UNet, if it has one."""
+        if getattr(unet, "peft_config", None):
+            unet.delete_adapters(ADAPTER)  # type: ignore[operator]
+
+    @contextmanager
+    def without_lora(self, unet: nn.Module) -> Iterator[None]:
+        """The UNet as it was before the adapter, inside the block."""
+        layers = [m for m in unet.modules() if isinstance(m, BaseTunerLayer)]
+        # peft's own switch walks the tree and turns gradients off and on; the flag behind it does neither.
+        for layer in layers:
+            layer._disable_adapters = True
+        try:
+            yield
+        finally:
+            for layer in layers:
+                layer._disable_adapters = False
+
+    def sample(self, text: str, noise_seed: int, span: tuple[float, float] = (0.0, 1.0)) -> Video:
+        """One video; a loaded adapter works in `span` of the steps and is off outside of it."""
+        with torch.no_grad():
+            states = self.encode(text)
+            latent = self.noise(noise_seed)
+            start, stop = self.first_step(span[0]), self.first_step(span[1])
+            with self.without_lora(self.pipe.unet):
+                latent = self.denoise(latent, states, 0, start)
+            latent = self.denoise(latent, states, start, stop)
+            with self.without_lora(self.pipe.unet):
+                latent = self.denoise(latent, states, stop)
+            return self.video(latent)
+
+
+def load_mini(weights: Path, sampling: Sampling, device: str, signature: Mapping[str, Any]) -> AnimateDiffBackbone:
+    """The miniature backbone out of a folder of weights, through AnimateDiff's own classes.
+
+    Raises:
+        WeightsError: a file is missing, damaged, or of another model.
+    """
+    from transformers import CLIPTextModel, PreTrainedTokenizerFast
+
+    place = torch_device(device)
+    try:
+        vae = PatchAutoencoder.from_pretrained(verified(weights, "vae"))
+        text = CLIPTextModel.from_pretrained(verified(weights, "text_encoder"))
+        tokenizer = PreTrainedTokenizerFast.from_pretrained(verified(weights, "tokenizer"))
+        unet = UNet2DConditionModel.from_pretrained(verified(weights, "unet"))
+        motion = MotionAdapter.from_pretrained(verified(weights, "motion_adapter"))
+        scheduler = DDIMScheduler.from_pretrained(verified(weights, "scheduler"))
+    except (OSError, ValueError, RuntimeError) as error:
+        raise WeightsError(f"{weights} does not load as the mini backbone: {error}") from error
+    for module in (vae, text, unet, motion):
+        module.float().requires_grad_(False).eval()
+    # The pipeline builds its own text-to-video UNet out of the image UNet's values; the image UNet stays as it is.
+    pipe = AnimateDiffPipeline(
+        vae=vae, text_encoder=text, tokenizer=tokenizer, unet=unet, motion_adapter=motion, scheduler=scheduler
+    )
+    pipe.set_progress_bar_config(disable=True)
+    pipe.load_lora_weights(verified(weights, "domain_adapter"), adapter_name="domain")
+    pipe.fuse_lora(components=["unet"])
+    pipe.unload_lora_weights()
+    pipe.to(place)
+    pipe.unet.requires_grad_(False).eval()
+    return AnimateDiffBackbone(pipe, unet.to(place), sampling, place, signature, weights)

@@ -1,0 +1,127 @@
+"""Faces of frames: found, aligned and embedded."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from pvbench.errors import FaceError, WeightsError
+from pvbench.features.face_networks import (
+    FaceDetector,
+    MixerRecogniser,
+    ResidualRecogniser,
+    crop_faces,
+)
+from pvbench.weights import verified
+
+_RECOGNISERS: dict[str, type[nn.Module]] = {
+    "ResidualRecogniser": ResidualRecogniser,
+    "MixerRecogniser": MixerRecogniser,
+}
+
+
+def load_state(network: nn.Module, folder: Path, device: torch.device) -> nn.Module:
+    """Fills a network from `model.safetensors` in the folder, frozen, in full precision.
+
+    Raises:
+        WeightsError: names or shapes do not fit.
+    """
+    file = folder / "model.safetensors"
+    try:
+        state = {name: value.float() if value.is_floating_point() else value for name, value in load_file(file).items()}
+        missing, unexpected = network.load_state_dict(state, strict=False)
+    except Exception as error:
+        raise WeightsError(f"{file} cannot be loaded into {type(network).__name__}: {error}") from error
+    missing = [name for name in missing if not name.endswith("num_batches_tracked")]
+    if missing or unexpected:
+        raise WeightsError(f"{file} does not fit {type(network).__name__}: lacks {missing[:3]}, has {unexpected[:3]} besides")
+    return network.to(device).requires_grad_(False).eval()
+
+
+def load_detector(weights: Path, device: torch.device) -> FaceDetector:
+    """The mini face detector out of a folder of weights."""
+    folder = verified(weights, "face_detector")
+    config = json.loads((folder / "config.json").read_text())
+    return load_state(FaceDetector(**config), folder, device)  # type: ignore[return-value]
+
+
+def load_recogniser(weights: Path, role: str, device: torch.device) -> nn.Module:
+    """The mini face recogniser of a role, `reward` or `scoring`."""
+    folder = verified(weights, f"face_recogniser_{role}")
+    config = json.loads((folder / "config.json").read_text())
+    return load_state(_RECOGNISERS[config["network"]](), folder, device)
+
+
+def to_tensor(frames: NDArray[np.uint8], device: torch.device) -> Tensor:
+    """uint8 (n, H, W, 3) to float (n, 3, H, W) in [-1, 1]."""
+    return torch.from_numpy(np.ascontiguousarray(frames)).to(device).permute(0, 3, 1, 2).float() / 127.5 - 1
+
+
+@dataclass(frozen=True)
+class Faces:
+    """The best face of each frame; rows are NaN where there is none.
+
+    Attributes:
+        landmarks: float32 (T, 5, 2) pixels.
+        count: float32 (T,) faces found.
+        embedding: float32 (T, D), L2-normalised.
+        box: float32 (T, 4), x0 y0 x1 y1 in pixels, around the landmarks' aligned crop.
+    """
+
+    landmarks: NDArray[np.float32]
+    count: NDArray[np.float32]
+    embedding: NDArray[np.float32]
+    box: NDArray[np.float32]
+
+
+class FaceExtractor:
+    """Detector and recogniser over the frames of a video."""
+
+    def __init__(self, detector: FaceDetector, recogniser: nn.Module, device: torch.device, threshold: float = 0.5) -> None:
+        self.detector, self.recogniser, self.device, self.threshold = detector, recogniser, device, threshold
+
+    def __call__(self, frames: NDArray[np.uint8]) -> Faces:
+        """Faces of frames (T, H, W, 3)."""
+        images = to_tensor(frames, self.device)
+        found = [d for part in images.split(64) for d in self.detector.detect(part, self.threshold)]
+        total = len(frames)
+        landmarks = np.full((total, 5, 2), np.nan, np.float32)
+        count = np.array([len(d.scores) for d in found], np.float32)
+        for i, detection in enumerate(found):
+            if len(detection.scores):
+                landmarks[i] = detection.landmarks[0].cpu().numpy()
+        have = count > 0
+        size = 128
+        embedding = np.full((total, size), np.nan, np.float32)
+        box = np.full((total, 4), np.nan, np.float32)
+        if have.any():
+            points = torch.from_numpy(landmarks[have]).to(self.device)
+            with torch.no_grad():
+                embedding[have] = self.recogniser(crop_faces(images[torch.from_numpy(have)], points)).cpu().numpy()
+            middle = landmarks[have].mean(axis=1)
+            half = np.linalg.norm(landmarks[have][:, 1] - landmarks[have][:, 0], axis=1)[:, None] * 1.6
+            box[have] = np.concatenate([middle - half, middle + half], axis=1)
+        return Faces(landmarks, count, embedding, box)
+
+    def reference(self, images: list[NDArray[np.uint8]]) -> Faces:
+        """Faces of reference photos, each resized to (H, W) already.
+
+        Raises:
+            FaceError: a photo shows no face, or more than one.
+        """
+        rows = [self(image[None]) for image in images]
+        for i, row in enumerate(rows):
+            if row.count[0] != 1:
+                what = "no face" if row.count[0] == 0 else f"{int(row.count[0])} faces"
+                raise FaceError(
+                    f"reference photo {i + 1} of {len(images)} shows {what}; expected exactly one, seen from the front "
+                    f"(up to 40 degrees), as large as a head-and-shoulders portrait: replace the photo"
+                )
+        return Faces(*(np.concatenate([getattr(row, name) for row in rows]) for name in Faces.__dataclass_fields__))

@@ -1,0 +1,218 @@
+"""The mini profile's face networks: a detector with five landmarks, alignment, and two recognisers of different make."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+# ArcFace's five points on a 112-pixel crop: eyes, nose tip, mouth corners, viewer's left first.
+TEMPLATE = ((38.2946, 51.6963), (73.5318, 51.5014), (56.0252, 71.7366), (41.5493, 92.3655), (70.7299, 92.2041))
+CROP = 32
+_CELL = 4
+
+
+def _conv(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False), nn.BatchNorm2d(outputs), nn.LeakyReLU(0.1, inplace=True)
+    )
+
+
+class _Block(nn.Module):
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.body = nn.Sequential(_conv(channels, channels), _conv(channels, channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.body(x)
+
+
+@dataclass(frozen=True)
+class Detections:
+    """Faces of one frame, best first: `scores` (n,) in [0, 1], `landmarks` (n, 5, 2) in pixels."""
+
+    scores: Tensor
+    landmarks: Tensor
+
+
+class FaceDetector(nn.Module):
+    """Marks faces on a grid of 4-pixel cells: a score per cell and five landmarks relative to it."""
+
+    def __init__(self, width: int = 24) -> None:
+        super().__init__()
+        self.trunk = nn.Sequential(
+            _conv(3, width, 2),
+            _Block(width),
+            _conv(width, 2 * width, 2),
+            _Block(2 * width),
+            _Block(2 * width),
+        )
+        self.wide = nn.Sequential(
+            _conv(2 * width, 3 * width, 2),
+            _Block(3 * width),
+            _conv(3 * width, 4 * width, 2),
+            _Block(4 * width),
+            _conv(4 * width, 2 * width),
+        )
+        self.head = nn.Sequential(_Block(2 * width), nn.Conv2d(2 * width, 11, 1))
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Score logits (n, h, w) and landmark positions (n, h, w, 5, 2) in pixels, for images (n, 3, 4h, 4w) in [-1, 1]."""
+        near = self.trunk(images)
+        far = functional.interpolate(self.wide(near), size=near.shape[-2:], mode="bilinear", align_corners=False)
+        found = self.head(near + far).float()
+        rows, columns = found.shape[-2:]
+        y, x = torch.meshgrid(
+            torch.arange(rows, device=found.device), torch.arange(columns, device=found.device), indexing="ij"
+        )
+        cell = (torch.stack([x, y], dim=-1).float() + 0.5) * _CELL
+        offsets = found[:, 1:].permute(0, 2, 3, 1).unflatten(-1, (5, 2)) * 2 * _CELL
+        return found[:, 0], cell[None, :, :, None] + offsets
+
+    @torch.no_grad()
+    def detect(self, images: Tensor, threshold: float = 0.5) -> list[Detections]:
+        """Faces of each image (n, 3, H, W) in [-1, 1]; overlapping finds are merged."""
+        logits, points = self(images)
+        scores = logits.sigmoid()
+        peak = functional.max_pool2d(scores[:, None], 3, 1, 1)[:, 0] == scores
+        found = []
+        for score, keep, landmark in zip(scores, peak & (scores >= threshold), points, strict=True):
+            values, places = score[keep], landmark[keep]
+            order = values.argsort(descending=True)
+            kept: list[int] = []
+            for i in order.tolist():
+                middle, size = places[i].mean(0), (places[i][1] - places[i][0]).norm() + 2
+                if all((places[j].mean(0) - middle).norm() > size for j in kept):
+                    kept.append(i)
+            found.append(Detections(values[kept], places[kept]))
+        return found
+
+
+def similarity(landmarks: Tensor, size: int = CROP) -> Tensor:
+    """Affine matrices (n, 2, 3) from crop pixels to image pixels, least squares without reflection.
+
+    Args:
+        landmarks: (n, 5, 2) pixels in the image.
+        size: side of the crop.
+    """
+    target = torch.tensor(TEMPLATE, device=landmarks.device, dtype=landmarks.dtype) * (size / 112)
+    source_mean, target_mean = landmarks.mean(dim=1, keepdim=True), target.mean(dim=0)
+    p, q = target - target_mean, landmarks - source_mean
+    power = p.square().sum()
+    a = (q * p).sum(dim=(1, 2)) / power
+    b = (p[:, 0] * q[..., 1] - p[:, 1] * q[..., 0]).sum(dim=1) / power
+    linear = torch.stack([torch.stack([a, -b], dim=-1), torch.stack([b, a], dim=-1)], dim=1)
+    shift = source_mean[:, 0] - (linear @ target_mean[:, None])[..., 0]
+    return torch.cat([linear, shift[..., None]], dim=-1)
+
+
+def crop_faces(images: Tensor, landmarks: Tensor, size: int = CROP, spread: float = 1.0) -> Tensor:
+    """Aligned face crops (n, 3, size, size), differentiable in the images.
+
+    Args:
+        images: (n, 3, H, W).
+        landmarks: (n, 5, 2) pixels, used without gradient.
+        spread: 1 for the tight crop of recognisers; larger shows more around the face.
+    """
+    matrix = similarity(landmarks.detach().float(), size)
+    height, width = images.shape[-2:]
+    axis = torch.arange(size, device=images.device, dtype=torch.float32)
+    axis = (axis - (size - 1) / 2) * spread + (size - 1) / 2
+    y, x = torch.meshgrid(axis, axis, indexing="ij")
+    flat = torch.stack([x + 0.5, y + 0.5, torch.ones_like(x)], dim=-1).reshape(-1, 3)
+    places = flat @ matrix.transpose(1, 2)
+    grid = places / torch.tensor([width / 2, height / 2], device=images.device) - 1
+    return functional.grid_sample(
+        images.float(), grid.view(-1, size, size, 2), mode="bilinear", padding_mode="border", align_corners=False
+    )
+
+
+class _Residual(nn.Module):
+    """ArcFace's residual block: normalise, convolve, PReLU."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            nn.BatchNorm2d(inputs),
+            nn.Conv2d(inputs, outputs, 3, 1, 1, bias=False),
+            nn.BatchNorm2d(outputs),
+            nn.PReLU(outputs),
+            nn.Conv2d(outputs, outputs, 3, stride, 1, bias=False),
+            nn.BatchNorm2d(outputs),
+        )
+        self.skip = (
+            nn.Identity()
+            if stride == 1 and inputs == outputs
+            else nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs))
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.skip(x) + self.body(x)
+
+
+class ResidualRecogniser(nn.Module):
+    """The reward's recogniser: a small ArcFace residual network."""
+
+    def __init__(self, width: int = 32, size: int = 128) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            nn.Conv2d(3, width, 3, 1, 1, bias=False),
+            nn.BatchNorm2d(width),
+            nn.PReLU(width),
+            _Residual(width, width, 2),
+            _Residual(width, 2 * width, 2),
+            _Residual(2 * width, 2 * width, 1),
+            _Residual(2 * width, 4 * width, 2),
+            _Residual(4 * width, 4 * width, 1),
+            nn.BatchNorm2d(4 * width),
+            nn.Flatten(),
+        )
+        self.head = nn.Sequential(nn.Linear(4 * width * 16, size, bias=False), nn.BatchNorm1d(size))
+
+    def forward(self, crops: Tensor) -> Tensor:
+        """Embeddings (n, size), L2-normalised, of aligned crops (n, 3, 32, 32) in [-1, 1]."""
+        return functional.normalize(self.head(self.body(crops)).float(), dim=-1)
+
+
+class _Mixer(nn.Module):
+    """ConvNeXt's block: wide depthwise convolution, then a pointwise network."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.depthwise = nn.Conv2d(channels, channels, 5, padding=2, groups=channels)
+        self.norm = nn.GroupNorm(1, channels)
+        self.widen = nn.Conv2d(channels, 3 * channels, 1)
+        self.narrow = nn.Conv2d(3 * channels, channels, 1)
+        self.scale = nn.Parameter(torch.full((channels, 1, 1), 0.1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.scale * self.narrow(functional.gelu(self.widen(self.norm(self.depthwise(x)))))
+
+
+class MixerRecogniser(nn.Module):
+    """The scoring recogniser: patches and depthwise convolutions, unlike the reward's in every layer."""
+
+    def __init__(self, width: int = 64, size: int = 128) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            nn.Conv2d(3, width, 4, 2, 1),
+            nn.GroupNorm(1, width),
+            _Mixer(width),
+            _Mixer(width),
+            nn.Conv2d(width, 2 * width, 2, 2),
+            nn.GroupNorm(1, 2 * width),
+            _Mixer(2 * width),
+            _Mixer(2 * width),
+            _Mixer(2 * width),
+            nn.Conv2d(2 * width, 3 * width, 2, 2),
+            nn.GroupNorm(1, 3 * width),
+            _Mixer(3 * width),
+            _Mixer(3 * width),
+        )
+        self.head = nn.Sequential(nn.GroupNorm(1, 3 * width), nn.Flatten(), nn.Linear(3 * width * 16, size))
+
+    def forward(self, crops: Tensor) -> Tensor:
+        """Embeddings (n, size), L2-normalised, of aligned crops (n, 3, 32, 32) in [-1, 1]."""
+        return functional.normalize(self.head(self.body(crops)).float(), dim=-1)

@@ -1,0 +1,1 @@
+"""Differentiable scores of generated frames."""

@@ -1,0 +1,76 @@
+"""The identity consistency reward (ICR): how like the references a generated frame's face is, differentiably."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from pvbench.errors import FaceError
+from pvbench.features.extract import resize_photo
+from pvbench.features.face import load_detector, load_recogniser, to_tensor
+from pvbench.features.face_networks import FaceDetector, crop_faces
+
+
+@dataclass(frozen=True)
+class _Reference:
+    crops: Tensor
+
+
+class IdentityReward:
+    """Detector and reward recogniser, frozen.
+
+    Source: PersonalVideo, eq. 2, read as 1 - cos (as printed it would minimise the similarity). Faces are cropped and
+    aligned; references are colour-jittered, and so, alike, is the generated crop: a colour cast then earns nothing.
+    """
+
+    def __init__(self, detector: FaceDetector, recogniser: nn.Module, device: torch.device) -> None:
+        self.detector, self.recogniser, self.device = detector, recogniser, device
+
+    @classmethod
+    def load(cls, weights: Path, device: torch.device) -> IdentityReward:
+        """The mini networks out of a folder of weights."""
+        return cls(load_detector(weights, device), load_recogniser(weights, "reward", device), device)
+
+    def reference(self, photos: list[NDArray[np.uint8]], height: int, width: int) -> _Reference:
+        """Aligned crops of reference photos.
+
+        Raises:
+            FaceError: a photo shows no face.
+        """
+        images = to_tensor(np.stack([resize_photo(p, height, width) for p in photos]), self.device)
+        landmarks = []
+        for i, found in enumerate(self.detector.detect(images)):
+            if not len(found.scores):
+                raise FaceError(f"reference photo {i + 1} of {len(photos)} shows no face; replace it")
+            landmarks.append(found.landmarks[0])
+        return _Reference(crop_faces(images, torch.stack(landmarks)))
+
+    def __call__(
+        self, images: Tensor, reference: _Reference, jitter: float, generator: torch.Generator, threshold: float = 0.3
+    ) -> Tensor | None:
+        """1 - cosine (m,) of the generated images that show a face to the references' mean; None where none does.
+
+        Args:
+            images: (n, 3, H, W) in about [-1, 1], with gradient.
+            jitter: size of the random gain and offset of each colour, alike for references and images.
+            generator: on the CPU.
+        """
+        detected = self.detector.detect(images.detach().clamp(-1, 1), threshold)
+        have = [i for i, found in enumerate(detected) if len(found.scores)]
+        if not have:
+            return None
+        landmarks = torch.stack([detected[i].landmarks[0] for i in have])
+        crops = crop_faces(images[have], landmarks)
+        gain = 1 + jitter * (2 * torch.rand(2, 3, 1, 1, generator=generator) - 1).to(self.device)
+        offset = 0.5 * jitter * (2 * torch.rand(2, 3, 1, 1, generator=generator) - 1).to(self.device)
+        with torch.no_grad():
+            # The network's average over jittered references is steadier than any one of them.
+            wanted = self.recogniser(reference.crops * gain[:1] + offset[:1]).mean(dim=0)
+            wanted = wanted / wanted.norm()
+        found = self.recogniser(crops * gain[1:] + offset[1:])
+        return 1 - found @ wanted

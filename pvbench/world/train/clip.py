@@ -1,0 +1,179 @@
+"""Trains two open_clip models: the scoring CLIP and the reward's, which is then tuned on preferences as HPSv2 is."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from torch.nn import functional
+
+from pvbench.world import dataset
+from pvbench.world.caption import EXPRESSION_PHRASES, SCENE_PHRASES, clothes_words
+from pvbench.world.render import Shot
+from pvbench.world.train.autoencoder import to_images
+from pvbench.world.train.captions import MAX_TOKENS, build_tokenizer, random_caption, tokens
+from pvbench.world.train.faces import disturb
+from pvbench.world.train.loop import Place, Plan, Trainer, write_card
+
+PLAN = Plan(steps=5000, batch=96, rate=1.5e-3, average=0.998, weight_decay=0.05, decay=0.6, warmup=200)
+_TEXT = {"context_length": MAX_TOKENS, "width": 128, "heads": 4, "layers": 3}
+_VISION: dict[str, dict[str, Any]] = {
+    # Different make on different people: a convolutional network that scores, a transformer that rewards.
+    "scoring": {"image_size": 64, "layers": [1, 1, 1, 1], "width": 24},
+    "reward": {"image_size": 64, "layers": 5, "width": 144, "head_width": 36, "patch_size": 8},
+}
+_MEAN = (0.5, 0.5, 0.5)
+
+
+def make_config(role: str, vocabulary: int) -> dict[str, Any]:
+    """open_clip's configuration of the model."""
+    return {"embed_dim": 128, "vision_cfg": _VISION[role], "text_cfg": {**_TEXT, "vocab_size": vocabulary}}
+
+
+def make_model(role: str, vocabulary: int, folder: Path) -> nn.Module:
+    """A fresh open_clip model of that role."""
+    import open_clip
+
+    folder.mkdir(parents=True, exist_ok=True)
+    name = f"pvbench-mini-{role}"
+    (folder / f"{name}.json").write_text(json.dumps(make_config(role, vocabulary), indent=2) + "\n")
+    open_clip.add_model_config(folder / f"{name}.json")
+    return open_clip.create_model(name, output_dict=True)
+
+
+def train(place: Place, role: str, plan: Plan = PLAN) -> None:
+    """Trains one CLIP; saves `<out>/clip_<role>` in open_clip's local-folder format."""
+    pool = {"scoring": "train-b", "reward": "train-a"}[role]
+    shards = [dataset.load(place.data, pool, kind) for kind in dataset.KINDS]
+    held = dataset.load(place.data, "held-out", "photo"), dataset.load(place.data, "held-out", "video")
+    folder = place.out / f"clip_{role}"
+    tokenizer = build_tokenizer(folder)
+    torch.manual_seed({"scoring": 41, "reward": 53}[role] + plan.seed)
+    model = make_model(role, len(tokenizer), folder).to(place.device)
+    print(f"{sum(p.numel() for p in model.parameters()) / 1e6:.2f} M parameters", flush=True)
+
+    def batch(rng: np.random.Generator) -> tuple[Tensor, list[np.ndarray]]:
+        half = plan.batch // 2
+        frames, labels = [], []
+        for shard in shards:
+            pick = rng.integers(len(shard.frames), size=half)
+            time = rng.integers(shard.frames.shape[1], size=half)
+            frames.append(shard.frames[pick, time])
+            labels += list(shard.labels[pick])
+        return to_images(np.concatenate(frames)), labels
+
+    def step(number: int, rng: np.random.Generator) -> dict[str, Tensor]:
+        images, labels = batch(rng)
+        images = disturb(images.to(place.device), rng, 0.35)
+        words = tokens(tokenizer, [random_caption(row, rng) for row in labels]).to(place.device)
+        found = model(images, words)
+        scale = found["logit_scale"].clamp(max=100)
+        logits = scale * found["image_features"].float() @ found["text_features"].float().T
+        numbers = torch.arange(len(logits), device=place.device)
+        loss = (functional.cross_entropy(logits, numbers) + functional.cross_entropy(logits.T, numbers)) / 2
+        losses = {"total": loss, "contrast": loss.detach()}
+        if role == "reward" and number > 0.6 * plan.steps:
+            extra = _preference(model, images, found, labels, tokenizer, rng)
+            losses = {"total": loss + 0.5 * extra, "contrast": loss.detach(), "preference": extra.detach()}
+        return losses
+
+    def look(_: int) -> dict[str, float]:
+        return measure(model, tokenizer, held, place.device)
+
+    trainer = Trainer(f"clip_{role}", {"model": model}, step, plan, place, look, look_every=1000)
+    quality = trainer.run()
+    state = {k: v.half().contiguous().cpu() if v.is_floating_point() else v.cpu() for k, v in model.state_dict().items()}
+    save_file(state, folder / "open_clip_model.safetensors")
+    preprocess = {"mean": list(_MEAN), "std": list(_MEAN), "interpolation": "bicubic", "resize_mode": "squash"}
+    config = {"model_cfg": make_config(role, len(tokenizer)), "preprocess_cfg": preprocess}
+    (folder / "open_clip_config.json").write_text(json.dumps(config, indent=2) + "\n")
+    (folder / f"pvbench-mini-{role}.json").unlink()
+    data = f"photos and videos of pool {pool}"
+    write_card(folder, "CLIP", f"text-image match, {role}", data, trainer, plan, quality)
+
+
+def _preference(
+    model: Any, images: Tensor, found: dict[str, Tensor], labels: list[np.ndarray], tokenizer: Any, rng: np.random.Generator
+) -> Tensor:
+    """People prefer the clean picture and the sentence that is right: a ranking loss over damaged pictures and wrong words."""
+    count = 24
+    clean = images[:count]
+    worn = clean
+    for _ in range(int(rng.integers(1, 4))):
+        worn = functional.avg_pool2d(functional.pad(worn, (1, 1, 1, 1), mode="replicate"), 3, 1)
+    if rng.random() < 0.5:
+        worn = worn + float(rng.uniform(0.05, 0.25)) * torch.randn_like(worn)
+    if rng.random() < 0.4:
+        worn = worn + float(rng.uniform(0.3, 1)) * (worn.mean(dim=1, keepdim=True) - worn)
+    bad = functional.normalize(model.encode_image(worn).float(), dim=-1)
+    text = found["text_features"][:count].float()
+    scale = found["logit_scale"].clamp(max=100)
+    better = (found["image_features"][:count].float() * text).sum(dim=-1)
+    ranking = -functional.logsigmoid(scale * (better - (bad * text).sum(dim=-1))).mean()
+    wrong = [_wrong_labels(row, rng) for row in labels[:count]]
+    words = tokens(tokenizer, [random_caption(row, rng) for row in wrong]).to(images.device)
+    other = functional.normalize(model.encode_text(words).float(), dim=-1)
+    image = found["image_features"][:count].float()
+    return ranking - functional.logsigmoid(scale * (better - (image * other).sum(dim=-1))).mean()
+
+
+def _wrong_labels(row: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """The labels with one of scene, colour, clothes or expression changed."""
+    row = row.copy()
+    name = str(rng.choice(["scene", "colour", "clothes", "expression"]))
+    column = list(dataset.LABELS).index(name)
+    others = [k for k in range(len(dataset.LABELS[name])) if k != row[column]]
+    row[column] = rng.choice(others)
+    return row
+
+
+def choices(name: str) -> list[str]:
+    """One sentence for every value of a label, for zero-shot classification."""
+    if name == "scene":
+        return [f"a person {SCENE_PHRASES[k][0]}" for k in dataset.LABELS["scene"]]
+    if name == "colour":
+        return [f"a person wearing {clothes_words(Shot(colour=k))}" for k in dataset.LABELS["colour"]]
+    return [f"a person {EXPRESSION_PHRASES[k][0]}" for k in dataset.LABELS["expression"]]
+
+
+def classify(model: Any, tokenizer: Any, images: Tensor, name: str) -> Tensor:
+    """Most fitting value of a label for each image (n,), averaged over both class nouns."""
+    device = images.device
+
+    def embed(texts: Sequence[str]) -> Tensor:
+        both = [t.replace("a person", noun) for noun in ("a man", "a woman") for t in texts]
+        found = functional.normalize(model.encode_text(tokens(tokenizer, both).to(device)).float(), dim=-1)
+        return functional.normalize(found.unflatten(0, (2, -1)).mean(dim=0), dim=-1)
+
+    with torch.no_grad():
+        text = embed(choices(name))
+        parts = [functional.normalize(model.encode_image(part).float(), dim=-1) for part in images.split(128)]
+    return (torch.cat(parts) @ text.T).argmax(dim=-1)
+
+
+def measure(model: Any, tokenizer: Any, held: Sequence[dataset.Shard], device: torch.device) -> dict[str, float]:
+    """Share right among all on held-out people's photos and video frames: scene, clothing colour, expression."""
+    right: dict[str, list[float]] = {"scene": [], "colour": [], "expression": []}
+    for shard in held:
+        images = to_images(shard.frames[:384, shard.frames.shape[1] // 2]).to(device)
+        action = shard.label("action")[:384]
+        from pvbench.world.action import FACE_ACTIONS
+
+        quiet = np.array([dataset.LABELS["action"][a] not in FACE_ACTIONS for a in action])
+        for name in right:
+            truth = torch.from_numpy(shard.label(name)[:384].astype(np.int64)).to(device)
+            hit = (classify(model, tokenizer, images, name) == truth).cpu().numpy()
+            right[name] += (hit[quiet] if name == "expression" else hit).astype(float).tolist()
+    return {name: float(np.mean(values)) for name, values in right.items()}
+
+
+def shorter(plan: Plan, steps: int) -> Plan:
+    """The plan with another number of steps."""
+    return replace(plan, steps=steps)

@@ -1,0 +1,222 @@
+"""The one training loop: seeded by step, resumable by the same command, logged, averaged, with a card at the end."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+
+Losses = Mapping[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How long and how fast a model is trained.
+
+    Attributes:
+        warmup: steps of rising learning rate.
+        decay: share of the steps, at the end, over which the rate falls to 2 %.
+        average: decay of the exponential moving average of the weights; 0 keeps none.
+    """
+
+    steps: int
+    batch: int
+    rate: float
+    warmup: int = 100
+    decay: float = 0.4
+    weight_decay: float = 0.01
+    clip: float = 1.0
+    average: float = 0.999
+    seed: int = 0
+    every: int = 100
+    save_seconds: float = 120.0
+    mixed: bool = True
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a training reads its data, keeps its log and checkpoint, and computes."""
+
+    data: Path
+    out: Path
+    device: torch.device
+    threads: int
+
+
+def rate_at(step: int, plan: Plan) -> float:
+    """Learning rate of a step: linear warm-up, constant, linear decay to 2 %."""
+    start = plan.steps * (1 - plan.decay)
+    fall = 1.0 if step < start else max(0.02, (plan.steps - step) / max(plan.steps - start, 1))
+    return plan.rate * min(1.0, (step + 1) / max(plan.warmup, 1)) * fall
+
+
+class Trainer:
+    """Runs a step function over modules.
+
+    Args:
+        name: of the model; log and checkpoint are `<out>/<name>.log.jsonl` and `<out>/<name>.checkpoint.pt`.
+        modules: what is trained, by name; frozen parameters are left alone.
+        step: losses of one step from its number and a generator seeded with it; `total` is minimised.
+        look: called now and then with the averaged modules, to draw samples or measure.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        modules: Mapping[str, nn.Module],
+        step: Callable[[int, np.random.Generator], Losses],
+        plan: Plan,
+        place: Place,
+        look: Callable[[int], Mapping[str, float]] | None = None,
+        look_every: int = 2000,
+    ) -> None:
+        self.name, self.modules, self.step, self.plan, self.place = name, dict(modules), step, plan, place
+        self.look, self.look_every = look, look_every
+        self.parameters = {
+            f"{key}.{n}": p for key, module in self.modules.items() for n, p in module.named_parameters() if p.requires_grad
+        }
+        decayed = [p for p in self.parameters.values() if p.ndim > 1]
+        plain = [p for p in self.parameters.values() if p.ndim <= 1]
+        groups = [{"params": decayed, "weight_decay": plan.weight_decay}, {"params": plain, "weight_decay": 0.0}]
+        self.optimiser = torch.optim.AdamW(groups, lr=plan.rate, betas=(0.9, 0.99))
+        self.averages = {n: p.detach().clone() for n, p in self.parameters.items()} if plan.average else {}
+        self.done, self.seconds = 0, 0.0
+
+    @property
+    def checkpoint(self) -> Path:
+        return self.place.out / f"{self.name}.checkpoint.pt"
+
+    def save(self) -> None:
+        """Writes everything a resumed training needs."""
+        state = {
+            "modules": {key: module.state_dict() for key, module in self.modules.items()},
+            "optimiser": self.optimiser.state_dict(),
+            "averages": self.averages,
+            "done": self.done,
+            "seconds": self.seconds,
+        }
+        temporary = self.checkpoint.with_suffix(f".{os.getpid()}.tmp")
+        torch.save(state, temporary)
+        os.replace(temporary, self.checkpoint)
+
+    def resume(self) -> None:
+        """Goes on from the checkpoint, where there is one."""
+        if not self.checkpoint.exists():
+            return
+        state = torch.load(self.checkpoint, map_location=self.place.device, weights_only=True)
+        for key, module in self.modules.items():
+            module.load_state_dict(state["modules"][key])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.averages = state["averages"]
+        self.done, self.seconds = state["done"], state["seconds"]
+
+    def use_averages(self) -> None:
+        """Swaps the weights with their averages; a second call swaps them back."""
+        with torch.no_grad():
+            for name, average in self.averages.items():
+                parameter = self.parameters[name]
+                kept = parameter.detach().clone()
+                parameter.copy_(average)
+                average.copy_(kept)
+
+    def run(self) -> dict[str, float]:
+        """Trains to the last step; the modules then hold the averaged weights. Returns the last measures."""
+        torch.set_num_threads(self.place.threads)
+        self.place.out.mkdir(parents=True, exist_ok=True)
+        self.resume()
+        log = (self.place.out / f"{self.name}.log.jsonl").open("a")
+        saved = time.monotonic()
+        sums: dict[str, float] = {}
+        measured: dict[str, float] = {}
+        amount = 0
+        mixed = self.plan.mixed
+        for module in self.modules.values():
+            module.train()
+        while self.done < self.plan.steps:
+            began = time.monotonic()
+            rng = np.random.default_rng([self.plan.seed, self.done])
+            torch.manual_seed(int(rng.integers(1 << 62)))
+            for group in self.optimiser.param_groups:
+                group["lr"] = rate_at(self.done, self.plan)
+            with torch.autocast(self.place.device.type, torch.bfloat16, enabled=mixed):
+                losses = self.step(self.done, rng)
+            losses["total"].backward()
+            nn.utils.clip_grad_norm_(list(self.parameters.values()), self.plan.clip)
+            self.optimiser.step()
+            self.optimiser.zero_grad(set_to_none=True)
+            self.done += 1
+            if self.averages:
+                decay = min(self.plan.average, (self.done + 1) / (self.done + 20))
+                with torch.no_grad():
+                    names = list(self.averages)
+                    torch._foreach_lerp_(
+                        [self.averages[n] for n in names], [self.parameters[n].detach() for n in names], 1 - decay
+                    )
+            self.seconds += time.monotonic() - began
+            for key, value in losses.items():
+                sums[key] = sums.get(key, 0.0) + float(value)
+            amount += 1
+            if self.done % self.plan.every == 0:
+                line = {"step": self.done, "seconds": round(self.seconds, 1)}
+                line |= {key: round(value / amount, 5) for key, value in sums.items()}
+                print(json.dumps(line), file=log, flush=True)
+                print(f"{self.name} {json.dumps(line)}", flush=True)
+                sums, amount = {}, 0
+            if self.look and (self.done % self.look_every == 0 or self.done == self.plan.steps):
+                self.use_averages()
+                for module in self.modules.values():
+                    module.eval()
+                measured = {k: float(v) for k, v in self.look(self.done).items()}
+                self.use_averages()
+                for module in self.modules.values():
+                    module.train()
+                print(json.dumps({"step": self.done, **measured}), file=log, flush=True)
+                print(f"{self.name} {json.dumps({'step': self.done, **measured})}", flush=True)
+            if time.monotonic() - saved > self.plan.save_seconds or self.done == self.plan.steps:
+                self.save()
+                saved = time.monotonic()
+        if self.averages:
+            self.use_averages()
+        for module in self.modules.values():
+            module.eval()
+        if self.look and not measured:
+            measured = {k: float(v) for k, v in self.look(self.done).items()}
+        return measured
+
+
+def write_card(
+    folder: Path, model: str, role: str, data: str, trainer: Trainer | None, plan: Plan, quality: Mapping[str, Any], **more: Any
+) -> None:
+    """`card.json` beside the weights: data, steps, seed, hardware, time, quality, licence."""
+    card = {
+        "model": model,
+        "role": role,
+        "data": data,
+        "plan": asdict(plan),
+        "steps": plan.steps,
+        "seed": plan.seed,
+        "hardware": _hardware(trainer),
+        "hours": round(trainer.seconds / 3600, 3) if trainer else None,
+        "torch": torch.__version__,
+        "quality_on_held_out_people": dict(quality),
+        "licence": "Apache-2.0 (trained on renderings of CC0 assets only)",
+        **more,
+    }
+    (folder / "card.json").write_text(json.dumps(card, indent=2) + "\n")
+
+
+def _hardware(trainer: Trainer | None) -> str:
+    if trainer is not None and trainer.place.device.type == "cuda":
+        return torch.cuda.get_device_name(trainer.place.device)
+    threads = trainer.place.threads if trainer else torch.get_num_threads()
+    return f"CPU, {threads} thread(s), {platform.machine()}"

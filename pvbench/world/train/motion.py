@@ -1,0 +1,150 @@
+"""Trains domain adapter and motion modules on videos, the text-to-image side frozen, as AnimateDiff does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from pvbench.world import dataset
+from pvbench.world.train.captions import random_caption, tokens
+from pvbench.world.train.loop import Place, Plan, Trainer, write_card
+from pvbench.world.train.text_to_image import (
+    NO_CAPTION,
+    encode_frames,
+    load_vae,
+    make_scheduler,
+    sample_sheet,
+)
+
+PLAN = Plan(steps=8000, batch=4, rate=8e-4, warmup=200, average=0.999, decay=0.5)
+DOMAIN_RANK = 16
+
+
+def make_motion_adapter() -> Any:
+    """AnimateDiff's motion modules for the mini UNet."""
+    from diffusers import MotionAdapter
+
+    return MotionAdapter(
+        block_out_channels=(80, 128, 176),
+        motion_layers_per_block=1,
+        motion_mid_block_layers_per_block=1,
+        motion_num_attention_heads=4,
+        motion_norm_num_groups=16,
+        motion_max_seq_length=16,
+        use_motion_mid_block=True,
+    )
+
+
+def load_sides(place: Place) -> tuple[Any, Any, Any]:
+    """Tokenizer, text encoder and text-to-image UNet as trained, frozen, in full precision."""
+    from diffusers import UNet2DConditionModel
+    from transformers import CLIPTextModel, PreTrainedTokenizerFast
+
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(place.out / "tokenizer")
+    text = CLIPTextModel.from_pretrained(place.out / "text_encoder").float().to(place.device)
+    unet = UNet2DConditionModel.from_pretrained(place.out / "unet").float().to(place.device)
+    return tokenizer, text.requires_grad_(False).eval(), unet.requires_grad_(False).eval()
+
+
+def add_domain_adapter(unet: nn.Module, rank: int = DOMAIN_RANK) -> None:
+    """Low-rank residuals on the spatial attention, which learn how videos look."""
+    from peft import LoraConfig
+
+    target = r".*\.attentions\..*\.attn[12]\.to_(q|k|v|out\.0)$"
+    unet.add_adapter(LoraConfig(r=rank, lora_alpha=rank, target_modules=target), adapter_name="domain")  # type: ignore[operator]
+
+
+def train(place: Place, plan: Plan = PLAN) -> None:
+    """Trains and saves `<out>/motion_adapter` and `<out>/domain_adapter`."""
+    from diffusers import UNetMotionModel
+
+    vae = load_vae(place)
+    tokenizer, text, unet2d = load_sides(place)
+    shard = dataset.load(place.data, "train-a", "video")
+    held = dataset.load(place.data, "held-out", "video")
+    times = shard.frames.shape[1]
+    flat = encode_frames(vae, shard.frames.reshape(-1, *shard.frames.shape[2:]), place.device)
+    latents = flat.unflatten(0, (-1, times))
+    torch.manual_seed(plan.seed)
+    motion = make_motion_adapter()
+    unet = UNetMotionModel.from_unet2d(unet2d, motion).to(place.device)
+    unet.requires_grad_(False)
+    add_domain_adapter(unet)
+    for name, parameter in unet.named_parameters():
+        parameter.requires_grad_("motion_modules" in name or "lora_" in name)
+    scheduler = make_scheduler()
+    alphas = scheduler.alphas_cumprod.to(place.device)
+    trained = sum(p.numel() for p in unet.parameters() if p.requires_grad) / 1e6
+    print(f"{len(latents)} videos, {trained:.2f} M trained parameters", flush=True)
+
+    def step(_: int, rng: np.random.Generator) -> dict[str, Tensor]:
+        pick = rng.integers(len(latents), size=plan.batch)
+        texts = ["" if rng.random() < NO_CAPTION else random_caption(shard.labels[i], rng) for i in pick]
+        with torch.no_grad():
+            states = text(tokens(tokenizer, texts).to(place.device)).last_hidden_state.repeat_interleave(times, 0)
+        z = latents[pick].float().to(place.device).transpose(1, 2)
+        # Motion is laid out early: more of the noisy steps than of the clean ones.
+        t = (1000 * (1 - torch.rand(plan.batch) ** 1.5)).long().clamp(0, 999).to(place.device)
+        noise = torch.randn_like(z)
+        found = unet(scheduler.add_noise(z, noise, t), t, states).sample.float()
+        error = (found - scheduler.get_velocity(z, noise, t)).square().mean(dim=(1, 2, 3, 4))
+        ratio = alphas[t] / (1 - alphas[t]).clamp(min=1e-6)
+        weight = torch.minimum(ratio, torch.full_like(ratio, 5.0)) / (ratio + 1)
+        return {"total": (error * (0.25 + weight)).mean()}
+
+    def look(number: int) -> dict[str, float]:
+        rng = np.random.default_rng(5)
+        generator = torch.Generator().manual_seed(3)
+        texts = [random_caption(row, rng) for row in held.labels[:6]]
+        with torch.no_grad():
+            drawn = sample(unet, text, tokenizer, texts, times, generator, place.device)
+        sample_sheet(place.out / f"motion-{number:06d}.png", vae, drawn.transpose(1, 2).flatten(0, 1), columns=times)
+        (place.out / f"motion-{number:06d}.txt").write_text("\n".join(texts) + "\n")
+        change = (drawn[:, :, 1:] - drawn[:, :, :-1]).abs().mean()
+        return {"latent_change": float(change)}
+
+    trainer = Trainer("motion", {"unet": unet}, step, plan, place, look, look_every=1000)
+    quality = trainer.run()
+    save(unet, place.out, len(latents), trainer, plan, quality)
+
+
+def save(unet: Any, out: Path, videos: int, trainer: Trainer, plan: Plan, quality: Any) -> None:
+    """Motion modules in `MotionAdapter` format, the domain adapter as a diffusers LoRA."""
+    from diffusers import AnimateDiffPipeline
+    from peft.utils import get_peft_model_state_dict
+
+    lora = {k: v.half().contiguous() for k, v in get_peft_model_state_dict(unet, adapter_name="domain").items()}
+    AnimateDiffPipeline.save_lora_weights(out / "domain_adapter", unet_lora_layers=lora, safe_serialization=True)
+    motion = make_motion_adapter()
+    state = {k: v for k, v in unet.state_dict().items() if "motion_modules" in k}
+    motion.load_state_dict(state, strict=False)
+    missing = set(motion.state_dict()) - set(state)
+    if any("pos_embed" not in name for name in missing):
+        raise RuntimeError(f"motion modules are not saved whole: {sorted(missing)[:3]}")
+    motion.half().save_pretrained(out / "motion_adapter")
+    data = f"{videos} videos of pool train-a"
+    write_card(out / "motion_adapter", "MotionAdapter", "motion modules of the mini backbone", data, trainer, plan, quality)
+    write_card(
+        out / "domain_adapter", "LoRA", "video look of the mini backbone", data, trainer, plan, quality, rank=DOMAIN_RANK
+    )
+
+
+def sample(
+    unet: Any, text: Any, tokenizer: Any, texts: list[str], times: int, generator: torch.Generator, device: torch.device,
+    steps: int = 12, guidance: float = 3.0,
+) -> Tensor:  # fmt: skip
+    """Latents (n, c, T, h, w) drawn with classifier-free guidance."""
+    scheduler = make_scheduler()
+    scheduler.set_timesteps(steps, device=device)
+    n = len(texts)
+    z = torch.randn(n, 12, times, 16, 16, generator=generator).to(device)
+    words = tokens(tokenizer, [""] * n + texts).to(device)
+    states = text(words).last_hidden_state.repeat_interleave(times, 0)
+    for t in scheduler.timesteps:
+        without, with_ = unet(torch.cat([z, z]), t, states).sample.chunk(2)
+        z = scheduler.step(without + guidance * (with_ - without), t, z).prev_sample
+    return z
