@@ -136,7 +136,7 @@ def test_a_gpu_that_is_absent_is_told_with_status_2(example, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     status, _, error = example("--device", "cuda")
     assert status == 2
-    assert "no CUDA device" in error
+    assert "torch sees no GPU" in error
 
 
 def break_image(people):

@@ -5,36 +5,23 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from pvbench.errors import DeviceError, did_you_mean
-
-DEVICES = ("auto", "cpu", "cuda")
+from pvbench.devices import torch_device
 
 # Without either there is no CUDA on Linux (the second is WSL's), and torch need not be imported to know.
 _CUDA_NODES = ("/dev/nvidiactl", "/dev/dxg")
 
 
 def resolve_device(device: str) -> str:
-    """`cpu` or `cuda`: what `auto` stands for on this machine, or what was asked for.
+    """What `auto` stands for on this machine, or the device that was asked for: `cpu`, `cuda`, `cuda:1`.
 
     Raises:
         DeviceError: for an unknown device, or CUDA asked for where there is none.
     """
-    if device not in DEVICES:
-        raise DeviceError(f"unknown device {device!r}{did_you_mean(device, DEVICES)}; expected {', '.join(DEVICES)}")
-    if device == "cpu":
+    if device == "cpu" or (device == "auto" and not any(Path(node).exists() for node in _CUDA_NODES)):
         return "cpu"
-    if device == "auto" and not any(Path(node).exists() for node in _CUDA_NODES):
-        return "cpu"
-    import torch
-
-    if torch.cuda.is_available():
-        return "cuda"
-    if device == "cuda":
-        raise DeviceError("--device cuda was asked for, but torch finds no CUDA device here; check the driver and that "
-                          "torch is a CUDA build, or run with --device cpu")
-    return "cpu"
+    return str(torch_device(device))
 
 
 def default_workers(device: str) -> int:
     """One a core that this process may use on the CPU, one on CUDA."""
-    return 1 if device == "cuda" else max(1, len(os.sched_getaffinity(0)))
+    return len(os.sched_getaffinity(0)) if device == "cpu" else 1

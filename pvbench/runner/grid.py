@@ -101,7 +101,7 @@ def run_grid(plan: Plan, store: Store, observer: Observer, *, device: str = "aut
         FaceError: for a reference image without a face or with more than one, before anything else is done.
         PvbenchError: where every further cell would fail too: a full disk, corrupt weights, no such device.
     """
-    if device == "cuda":
+    if device not in ("auto", "cpu"):
         resolve_device(device)
     with store.locked():
         store.write_plan(plan.summary())

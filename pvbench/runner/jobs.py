@@ -82,7 +82,7 @@ class Workbench:
 
     def leave_backbone(self) -> None:
         """On CUDA the backbone and its methods make room for the extractors."""
-        if self.device == "cuda" and self._backbone is not None:
+        if self.device != "cpu" and self._backbone is not None:
             self._backbone = None
             self._methods.clear()
             sys.modules["torch"].cuda.empty_cache()

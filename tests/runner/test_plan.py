@@ -1,0 +1,130 @@
+"""Plans: what is chosen, and what its keys rest on."""
+
+import json
+
+import pytest
+from example_inputs import EXAMPLE_PROFILE
+
+from pvbench.errors import MethodError, PromptError, SettingError
+from pvbench.prompt import load_prompts
+from pvbench.runner.plan import Cell, Choice, make_plan, plan_from_summary, select_prompts, select_seeds
+
+
+def test_cells_come_by_variant_identity_prompt_and_seed(choice):
+    plan = make_plan(choice(prompts="2", seeds="0,7"))
+    assert len(plan.cells) == 16
+    assert plan.cells[:3] == (Cell("example_drift", "ann", "surf", 0), Cell("example_drift", "ann", "surf", 7),
+                              Cell("example_drift", "ann", "read", 0))
+    assert len({plan.video_key(cell) for cell in plan.cells}) == 16
+
+
+def test_texts_follow_the_identity(choice):
+    plan = make_plan(choice())
+    assert plan.text(Cell("example_drift", "ann", "read", 0)) == "a woman reads her book in the snow"
+    assert plan.text(Cell("example_drift", "bob", "read", 0)) == "a man reads his book in the snow"
+
+
+@pytest.mark.parametrize(("text", "seeds"), [("1", (0,)), ("3", (0, 1, 2)), ("7,", (7,)), ("5, 0", (5, 0))])
+def test_seeds_are_a_number_or_a_list(text, seeds):
+    assert select_seeds(text) == seeds
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "a", "1,b", ",", "1.5", "3,3"])
+def test_other_texts_are_no_seeds(text):
+    with pytest.raises(SettingError, match="--seeds is"):
+        select_seeds(text)
+
+
+def test_prompts_are_a_number_a_list_or_all():
+    prompts = load_prompts(make_plan_prompts())
+    assert [prompt.id for prompt in select_prompts("2", prompts)] == ["surf", "read"]
+    assert [prompt.id for prompt in select_prompts("wave, surf", prompts)] == ["wave", "surf"]
+    assert len(select_prompts("all", prompts)) == 4
+    with pytest.raises(PromptError, match="0 prompts"):
+        select_prompts("0", prompts)
+
+
+def make_plan_prompts():
+    from pvbench.profile import load_profile
+
+    return load_profile(EXAMPLE_PROFILE).prompts.evaluation
+
+
+def test_two_variants_of_a_method_are_two_rows(choice):
+    plan = make_plan(choice(methods="example_drift,example_drift[side=left,speed=3]"))
+    assert [variant.label for variant in plan.variants] == ["example_drift", "example_drift[side=left,speed=3]"]
+    assert plan.variants[1].settings.speed == 3
+
+
+def test_a_new_version_of_a_method_makes_its_cells_again(choice, monkeypatch):
+    from pvbench_example import Drift
+
+    cells = [Cell("example_drift", "ann", "surf", 0), Cell("example_stamp", "ann", "surf", 0)]
+    before = [make_plan(choice()).video_key(cell) for cell in cells]
+    monkeypatch.setattr(Drift, "version", 2)
+    after = [make_plan(choice()).video_key(cell) for cell in cells]
+    assert before[0] != after[0]
+    assert before[1] == after[1]
+
+
+def test_a_method_without_backbone_does_not_rest_on_it(choice, tmp_path, monkeypatch):
+    from pvbench_example import Drift
+
+    child = tmp_path / "child.toml"
+    child.write_text(f'extends = "{EXAMPLE_PROFILE}"\n[backbone]\ngrain = 2\n')
+    cell = Cell("example_drift", "ann", "surf", 0)
+
+    def keys():
+        return {make_plan(choice(profile=profile)).video_key(cell) for profile in (EXAMPLE_PROFILE, str(child))}
+
+    assert len(keys()) == 2
+    monkeypatch.setattr(Drift, "uses_backbone", False)
+    assert len(keys()) == 1
+
+
+def test_data_of_a_methods_own_is_part_of_its_keys(choice, monkeypatch):
+    from pvbench_example import Drift
+
+    cell = Cell("example_drift", "ann", "surf", 0)
+    before = make_plan(choice()).video_key(cell)
+    monkeypatch.setattr(Drift, "data_digest", classmethod(lambda cls, profile: "another archive"))
+    assert make_plan(choice()).video_key(cell) != before
+
+
+def test_the_command_makes_the_same_plan():
+    choice = Choice(EXAMPLE_PROFILE, "example_drift[side=left,speed=3]", "ann", "2", None)
+    assert choice.command == (f"pvbench run --profile {EXAMPLE_PROFILE} --methods 'example_drift[side=left,speed=3]' "
+                              f"--identities ann --prompts 2")
+
+
+def test_a_plan_comes_back_from_its_summary(choice, tmp_path):
+    plan = make_plan(choice(seeds="2"))
+    summary = json.loads(json.dumps(plan.summary()))
+    back = plan_from_summary(summary, tmp_path / "plan.json")
+    assert [back.video_key(cell) for cell in back.cells] == [plan.video_key(cell) for cell in plan.cells]
+
+
+def test_methods_have_to_fit_the_profile(choice):
+    with pytest.raises(MethodError, match="no methods chosen"):
+        make_plan(choice(methods=","))
+
+
+def test_a_wrong_metric_setting_is_found_before_anything_is_made(choice, tmp_path):
+    child = tmp_path / "child.toml"
+    child.write_text(f'extends = "{EXAMPLE_PROFILE}"\n[evaluators.metrics.face_similarity]\nreference = "x"\n')
+    with pytest.raises(Exception, match="no metric 'face_similarity'"):
+        make_plan(choice(profile=str(child)))
+
+
+@pytest.mark.parametrize(("kind", "message"), [
+    ("no_such_module:load", "does not import"),
+    ("pvbench_example:nothing", "does not import"),
+    ("pvbench_example:Extractors", "no function with an attribute `signature`"),
+])
+def test_a_third_partys_part_that_is_none_is_told(choice, tmp_path, kind, message):
+    from pvbench.errors import ProfileError
+
+    child = tmp_path / "child.toml"
+    child.write_text(f'extends = "{EXAMPLE_PROFILE}"\n[backbone]\nkind = "{kind}"\n')
+    with pytest.raises(ProfileError, match=message):
+        make_plan(choice(profile=str(child)))
