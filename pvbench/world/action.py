@@ -129,7 +129,9 @@ def _laugh(rng: np.random.Generator) -> Callable[[float], Pose]:
 
     def at(t: float) -> Pose:
         s = 0.5 + 0.5 * swing(t)
-        units = _both("mouthSmile", 1.0) | _both("cheekSquint", 0.9) | _both("eyeSquint", 0.7) | {"jawOpen": 0.28 + 0.3 * s}
+        units = (
+            _both("mouthSmile", 1.0) | _both("cheekSquint", 0.9) | _both("eyeSquint", 0.7) | {"jawOpen": 0.28 + 0.3 * s}
+        )
         return Pose(pitch=lift + 4 * s, shift=(0.0, 0.010 * s), units=units)
 
     return at
@@ -140,7 +142,9 @@ def _talk(rng: np.random.Generator) -> Callable[[float], Pose]:
 
     def at(t: float) -> Pose:
         o, r = 0.5 + 0.5 * open_(t), 0.5 + 0.5 * round_(t)
-        return Pose(yaw=2 * round_(t), pitch=1.5 * open_(t / 2), units={"jawOpen": 0.55 * o, "mouthFunnel": 0.7 * r * o})
+        return Pose(
+            yaw=2 * round_(t), pitch=1.5 * open_(t / 2), units={"jawOpen": 0.55 * o, "mouthFunnel": 0.7 * r * o}
+        )
 
     return at
 

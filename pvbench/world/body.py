@@ -149,9 +149,7 @@ def _align(source: NDArray, target: NDArray) -> NDArray:
 
 def _head_turn(pose: Pose, share: float) -> NDArray:
     # The figure faces -y: a positive yaw brings the nose to +x, the viewer's right.
-    return (
-        _rotation(2, share * pose.yaw) @ _rotation(0, -share * pose.pitch) @ _rotation(1, share * pose.roll)
-    )
+    return _rotation(2, share * pose.yaw) @ _rotation(0, -share * pose.pitch) @ _rotation(1, share * pose.roll)
 
 
 def _transforms(figure: Figure, joints: NDArray, pose: Pose) -> NDArray[np.float32]:
@@ -167,7 +165,9 @@ def _transforms(figure: Figure, joints: NDArray, pose: Pose) -> NDArray[np.float
     if pose.wave is not None:
         # The arm at the viewer's left: elbow down and forward, the open hand up beside the head.
         swing = np.radians(pose.wave)
-        upper, lower, wrist = (joints[figure.bones.index(f"{name}.R")] for name in ("upperarm01", "lowerarm01", "wrist"))
+        upper, lower, wrist = (
+            joints[figure.bones.index(f"{name}.R")] for name in ("upperarm01", "lowerarm01", "wrist")
+        )
         lift = _align(lower - upper, np.array([-0.30, -0.55, -0.78]))
         turn["upperarm01.R"] = lift
         up = _align(wrist - lower, np.array([np.sin(swing) + 0.08, -0.12, np.cos(swing)]))
@@ -357,7 +357,9 @@ def _scalp(figure: Figure, look: Look, ref: NDArray, capped: bool) -> tuple[NDAr
     amount = _smooth(-0.004, 0.005, z - line) * on_head * (1 - np.clip(2 * figure.masks["ears"], 0, 1))
     body = figure.is_body
     amount = np.where(body, amount, 0.0)
-    stand = {"shaved": 0.0015, "short": 0.011, "receding": 0.008, "curly": 0.027, "bob": 0.017, "long": 0.015}[look.hair]
+    stand = {"shaved": 0.0015, "short": 0.011, "receding": 0.008, "curly": 0.027, "bob": 0.017, "long": 0.015}[
+        look.hair
+    ]
     rng = np.random.default_rng(look.hair_seed)
     stand *= rng.uniform(0.85, 1.2)
     bumps = np.zeros(len(ref))
@@ -374,7 +376,13 @@ def _scalp(figure: Figure, look: Look, ref: NDArray, capped: bool) -> tuple[NDAr
 
 
 def _dress_skin(
-    figure: Figure, outfit: Outfit, rest: NDArray, normals: NDArray, paint: NDArray, joints: NDArray, bone: dict[str, int]
+    figure: Figure,
+    outfit: Outfit,
+    rest: NDArray,
+    normals: NDArray,
+    paint: NDArray,
+    joints: NDArray,
+    bone: dict[str, int],
 ) -> None:
     """Gives skin under cloth the cloth's colour and a turtleneck its collar, in place."""
     ref = _reference_coordinates(figure)
@@ -447,7 +455,9 @@ def _add_shirt(parts: _Parts, figure: Figure, outfit: Outfit, rest: NDArray, ref
         paint[inner, :3] = _under_jacket(outfit.colour)
         lapel = front & ~inner & (x < opening + 0.030)
         paint[lapel, :3] = colour * 0.35 + 0.01
-        vertices[~inner] += np.stack([np.sign(ref[~inner, 0]) * 0.012, np.where(front[~inner], -0.012, 0.012), 0 * x[~inner]], 1)
+        vertices[~inner] += np.stack(
+            [np.sign(ref[~inner, 0]) * 0.012, np.where(front[~inner], -0.012, 0.012), 0 * x[~inner]], 1
+        )
         vertices[:, :2] *= 1 + 0.07 * _smooth(0.08, 0.2, x)[:, None]
         hidden = (z > -0.150) & (x < 0.09)
     elif outfit.kind == "T-shirt":
@@ -602,9 +612,7 @@ def _add_cap(parts: _Parts, profile: _HeadProfile, colour_name: str, bone: int) 
         vertices[i, :, 0] = base * arc * np.sin(direction)
         vertices[i, :, 1] = profile.axis_y + base * arc * np.cos(direction)
         vertices[i, :, 2] = bottom + (top - bottom) * np.cos(part * np.pi / 2)
-    parts.add(
-        vertices.reshape(-1, 3), np.append(colour, 0.02), bone, _grid_triangles(rows, sectors, closed=False)
-    )
+    parts.add(vertices.reshape(-1, 3), np.append(colour, 0.02), bone, _grid_triangles(rows, sectors, closed=False))
     brim_direction = np.pi + np.linspace(-0.95, 0.95, 15)
     inner = np.interp((brim_direction + np.pi) % (2 * np.pi) - np.pi, direction, base)
     reach = 0.075 * np.sqrt(np.clip(1 - (np.linspace(-1, 1, 15)) ** 2, 0.05, 1))

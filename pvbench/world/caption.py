@@ -120,8 +120,16 @@ def caption(person: Described, shot: Shot, rng: np.random.Generator) -> str:
     if order == 1:
         return _join(f"{subject} in {clothes}" if clothes else subject, face, action, scene)
     if order == 2:
-        return _join(f"{subject} wearing {clothes}" if clothes else subject, f"is {action}" if action else "", scene, face)
-    return _join(scene + "," if scene else "", subject, f"is {action}" if action else "", face, f"in {clothes}" if clothes else "")
+        return _join(
+            f"{subject} wearing {clothes}" if clothes else subject, f"is {action}" if action else "", scene, face
+        )
+    return _join(
+        scene + "," if scene else "",
+        subject,
+        f"is {action}" if action else "",
+        face,
+        f"in {clothes}" if clothes else "",
+    )
 
 
 def _join(*parts: str) -> str:

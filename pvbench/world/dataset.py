@@ -110,9 +110,7 @@ def render_shard(root: Path, pool: str, kind: str, number: int, per_person: int)
         if index % per_person % 2:
             person = restyle(person, rng)
         shown = random_labels(rng)
-        found = render(
-            figure, person, Shot(**shown), rng, domain=kind, frames=FRAMES, fps=FPS, size=SIZE
-        )
+        found = render(figure, person, Shot(**shown), rng, domain=kind, frames=FRAMES, fps=FPS, size=SIZE)
         named = shown | {
             "class_noun": person.class_noun,
             "age_group": person.age_group,
@@ -184,7 +182,11 @@ def load(root: Path, pool: str, kind: str, samples: int | None = None) -> Shard:
             f"make them with: pvbench world dataset --pool {pool} --kind {kind} --samples {samples or SHARD[kind]}"
         )
     joined = Shard(*(np.concatenate([getattr(s, field) for s in shards]) for field in Shard.__dataclass_fields__))
-    return joined if samples is None else replace(joined, **{f: getattr(joined, f)[:samples] for f in Shard.__dataclass_fields__})
+    return (
+        joined
+        if samples is None
+        else replace(joined, **{f: getattr(joined, f)[:samples] for f in Shard.__dataclass_fields__})
+    )
 
 
 def look_of(labels: NDArray[np.int8]) -> Look:

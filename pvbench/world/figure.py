@@ -19,7 +19,16 @@ if TYPE_CHECKING:
 # Local shape sliders that change a face or head and nothing below the neck. Translations and rotations of whole
 # features to one side are left out: nobody's nose sits beside the middle.
 _FACE_PREFIXES = ("chin-", "cheek-", "ear-", "eyebrows-", "eye-", "forehead-", "head-", "mouth-", "nose-", "neck-")
-_LEFT_OUT = ("trans-out", "septumangle", "head-angle-out", "head-trans", "neck-trans", "neck-double", "eye-push", "eye-trans-out")
+_LEFT_OUT = (
+    "trans-out",
+    "septumangle",
+    "head-angle-out",
+    "head-trans",
+    "neck-trans",
+    "neck-double",
+    "eye-push",
+    "eye-trans-out",
+)
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,9 @@ _BEARD_ODDS = (0.50, 0.16, 0.08, 0.09, 0.17)
 GLASSES = ("none", "round", "square")
 _GLASSES_ODDS = (0.78, 0.11, 0.11)
 IRISES = ((0.23, 0.13, 0.06), (0.30, 0.46, 0.66), (0.30, 0.44, 0.25), (0.09, 0.055, 0.035), (0.42, 0.40, 0.38))
-_SKIN_ANCHORS = np.array([[0.34, 0.20, 0.13], [0.84, 0.64, 0.47], [0.91, 0.70, 0.59]])  # african, asian, caucasian; sRGB
+_SKIN_ANCHORS = np.array(
+    [[0.34, 0.20, 0.13], [0.84, 0.64, 0.47], [0.91, 0.70, 0.59]]
+)  # african, asian, caucasian; sRGB
 
 
 @dataclass(frozen=True)
@@ -117,7 +119,10 @@ def sample_person(rng: np.random.Generator, sliders: list[str], class_noun: str 
         iris=IRISES[int(rng.choice(len(IRISES), p=[0.36, 0.2, 0.14, 0.2, 0.1]))],
         brow=(float(rng.uniform(0.4, 1.0)), float(rng.uniform(-0.003, 0.004))),
         blush=float(rng.uniform(0.0, 0.5) * (1.3 if noun == "woman" else 0.7)),
-        lip=(float(rng.uniform(0.25, 0.9) if noun == "woman" else rng.uniform(0.1, 0.45)), float(rng.uniform(0.7, 1.0))),
+        lip=(
+            float(rng.uniform(0.25, 0.9) if noun == "woman" else rng.uniform(0.1, 0.45)),
+            float(rng.uniform(0.7, 1.0)),
+        ),
         age_group=group,
         look=sample_look(noun, group, rng),
     )

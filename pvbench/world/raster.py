@@ -35,9 +35,7 @@ def _project(
     w = float(1.0)
     if perspective > 0.5:
         w = wp.max(depth, 1.0e-3)
-    screen[i] = wp.vec3(
-        centre[0] + scale[0] * wp.dot(p, right) / w, centre[1] - scale[1] * wp.dot(p, up) / w, depth
-    )
+    screen[i] = wp.vec3(centre[0] + scale[0] * wp.dot(p, right) / w, centre[1] - scale[1] * wp.dot(p, up) / w, depth)
 
 
 @wp.func

@@ -122,7 +122,9 @@ def render(
         distance = _DISTANCE / zoom / pose.nearness
         middle = np.array([dx + pan[0], 0.0, -0.050 + dz + pan[1]])
         camera = Camera(
-            (eye_x + middle[0], -distance, middle[2] + 0.03 + eye_z), (float(middle[0]), 0.0, float(middle[2])), _FIELD_OF_VIEW
+            (eye_x + middle[0], -distance, middle[2] + 0.03 + eye_z),
+            (float(middle[0]), 0.0, float(middle[2])),
+            _FIELD_OF_VIEW,
         )
         vertices, points = body.posed(pose)
         layer = draw(vertices, body.triangles, body.colours, camera, light, size, size, supersample, device)
@@ -138,6 +140,4 @@ def render(
             rgb = _film(rgb, tint, contrast, vignette)
         out.append((np.clip(rgb, 0, 1) * 255 + 0.5).astype(np.uint8))
         marks.append(camera.project(points, size, size)[:, :2])
-    return Rendering(
-        np.stack(out), np.stack(marks).astype(np.float32), np.array([p.yaw for p in poses], np.float32)
-    )
+    return Rendering(np.stack(out), np.stack(marks).astype(np.float32), np.array([p.yaw for p in poses], np.float32))

@@ -48,7 +48,8 @@ class _Canvas:
 
     def box(self, x0: float, y0: float, x1: float, y1: float, colour: Colour | NDArray) -> None:
         self.draw.rectangle(
-            [min(x0, x1) * CANVAS, min(y0, y1) * CANVAS, max(x0, x1) * CANVAS, max(y0, y1) * CANVAS], fill=self.paint(colour)
+            [min(x0, x1) * CANVAS, min(y0, y1) * CANVAS, max(x0, x1) * CANVAS, max(y0, y1) * CANVAS],
+            fill=self.paint(colour),
         )
 
     def disc(self, x: float, y: float, rx: float, ry: float, colour: Colour | NDArray) -> None:
@@ -68,7 +69,9 @@ class _Canvas:
             colour = np.asarray(far) * (1 - part) + np.asarray(near) * part
             self.draw.line([(0, row), (CANVAS, row)], fill=self.paint(colour))
 
-    def ridge(self, base: float, height: float, rough: float, colour: Colour | NDArray, rng: Rng) -> list[tuple[float, float]]:
+    def ridge(
+        self, base: float, height: float, rough: float, colour: Colour | NDArray, rng: Rng
+    ) -> list[tuple[float, float]]:
         x = np.linspace(-0.05, 1.05, 40)
         y = np.zeros_like(x)
         for octave in range(1, 6):
@@ -152,7 +155,9 @@ def _night_city(rng: Rng) -> Scene:
             for wy in np.arange(top + 0.03, 0.92, 0.055):
                 for wx in np.arange(x + 0.018, x + w - 0.02, 0.040):
                     if rng.random() < 0.30 + 0.25 * depth:
-                        glow = [(1.0, 0.85, 0.45), (0.95, 0.95, 0.85), (0.5, 0.8, 1.0)][int(rng.choice(3, p=[0.7, 0.2, 0.1]))]
+                        glow = [(1.0, 0.85, 0.45), (0.95, 0.95, 0.85), (0.5, 0.8, 1.0)][
+                            int(rng.choice(3, p=[0.7, 0.2, 0.1]))
+                        ]
                         c.box(wx, wy, wx + 0.018, wy + 0.026, _mix(wall, glow, 0.35 + 0.6 * depth))
             x += w + rng.uniform(0.0, 0.05)
         if depth < 1:
@@ -162,7 +167,8 @@ def _night_city(rng: Rng) -> Scene:
         sign = [(1.0, 0.15, 0.55), (0.1, 0.95, 0.95), (1.0, 0.55, 0.1)][int(rng.integers(3))]
         c.box(x, y, x + 0.03, y + 0.14, sign)
     return Scene(
-        c.array(), Light((0.7, -0.7, 0.5), (0.72, 0.56, 0.46), (0.17, 0.16, 0.34), (0.20, 0.10, 0.20), (0.12, 0.09, 0.24))
+        c.array(),
+        Light((0.7, -0.7, 0.5), (0.72, 0.56, 0.46), (0.17, 0.16, 0.34), (0.20, 0.10, 0.20), (0.12, 0.09, 0.24)),
     )
 
 
@@ -217,7 +223,11 @@ def _desert(rng: Rng) -> Scene:
         line = c.ridge(0.60 + 0.11 * k, 0.10, 2.2, colour, rng)
         c.line(line, 0.007, _mix(colour, (1, 0.9, 0.7), 0.45))
     for _ in range(2):
-        x, y, s = rng.choice([rng.uniform(0.02, 0.25), rng.uniform(0.75, 0.98)]), rng.uniform(0.72, 0.86), rng.uniform(0.8, 1.3)
+        x, y, s = (
+            rng.choice([rng.uniform(0.02, 0.25), rng.uniform(0.75, 0.98)]),
+            rng.uniform(0.72, 0.86),
+            rng.uniform(0.8, 1.3),
+        )
         green = (0.20, 0.42, 0.22)
         c.line([(x, y), (x, y - 0.26 * s)], 0.035 * s, green)
         c.line([(x, y - 0.12 * s), (x + 0.07 * s, y - 0.12 * s), (x + 0.07 * s, y - 0.20 * s)], 0.022 * s, green)
@@ -231,7 +241,13 @@ def _kitchen(rng: Rng) -> Scene:
     shade = [(0.62, 0.80, 0.78), (0.95, 0.80, 0.55), (0.80, 0.66, 0.66)][int(tile)]
     for i, y in enumerate(np.arange(0.36, 0.68, 0.08)):
         for j, x in enumerate(np.arange(-0.05, 1.0, 0.10)):
-            c.box(x + 0.05 * (i % 2) + 0.004, y + 0.004, x + 0.05 * (i % 2) + 0.096, y + 0.076, _mix(shade, (1, 1, 1), 0.12 * ((i + j) % 3)))
+            c.box(
+                x + 0.05 * (i % 2) + 0.004,
+                y + 0.004,
+                x + 0.05 * (i % 2) + 0.096,
+                y + 0.076,
+                _mix(shade, (1, 1, 1), 0.12 * ((i + j) % 3)),
+            )
     front = [(0.30, 0.44, 0.52), (0.82, 0.80, 0.76), (0.52, 0.33, 0.20)][int(rng.integers(3))]
     for x in (-0.02, 0.20, 0.42, 0.64, 0.86):
         c.box(x, 0.0, x + 0.21, 0.33, front)
@@ -283,7 +299,12 @@ def _mountains(rng: Rng) -> Scene:
             c.polygon([(x, base), (x + 0.01, base - h), (x + w, base)], _mix(rock, (0, 0, 0), 0.22))
             s = 0.36
             c.polygon(
-                [(x + 0.01, base - h), (x + s * w, base - h * (1 - s)), (x + 0.15 * w, base - h * (0.9 - s)), (x - s * w, base - h * (1 - s))],
+                [
+                    (x + 0.01, base - h),
+                    (x + s * w, base - h * (1 - s)),
+                    (x + 0.15 * w, base - h * (0.9 - s)),
+                    (x - s * w, base - h * (1 - s)),
+                ],
                 _mix((0.96, 0.97, 1.0), rock, 0.1),
             )
     c.ground(0.72, (0.30, 0.50, 0.18), (0.46, 0.60, 0.36))
@@ -298,7 +319,11 @@ def _space_station(rng: Rng) -> Scene:
     for x in np.arange(-0.1, 1.0, 0.25):
         c.box(x + 0.01, 0.02, x + 0.24, 0.98, (0.40, 0.43, 0.48))
         c.box(x + 0.02, 0.03, x + 0.23, 0.97, (0.33, 0.36, 0.41))
-    x, y, r = rng.choice([rng.uniform(0.1, 0.25), rng.uniform(0.75, 0.9)]), rng.uniform(0.28, 0.40), rng.uniform(0.19, 0.24)
+    x, y, r = (
+        rng.choice([rng.uniform(0.1, 0.25), rng.uniform(0.75, 0.9)]),
+        rng.uniform(0.28, 0.40),
+        rng.uniform(0.19, 0.24),
+    )
     c.disc(x, y, r + 0.035, r + 0.035, (0.62, 0.65, 0.70))
     c.disc(x, y, r, r, (0.01, 0.01, 0.03))
     for _ in range(28):
@@ -314,7 +339,8 @@ def _space_station(rng: Rng) -> Scene:
     for y_ in (0.60, 0.96):
         c.box(0, y_, 1, y_ + 0.025, (0.55, 0.80, 0.95))
     return Scene(
-        c.array(), Light((0.1, -0.9, 0.7), (0.70, 0.80, 0.92), (0.38, 0.44, 0.54), (0.26, 0.32, 0.40), (0.06, 0.11, 0.16))
+        c.array(),
+        Light((0.1, -0.9, 0.7), (0.70, 0.80, 0.92), (0.38, 0.44, 0.54), (0.26, 0.32, 0.40), (0.06, 0.11, 0.16)),
     )
 
 
@@ -325,9 +351,13 @@ def _library(rng: Rng) -> Scene:
         x = -0.02
         while x < 1:
             w, h = rng.uniform(0.022, 0.05), rng.uniform(0.11, 0.155)
-            spine = [(0.55, 0.12, 0.10), (0.12, 0.26, 0.20), (0.60, 0.45, 0.20), (0.14, 0.18, 0.38), (0.42, 0.26, 0.14)][
-                int(rng.integers(5))
-            ]
+            spine = [
+                (0.55, 0.12, 0.10),
+                (0.12, 0.26, 0.20),
+                (0.60, 0.45, 0.20),
+                (0.14, 0.18, 0.38),
+                (0.42, 0.26, 0.14),
+            ][int(rng.integers(5))]
             c.box(x, y + 0.16 - h, x + w, y + 0.16, np.asarray(spine) * rng.uniform(0.7, 1.15))
             c.line([(x + 0.006, y + 0.16 - 0.7 * h), (x + w - 0.006, y + 0.16 - 0.7 * h)], 0.007, (0.85, 0.72, 0.40))
             x += w + 0.003
@@ -344,7 +374,13 @@ def _garden(rng: Rng) -> Scene:
         green = _mix((0.42, 0.66, 0.34), (0.14, 0.42, 0.14), depth / 2)
         for _ in range(22):
             x = rng.uniform(0, 1)
-            c.disc(x, 0.42 + 0.16 * depth + rng.uniform(0, 0.05), 0.09, 0.09, _mix(green, (0.7, 0.85, 0.3), float(rng.uniform(0, 0.25))))
+            c.disc(
+                x,
+                0.42 + 0.16 * depth + rng.uniform(0, 0.05),
+                0.09,
+                0.09,
+                _mix(green, (0.7, 0.85, 0.3), float(rng.uniform(0, 0.25))),
+            )
         c.box(0, 0.50 + 0.16 * depth, 1, 1, green)
         blossom = [(0.95, 0.25, 0.45), (1.0, 0.85, 0.2), (0.95, 0.95, 0.98), (0.70, 0.35, 0.90)]
         for _ in range(26 + 18 * depth):

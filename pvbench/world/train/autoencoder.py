@@ -89,7 +89,9 @@ def train(place: Place, plan: Plan = PLAN) -> None:
         size = (latents.float().mean(dim=(0, 2, 3)).square() + (latents.float().std(dim=(0, 2, 3)) - 1).square()).mean()
         return {"total": loss + 0.05 * sharp + 1e-3 * size, "mse": loss.detach(), "size": size.detach()}
 
-    trainer = Trainer("vae", {"vae": model}, step, plan, place, look=lambda _: {"psnr_db": psnr(model, held)}, look_every=1000)
+    trainer = Trainer(
+        "vae", {"vae": model}, step, plan, place, look=lambda _: {"psnr_db": psnr(model, held)}, look_every=1000
+    )
     quality = trainer.run()
     with torch.no_grad():
         sample = to_images(photos[pick]).to(place.device)
@@ -98,5 +100,11 @@ def train(place: Place, plan: Plan = PLAN) -> None:
     folder = place.out / "vae"
     model.half().save_pretrained(folder)
     write_card(
-        folder, "PatchAutoencoder", "VAE of the mini backbone", "photos and video frames of pool train-a", trainer, plan, quality
+        folder,
+        "PatchAutoencoder",
+        "VAE of the mini backbone",
+        "photos and video frames of pool train-a",
+        trainer,
+        plan,
+        quality,
     )

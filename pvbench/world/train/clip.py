@@ -26,7 +26,7 @@ PLAN = Plan(steps=5000, batch=96, rate=1.5e-3, average=0.998, weight_decay=0.05,
 _TEXT = {"context_length": MAX_TOKENS, "width": 128, "heads": 4, "layers": 3}
 _VISION: dict[str, dict[str, Any]] = {
     # Different make on different people: a convolutional network that scores, a transformer that rewards.
-    "scoring": {"image_size": 64, "layers": [1, 1, 1, 1], "width": 24},
+    "scoring": {"image_size": 64, "layers": [1, 1, 1, 1], "width": 20},
     "reward": {"image_size": 64, "layers": 5, "width": 144, "head_width": 36, "patch_size": 8},
 }
 _MEAN = (0.5, 0.5, 0.5)
@@ -89,7 +89,9 @@ def train(place: Place, role: str, plan: Plan = PLAN) -> None:
 
     trainer = Trainer(f"clip_{role}", {"model": model}, step, plan, place, look, look_every=1000)
     quality = trainer.run()
-    state = {k: v.half().contiguous().cpu() if v.is_floating_point() else v.cpu() for k, v in model.state_dict().items()}
+    state = {
+        k: v.half().contiguous().cpu() if v.is_floating_point() else v.cpu() for k, v in model.state_dict().items()
+    }
     save_file(state, folder / "open_clip_model.safetensors")
     preprocess = {"mean": list(_MEAN), "std": list(_MEAN), "interpolation": "bicubic", "resize_mode": "squash"}
     config = {"model_cfg": make_config(role, len(tokenizer)), "preprocess_cfg": preprocess}
@@ -100,7 +102,12 @@ def train(place: Place, role: str, plan: Plan = PLAN) -> None:
 
 
 def _preference(
-    model: Any, images: Tensor, found: dict[str, Tensor], labels: list[np.ndarray], tokenizer: Any, rng: np.random.Generator
+    model: Any,
+    images: Tensor,
+    found: dict[str, Tensor],
+    labels: list[np.ndarray],
+    tokenizer: Any,
+    rng: np.random.Generator,
 ) -> Tensor:
     """People prefer the clean picture and the sentence that is right: a ranking loss over damaged pictures and wrong words."""
     count = 24

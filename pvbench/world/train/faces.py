@@ -51,13 +51,19 @@ def disturb(images: Tensor, rng: np.random.Generator, strength: float = 1.0) -> 
     x = (images + 1) / 2
     x = x * (1 + some(0.8) * strength * draw(-0.30, 0.30, 3, 1, 1)) + some(0.5) * strength * draw(-0.10, 0.10, 3, 1, 1)
     middle = x.mean(dim=(1, 2, 3), keepdim=True)
-    x = middle + (x - middle) * (1 + some(0.6) * strength * draw(-0.35, 0.25, 1, 1, 1)) + strength * draw(-0.12, 0.12, 1, 1, 1)
+    x = (
+        middle
+        + (x - middle) * (1 + some(0.6) * strength * draw(-0.35, 0.25, 1, 1, 1))
+        + strength * draw(-0.12, 0.12, 1, 1, 1)
+    )
     grey = x.mean(dim=1, keepdim=True)
     x = x + some(0.35) * draw(0.4, 1.0, 1, 1, 1) * (grey - x)
     soft = functional.avg_pool2d(functional.pad(x, (1, 1, 1, 1), mode="replicate"), 3, 1)
     x = x + some(0.40) * draw(0.2, 1.0, 1, 1, 1) * (soft - x)
     coarse = functional.interpolate(
-        functional.interpolate(x, scale_factor=0.625, mode="bilinear", align_corners=False), size=x.shape[-2:], mode="bilinear"
+        functional.interpolate(x, scale_factor=0.625, mode="bilinear", align_corners=False),
+        size=x.shape[-2:],
+        mode="bilinear",
     )
     x = x + some(0.20) * (coarse - x)
     ramp = torch.linspace(-1, 1, x.shape[-1], device=device)
@@ -70,10 +76,15 @@ def _two_faces(images: Tensor, points: Tensor, rng: np.random.Generator) -> tupl
     """Pictures (n / 2) with two half-wide people side by side, and their landmarks (n / 2, 2, 5, 2)."""
     half = len(images) // 2
     side = images.shape[-1]
-    left, right = images[:half, :, :, side // 4 : side // 4 + side // 2], images[half : 2 * half, :, :, side // 4 : side // 4 + side // 2]
+    left, right = (
+        images[:half, :, :, side // 4 : side // 4 + side // 2],
+        images[half : 2 * half, :, :, side // 4 : side // 4 + side // 2],
+    )
     shift = torch.tensor([side / 4, 0.0], device=points.device)
     move = torch.tensor([side / 2, 0.0], device=points.device)
-    return torch.cat([left, right], dim=-1), torch.stack([points[:half] - shift, points[half : 2 * half] - shift + move], dim=1)
+    return torch.cat([left, right], dim=-1), torch.stack(
+        [points[:half] - shift, points[half : 2 * half] - shift + move], dim=1
+    )
 
 
 def train_detector(place: Place, plan: Plan = DETECTOR_PLAN) -> None:
@@ -253,7 +264,10 @@ def train_recogniser(place: Place, role: str, plan: Plan = RECOGNISER_PLAN) -> N
     model = (ResidualRecogniser() if role == "reward" else MixerRecogniser()).to(place.device)
     classes = nn.Linear(128, int(labels.max()) + 1, bias=False).to(place.device)
     by_person = [np.flatnonzero(labels == k) for k in range(int(labels.max()) + 1)]
-    print(f"{len(crops)} crops of {len(by_person)} people, {sum(p.numel() for p in model.parameters()) / 1e6:.2f} M", flush=True)
+    print(
+        f"{len(crops)} crops of {len(by_person)} people, {sum(p.numel() for p in model.parameters()) / 1e6:.2f} M",
+        flush=True,
+    )
 
     def step(number: int, rng: np.random.Generator) -> dict[str, Tensor]:
         # Two pictures a person, so that rare people count as much as frequent ones.

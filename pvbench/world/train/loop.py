@@ -83,7 +83,10 @@ class Trainer:
         self.name, self.modules, self.step, self.plan, self.place = name, dict(modules), step, plan, place
         self.look, self.look_every = look, look_every
         self.parameters = {
-            f"{key}.{n}": p for key, module in self.modules.items() for n, p in module.named_parameters() if p.requires_grad
+            f"{key}.{n}": p
+            for key, module in self.modules.items()
+            for n, p in module.named_parameters()
+            if p.requires_grad
         }
         decayed = [p for p in self.parameters.values() if p.ndim > 1]
         plain = [p for p in self.parameters.values() if p.ndim <= 1]
@@ -195,7 +198,14 @@ class Trainer:
 
 
 def write_card(
-    folder: Path, model: str, role: str, data: str, trainer: Trainer | None, plan: Plan, quality: Mapping[str, Any], **more: Any
+    folder: Path,
+    model: str,
+    role: str,
+    data: str,
+    trainer: Trainer | None,
+    plan: Plan,
+    quality: Mapping[str, Any],
+    **more: Any,
 ) -> None:
     """`card.json` beside the weights: data, steps, seed, hardware, time, quality, licence."""
     card = {

@@ -29,7 +29,7 @@ def make_motion_adapter() -> Any:
     from diffusers import MotionAdapter
 
     return MotionAdapter(
-        block_out_channels=(80, 128, 176),
+        block_out_channels=(80, 128, 128),
         motion_layers_per_block=1,
         motion_mid_block_layers_per_block=1,
         motion_num_attention_heads=4,
@@ -127,9 +127,18 @@ def save(unet: Any, out: Path, videos: int, trainer: Trainer, plan: Plan, qualit
         raise RuntimeError(f"motion modules are not saved whole: {sorted(missing)[:3]}")
     motion.half().save_pretrained(out / "motion_adapter")
     data = f"{videos} videos of pool train-a"
-    write_card(out / "motion_adapter", "MotionAdapter", "motion modules of the mini backbone", data, trainer, plan, quality)
     write_card(
-        out / "domain_adapter", "LoRA", "video look of the mini backbone", data, trainer, plan, quality, rank=DOMAIN_RANK
+        out / "motion_adapter", "MotionAdapter", "motion modules of the mini backbone", data, trainer, plan, quality
+    )
+    write_card(
+        out / "domain_adapter",
+        "LoRA",
+        "video look of the mini backbone",
+        data,
+        trainer,
+        plan,
+        quality,
+        rank=DOMAIN_RANK,
     )
 
 

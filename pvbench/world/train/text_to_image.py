@@ -66,7 +66,7 @@ def make_unet() -> nn.Module:
         sample_size=16,
         in_channels=12,
         out_channels=12,
-        block_out_channels=(80, 128, 176),
+        block_out_channels=(80, 128, 128),
         layers_per_block=1,
         down_block_types=("CrossAttnDownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
         mid_block_type="UNetMidBlock2DCrossAttn",
@@ -94,9 +94,7 @@ def encode_frames(vae: PatchAutoencoder, frames: np.ndarray, device: torch.devic
     return torch.cat(parts)
 
 
-def sample_sheet(
-    path: Path, vae: PatchAutoencoder, latents: Tensor, columns: int = 8, scale: int = 2
-) -> None:
+def sample_sheet(path: Path, vae: PatchAutoencoder, latents: Tensor, columns: int = 8, scale: int = 2) -> None:
     """Writes decoded latents (n, c, h, w) as one picture."""
     with torch.no_grad():
         images = vae.decode(latents.float() / vae.config.scaling_factor).sample.clamp(-1, 1)  # type: ignore[union-attr]
@@ -166,7 +164,13 @@ def train(place: Place, plan: Plan = PLAN) -> None:
 
 
 def sample(
-    unet: nn.Module, text: nn.Module, words: Tensor, empty: Tensor, generator: torch.Generator, steps: int = 12, guidance: float = 3.0
+    unet: nn.Module,
+    text: nn.Module,
+    words: Tensor,
+    empty: Tensor,
+    generator: torch.Generator,
+    steps: int = 12,
+    guidance: float = 3.0,
 ) -> Tensor:
     """Latents drawn with classifier-free guidance."""
     scheduler = make_scheduler()

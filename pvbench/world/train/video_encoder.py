@@ -53,7 +53,9 @@ def train(place: Place, plan: Plan = PLAN) -> None:
             action = wanted["action"]
             wanted["action"] = torch.where(action == left, right, torch.where(action == right, left, action))
         found = model(videos)
-        losses = {name: functional.cross_entropy(found[name].float(), wanted[name], label_smoothing=0.05) for name in classes}
+        losses = {
+            name: functional.cross_entropy(found[name].float(), wanted[name], label_smoothing=0.05) for name in classes
+        }
         return {"total": losses["action"] + 0.3 * losses["scene"], **{k: v.detach() for k, v in losses.items()}}
 
     def look(_: int) -> dict[str, float]:

@@ -1,0 +1,87 @@
+"""The oracle: the true person doing what the prompt says, as the renderer draws it. The ceiling of every table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from pvbench.errors import MethodError
+from pvbench.identity import Identity
+from pvbench.method import Adapter, Method, Request
+from pvbench.profile import Profile
+from pvbench.prompt import PromptSet, load_prompts
+from pvbench.video import Video
+from pvbench.weights import signature, verified, weights_folder
+
+_MODEL = "oracle"
+
+
+@dataclass(frozen=True)
+class OracleSettings:
+    """The oracle has no settings."""
+
+
+class Oracle(Method):
+    """Renderings of the benchmark's people, shipped for the evaluation prompts and seed 0, drawn for others."""
+
+    name: ClassVar[str] = "oracle"
+    version: ClassVar[int] = 1
+    summary: ClassVar[str] = "the true person, rendered: the ceiling; miniature world only"
+    tunes: ClassVar[bool] = False
+    Settings: ClassVar[type] = OracleSettings
+    profiles: ClassVar[frozenset[str] | None] = frozenset({"mini"})
+    uses_backbone: ClassVar[bool] = False
+
+    _shipped: PromptSet | None = None
+    _films: tuple[str, list[Video]] | None = None
+
+    @classmethod
+    def data_digest(cls, profile: Profile) -> str:
+        """Digest of the shipped renderings."""
+        return signature(weights_folder(profile.evaluators["weights"]), _MODEL)[_MODEL]
+
+    def generate(self, identity: Identity, adapter: Adapter | None, requests: Sequence[Request]) -> Iterator[Video]:
+        """One video for each request.
+
+        Raises:
+            MethodError: the video is not shipped, and the extra `world`, which could draw it, is not installed.
+        """
+        if self._shipped is None:
+            self._shipped = load_prompts("mini_evaluation")
+        places = {prompt.text: i for i, prompt in enumerate(self._shipped.prompts)}
+        for request in requests:
+            films = self._archive(identity)
+            place = places.get(request.prompt.text)
+            if request.seed == 0 and place is not None and films is not None:
+                yield films[place]
+            else:
+                yield self._drawn(identity, request)
+
+    def _archive(self, identity: Identity) -> list[Video] | None:
+        """The identity's shipped videos, in the order of the evaluation prompts; None where it has none."""
+        from pvbench.world.benchmark import read_archive
+
+        if self._films is None or self._films[0] != identity.name:
+            folder = verified(weights_folder(self.profile.evaluators["weights"]), _MODEL)
+            path: Path = folder / f"{identity.name}.mkv"
+            if not path.is_file():
+                return None
+            sampling = self.profile.sampling
+            self._films = identity.name, list(read_archive(path, sampling.frames, sampling.fps))
+        return self._films[1]
+
+    def _drawn(self, identity: Identity, request: Request) -> Video:
+        from pvbench.world.benchmark import oracle_video
+
+        try:
+            from pvbench.world.figure import load_figure
+
+            figure = load_figure()
+        except ImportError as error:
+            raise MethodError(
+                f"the oracle's video of {identity.name!r} for prompt {request.prompt.id!r}, seed {request.seed}, is not shipped "
+                f'and has to be rendered: pip install "pvbench[world]"'
+            ) from error
+        return oracle_video(figure, identity, request.prompt, request.seed)

@@ -1,0 +1,170 @@
+"""`pvbench world`: render, make data sets, train, pack and ship the miniature world."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(no_args_is_help=True, help="The miniature world: render people, make data, train the mini weights.")
+
+_MODELS = {
+    "vae": "about 12 minutes on one core",
+    "text-to-image": "an hour and more on two cores, minutes on a GPU; needs vae",
+    "motion": "an hour on two cores; needs text-to-image",
+    "face-detector": "about 8 minutes on one core",
+    "face-recogniser-reward": "about 20 minutes on one core",
+    "face-recogniser-scoring": "about 30 minutes on one core",
+    "clip-reward": "about 25 minutes on one core",
+    "clip-scoring": "about 25 minutes on one core",
+    "video-encoder": "about 25 minutes on one core",
+}
+Data = Annotated[Path, typer.Option(help="Folder of rendered shards.")]
+Out = Annotated[Path, typer.Option(help="Folder of trainings: logs, checkpoints, models.")]
+
+
+@app.command()
+def render(
+    prompt: Annotated[str, typer.Option(help="Id of a prompt of the mini sets, or 'all' of an action list.")],
+    identity: Annotated[str, typer.Option(help="A person of the benchmark.")] = "ada",
+    out: Annotated[Path, typer.Option(help="File to write: .mkv for the video, .png for its frames in a row.")] = Path(
+        "render.png"
+    ),
+    photo: Annotated[bool, typer.Option(help="A photo instead of a video.")] = False,
+    size: Annotated[int, typer.Option(help="Side in pixels.")] = 256,
+    seed: Annotated[int, typer.Option(help="Draws motion, light and framing.")] = 0,
+) -> None:
+    """Render one video or photo from a prompt and an identity, to look at. Costs seconds."""
+    import numpy as np
+    from PIL import Image
+
+    from pvbench.digest import stable_seed
+    from pvbench.errors import PromptError, did_you_mean
+    from pvbench.prompt import load_prompts
+    from pvbench.video import Video, write_video
+    from pvbench.world import dataset
+    from pvbench.world.benchmark import benchmark_person, shot_of
+    from pvbench.world.figure import load_figure
+    from pvbench.world.render import render as draw
+
+    prompts = {p.id: p for name in ("mini_evaluation", "mini_simulated") for p in load_prompts(name).prompts}
+    if prompt not in prompts:
+        raise PromptError(f"no prompt {prompt!r} in the mini sets{did_you_mean(prompt, list(prompts))}; list them: pvbench list prompts")
+    figure = load_figure()
+    rng = np.random.default_rng(stable_seed("oracle", identity, prompt, seed))
+    found = draw(
+        figure,
+        benchmark_person(figure, identity),
+        shot_of(prompts[prompt]),
+        rng,
+        domain="photo" if photo else "video",
+        frames=dataset.FRAMES,
+        fps=dataset.FPS,
+        size=size,
+    )
+    if out.suffix == ".mkv":
+        write_video(out, Video(found.frames, dataset.FPS))
+    else:
+        Image.fromarray(np.concatenate(list(found.frames), axis=1)).save(out)
+    typer.echo(f"{prompts[prompt].text} -> {out}")
+
+
+@app.command("dataset")
+def make_dataset(
+    pool: Annotated[str, typer.Option(help="train-a, train-b or held-out.")],
+    kind: Annotated[str, typer.Option(help="photo or video.")],
+    samples: Annotated[int, typer.Option(help="How many, rounded up to whole shards.")],
+    data: Data = Path("data/world"),
+    per_person: Annotated[int, typer.Option(help="Samples of one person; every second wears another look.")] = 4,
+    workers: Annotated[int, typer.Option(help="Processes.")] = 2,
+) -> None:
+    """Render training data, in parallel and resumable. Costs 35 ms a photo and 0.1 s a video on one core."""
+    from rich.progress import Progress, TimeRemainingColumn
+
+    from pvbench.world.dataset import SHARD, render_dataset
+
+    shards = -(-samples // SHARD.get(kind, 1))
+    with Progress(*Progress.get_default_columns(), TimeRemainingColumn()) as progress:
+        task = progress.add_task(f"{kind} {pool}", total=shards)
+        for _ in render_dataset(data, pool, kind, samples, per_person, workers):
+            progress.advance(task)
+
+
+@app.command(help="Train one model; the same command resumes. Models and what they cost:\n\n" + "\n\n".join(f"{k}: {v}" for k, v in _MODELS.items()))
+def train(
+    model: Annotated[str, typer.Argument(help="One of: " + ", ".join(_MODELS))],
+    data: Data = Path("data/world"),
+    out: Out = Path("trainings"),
+    steps: Annotated[int, typer.Option(help="Steps in all; 0 for the model's default.")] = 0,
+    device: Annotated[str, typer.Option(help="cpu, cuda or auto.")] = "auto",
+    threads: Annotated[int, typer.Option(help="CPU threads.")] = 1,
+) -> None:
+    """Train one model."""
+    from dataclasses import replace
+
+    from pvbench.devices import torch_device
+    from pvbench.errors import PvbenchError, did_you_mean
+
+    if model not in _MODELS:
+        raise PvbenchError(f"no model {model!r}{did_you_mean(model, list(_MODELS))}; known: {', '.join(_MODELS)}")
+    from pvbench.world.train import autoencoder, clip, faces, motion, text_to_image, video_encoder
+    from pvbench.world.train.loop import Place, Plan
+
+    place = Place(data, out, torch_device(device), threads)
+
+    def plan(default: Plan) -> Plan:
+        return replace(default, steps=steps) if steps else default
+
+    role = model.rsplit("-", 1)[-1]
+    if model == "vae":
+        autoencoder.train(place, plan(autoencoder.PLAN))
+    elif model == "text-to-image":
+        text_to_image.train(place, plan(text_to_image.PLAN))
+    elif model == "motion":
+        motion.train(place, plan(motion.PLAN))
+    elif model == "face-detector":
+        faces.train_detector(place, plan(faces.DETECTOR_PLAN))
+    elif model.startswith("face-recogniser"):
+        faces.train_recogniser(place, role, plan(faces.RECOGNISER_PLAN))
+    elif model.startswith("clip"):
+        clip.train(place, role, plan(clip.PLAN))
+    else:
+        video_encoder.train(place, plan(video_encoder.PLAN))
+
+
+@app.command()
+def pack(
+    out: Out = Path("trainings"),
+    weights: Annotated[Path, typer.Option(help="Folder to fill.")] = Path("pvbench/weights/mini"),
+) -> None:
+    """Gather trained models into a folder of weights with a manifest. Costs seconds."""
+    from pvbench.world.pack import pack as gather
+
+    typer.echo(f"packed: {gather(out, weights)}")
+
+
+@app.command()
+def ship(
+    root: Annotated[Path, typer.Option(help="The project's folder.")] = Path(),
+) -> None:
+    """Make identities, mini prompts and the oracle's archive again from their seeds. Costs about ten minutes."""
+    from rich.progress import track
+
+    from pvbench.identity import load_identity
+    from pvbench.prompt import load_prompts
+    from pvbench.weights import write_manifest
+    from pvbench.world import benchmark
+    from pvbench.world.figure import load_figure
+
+    figure = load_figure()
+    for role in ("evaluation", "simulated"):
+        benchmark.write_prompts(root / f"prompts/mini_{role}.toml", role)
+    prompts = load_prompts(str(root / "prompts/mini_evaluation.toml")).prompts
+    weights = root / "pvbench/weights/mini"
+    for name in track(benchmark.NAMES, "people"):
+        benchmark.write_identity(figure, root / "identities" / name, name)
+        identity = load_identity(root / "identities" / name)
+        videos = [benchmark.oracle_video(figure, identity, prompt, 0) for prompt in prompts]
+        benchmark.write_archive(weights / "oracle", identity, videos)
+    write_manifest(weights)

@@ -1,0 +1,31 @@
+"""Gathers trained models into a folder of weights that `pvbench.weights` can verify."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from pvbench.errors import WeightsError
+from pvbench.weights import write_manifest
+
+MODELS = (
+    "vae", "text_encoder", "tokenizer", "unet", "scheduler", "motion_adapter", "domain_adapter", "face_detector",
+    "face_recogniser_reward", "face_recogniser_scoring", "clip_reward", "clip_scoring", "video_encoder",
+)  # fmt: skip
+
+
+def pack(trained: Path, weights: Path, models: tuple[str, ...] = MODELS) -> Path:
+    """Copies models out of a training's folder and writes the manifest, over all that the folder then holds.
+
+    Raises:
+        WeightsError: a model was not trained yet.
+    """
+    for model in models:
+        source = trained / model
+        if not source.is_dir() or not any(source.iterdir()):
+            raise WeightsError(f"{source} is missing; train it first: pvbench world train {model.replace('_', '-')}")
+    weights.mkdir(parents=True, exist_ok=True)
+    for model in models:
+        shutil.rmtree(weights / model, ignore_errors=True)
+        shutil.copytree(trained / model, weights / model)
+    return write_manifest(weights)
