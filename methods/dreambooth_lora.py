@@ -108,7 +108,7 @@ class DreamBoothLoRA(Method):
         scheduler = self.backbone.pipe.scheduler
         noise = torch.randn(z.shape, generator=generator).to(z.device)
         t = torch.randint(scheduler.config.num_train_timesteps, (len(z),), generator=generator).to(z.device)
-        found = unet(scheduler.add_noise(z, noise, t), t, words).sample
+        found = self.backbone.run(unet, scheduler.add_noise(z, noise, t), t, words)
         target = noise if scheduler.config.prediction_type == "epsilon" else scheduler.get_velocity(z, noise, t)
         return (found - target).square().mean(dim=(1, 2, 3))
 

@@ -52,7 +52,7 @@ class PersonalVideoSettings:
     targets: Literal["qkv", "qkvo"] = "qkv"
     steps: int = 40
     rate: float = 2e-3
-    prefixes: int = 16
+    prefixes: int = 12
     jitter: float = 0.15
     pixel_anchor: float = 1.0
 

@@ -27,7 +27,8 @@ def signature(profile: Profile) -> Mapping[str, Any]:
             f"profile {profile.name!r} [backbone]: unknown kind {kind!r}{did_you_mean(kind, ['mini'])}; known: mini"
         )
     folder = weights_folder(profile.backbone["weights"])
-    return {"backbone": kind, "version": _VERSION, "weights": weights_signature(folder, *MINI_MODELS, *REWARD_MODELS)}
+    precision = _precision(profile)
+    return {"backbone": kind, "version": _VERSION, "precision": precision, "weights": weights_signature(folder, *MINI_MODELS, *REWARD_MODELS)}
 
 
 def load_backbone(profile: Profile, device: str) -> AnimateDiffBackbone:
@@ -40,4 +41,14 @@ def load_backbone(profile: Profile, device: str) -> AnimateDiffBackbone:
     from pvbench.backbones.animatediff import load_mini
 
     signed = signature(profile)
-    return load_mini(weights_folder(profile.backbone["weights"]), profile.sampling, device, signed)
+    half = signed["precision"] == "bfloat16"
+    return load_mini(weights_folder(profile.backbone["weights"]), profile.sampling, device, signed, half=half)
+
+
+def _precision(profile: Profile) -> str:
+    found = profile.backbone.get("precision", "float32")
+    if found not in ("float32", "bfloat16"):
+        raise ProfileError(
+            f"profile {profile.name!r} [backbone]: precision is {found!r}; expected float32 or bfloat16"
+        )
+    return str(found)

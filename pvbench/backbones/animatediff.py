@@ -44,6 +44,7 @@ class AnimateDiffBackbone:
         image_unet: the text-to-image UNet, on which reconstructive methods tune.
         sampling: steps, guidance and size of a video.
         folder: where the weights, those of the rewards included, lie.
+        half: UNets compute in bfloat16, the rest in float32.
     """
 
     def __init__(
@@ -54,8 +55,9 @@ class AnimateDiffBackbone:
         device: torch.device,
         signature: Mapping[str, Any],
         folder: Path,
+        half: bool,
     ) -> None:
-        self.pipe, self.image_unet, self.sampling = pipe, image_unet, sampling
+        self.pipe, self.image_unet, self.sampling, self.half = pipe, image_unet, sampling, half
         self.device, self.signature, self.folder = device, signature, folder
         self._states: dict[str, Tensor] = {}
 
@@ -82,18 +84,30 @@ class AnimateDiffBackbone:
         generator = torch.Generator().manual_seed(seed)
         return torch.randn(1, channels, frames or times, height, width, generator=generator).to(self.device)
 
+    def run(self, unet: nn.Module, latent: Tensor, t: Tensor, states: Tensor) -> Tensor:
+        """A UNet's output in float32, computed in the backbone's precision."""
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
+            found: Tensor = unet(latent, t, states).sample
+        return found.float()
+
     @torch.no_grad()
     def encode(self, text: str) -> Tensor:
         """Hidden states (1, tokens, width) of a text."""
         if text not in self._states:
             tokenizer = self.pipe.tokenizer
             found = tokenizer(
-                [text], padding="max_length", truncation=True, max_length=tokenizer.model_max_length, return_tensors="pt"
+                [text],
+                padding="max_length",
+                truncation=True,
+                max_length=tokenizer.model_max_length,
+                return_tensors="pt",
             ).input_ids
             self._states[text] = self.pipe.text_encoder(found.to(self.device)).last_hidden_state
         return self._states[text]
 
-    def predict(self, unet: nn.Module, latent: Tensor, step: int, text: Tensor, *, through_both: bool = False) -> Tensor:
+    def predict(
+        self, unet: nn.Module, latent: Tensor, step: int, text: Tensor, *, through_both: bool = False
+    ) -> Tensor:
         """Guided model output at a step.
 
         Where gradients are on, they flow through the conditional branch alone unless `through_both`: half the memory,
@@ -102,13 +116,15 @@ class AnimateDiffBackbone:
         t = self.timesteps[step]
         video = latent.ndim == 5
         repeats = latent.shape[2] if video else 1
-        empty, given = (s.expand(latent.shape[0], -1, -1).repeat_interleave(repeats, 0) for s in (self.encode(""), text))
+        empty, given = (
+            s.expand(latent.shape[0], -1, -1).repeat_interleave(repeats, 0) for s in (self.encode(""), text)
+        )
         if torch.is_grad_enabled() and not through_both:
             with torch.no_grad():
-                without = unet(latent, t, empty).sample
-            with_ = unet(latent, t, given).sample
+                without = self.run(unet, latent, t, empty)
+            with_ = self.run(unet, latent, t, given)
         else:
-            both = unet(torch.cat([latent, latent]), t, torch.cat([empty, given])).sample
+            both = self.run(unet, torch.cat([latent, latent]), t, torch.cat([empty, given]))
             without, with_ = both.chunk(2)
         return without + self.sampling.guidance * (with_ - without)
 
@@ -145,7 +161,9 @@ class AnimateDiffBackbone:
 
     # Adapters
 
-    def add_lora(self, unet: nn.Module, rank: int, alpha: float, targets: str, generator: torch.Generator) -> list[nn.Parameter]:
+    def add_lora(
+        self, unet: nn.Module, rank: int, alpha: float, targets: str, generator: torch.Generator
+    ) -> list[nn.Parameter]:
         """A fresh adapter on a UNet, initialised from the generator; returns its parameters.
 
         Raises:
@@ -232,7 +250,9 @@ class AnimateDiffBackbone:
             return self.video(latent)
 
 
-def load_mini(weights: Path, sampling: Sampling, device: str, signature: Mapping[str, Any]) -> AnimateDiffBackbone:
+def load_mini(
+    weights: Path, sampling: Sampling, device: str, signature: Mapping[str, Any], *, half: bool
+) -> AnimateDiffBackbone:
     """The miniature backbone out of a folder of weights, through AnimateDiff's own classes.
 
     Raises:
@@ -262,4 +282,4 @@ def load_mini(weights: Path, sampling: Sampling, device: str, signature: Mapping
     pipe.unload_lora_weights()
     pipe.to(place)
     pipe.unet.requires_grad_(False).eval()
-    return AnimateDiffBackbone(pipe, unet.to(place), sampling, place, signature, weights)
+    return AnimateDiffBackbone(pipe, unet.to(place), sampling, place, signature, weights, half)
