@@ -325,7 +325,7 @@ class _Run:
             self._seen("measure", method, made.seconds, variant=cell.variant, identity=cell.identity,
                        prompt=cell.prompt, seed=cell.seed)
             self._store.forgive(item.key)
-        elif made.refused.error == errors.VideoError.__name__:
+        elif made.damaged:
             # The run made this file itself, so it can make it again: the next round finds it missing.
             item.video.unlink(missing_ok=True)
             self._observer.noted(f"{made.refused.message}: it is made again")

@@ -18,6 +18,7 @@ from pvbench.errors import (
     MethodError,
     ProfileError,
     StoreError,
+    VideoError,
     WeightsError,
 )
 from pvbench.executors.executor import Notify
@@ -139,12 +140,13 @@ class Stepped:
 
 @dataclass(frozen=True)
 class Made:
-    """A note or result: one piece of a job is done after `seconds`, or was refused."""
+    """A note or result: one piece of a job is done after `seconds`, or was refused; `damaged` where its file was."""
 
     item: Any
     seconds: float
     refused: Refused | None = None
     digest: str = ""
+    damaged: bool = False
 
 
 @dataclass(frozen=True)
@@ -290,7 +292,12 @@ class MeasureJob:
             try:
                 extractors = bench.extractors()
                 start = time.perf_counter()
-                write_features(item.path, extractors.video(read_video(item.video)))
+                try:
+                    video = read_video(item.video)
+                except VideoError as error:
+                    notify(Made(item, 0.0, Refused.of(error), damaged=True))
+                    continue
+                write_features(item.path, extractors.video(video))
                 notify(Made(item, time.perf_counter() - start))
             except (Exception, SystemExit) as error:  # noqa: BLE001 - a plug-in may raise anything; it is recorded
                 notify(Made(item, 0.0, Refused.of(error)))

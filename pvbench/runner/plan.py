@@ -176,15 +176,14 @@ class Plan:
         keys = {}
         for variant in self.variants:
             for identity in self.identities:
-                shared = {
+                shared = digest({
                     **self._identifying(variant), "sampling": self.profile.sampling, "identity": identity.digest,
                     "adapter": self.adapter_key(variant, identity) if variant.cls.tunes else None,
-                }
+                })
                 for prompt in self.prompts:
                     for seed in self.seeds:
-                        keys[Cell(variant.label, identity.name, prompt.id, seed)] = digest(
-                            {**shared, "prompt": prompt, "request": request_for(identity, prompt, seed).noise_seed,
-                             "seed": seed})
+                        request = request_for(identity, prompt, seed)
+                        keys[Cell(variant.label, identity.name, prompt.id, seed)] = digest([shared, request])
         return keys
 
     def _identifying(self, variant: PlannedVariant) -> dict[str, Any]:

@@ -123,7 +123,7 @@ def test_workers_end_when_their_parent_is_killed(tmp_path):
             os.kill(os.getpid(), signal.SIGKILL)
     """))
     # The worker inherits standard output, so this returns only when it has ended too.
-    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=60,
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=600,
                           env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1] / "plugin")})
     assert done.returncode == -signal.SIGKILL
     assert int(done.stdout) > 0

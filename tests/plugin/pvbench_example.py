@@ -71,7 +71,7 @@ class Backbone:
 
 def load_backbone(profile: Profile, device: str) -> Backbone:
     _go_wrong("backbone")
-    print("the example is loaded")  # noqa: T201 - as libraries do
+    print("the example is loaded")
     return Backbone(profile)
 
 
@@ -164,6 +164,7 @@ class Extractors:
         self.signature: Mapping[str, Any] = load_extractors.signature(profile)
 
     def video(self, video: Video) -> dict[str, np.ndarray]:
+        _go_wrong("measuring")
         frames = video.frames
         count, height, width, _ = frames.shape
         pairs = np.abs(np.diff(frames.astype(np.float32), axis=0)).mean(axis=(1, 2, 3)).astype(np.float32)

@@ -247,6 +247,25 @@ def test_a_worker_that_dies_while_tuning_fails_that_tuning(run, monkeypatch):
     assert {(cell.variant, cell.identity) for cell in failed.result.failures} == {("example_stamp", "bob")}
 
 
+@pytest.mark.parametrize(("variable", "workers", "message"), [
+    ("EXAMPLE_FAILS", None, "wrong on purpose"),
+    ("EXAMPLE_KILLS_WORKER", 1, "SIGKILL"),
+])
+def test_a_measuring_that_fails_keeps_the_video_and_is_tried_again(run, tmp_path, monkeypatch, variable, workers,
+                                                                    message):
+    # The first video alone: the marker file says that it was done.
+    monkeypatch.setenv(variable, f"measuring@{tmp_path / 'marker'}")
+    failed = run(workers=workers)
+    (failure,) = failed.result.failures.values()
+    assert failure.stage == "measure"
+    assert message in failure.message
+    assert failed.work == {"tune": 2, "generate": 12, "measure": 11}
+    assert failed.recorder.tallies["measure"] == (11, 1, 12)
+    again = run()
+    assert again.work == {"measure": 1}
+    assert again.store.failures() == {}
+
+
 @pytest.mark.parametrize("part", ["backbone", "extractors"])
 def test_corrupt_weights_end_the_run(run, monkeypatch, part):
     monkeypatch.setenv("EXAMPLE_BAD_WEIGHTS", part)

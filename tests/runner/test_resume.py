@@ -26,7 +26,7 @@ def pvbench(home, out, workers=2, **environment):
     return subprocess.run(
         [sys.executable, "-m", "pvbench.cli", "run", "--profile", EXAMPLE_PROFILE, "--identities",
          "people/ann,people/bob", "--out", out, "--device", "cpu", "--workers", str(workers)],
-        cwd=home, capture_output=True, text=True, timeout=120,
+        cwd=home, capture_output=True, text=True, timeout=600,
         env={**os.environ, "PYTHONPATH": str(PLUGIN), **environment})
 
 
@@ -79,7 +79,7 @@ def test_a_second_run_imports_nothing_heavy(home, undisturbed):
         "finally:\n"
         "    print('heavy:', sorted({'torch', 'ray', 'matplotlib', 'scipy', 'av', 'cv2'} & set(sys.modules)))\n"
     )
-    done = subprocess.run([sys.executable, "-c", script], cwd=home, capture_output=True, text=True, timeout=60,
+    done = subprocess.run([sys.executable, "-c", script], cwd=home, capture_output=True, text=True, timeout=600,
                           env={**os.environ, "PYTHONPATH": str(PLUGIN)})
     assert "Everything is there already" in done.stdout, done.stderr
     assert "heavy: []" in done.stdout

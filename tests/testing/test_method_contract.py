@@ -147,7 +147,7 @@ def outcomes(tmp_path_factory):
         [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "no:xdist", "-rA", "-q", "--tb=no",
          "-o", "python_files=*_case.py", "-o", "addopts=", "-c", "/dev/null", "--rootdir", str(folder),
          "--import-mode=importlib", str(folder)],
-        capture_output=True, text=True, timeout=120, cwd=folder,
+        capture_output=True, text=True, timeout=600, cwd=folder,
         env={**os.environ, "PYTHONPATH": str(Path(EXAMPLE_PROFILE).parent)})
     found = {}
     for line in done.stdout.splitlines():
