@@ -1,0 +1,27 @@
+"""Seconds a tuning step, with and without the shared prefix."""
+
+from __future__ import annotations
+
+import pytest
+
+from pvbench.prompt import load_prompts
+from pvbench.registry import method_class
+
+STEPS = 6
+
+
+@pytest.mark.parametrize("prefixes", [2, 0], ids=["shared-prefix", "fresh-every-step"])
+def test_tuning_personalvideo(benchmark, backbone, profile, identity, prefixes):
+    cls = method_class("personalvideo")
+    method = cls(cls.Settings(steps=STEPS, prefixes=prefixes), backbone, profile)
+    prompts = load_prompts("mini_simulated")
+    tune = lambda: method.tune(identity, prompts, seed=0, progress=lambda *_: None)  # noqa: E731
+    benchmark.pedantic(tune, rounds=2, warmup_rounds=1)
+
+
+def test_tuning_dreambooth(benchmark, backbone, profile, identity):
+    cls = method_class("dreambooth_lora")
+    method = cls(cls.Settings(steps=STEPS, prior_images=2), backbone, profile)
+    prompts = load_prompts("mini_simulated")
+    tune = lambda: method.tune(identity, prompts, seed=0, progress=lambda *_: None)  # noqa: E731
+    benchmark.pedantic(tune, rounds=2, warmup_rounds=1)

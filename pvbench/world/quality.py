@@ -1,0 +1,196 @@
+"""What the mini weights are worth: the base model's obedience, and what the face score gives to known fakes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from pvbench.digest import stable_seed
+from pvbench.features.face import FaceExtractor, to_tensor
+from pvbench.profile import load_profile
+from pvbench.prompt import load_prompts
+from pvbench.video import Video
+
+Image = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class BaseQuality:
+    """Shares over the untuned model's videos.
+
+    Attributes:
+        videos: how many were drawn.
+        faces: frames with a face.
+        scene, colour: frames in which the scoring CLIP finds the scene and the clothes' colour that the prompt names.
+        action: videos in which the video encoder finds the action.
+        flow_ratio: mean flow over that of rendered videos of the same prompts.
+    """
+
+    videos: int
+    faces: float
+    scene: float
+    colour: float
+    action: float
+    flow_ratio: float
+
+
+def base_quality(profile_name: str, videos: int, device: str = "cpu", save: Path | None = None) -> BaseQuality:
+    """Samples the untuned backbone on the evaluation prompts, both class nouns in turn, and judges the videos."""
+    from pvbench.backbones import load_backbone
+    from pvbench.features import load_extractors
+    from pvbench.features.flow import optical_flow
+    from pvbench.world import dataset
+    from pvbench.world.benchmark import NAMES, read_archive
+    from pvbench.world.train.clip import classify
+    from pvbench.world.train.video_encoder import to_videos
+    from pvbench.weights import weights_folder
+
+    profile = load_profile(profile_name)
+    backbone, extractors = load_backbone(profile, device), load_extractors(profile, device)
+    prompts = load_prompts(profile.prompts.evaluation).prompts
+    archive = weights_folder(profile.evaluators["weights"]) / "oracle"
+    faces: list[float] = []
+    right: dict[str, list[float]] = {"scene": [], "colour": [], "action": []}
+    flows: list[float] = []
+    true_flows: list[float] = []
+    strips = []
+    for i in range(videos):
+        prompt, noun = prompts[i % len(prompts)], ("woman", "man")[i % 2]
+        video: Video = backbone.sample(prompt.render(noun), stable_seed("base quality", i))
+        images = to_tensor(video.frames, extractors.device)
+        faces += (extractors.face(video.frames).count > 0).tolist()
+        for name in ("scene", "colour"):
+            found = classify(extractors.clip.model, extractors.clip.tokenizer, images, name).cpu().numpy()
+            right[name] += (found == dataset.LABELS[name].index(prompt.tags[name])).tolist()
+        with torch.no_grad():
+            judged = extractors.encoder(to_videos(video.frames[None]).to(extractors.device))["action"].argmax()
+        right["action"].append(float(int(judged) == dataset.LABELS["action"].index(prompt.tags["action"])))
+        flows.append(float(optical_flow(video.frames).mean.mean()))
+        if len(strips) < 16:
+            strips.append(np.concatenate(list(video.frames), axis=1))
+    for name in NAMES[:4]:
+        for film in read_archive(archive / f"{name}.mkv", profile.sampling.frames, profile.sampling.fps):
+            true_flows.append(float(optical_flow(film.frames).mean.mean()))
+    if save is not None:
+        from PIL import Image as Pictures
+
+        Pictures.fromarray(np.concatenate(strips)).save(save)
+    return BaseQuality(
+        videos,
+        float(np.mean(faces)),
+        float(np.mean(right["scene"])),
+        float(np.mean(right["colour"])),
+        float(np.mean(right["action"])),
+        float(np.mean(flows) / np.mean(true_flows)),
+    )
+
+
+def gaussian_blur(image: Image, sigma: float) -> Image:
+    """The image blurred by a Gaussian of `sigma` pixels."""
+    import cv2
+
+    return np.asarray(cv2.GaussianBlur(image, (0, 0), sigma), np.uint8)
+
+
+def grey(image: Image) -> Image:
+    """The image without colour."""
+    return np.repeat(image.mean(axis=-1, keepdims=True).round().astype(np.uint8), 3, axis=-1)
+
+
+def colour_cast(image: Image) -> Image:
+    """The image under a strong orange light."""
+    return np.clip(image * np.array([1.25, 0.9, 0.6]), 0, 255).astype(np.uint8)
+
+
+def fakes_table(extractor: FaceExtractor, people: int = 40, size: int = 64) -> dict[str, dict[str, float]]:
+    """Cosine to the reference of true and faked pictures of held-out people.
+
+    Returns:
+        By kind of picture: mean, 5th and 95th percentile, share of pictures with a face, number of pictures.
+    """
+    from pvbench.world.figure import load_figure
+    from pvbench.world.person import Person, pool_person
+    from pvbench.world.render import Shot, render
+
+    figure = load_figure()
+    sliders = figure.face_sliders()
+    crowd = [pool_person("held-out", 5000 + k, sliders) for k in range(people)]
+    found: dict[str, list[float]] = {}
+
+    def photos(person: Person, number: int, count: int, domain: str) -> list[Image]:
+        scenes, actions = ("office", "beach", "library", "garden", "snow"), ("still", "turn left", "turn right", "look up", "smile")
+        out = []
+        for k in range(count):
+            rng = np.random.default_rng(stable_seed("fakes", number, k, domain))
+            shot = Shot(actions[k % 5], "neutral", scenes[(k + number) % 5], "T-shirt", ("blue", "red", "white")[k % 3])
+            out.append(render(figure, person, shot, rng, domain=domain, size=size).frames[-1])
+        return out
+
+    def add(kind: str, images: list[Image], target: NDArray[np.float32]) -> None:
+        faces = extractor(np.stack(images))
+        cosine = faces.embedding @ target
+        found.setdefault(kind, []).extend(float(c) for c in cosine)
+
+    def average(person: Person) -> Person:
+        middle = dict.fromkeys(person.sliders, 0.0)
+        thirds = {"african": 0.33, "asian": 0.33, "caucasian": 0.34, "muscle": 0.5, "weight": 0.5}
+        return replace(person, sliders=middle, phenotypes=person.phenotypes | thirds)
+
+    edits: dict[str, Callable[[Image], Image]] = {
+        "same person, mild blur": lambda image: gaussian_blur(image, 0.6),
+        "same person, strong blur": lambda image: gaussian_blur(image, 2.5),
+        "same person, grey": grey,
+        "same person, colour cast": colour_cast,
+    }
+    for number, person in enumerate(crowd):
+        references = extractor(np.stack(photos(person, number, 5, "photo")))
+        target = np.nanmean(references.embedding, axis=0)
+        target = target / np.linalg.norm(target)
+        true = photos(person, number + 1000, 6, "video")
+        add("same person", true, target)
+        for kind, edit in edits.items():
+            add(kind, [edit(image) for image in true], target)
+        same_noun = [p for p in crowd if p.class_noun == person.class_noun and p is not person]
+        other = same_noun[number % len(same_noun)]
+        add("another person", photos(other, number + 2000, 6, "video"), target)
+        hair = replace(other, look=person.look)
+        add("another person, same hair, beard and glasses", photos(hair, number + 2000, 6, "video"), target)
+        add("another person, same skin tone", photos(replace(other, skin=person.skin), number + 2000, 6, "video"), target)
+        both = replace(hair, skin=person.skin, iris=person.iris)
+        add("another person, same hair and skin tone", photos(both, number + 2000, 6, "video"), target)
+        add("average face, same hair and skin tone", photos(average(person), number + 2000, 6, "video"), target)
+    return {kind: _summary(np.array(values)) for kind, values in found.items()}
+
+
+def _summary(values: NDArray[np.float64]) -> dict[str, float]:
+    seen = values[~np.isnan(values)]
+    low, high = np.percentile(seen, [5, 95]) if len(seen) else (float("nan"), float("nan"))
+    return {
+        "mean": float(seen.mean()) if len(seen) else float("nan"),
+        "p5": float(low),
+        "p95": float(high),
+        "found": float(len(seen) / len(values)),
+        "n": float(len(values)),
+    }
+
+
+def write_quality(path: Path, **found: Any) -> None:
+    """Writes measures as JSON."""
+    path.write_text(json.dumps(found, indent=2) + "\n")
+
+
+def load_face_extractor(weights: Path, device: str = "cpu") -> FaceExtractor:
+    """The scoring side's detector and recogniser alone."""
+    from pvbench.devices import torch_device
+    from pvbench.features.face import load_detector, load_recogniser
+
+    place = torch_device(device)
+    return FaceExtractor(load_detector(weights, place), load_recogniser(weights, "scoring", place), place)
+
