@@ -12,6 +12,7 @@ from rich.markup import escape
 
 from pvbench import __version__
 from pvbench.errors import PvbenchError
+from pvbench.world import commands as world_commands
 
 if TYPE_CHECKING:
     from pvbench.runner.grid import RunResult
@@ -21,6 +22,7 @@ app = typer.Typer(
     no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.add_typer(world_commands.app, name="world")
 console = Console(highlight=False)
 error_console = Console(stderr=True, highlight=False)
 
