@@ -13,6 +13,8 @@ from pvbench.torchvision_shim import load_torchvision
 
 load_torchvision()
 
+from collections.abc import Sequence
+
 import torch
 from diffusers.configuration_utils import ConfigMixin, register_to_config
 from diffusers.models.autoencoders.vae import DecoderOutput, DiagonalGaussianDistribution
@@ -64,7 +66,7 @@ class PatchAutoencoder(ModelMixin, ConfigMixin):
         encoder_depth: int = 2,
         decoder_depth: int = 4,
         scaling_factor: float = 1.0,
-        block_out_channels: tuple[int, ...] = (1, 1, 1),
+        block_out_channels: Sequence[int] = (1, 1, 1),
         force_upcast: bool = False,
     ) -> None:
         super().__init__()

@@ -1,0 +1,176 @@
+"""The built-in methods keep the contract of all methods, and each does what its paper says."""
+
+import numpy as np
+import pytest
+import torch
+
+from pvbench.method import Adapter, request_for, save_adapter, settings_from
+from pvbench.prompt import load_prompts
+from pvbench.registry import method_class
+from pvbench.testing import MethodContract
+
+EVALUATION = load_prompts("mini_evaluation").prompts
+SIMULATED = load_prompts("mini_simulated")
+
+
+def quiet(step, total, losses):
+    """Progress that nobody watches."""
+
+
+def make(name, backbone, profile, **settings):
+    cls = method_class(name)
+    return cls(settings_from(cls.Settings, settings), backbone, profile)
+
+
+class ShortContract(MethodContract):
+    @pytest.fixture(scope="class")
+    @classmethod
+    def profile(cls, short_profile):
+        return short_profile
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def backbone(cls, short_backbone):
+        return short_backbone
+
+
+class TestBase(ShortContract):
+    method = method_class("base")
+
+
+class TestDreamBooth(ShortContract):
+    method = method_class("dreambooth_lora")
+    settings = {"steps": 2, "prior_images": 2}  # noqa: RUF012
+
+
+class TestPersonalVideo(ShortContract):
+    method = method_class("personalvideo")
+    settings = {"steps": 2, "prefixes": 2}  # noqa: RUF012
+
+
+class TestOracleOfShippedVideos:
+    def test_it_shows_every_person_in_every_prompt(self, short_profile):
+        from pvbench.identity import load_identities
+
+        oracle = make("oracle", None, short_profile)
+        for identity in load_identities():
+            video = next(oracle.generate(identity, None, [request_for(identity, EVALUATION[-1], 0)]))
+            assert video.frames.shape == (8, 64, 64, 3)
+
+    def test_two_people_in_one_prompt_look_different(self, short_profile):
+        from pvbench.identity import load_identities
+
+        oracle = make("oracle", None, short_profile)
+        shown = [
+            next(oracle.generate(person, None, [request_for(person, EVALUATION[0], 0)])).frames.astype(float)
+            for person in load_identities(["ada", "ben"])
+        ]
+        assert np.abs(shown[0] - shown[1]).mean() > 5
+
+    def test_the_archive_is_what_the_renderer_draws(self, ada, short_profile):
+        pytest.importorskip("anny", reason='rendering needs pip install "pvbench[world]"')
+        from pvbench.world.benchmark import oracle_video, signal_to_noise
+        from pvbench.world.figure import load_figure
+
+        oracle = make("oracle", None, short_profile)
+        shipped = next(oracle.generate(ada, None, [request_for(ada, EVALUATION[3], 0)]))
+        drawn = oracle_video(load_figure(), ada, EVALUATION[3], 0)
+        # 33 dB: H.265 at the archive's quality; another person or action falls below 20.
+        assert signal_to_noise(shipped, drawn) > 33
+
+
+def test_a_fresh_adapter_leaves_every_video_as_it_is(short_backbone, ada):
+    backbone = short_backbone
+    backbone.remove_lora(backbone.pipe.unet)
+    before = backbone.sample("a woman on a beach", 5)
+    backbone.add_lora(backbone.pipe.unet, 4, 4.0, "qkv", torch.Generator().manual_seed(0))
+    after = backbone.sample("a woman on a beach", 5)
+    backbone.remove_lora(backbone.pipe.unet)
+    assert before.digest == after.digest
+
+
+def test_an_adapter_is_silent_before_its_span(short_backbone):
+    backbone, generator = short_backbone, torch.Generator().manual_seed(0)
+    unet = backbone.pipe.unet
+    backbone.remove_lora(unet)
+    text = backbone.encode("a man in the snow")
+    with torch.no_grad():
+        plain = backbone.denoise(backbone.noise(3), text, 0, 3)
+        for parameter in backbone.add_lora(unet, 4, 4.0, "qkv", generator):
+            parameter.data.normal_(0, 0.5)
+        with backbone.without_lora(unet):
+            silent = backbone.denoise(backbone.noise(3), text, 0, 3)
+        loud = backbone.denoise(backbone.noise(3), text, 0, 3)
+    backbone.remove_lora(unet)
+    assert torch.equal(plain, silent)
+    assert not torch.allclose(plain, loud, atol=1e-2)
+
+
+@pytest.mark.parametrize(("share", "step"), [(0.0, 0), (0.5, 2), (0.75, 3), (1.0, 4)])
+def test_a_span_begins_at_a_whole_step(short_backbone, share, step):
+    assert short_backbone.first_step(share) == step
+
+
+def test_every_method_starts_from_the_same_noise(short_backbone):
+    assert torch.equal(short_backbone.noise(7), short_backbone.noise(7))
+    assert not torch.equal(short_backbone.noise(7), short_backbone.noise(8))
+
+
+def test_diffusers_loads_the_adapter_and_computes_the_same(short_backbone, short_profile, ada, tmp_path):
+    from pvbench.backbones import load_backbone
+
+    method = make("personalvideo", short_backbone, short_profile, steps=2, prefixes=1)
+    adapter = method.tune(ada, SIMULATED, seed=0, progress=quiet)
+    save_adapter(tmp_path / "ada.safetensors", adapter)
+    other = load_backbone(short_profile, "cpu")
+    other.pipe.load_lora_weights(tmp_path, weight_name="ada.safetensors")
+    short_backbone.load_lora(adapter.tensors)
+    text, latent = short_backbone.encode("a woman"), short_backbone.noise(1)
+    with torch.no_grad():
+        ours = short_backbone.predict(short_backbone.pipe.unet, latent, 3, text)
+        theirs = other.predict(other.pipe.unet, latent, 3, text)
+        short_backbone.remove_lora(short_backbone.pipe.unet)
+        untuned = short_backbone.predict(short_backbone.pipe.unet, latent, 3, text)
+    assert torch.allclose(ours, theirs, atol=1e-4)
+    assert (ours - untuned).abs().max() > 1e-3
+
+
+def test_personalvideo_brings_the_face_nearer_to_the_references(short_backbone, short_profile, ada):
+    losses = []
+    method = make(
+        "personalvideo", short_backbone, short_profile, steps=16, prefixes=1, scr="off", pixel_anchor=0.0, jitter=0.0
+    )
+    method.tune(ada, SIMULATED, seed=0, progress=lambda step, total, found: losses.append(found.get("identity")))
+    seen = [loss for loss in losses if loss is not None]
+    # One prefix and no jitter: the same face again and again, so the loss has to fall.
+    assert np.mean(seen[-4:]) < np.mean(seen[:4]) - 0.02
+
+
+def test_the_semantic_reward_is_asked_only_when_it_is_on(short_backbone, short_profile, ada):
+    for switch, asked in (("on", True), ("off", False)):
+        losses = []
+        method = make("personalvideo", short_backbone, short_profile, steps=1, prefixes=1, scr=switch)
+        method.tune(ada, SIMULATED, seed=0, progress=lambda step, total, found: losses.append(found))
+        assert ("semantic" in losses[0]) is asked
+
+
+def test_personalvideo_tunes_on_the_image_model_when_asked(short_backbone, short_profile, ada):
+    method = make("personalvideo", short_backbone, short_profile, steps=1, prefixes=1, where="t2i", spa="off")
+    adapter = method.tune(ada, SIMULATED, seed=0, progress=quiet)
+    video = next(method.generate(ada, adapter, [request_for(ada, EVALUATION[0], 0)]))
+    assert video.frames.shape == (8, 64, 64, 3)
+
+
+def test_dreambooth_reconstructs_better_as_it_goes(short_backbone, short_profile, ada):
+    losses = []
+    method = make("dreambooth_lora", short_backbone, short_profile, steps=60, prior_weight=0.0, batch=8)
+    method.tune(ada, SIMULATED, seed=0, progress=lambda step, total, found: losses.append(found["reconstruction"]))
+    assert np.mean(losses[-20:]) < np.mean(losses[:20])
+
+
+def test_an_adapter_of_another_model_is_refused(short_backbone):
+    from pvbench.errors import MethodError
+
+    wrong = Adapter({"unet.nowhere.to_q.lora_A.weight": torch.zeros(4, 8), "unet.nowhere.to_q.lora_B.weight": torch.zeros(8, 4)})
+    with pytest.raises((MethodError, ValueError), match="nowhere|place|Target"):
+        short_backbone.load_lora(wrong.tensors)
