@@ -1,0 +1,72 @@
+"""A training that was stopped and goes on ends with the weights of one that never stopped."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+import torch
+
+pytest.importorskip("torchvision")
+from pvbench.world.train.loop import Place, Plan, Trainer, rate_at, write_card
+
+PLAN = Plan(steps=30, batch=8, rate=1e-2, warmup=5, average=0.9, every=10, save_seconds=0.0, mixed=False)
+
+
+def trainer(folder, plan):
+    torch.manual_seed(3)
+    model = torch.nn.Linear(4, 2)
+
+    def step(number, rng):
+        x = torch.from_numpy(rng.normal(size=(plan.batch, 4)).astype(np.float32))
+        return {"total": (model(x) - x[:, :2]).square().mean()}
+
+    place = Place(folder, folder, torch.device("cpu"), torch.get_num_threads())
+    return model, Trainer("toy", {"model": model}, step, plan, place)
+
+
+def test_a_stopped_training_ends_with_the_same_weights(tmp_path):
+    whole, run = trainer(tmp_path / "a", PLAN)
+    run.run()
+
+    class Stop(Exception):
+        pass
+
+    stopped, broken = trainer(tmp_path / "b", PLAN)
+    inner = broken.step
+
+    def step(number, rng):
+        if number == 17:
+            raise Stop
+        return inner(number, rng)
+
+    broken.step = step
+    with pytest.raises(Stop):
+        broken.run()
+    again, resumed = trainer(tmp_path / "b", PLAN)
+    resumed.run()
+    assert torch.equal(whole.weight, again.weight)
+
+
+def test_a_training_learns_and_logs(tmp_path):
+    _, run = trainer(tmp_path, dataclasses.replace(PLAN, steps=200))
+    run.run()
+    lines = [json.loads(line) for line in (tmp_path / "toy.log.jsonl").read_text().splitlines()]
+    assert lines[-1]["step"] == 200
+    assert lines[-1]["total"] < 0.1 * lines[0]["total"]
+
+
+def test_the_rate_rises_then_stays_then_falls():
+    plan = Plan(steps=100, batch=1, rate=1.0, warmup=10, decay=0.5)
+    assert rate_at(0, plan) == pytest.approx(0.1)
+    assert rate_at(30, plan) == 1.0
+    assert rate_at(75, plan) == pytest.approx(0.5)
+    assert rate_at(99, plan) == pytest.approx(0.02)
+
+
+def test_a_card_holds_what_a_reader_asks(tmp_path):
+    _, run = trainer(tmp_path, PLAN)
+    run.run()
+    write_card(tmp_path, "Linear", "a toy", "noise", run, PLAN, {"error": 0.5})
+    card = json.loads((tmp_path / "card.json").read_text())
+    assert {"data", "steps", "seed", "hardware", "hours", "licence", "quality_on_held_out_people"} <= set(card)
