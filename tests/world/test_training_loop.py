@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import torch
 
-pytest.importorskip("torchvision")
 from pvbench.world.train.loop import Place, Plan, Trainer, rate_at, write_card
 
 PLAN = Plan(steps=30, batch=8, rate=1e-2, warmup=5, average=0.9, every=10, save_seconds=0.0, mixed=False)

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import torch
@@ -137,7 +137,17 @@ class Trainer:
         torch.set_num_threads(self.place.threads)
         self.place.out.mkdir(parents=True, exist_ok=True)
         self.resume()
-        log = (self.place.out / f"{self.name}.log.jsonl").open("a")
+        with (self.place.out / f"{self.name}.log.jsonl").open("a") as log:
+            measured = self._train(log)
+        if self.averages:
+            self.use_averages()
+        for module in self.modules.values():
+            module.eval()
+        if self.look and not measured:
+            measured = {k: float(v) for k, v in self.look(self.done).items()}
+        return measured
+
+    def _train(self, log: IO[str]) -> dict[str, float]:
         saved = time.monotonic()
         sums: dict[str, float] = {}
         measured: dict[str, float] = {}
@@ -188,12 +198,6 @@ class Trainer:
             if time.monotonic() - saved > self.plan.save_seconds or self.done == self.plan.steps:
                 self.save()
                 saved = time.monotonic()
-        if self.averages:
-            self.use_averages()
-        for module in self.modules.values():
-            module.eval()
-        if self.look and not measured:
-            measured = {k: float(v) for k, v in self.look(self.done).items()}
         return measured
 
 
