@@ -177,7 +177,7 @@ class Trainer:
                     )
             self.seconds += time.monotonic() - began
             for key, value in losses.items():
-                sums[key] = sums.get(key, 0.0) + float(value)
+                sums[key] = sums.get(key, 0.0) + float(value.detach())
             amount += 1
             if self.done % self.plan.every == 0:
                 line = {"step": self.done, "seconds": round(self.seconds, 1)}
