@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -82,6 +83,8 @@ def run(
     from pvbench.runner.progress import RichObserver
     from pvbench.store import Store
 
+    # A scheduler's polite end is as good a moment to stop as Ctrl-C.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         plan = make_plan(Choice(profile, methods, identities, prompts, seeds))
         store = Store(out or Path("runs") / plan.profile.name)

@@ -69,7 +69,8 @@ class Method(ABC):
     frozen dataclass whose fields all have defaults, of the types bool, int, float, str, `Literal` of these and tuples
     of them; its `__post_init__` may raise `SettingError`. `profiles` names the profiles (or those that they extend)
     that the method runs under; None is all of them. Where `uses_backbone` is false, `backbone` is None, and a changed
-    backbone leaves the method's videos as they are.
+    backbone leaves the method's videos as they are. A worker keeps one backbone for all methods: `tune` and `generate`
+    leave it as they found it. `pvbench.testing.MethodContract` tests all of this.
     """
 
     name: ClassVar[str]

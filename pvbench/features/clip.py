@@ -56,7 +56,9 @@ class ClipModel:
         side = self.model.visual.image_size
         side = side if isinstance(side, int) else side[0]
         if images.shape[-1] != side or images.shape[-2] != side:
-            images = functional.interpolate(images, size=(side, side), mode="bilinear", antialias=True, align_corners=False)
+            images = functional.interpolate(
+                images, size=(side, side), mode="bilinear", antialias=True, align_corners=False
+            )
         # The models were trained with mean and standard deviation 0.5, which is the range [-1, 1].
         return functional.normalize(self.model.encode_image(images).float(), dim=-1)
 

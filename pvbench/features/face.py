@@ -41,7 +41,9 @@ def load_state(network: nn.Module, folder: Path, device: torch.device) -> nn.Mod
         raise WeightsError(f"{file} cannot be loaded into {type(network).__name__}: {error}") from error
     missing = [name for name in missing if not name.endswith("num_batches_tracked")]
     if missing or unexpected:
-        raise WeightsError(f"{file} does not fit {type(network).__name__}: lacks {missing[:3]}, has {unexpected[:3]} besides")
+        raise WeightsError(
+            f"{file} does not fit {type(network).__name__}: lacks {missing[:3]}, has {unexpected[:3]} besides"
+        )
     return network.to(device).requires_grad_(False).eval()
 
 
@@ -84,7 +86,9 @@ class Faces:
 class FaceExtractor:
     """Detector and recogniser over the frames of a video."""
 
-    def __init__(self, detector: FaceDetector, recogniser: nn.Module, device: torch.device, threshold: float = 0.5) -> None:
+    def __init__(
+        self, detector: FaceDetector, recogniser: nn.Module, device: torch.device, threshold: float = 0.5
+    ) -> None:
         self.detector, self.recogniser, self.device, self.threshold = detector, recogniser, device, threshold
 
     def __call__(self, frames: NDArray[np.uint8]) -> Faces:

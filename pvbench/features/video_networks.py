@@ -17,7 +17,9 @@ class _SpaceTime(nn.Module):
         self.time = nn.Conv3d(outputs, outputs, (3, 1, 1), (stride[0], 1, 1), (1, 0, 0), bias=False)
         self.time_norm = nn.BatchNorm3d(outputs)
         same = inputs == outputs and stride == (1, 1, 1)
-        self.skip = nn.Identity() if same else nn.Sequential(nn.AvgPool3d(stride, stride), nn.Conv3d(inputs, outputs, 1))
+        self.skip = (
+            nn.Identity() if same else nn.Sequential(nn.AvgPool3d(stride, stride), nn.Conv3d(inputs, outputs, 1))
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         found = functional.relu(self.space_norm(self.space(x)))

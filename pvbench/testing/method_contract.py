@@ -75,13 +75,32 @@ class MethodContract:
 
     @pytest.fixture(scope="class")
     @classmethod
+    def bystander(cls, profile: Profile, backbone: Any) -> Method | None:
+        """Another method on the same backbone; None where there is none to watch."""
+        built_in = ":" not in profile.backbone["kind"]
+        if backbone is None or not built_in or cls.method.name == "base":
+            return None
+        base = method_class("base")
+        return base(base.Settings(), backbone, profile)
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def before(cls, bystander: Method | None, identity: Identity, evaluation: Sequence[Prompt]) -> Video | None:
+        """The bystander's video, made before the method does anything."""
+        if bystander is None:
+            return None
+        (video,) = bystander.generate(identity, None, [request_for(identity, evaluation[0], 0)])
+        return video
+
+    @pytest.fixture(scope="class")
+    @classmethod
     def steps(cls) -> list[tuple[int, int, dict[str, float]]]:
         """What the tuning of `adapter` reported."""
         return []
 
     @pytest.fixture(scope="class")
     @classmethod
-    def adapter(cls, made: Method, identity: Identity, simulated: PromptSet,
+    def adapter(cls, made: Method, identity: Identity, simulated: PromptSet, before: Video | None,
                 steps: list[tuple[int, int, dict[str, float]]]) -> Adapter | None:
         """The adapter for the person; None for a method that does not tune."""
         if not made.tunes:
@@ -203,6 +222,14 @@ class MethodContract:
         fresh = self.method(settings_from(self.method.Settings, self.settings), backbone, profile)
         (video,) = fresh.generate(identity, adapter, requests[-1:])
         assert video.digest == videos[-1].digest
+
+    def test_the_backbone_is_left_as_it_was(self, bystander: Method | None, before: Video | None, identity: Identity,
+                                            videos: list[Video], requests: list[Request]) -> None:
+        """Another method's video is the same before and after: a worker keeps one backbone for all of them."""
+        if bystander is None or before is None:
+            pytest.skip("no other method to watch")
+        (after,) = bystander.generate(identity, None, requests[:1])
+        assert after.digest == before.digest
 
     def test_videos_come_one_by_one(self, made: Method, identity: Identity, adapter: Adapter | None,
                                     requests: list[Request], videos: list[Video]) -> None:

@@ -64,7 +64,9 @@ def signature(folder: Path, *models: str) -> dict[str, str]:
     listed = manifest(folder)
     found = {}
     for model in models:
-        files = {file: sha for file, sha in listed.items() if file.split("/")[0] == model and not file.endswith("card.json")}
+        files = {
+            file: sha for file, sha in listed.items() if file.split("/")[0] == model and not file.endswith("card.json")
+        }
         if not files:
             raise WeightsError(f"{folder / MANIFEST} lists no files of {model!r}; train and pack it")
         found[model] = digest(files)[:16]

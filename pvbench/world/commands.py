@@ -99,6 +99,9 @@ def train(
     steps: Annotated[int, typer.Option(help="Steps in all; 0 for the model's default.")] = 0,
     device: Annotated[str, typer.Option(help="cpu, cuda or auto.")] = "auto",
     threads: Annotated[int, typer.Option(help="CPU threads.")] = 1,
+    start: Annotated[
+        Path | None, typer.Option(help="Folder of weights to begin from instead of random values.")
+    ] = None,
 ) -> None:
     """Train one model."""
     from dataclasses import replace
@@ -111,7 +114,7 @@ def train(
     from pvbench.world.train import autoencoder, clip, faces, motion, text_to_image, video_encoder
     from pvbench.world.train.loop import Place, Plan
 
-    place = Place(data, out, torch_device(device), threads)
+    place = Place(data, out, torch_device(device), threads, start)
 
     def plan(default: Plan) -> Plan:
         return replace(default, steps=steps) if steps else default

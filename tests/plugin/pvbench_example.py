@@ -50,6 +50,8 @@ def _go_wrong(*what: str) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
     if _meant("EXAMPLE_INTERRUPTS_RUN", *what):
         os.kill(os.getppid(), signal.SIGINT)
+    if _meant("EXAMPLE_ENDS_RUN", *what):
+        os.kill(os.getppid(), signal.SIGTERM)
     if _meant("EXAMPLE_FAILS", *what):
         raise RuntimeError("wrong on purpose")
     if _meant("EXAMPLE_FILLS_DISK", *what):

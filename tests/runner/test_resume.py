@@ -58,14 +58,15 @@ def test_a_run_killed_at_every_stage_in_turn_ends_with_the_same_bytes(home, undi
     assert contents(home / "often") == undisturbed
 
 
-def test_an_interrupted_run_says_that_it_can_go_on(home, undisturbed):
-    stopped = pvbench(home, "interrupted", EXAMPLE_INTERRUPTS_RUN="example_drift:ann:read")
+@pytest.mark.parametrize("variable", ["EXAMPLE_INTERRUPTS_RUN", "EXAMPLE_ENDS_RUN"])
+def test_an_interrupted_run_says_that_it_can_go_on(home, undisturbed, variable):
+    stopped = pvbench(home, variable, **{variable: "example_drift:ann:read"})
     assert stopped.returncode == 130
     assert "run the same command again to go on" in stopped.stderr
     assert "Traceback" not in stopped.stderr
-    again = pvbench(home, "interrupted")
+    again = pvbench(home, variable)
     assert again.returncode == 0, again.stderr
-    assert contents(home / "interrupted") == undisturbed
+    assert contents(home / variable) == undisturbed
 
 
 def test_a_second_run_imports_nothing_heavy(home, undisturbed):

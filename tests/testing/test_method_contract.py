@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from example_inputs import EXAMPLE_PROFILE, make_identity
-from pvbench_example import Drift, Stamp
+from pvbench_example import Drift, DriftSettings, Stamp
 
 from pvbench.identity import load_identity
 from pvbench.testing import MethodContract
@@ -30,6 +30,11 @@ class TestStamp(ExampleContract):
     method = Stamp
     settings = {"steps": 2}  # noqa: RUF012 - as authors write it
 
+    @pytest.fixture(scope="class")
+    @classmethod
+    def bystander(cls, profile, backbone):
+        return Drift(DriftSettings(), backbone, profile)
+
 
 HEAD = """
 import itertools
@@ -50,6 +55,11 @@ class ExampleContract(MethodContract):
     @classmethod
     def identity(cls, tmp_path_factory):
         return load_identity(make_identity(tmp_path_factory.mktemp("people"), "ann"))
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def bystander(cls, profile, backbone):
+        return Drift(DriftSettings(), backbone, profile)
 """
 
 BROKEN = {
@@ -115,6 +125,12 @@ class Broken(Stamp):
 class Broken(Stamp):
     def tune(self, identity, prompts, *, seed, progress):
         return super().tune(identity, prompts, seed=seed, progress=lambda step, total, losses: progress(step, 9, {}))
+""",
+    "test_the_backbone_is_left_as_it_was": """
+class Broken(Stamp):
+    def tune(self, identity, prompts, *, seed, progress):
+        self.backbone.noise = lambda noise_seed: np.zeros((6, 32, 24, 3), np.uint8)
+        return super().tune(identity, prompts, seed=seed, progress=progress)
 """,
     "test_the_class_says_what_it_is": """
 class Broken(Drift):

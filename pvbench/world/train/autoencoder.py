@@ -68,9 +68,12 @@ def train(place: Place, plan: Plan = PLAN) -> None:
     torch.manual_seed(plan.seed)
     model = PatchAutoencoder().to(place.device)
     pick = np.random.default_rng(plan.seed).integers(len(photos), size=600)
-    start_from_components(model, to_images(np.concatenate([photos[pick], frames[pick % len(frames)]])))
+    if place.start is None:
+        start_from_components(model, to_images(np.concatenate([photos[pick], frames[pick % len(frames)]])))
+    else:
+        model = PatchAutoencoder.from_pretrained(place.start / "vae").float().to(place.device)
     held = held.to(place.device)
-    print(f"principal components alone: {psnr(model, held):.2f} dB", flush=True)
+    print(f"before training: {psnr(model, held):.2f} dB", flush=True)
 
     def step(_: int, rng: np.random.Generator) -> dict[str, Tensor]:
         half = plan.batch // 2

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -57,6 +57,9 @@ def train(place: Place, role: str, plan: Plan = PLAN) -> None:
     tokenizer = build_tokenizer(folder)
     torch.manual_seed({"scoring": 41, "reward": 53}[role] + plan.seed)
     model = make_model(role, len(tokenizer), folder).to(place.device)
+    if place.start is not None:
+        state = load_file(place.start / f"clip_{role}" / "open_clip_model.safetensors")
+        model.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in state.items()})
     print(f"{sum(p.numel() for p in model.parameters()) / 1e6:.2f} M parameters", flush=True)
 
     def batch(rng: np.random.Generator) -> tuple[Tensor, list[np.ndarray]]:

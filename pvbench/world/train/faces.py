@@ -12,6 +12,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional
 
+from pvbench.features.face import load_state
 from pvbench.features.face_networks import CROP, FaceDetector, MixerRecogniser, ResidualRecogniser, crop_faces
 from pvbench.world import dataset
 from pvbench.world.train.autoencoder import to_images
@@ -31,6 +32,13 @@ def save_network(folder: Path, module: nn.Module, **config: object) -> None:
     }
     save_file(state, folder / "model.safetensors")
     (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n")
+
+
+def begin_from(place: Place, model: nn.Module, name: str) -> None:
+    """Fills a network from the folder of weights that the training is to begin from, if there is one."""
+    if place.start is not None:
+        load_state(model, place.start / name, place.device)
+        model.requires_grad_(True)
 
 
 def disturb(images: Tensor, rng: np.random.Generator, strength: float = 1.0) -> Tensor:
@@ -93,6 +101,7 @@ def train_detector(place: Place, plan: Plan = DETECTOR_PLAN) -> None:
     held = dataset.load(place.data, "held-out", "video")
     torch.manual_seed(plan.seed)
     model = FaceDetector().to(place.device)
+    begin_from(place, model, "face_detector")
 
     def step(_: int, rng: np.random.Generator) -> dict[str, Tensor]:
         pick = rng.integers(len(frames), size=plan.batch)
@@ -262,6 +271,7 @@ def train_recogniser(place: Place, role: str, plan: Plan = RECOGNISER_PLAN) -> N
     held = dataset.load(place.data, "held-out", "video"), dataset.load(place.data, "held-out", "photo")
     torch.manual_seed({"reward": 11, "scoring": 23}[role] + plan.seed)
     model = (ResidualRecogniser() if role == "reward" else MixerRecogniser()).to(place.device)
+    begin_from(place, model, f"face_recogniser_{role}")
     classes = nn.Linear(128, int(labels.max()) + 1, bias=False).to(place.device)
     by_person = [np.flatnonzero(labels == k) for k in range(int(labels.max()) + 1)]
     print(

@@ -45,12 +45,17 @@ class Plan:
 
 @dataclass(frozen=True)
 class Place:
-    """Where a training reads its data, keeps its log and checkpoint, and computes."""
+    """Where a training reads its data, keeps its log and checkpoint, and computes.
+
+    Attributes:
+        start: a folder of weights to begin from instead of random values; a checkpoint goes before it.
+    """
 
     data: Path
     out: Path
     device: torch.device
     threads: int
+    start: Path | None = None
 
 
 def rate_at(step: int, plan: Plan) -> float:

@@ -60,7 +60,9 @@ def add_domain_adapter(unet: nn.Module, rank: int = DOMAIN_RANK) -> None:
 
 def train(place: Place, plan: Plan = PLAN) -> None:
     """Trains and saves `<out>/motion_adapter` and `<out>/domain_adapter`."""
-    from diffusers import UNetMotionModel
+    from diffusers import MotionAdapter, UNetMotionModel
+    from peft import set_peft_model_state_dict
+    from safetensors.torch import load_file
 
     vae = load_vae(place)
     tokenizer, text, unet2d = load_sides(place)
@@ -71,9 +73,15 @@ def train(place: Place, plan: Plan = PLAN) -> None:
     latents = flat.unflatten(0, (-1, times))
     torch.manual_seed(plan.seed)
     motion = make_motion_adapter()
+    if place.start is not None:
+        motion = MotionAdapter.from_pretrained(place.start / "motion_adapter").float()
     unet = UNetMotionModel.from_unet2d(unet2d, motion).to(place.device)
     unet.requires_grad_(False)
     add_domain_adapter(unet)
+    if place.start is not None:
+        state = load_file(place.start / "domain_adapter" / "pytorch_lora_weights.safetensors")
+        plain = {name.removeprefix("unet."): value.float() for name, value in state.items()}
+        set_peft_model_state_dict(unet, plain, adapter_name="domain")
     for name, parameter in unet.named_parameters():
         parameter.requires_grad_("motion_modules" in name or "lora_" in name)
     scheduler = make_scheduler()

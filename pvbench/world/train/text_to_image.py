@@ -114,6 +114,12 @@ def train(place: Place, plan: Plan = PLAN) -> None:
     tokenizer = build_tokenizer(place.out / "tokenizer")
     torch.manual_seed(plan.seed)
     text, unet = make_text_encoder(tokenizer).to(place.device), make_unet().to(place.device)
+    if place.start is not None:
+        from diffusers import UNet2DConditionModel
+        from transformers import CLIPTextModel
+
+        text = CLIPTextModel.from_pretrained(place.start / "text_encoder").float().to(place.device)
+        unet = UNet2DConditionModel.from_pretrained(place.start / "unet").float().to(place.device)
     unet.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     scheduler = make_scheduler()
     alphas = scheduler.alphas_cumprod.to(place.device)

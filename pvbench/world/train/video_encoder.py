@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from pvbench.features.video_networks import VideoEncoder
 from pvbench.world import dataset
-from pvbench.world.train.faces import save_network
+from pvbench.world.train.faces import begin_from, save_network
 from pvbench.world.train.loop import Place, Plan, Trainer, write_card
 
 PLAN = Plan(steps=5000, batch=24, rate=2e-3, average=0.998, weight_decay=1e-2, decay=0.5)
@@ -41,6 +41,7 @@ def train(place: Place, plan: Plan = PLAN) -> None:
     torch.manual_seed(31 + plan.seed)
     classes = {name: len(dataset.LABELS[name]) for name in ("action", "scene")}
     model = VideoEncoder(classes).to(place.device)
+    begin_from(place, model, "video_encoder")
     targets = {name: torch.from_numpy(shard.label(name).astype(np.int64)) for name in classes}
 
     def step(_: int, rng: np.random.Generator) -> dict[str, Tensor]:
