@@ -15,6 +15,7 @@ from pvbench.world.train.loop import Place, Plan, Trainer, write_card
 from pvbench.world.train.text_to_image import (
     NO_CAPTION,
     encode_frames,
+    face_weights,
     load_vae,
     make_scheduler,
     sample_sheet,
@@ -99,7 +100,9 @@ def train(place: Place, plan: Plan = PLAN) -> None:
         t = (1000 * (1 - torch.rand(plan.batch) ** 1.5)).long().clamp(0, 999).to(place.device)
         noise = torch.randn_like(z)
         found = unet(scheduler.add_noise(z, noise, t), t, states).sample.float()
-        error = (found - scheduler.get_velocity(z, noise, t)).square().mean(dim=(1, 2, 3, 4))
+        near = face_weights(shard.landmarks[pick].reshape(-1, 5, 2)).unflatten(0, (-1, times)).transpose(1, 2)
+        error = (found - scheduler.get_velocity(z, noise, t)).square() * near.to(z.device)
+        error = error.mean(dim=(1, 2, 3, 4))
         ratio = alphas[t] / (1 - alphas[t]).clamp(min=1e-6)
         weight = torch.minimum(ratio, torch.full_like(ratio, 5.0)) / (ratio + 1)
         return {"total": (error * (0.25 + weight)).mean()}
