@@ -28,7 +28,8 @@ def signature(profile: Profile) -> Mapping[str, Any]:
         )
     folder = weights_folder(profile.backbone["weights"])
     precision = _precision(profile)
-    return {"backbone": kind, "version": _VERSION, "precision": precision, "weights": weights_signature(folder, *MINI_MODELS, *REWARD_MODELS)}
+    weights = weights_signature(folder, *MINI_MODELS, *REWARD_MODELS)
+    return {"backbone": kind, "version": _VERSION, "precision": precision, "weights": weights}
 
 
 def load_backbone(profile: Profile, device: str) -> AnimateDiffBackbone:

@@ -213,7 +213,7 @@ class AnimateDiffBackbone:
         config = LoraConfig(r=rank, lora_alpha=rank, target_modules=modules)
         unet.add_adapter(config, adapter_name=ADAPTER)
         found = set_peft_model_state_dict(unet, state, adapter_name=ADAPTER)
-        wrong = [k for k in getattr(found, "unexpected_keys", []) or []]
+        wrong = list(getattr(found, "unexpected_keys", None) or [])
         if wrong:
             raise MethodError(f"the adapter holds tensors that this backbone has no place for: {wrong[:3]}")
         unet.requires_grad_(False)

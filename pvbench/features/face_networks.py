@@ -1,4 +1,4 @@
-"""The mini profile's face networks: a detector with five landmarks, alignment, and two recognisers of different make."""
+"""The mini profile's face networks: a detector of five landmarks, alignment, two recognisers of different make."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class FaceDetector(nn.Module):
         self.head = nn.Sequential(_Block(2 * width), nn.Conv2d(2 * width, 11, 1))
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Score logits (n, h, w) and landmark positions (n, h, w, 5, 2) in pixels, for images (n, 3, 4h, 4w) in [-1, 1]."""
+        """Score logits (n, h, w) and landmarks (n, h, w, 5, 2) in pixels, for images (n, 3, 4h, 4w) in [-1, 1]."""
         near = self.trunk(images)
         far = functional.interpolate(self.wide(near), size=near.shape[-2:], mode="bilinear", align_corners=False)
         found = self.head(near + far).float()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +28,7 @@ def optical_flow(frames: NDArray[np.uint8]) -> Flow:
     dis.setFinestScale(0)
     grey = [cv2.cvtColor(np.ascontiguousarray(frame), cv2.COLOR_RGB2GRAY) for frame in frames]
     top, mean = [], []
-    for before, after in zip(grey[:-1], grey[1:], strict=True):
+    for before, after in pairwise(grey):
         flow = dis.calc(before, after, None)
         size = np.linalg.norm(flow, axis=-1).ravel()
         count = max(int(size.size * 0.05), 1)

@@ -34,7 +34,7 @@ class SemanticReward:
 
 
 def divergence(tuned: Tensor, frozen: Tensor, temperature: float) -> Tensor:
-    """KL(softmax(tuned) || softmax(frozen)) over the frames (M,), in nats; zero where the scores differ by a constant."""
+    """KL(softmax(tuned) || softmax(frozen)) over the frames (M,), in nats; 0 where the scores differ by a constant."""
     target = torch.log_softmax(temperature * tuned, dim=-1)
     source = torch.log_softmax(temperature * frozen.detach(), dim=-1)
     return (target.exp() * (target - source)).sum()

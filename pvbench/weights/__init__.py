@@ -78,8 +78,8 @@ def _checked(path: Path, changed: int, size: int, wanted: str) -> None:
     found = file_digest(path)
     if found != wanted:
         raise WeightsError(
-            f"{path} has sha256 {found[:16]}..., its manifest says {wanted[:16]}...; the file is damaged or was replaced: "
-            f"restore it, or pack the folder again if the change was meant"
+            f"{path} has sha256 {found[:16]}..., its manifest says {wanted[:16]}...; the file is damaged or was "
+            f"replaced: restore it, or pack the folder again if the change was meant"
         )
 
 

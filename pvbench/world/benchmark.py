@@ -80,7 +80,8 @@ def benchmark_person(figure: Figure, name: str) -> Person:
 
     if name not in NAMES:
         raise IdentityError(
-            f"identity {name!r} is not of the miniature world, so that it cannot be rendered; its people are {', '.join(NAMES)}"
+            f"identity {name!r} is not of the miniature world, so that it cannot be rendered; "
+            f"its people are {', '.join(NAMES)}"
         )
     sliders = figure.face_sliders()
     return pool_person("benchmark", _numbers(tuple(sliders))[name], sliders)
@@ -182,7 +183,8 @@ def mini_prompts(role: str, count: int = 50) -> list[Prompt]:
         strict=True,
     )
     prompts = []
-    taken = {(p.tags["action"], p.tags["scene"], p.tags["colour"]) for p in mini_prompts("evaluation")} if role == "simulated" else set()
+    scored = mini_prompts("evaluation") if role == "simulated" else []
+    taken = {(p.tags["action"], p.tags["scene"], p.tags["colour"]) for p in scored}
     for i, (action, scene, colour, clothes, face) in enumerate(rows):
         expression = "neutral" if action in FACE_ACTIONS else face
         while (action, scene, colour) in taken:
@@ -223,7 +225,8 @@ def write_archive(folder: Path, identity: Identity, videos: list[Video], quality
         stream.options = {
             "crf": str(quality),
             "preset": "slow",
-            "x265-params": f"keyint={frames}:min-keyint={frames}:scenecut=0:bframes=3:log-level=none:pools=none:frame-threads=1",
+            "x265-params": f"keyint={frames}:min-keyint={frames}:scenecut=0:bframes=3:log-level=none:pools=none:"
+            "frame-threads=1",
         }
         for video in videos:
             for image in video.frames:

@@ -346,7 +346,8 @@ def _scalp(figure: Figure, look: Look, ref: NDArray, capped: bool) -> tuple[NDAr
     """How much of each vertex is hair in [0, 1], and how far hair stands off the skin in metres."""
     x, y, z = np.abs(ref[:, 0]), ref[:, 1], ref[:, 2]
     back = _smooth(0.03, 0.10, y)
-    front = {"shaved": 0.066, "short": 0.063, "receding": 0.083, "curly": 0.060, "bob": 0.060, "long": 0.062}[look.hair]
+    fronts = {"shaved": 0.066, "short": 0.063, "receding": 0.083, "curly": 0.060, "bob": 0.060, "long": 0.062}
+    front: float | NDArray = fronts[look.hair]
     if look.hair == "receding":
         front = front + 0.020 * _smooth(0.01, 0.04, x) * (1 - _smooth(0.06, 0.075, x))
     side = {"shaved": 0.012, "short": -0.005, "receding": 0.0, "curly": -0.025, "bob": -0.01, "long": -0.01}[look.hair]
@@ -585,12 +586,14 @@ def _add_glasses(parts: _Parts, eyes: list[NDArray], profile: _HeadProfile, kind
         vertices, triangles = _tube(middle + outline, 0.0028, closed=True)
         parts.add(vertices, colour, bone, triangles)
     left, right = middles
-    bridge = np.linspace(left - [0.022, 0, 0], right + [0.022, 0, 0], 5) + [[0, -0.002, 0.003]]
+    half = np.array([0.022, 0, 0])
+    bridge = np.linspace(left - half, right + half, 5) + np.array([[0, -0.002, 0.003]])
     parts.add(*_with_colour(_tube(bridge, 0.0022, closed=False), colour, bone))
     for middle in middles:
         side = np.sign(middle[0])
         width = float(_outline(profile, middle[2], np.array([side * np.pi / 2]))[0])
-        arm = np.linspace(middle + [side * 0.024, 0, 0.004], [side * (width + 0.002), profile.axis_y, middle[2]], 8)
+        hinge = middle + np.array([side * 0.024, 0, 0.004])
+        arm = np.linspace(hinge, [side * (width + 0.002), profile.axis_y, middle[2]], 8)
         parts.add(*_with_colour(_tube(arm, 0.0022, closed=False), colour, bone))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -134,7 +134,7 @@ def render_shard(root: Path, pool: str, kind: str, number: int, per_person: int)
         person=np.array(people, np.int32),
         labels=np.array(labels, np.int8),
     )
-    os.replace(temporary, path)
+    temporary.replace(path)
     return path
 
 
@@ -170,7 +170,7 @@ def load(root: Path, pool: str, kind: str, samples: int | None = None) -> Shard:
         PvbenchError: fewer shards are there than asked for.
     """
     wanted = None if samples is None else -(-samples // SHARD[kind])
-    shards = []
+    shards: list[Shard] = []
     while wanted is None or len(shards) < wanted:
         path = shard_path(root, pool, kind, len(shards))
         if not path.exists():
@@ -182,11 +182,9 @@ def load(root: Path, pool: str, kind: str, samples: int | None = None) -> Shard:
             f"make them with: pvbench world dataset --pool {pool} --kind {kind} --samples {samples or SHARD[kind]}"
         )
     joined = Shard(*(np.concatenate([getattr(s, field) for s in shards]) for field in Shard.__dataclass_fields__))
-    return (
-        joined
-        if samples is None
-        else replace(joined, **{f: getattr(joined, f)[:samples] for f in Shard.__dataclass_fields__})
-    )
+    if samples is None:
+        return joined
+    return Shard(*(getattr(joined, field)[:samples] for field in Shard.__dataclass_fields__))
 
 
 def look_of(labels: NDArray[np.int8]) -> Look:

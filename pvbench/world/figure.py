@@ -85,7 +85,9 @@ class Figure:
 
 def _read_groups(path: Path) -> tuple[np.ndarray, dict[str, tuple[np.ndarray, np.ndarray]]]:
     """Texture coordinates (n, 2) and, per group, triangles of vertex and of texture numbers."""
-    texture, faces, name = [], {}, ""
+    texture: list[tuple[float, float]] = []
+    faces: dict[str, list[tuple[tuple[int, ...], ...]]] = {}
+    name = ""
     for line in path.read_text().splitlines():
         parts = line.split()
         if not parts:
@@ -126,6 +128,9 @@ def load_figure() -> Figure:
         ImportError: the extra `world` (anny, warp-lang) is not installed.
     """
     try:
+        import warp
+
+        warp.config.quiet = True  # anny starts warp, which would print a page about the machine
         import anny
     except ImportError as error:
         raise ImportError('rendering people needs anny and warp: pip install "pvbench[world]"') from error

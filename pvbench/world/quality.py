@@ -46,11 +46,11 @@ def base_quality(profile_name: str, videos: int, device: str = "cpu", save: Path
     from pvbench.backbones import load_backbone
     from pvbench.features import load_extractors
     from pvbench.features.flow import optical_flow
+    from pvbench.weights import weights_folder
     from pvbench.world import dataset
     from pvbench.world.benchmark import NAMES, read_archive
     from pvbench.world.train.clip import classify
     from pvbench.world.train.video_encoder import to_videos
-    from pvbench.weights import weights_folder
 
     profile = load_profile(profile_name)
     backbone, extractors = load_backbone(profile, device), load_extractors(profile, device)
@@ -60,7 +60,7 @@ def base_quality(profile_name: str, videos: int, device: str = "cpu", save: Path
     right: dict[str, list[float]] = {"scene": [], "colour": [], "action": []}
     flows: list[float] = []
     true_flows: list[float] = []
-    strips = []
+    strips: list[Image] = []
     for i in range(videos):
         prompt, noun = prompts[i % len(prompts)], ("woman", "man")[i % 2]
         video: Video = backbone.sample(prompt.render(noun), stable_seed("base quality", i))
@@ -76,8 +76,8 @@ def base_quality(profile_name: str, videos: int, device: str = "cpu", save: Path
         if len(strips) < 16:
             strips.append(np.concatenate(list(video.frames), axis=1))
     for name in NAMES[:4]:
-        for film in read_archive(archive / f"{name}.mkv", profile.sampling.frames, profile.sampling.fps):
-            true_flows.append(float(optical_flow(film.frames).mean.mean()))
+        films = read_archive(archive / f"{name}.mkv", profile.sampling.frames, profile.sampling.fps)
+        true_flows += [float(optical_flow(film.frames).mean.mean()) for film in films]
     if save is not None:
         from PIL import Image as Pictures
 
@@ -125,7 +125,10 @@ def fakes_table(extractor: FaceExtractor, people: int = 40, size: int = 64) -> d
     found: dict[str, list[float]] = {}
 
     def photos(person: Person, number: int, count: int, domain: str) -> list[Image]:
-        scenes, actions = ("office", "beach", "library", "garden", "snow"), ("still", "turn left", "turn right", "look up", "smile")
+        scenes, actions = (
+            ("office", "beach", "library", "garden", "snow"),
+            ("still", "turn left", "turn right", "look up", "smile"),
+        )
         out = []
         for k in range(count):
             rng = np.random.default_rng(stable_seed("fakes", number, k, domain))
@@ -162,7 +165,11 @@ def fakes_table(extractor: FaceExtractor, people: int = 40, size: int = 64) -> d
         add("another person", photos(other, number + 2000, 6, "video"), target)
         hair = replace(other, look=person.look)
         add("another person, same hair, beard and glasses", photos(hair, number + 2000, 6, "video"), target)
-        add("another person, same skin tone", photos(replace(other, skin=person.skin), number + 2000, 6, "video"), target)
+        add(
+            "another person, same skin tone",
+            photos(replace(other, skin=person.skin), number + 2000, 6, "video"),
+            target,
+        )
         both = replace(hair, skin=person.skin, iris=person.iris)
         add("another person, same hair and skin tone", photos(both, number + 2000, 6, "video"), target)
         add("average face, same hair and skin tone", photos(average(person), number + 2000, 6, "video"), target)
@@ -193,4 +200,3 @@ def load_face_extractor(weights: Path, device: str = "cpu") -> FaceExtractor:
 
     place = torch_device(device)
     return FaceExtractor(load_detector(weights, place), load_recogniser(weights, "scoring", place), place)
-

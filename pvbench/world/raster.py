@@ -12,6 +12,10 @@ from typing import Any
 import numpy as np
 import warp as wp
 
+# Kernels are warp's own language in Python's syntax: annotations are its types, `float(x)` declares a variable.
+# mypy: disable-error-code="no-untyped-def, operator"
+# ruff: noqa: UP018, SIM102
+
 wp.config.quiet = True
 
 _FAR = wp.constant(1.0e9)

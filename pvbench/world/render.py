@@ -35,7 +35,13 @@ class Shot:
 
 @dataclass(frozen=True)
 class Rendering:
-    """Frames uint8 (T, H, W, 3) and, per frame, five landmarks (T, 5, 2) in pixels: eyes, nose, mouth, viewer's left first."""
+    """One photo or video.
+
+    Attributes:
+        frames: uint8 (T, H, W, 3).
+        landmarks: (T, 5, 2) pixels: eyes, nose tip, mouth corners, the viewer's left first.
+        yaw: (T,) degrees, positive to the viewer's right.
+    """
 
     frames: NDArray[np.uint8]
     landmarks: NDArray[np.float32]

@@ -86,7 +86,8 @@ class _Canvas:
         self.draw = ImageDraw.Draw(self.image)
 
     def array(self) -> NDArray[np.float32]:
-        return np.asarray(self.image, np.float32) / 255
+        pixels: NDArray[np.float32] = np.asarray(self.image, np.float32) / np.float32(255)
+        return pixels
 
 
 def _mix(a: Colour, b: Colour, part: float) -> Colour:

@@ -33,11 +33,13 @@ def start_from_components(model: PatchAutoencoder, images: Tensor) -> None:
     basis, spread = vectors[:, order], values[order].sqrt()
     scale = spread ** (1 - _KEEP) * (spread**_KEEP).mean()
     down = (basis / scale).T
+    enter, leave = model.encoder.linear, model.decoder.linear
+    assert enter.bias is not None and leave.bias is not None
     with torch.no_grad():
-        model.encoder.linear.weight.copy_(down[:, :, None, None].float())
-        model.encoder.linear.bias.copy_(-(down @ mean).float())
-        model.decoder.linear.weight.copy_((basis * scale)[:, :, None, None].float())
-        model.decoder.linear.bias.copy_(mean.float())
+        enter.weight.copy_(down[:, :, None, None].float())
+        enter.bias.copy_(-(down @ mean).float())
+        leave.weight.copy_((basis * scale)[:, :, None, None].float())
+        leave.bias.copy_(mean.float())
 
 
 def to_images(frames: NDArray[np.uint8]) -> Tensor:
@@ -83,10 +85,10 @@ def train(place: Place, plan: Plan = PLAN) -> None:
         images = to_images(batch).to(place.device)
         if rng.random() < 0.5:
             images = images.flip(-1)
-        latents = model.encode(images).latent_dist.mode()  # type: ignore[union-attr]
+        latents = model.encode(images).latent_dist.mode()
         # The decoder learns to live with latents that a denoiser left slightly off.
         noisy = latents + 0.04 * torch.randn_like(latents) * latents.detach().std()
-        found = model.decode(noisy).sample.float()  # type: ignore[union-attr]
+        found = model.decode(noisy).sample.float()
         loss = functional.mse_loss(found, images)
         sharp = (found - images).abs().mean()
         size = (latents.float().mean(dim=(0, 2, 3)).square() + (latents.float().std(dim=(0, 2, 3)) - 1).square()).mean()
@@ -98,7 +100,7 @@ def train(place: Place, plan: Plan = PLAN) -> None:
     quality = trainer.run()
     with torch.no_grad():
         sample = to_images(photos[pick]).to(place.device)
-        spread = model.encode(sample).latent_dist.mode().std()  # type: ignore[union-attr]
+        spread = model.encode(sample).latent_dist.mode().std()
     model.register_to_config(scaling_factor=float(1 / spread))
     folder = place.out / "vae"
     model.half().save_pretrained(folder)

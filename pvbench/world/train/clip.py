@@ -112,7 +112,7 @@ def _preference(
     tokenizer: Any,
     rng: np.random.Generator,
 ) -> Tensor:
-    """People prefer the clean picture and the sentence that is right: a ranking loss over damaged pictures and wrong words."""
+    """People prefer the clean picture and the right sentence: a ranking loss over damaged pictures and wrong words."""
     count = 24
     clean = images[:count]
     worn = clean

@@ -193,7 +193,7 @@ def _without_face(images: Tensor, points: Tensor, rng: np.random.Generator) -> T
 
 
 def measure_detector(model: FaceDetector, held: dataset.Shard, device: torch.device) -> dict[str, float]:
-    """Share of faces found up to 40 degrees of yaw, false alarms on empty backdrops, landmark error in eye distances."""
+    """Share of faces found up to 40 degrees of yaw, false alarms on backdrops, landmark error in eye distances."""
     frames = held.frames[:, ::4].reshape(-1, *held.frames.shape[2:])
     marks = torch.from_numpy(held.landmarks[:, ::4].reshape(-1, 5, 2))
     yaw = held.yaw[:, ::4].reshape(-1)

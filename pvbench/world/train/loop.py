@@ -15,7 +15,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-
 Losses = Mapping[str, Tensor]
 
 
@@ -115,7 +114,7 @@ class Trainer:
         }
         temporary = self.checkpoint.with_suffix(f".{os.getpid()}.tmp")
         torch.save(state, temporary)
-        os.replace(temporary, self.checkpoint)
+        temporary.replace(self.checkpoint)
 
     def resume(self) -> None:
         """Goes on from the checkpoint, where there is one."""

@@ -154,9 +154,16 @@ def save(unet: Any, out: Path, videos: int, trainer: Trainer, plan: Plan, qualit
 
 
 def sample(
-    unet: Any, text: Any, tokenizer: Any, texts: list[str], times: int, generator: torch.Generator, device: torch.device,
-    steps: int = 12, guidance: float = 3.0,
-) -> Tensor:  # fmt: skip
+    unet: Any,
+    text: Any,
+    tokenizer: Any,
+    texts: list[str],
+    times: int,
+    generator: torch.Generator,
+    device: torch.device,
+    steps: int = 12,
+    guidance: float = 3.0,
+) -> Tensor:
     """Latents (n, c, T, h, w) drawn with classifier-free guidance."""
     scheduler = make_scheduler()
     scheduler.set_timesteps(steps, device=device)

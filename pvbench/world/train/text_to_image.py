@@ -178,8 +178,8 @@ def train(place: Place, plan: Plan = PLAN) -> None:
 
     trainer = Trainer("text_to_image", {"text": text, "unet": unet}, step, plan, place, look, look_every=2000)
     quality = trainer.run()
-    text.half().save_pretrained(place.out / "text_encoder")
-    unet.half().save_pretrained(place.out / "unet")
+    text.half().save_pretrained(place.out / "text_encoder")  # type: ignore[operator]
+    unet.half().save_pretrained(place.out / "unet")  # type: ignore[operator]
     scheduler.save_pretrained(place.out / "scheduler")
     data = f"{len(latents)} photos of pool train-a"
     for name, part in (("text_encoder", text), ("unet", unet)):
