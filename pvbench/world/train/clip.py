@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from pvbench.world import dataset
+from pvbench.world.action import FACE_ACTIONS
 from pvbench.world.caption import EXPRESSION_PHRASES, SCENE_PHRASES, clothes_words
 from pvbench.world.render import Shot
 from pvbench.world.train.autoencoder import to_images
@@ -81,10 +82,12 @@ def train(place: Place, role: str, plan: Plan = PLAN) -> None:
         logits = scale * found["image_features"].float() @ found["text_features"].float().T
         numbers = torch.arange(len(logits), device=place.device)
         loss = (functional.cross_entropy(logits, numbers) + functional.cross_entropy(logits.T, numbers)) / 2
-        losses = {"total": loss, "contrast": loss.detach()}
+        # Scene and clothes tell most captions of a batch apart; a face's expression needs sentences that differ in it alone.
+        fine = _one_attribute(model, found, labels, tokenizer, rng)
+        losses = {"total": loss + 0.5 * fine, "contrast": loss.detach(), "attribute": fine.detach()}
         if role == "reward" and number > 0.6 * plan.steps:
             extra = _preference(model, images, found, labels, tokenizer, rng)
-            losses = {"total": loss + 0.5 * extra, "contrast": loss.detach(), "preference": extra.detach()}
+            losses |= {"total": losses["total"] + 0.5 * extra, "preference": extra.detach()}
         return losses
 
     def look(_: int) -> dict[str, float]:
@@ -102,6 +105,23 @@ def train(place: Place, role: str, plan: Plan = PLAN) -> None:
     (folder / f"pvbench-mini-{role}.json").unlink()
     data = f"photos and videos of pool {pool}"
     write_card(folder, "CLIP", f"text-image match, {role}", data, trainer, plan, quality)
+
+
+def _one_attribute(
+    model: Any, found: dict[str, Tensor], labels: list[np.ndarray], tokenizer: Any, rng: np.random.Generator
+) -> Tensor:
+    """Cross entropy over sentences that name every value of one label, drawn anew each step."""
+    name = str(rng.choice(["scene", "colour", "expression"], p=[0.15, 0.2, 0.65]))
+    column, action = (list(dataset.LABELS).index(label) for label in (name, "action"))
+    moving = [dataset.LABELS["action"].index(a) for a in FACE_ACTIONS]
+    use = [i for i, row in enumerate(labels) if name != "expression" or row[action] not in moving]
+    noun = str(rng.choice(["a person", "a man", "a woman"]))
+    sentences = [text.replace("a person", noun) for text in choices(name)]
+    device = found["image_features"].device
+    text = functional.normalize(model.encode_text(tokens(tokenizer, sentences).to(device)).float(), dim=-1)
+    logits = found["logit_scale"].clamp(max=100) * found["image_features"][use].float() @ text.T
+    target = torch.tensor([int(labels[i][column]) for i in use], device=device)
+    return functional.cross_entropy(logits, target)
 
 
 def _preference(
@@ -174,8 +194,6 @@ def measure(model: Any, tokenizer: Any, held: Sequence[dataset.Shard], device: t
     for shard in held:
         images = to_images(shard.frames[:384, shard.frames.shape[1] // 2]).to(device)
         action = shard.label("action")[:384]
-        from pvbench.world.action import FACE_ACTIONS
-
         quiet = np.array([dataset.LABELS["action"][a] not in FACE_ACTIONS for a in action])
         for name in right:
             truth = torch.from_numpy(shard.label(name)[:384].astype(np.int64)).to(device)
