@@ -50,7 +50,8 @@ def render(
 
     prompts = {p.id: p for name in ("mini_evaluation", "mini_simulated") for p in load_prompts(name).prompts}
     if prompt not in prompts:
-        raise PromptError(f"no prompt {prompt!r} in the mini sets{did_you_mean(prompt, list(prompts))}; list them: pvbench list prompts")
+        near = did_you_mean(prompt, list(prompts))
+        raise PromptError(f"no prompt {prompt!r} in the mini sets{near}; list them: pvbench list prompts")
     figure = load_figure()
     rng = np.random.default_rng(stable_seed("oracle", identity, prompt, seed))
     found = draw(
@@ -91,7 +92,10 @@ def make_dataset(
             progress.advance(task)
 
 
-@app.command(help="Train one model; the same command resumes. Models and what they cost:\n\n" + "\n\n".join(f"{k}: {v}" for k, v in _MODELS.items()))
+_COSTS = "\n\n".join(f"{model}: {cost}" for model, cost in _MODELS.items())
+
+
+@app.command(help=f"Train one model; the same command resumes. Models and what they cost:\n\n{_COSTS}")
 def train(
     model: Annotated[str, typer.Argument(help="One of: " + ", ".join(_MODELS))],
     data: Data = Path("data/world"),
@@ -149,11 +153,15 @@ def pack(
 
 @app.command()
 def measure(
-    what: Annotated[str, typer.Argument(help="base: the untuned model's videos; fakes: the face score of known fakes.")],
+    what: Annotated[
+        str, typer.Argument(help="base: the untuned model's videos; fakes: the face score of known fakes.")
+    ],
     profile: Annotated[str, typer.Option(help="Profile whose weights are measured.")] = "mini",
     videos: Annotated[int, typer.Option(help="Videos to sample for 'base'.")] = 200,
     people: Annotated[int, typer.Option(help="Held-out people for 'fakes'.")] = 40,
-    out: Annotated[Path, typer.Option(help="JSON file to write; 'base' puts a sheet of frames beside it.")] = Path("quality.json"),
+    out: Annotated[Path, typer.Option(help="JSON to write; 'base' puts a sheet of frames beside it.")] = Path(
+        "quality.json"
+    ),
     device: Annotated[str, typer.Option(help="cpu, cuda or auto.")] = "auto",
 ) -> None:
     """Measure the weights. 'base' costs 4 s a video on one core, 'fakes' some 10 s a person."""

@@ -28,19 +28,19 @@ def test_a_stopped_training_ends_with_the_same_weights(tmp_path):
     whole, run = trainer(tmp_path / "a", PLAN)
     run.run()
 
-    class Stop(Exception):
+    class StopError(Exception):
         pass
 
-    stopped, broken = trainer(tmp_path / "b", PLAN)
+    _, broken = trainer(tmp_path / "b", PLAN)
     inner = broken.step
 
     def step(number, rng):
         if number == 17:
-            raise Stop
+            raise StopError
         return inner(number, rng)
 
     broken.step = step
-    with pytest.raises(Stop):
+    with pytest.raises(StopError):
         broken.run()
     again, resumed = trainer(tmp_path / "b", PLAN)
     resumed.run()

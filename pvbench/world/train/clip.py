@@ -82,7 +82,7 @@ def train(place: Place, role: str, plan: Plan = PLAN) -> None:
         logits = scale * found["image_features"].float() @ found["text_features"].float().T
         numbers = torch.arange(len(logits), device=place.device)
         loss = (functional.cross_entropy(logits, numbers) + functional.cross_entropy(logits.T, numbers)) / 2
-        # Scene and clothes tell most captions of a batch apart; a face's expression needs sentences that differ in it alone.
+        # Scene and clothes tell most captions of a batch apart; an expression needs sentences that differ in it alone.
         fine = _one_attribute(model, found, labels, tokenizer, rng)
         losses = {"total": loss + 0.5 * fine, "contrast": loss.detach(), "attribute": fine.detach()}
         if role == "reward" and number > 0.6 * plan.steps:
