@@ -81,7 +81,7 @@ class Oracle(Method):
             figure = load_figure()
         except ImportError as error:
             raise MethodError(
-                f"the oracle's video of {identity.name!r} for prompt {request.prompt.id!r}, seed {request.seed}, is not "
-                f'shipped and has to be rendered: pip install "pvbench[world]"'
+                f"the oracle's video of {identity.name!r} for prompt {request.prompt.id!r}, seed {request.seed}, is "
+                f'not shipped and has to be rendered: pip install "pvbench[world]"'
             ) from error
         return oracle_video(figure, identity, request.prompt, request.seed)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,6 +14,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from pvbench.errors import IdentityError, did_you_mean
+from pvbench.toml import only_fields, read_toml
 
 CARD = "card.toml"
 CLASS_NOUNS = ("man", "woman")
@@ -60,14 +60,8 @@ def load_identity(folder: Path) -> Identity:
     card = folder / CARD
     if not card.is_file():
         raise IdentityError(f"no {CARD} in {folder}; an identity is a folder with a {CARD} and reference images")
-    try:
-        fields = tomllib.loads(card.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise IdentityError(f"{card} is no TOML: {error}") from error
-    for name in fields:
-        if name not in _FIELDS:
-            raise IdentityError(f"{card} has the unknown field {name!r}{did_you_mean(name, _FIELDS)}; it takes "
-                                f"{', '.join(_FIELDS)}")
+    fields = read_toml(card, IdentityError)
+    only_fields(fields, _FIELDS, str(card), IdentityError)
     texts = {name: _text(fields, name, card) for name in _FIELDS if name != "images"}
     if texts["class_noun"] not in CLASS_NOUNS:
         raise IdentityError(f"{card}: class_noun is {texts['class_noun']!r}; expected {' or '.join(CLASS_NOUNS)}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -13,6 +12,7 @@ from typing import Any, get_type_hints
 
 from pvbench.digest import digest
 from pvbench.errors import ProfileError, did_you_mean
+from pvbench.toml import only_fields, read_toml
 
 
 @dataclass(frozen=True)
@@ -148,10 +148,7 @@ def _read(name: str, seen: tuple[str, ...]) -> tuple[dict[str, Any], tuple[str, 
         known = list_profiles()
         raise ProfileError(f"unknown profile {name!r}{did_you_mean(name, known)}; there are {', '.join(known)}; give "
                            f"a path ending in .toml for a file of your own")
-    try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ProfileError(f"{path} is no TOML: {error}") from error
+    content = read_toml(path, ProfileError)
     if isinstance(content.get("prompts"), dict):
         content["prompts"] = {role: _beside(path, value) for role, value in content["prompts"].items()}
     parent = content.pop("extends", None)
@@ -176,10 +173,7 @@ def _merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
 
 def _check_fields(table: Mapping[str, Any], kind: type, where: str, without: tuple[str, ...] = ()) -> None:
     fields = {field.name: field for field in dataclasses.fields(kind) if field.name not in without}
-    for name in table:
-        if name not in fields:
-            raise ProfileError(f"{where} has the unknown field {name!r}{did_you_mean(name, fields)}; it takes "
-                               f"{', '.join(fields)}")
+    only_fields(table, fields, where, ProfileError)
     for name, spec in fields.items():
         needed = spec.default is dataclasses.MISSING and spec.default_factory is dataclasses.MISSING
         if needed and name not in table:

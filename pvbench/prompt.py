@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -13,6 +12,7 @@ from typing import Any
 
 from pvbench.digest import digest
 from pvbench.errors import PromptError, did_you_mean
+from pvbench.toml import only_fields, read_toml
 
 PERSON = "<V>"
 ROLES = ("evaluation", "simulated")
@@ -93,11 +93,8 @@ def load_prompts(name: str) -> PromptSet:
         known = list_prompt_sets()
         raise PromptError(f"no prompts {name!r}{did_you_mean(name, known)}; there are {', '.join(known)}; give a path "
                           f"ending in .toml for a file of your own")
-    try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise PromptError(f"{path} is no TOML: {error}") from error
-    _known_fields(content, ("role", "prompt"), str(path))
+    content = read_toml(path, PromptError)
+    only_fields(content, ("role", "prompt"), str(path), PromptError)
     role = content.get("role")
     if role not in ROLES:
         raise PromptError(f"{path}: role is {role!r}; expected {' or '.join(ROLES)}")
@@ -131,18 +128,11 @@ def _root() -> Path:
     return Path(str(files("pvbench.prompts")))
 
 
-def _known_fields(table: Mapping[str, Any], known: tuple[str, ...], where: str) -> None:
-    for name in table:
-        if name not in known:
-            raise PromptError(f"{where} has the unknown field {name!r}{did_you_mean(name, known)}; it takes "
-                              f"{', '.join(known)}")
-
-
 def _prompt(table: Any, path: Path, index: int) -> Prompt:
     where = f"{path}, prompt {index}"
     if not isinstance(table, dict):
         raise PromptError(f"{where} is {table!r}; expected a table with id, text and tags")
-    _known_fields(table, ("id", "text", "tags"), where)
+    only_fields(table, ("id", "text", "tags"), where, PromptError)
     for name in ("id", "text"):
         if not isinstance(table.get(name), str) or not table[name].strip():
             raise PromptError(f"{where}: {name} is {table.get(name)!r}; expected a text")

@@ -167,7 +167,7 @@ class _Run:
         self._measuring: deque[Job] = deque()
         self._fresh: list[VideoToMeasure] = []
         self._waiting: dict[tuple[str, str], list[GenerateJob]] = {}
-        self._steps: dict[str, float] = {}
+        self._steps: dict[str, Stepped] = {}
         # How many pieces of a job under way were answered for; they come in the job's order.
         self._answered: Counter[int] = Counter()
         self._failed: set[Cell] = set()
@@ -248,7 +248,7 @@ class _Run:
     def _on_note(self, job: Job, note: Stepped | Made) -> None:
         if isinstance(note, Stepped):
             assert isinstance(job, TuneJob)
-            self._steps[job.key] = note.step / max(note.total, 1)
+            self._steps[job.key] = note
             return
         self._answered[id(job)] += 1
         if isinstance(job, GenerateJob):
@@ -361,20 +361,29 @@ class _Run:
             del self._fresh[:_MEASURE_CHUNK]
 
     def _show(self, job: Job) -> None:
-        under_way = sum(self._steps.values())
-        self._tallies["tune"].under_way = under_way
+        self._tallies["tune"].under_way = sum(stepped.share for stepped in self._steps.values())
         left = {piece: float(count) for piece, count in self._left.items()}
         for (variant, _), share in self._shares().items():
             left["tune", self._method(variant)] -= share
-        self._observer.advanced(self._tallies, self._costs.total(left, self._workers), _in_words(job))
+        self._observer.advanced(self._tallies, self._costs.total(left, self._workers), self._in_words(job))
 
     def _shares(self) -> dict[tuple[str, str], float]:
         shares = {}
         for where in self._waiting:
             key = self._plan.adapter_key(self._plan.variant(where[0]), self._plan.identity(where[1]))
             if key in self._steps:
-                shares[where] = self._steps[key]
+                shares[where] = self._steps[key].share
         return shares
+
+    def _in_words(self, job: Job) -> str:
+        if isinstance(job, TuneJob):
+            stepped = self._steps.get(job.key)
+            return f"{job.variant.label} {job.identity.name}{f', {stepped.in_words}' if stepped else ''}"
+        if isinstance(job, GenerateJob):
+            return f"{job.variant.label} {job.identity.name}"
+        if isinstance(job, MeasureJob):
+            return f"{job.videos[0].cell.variant} {job.videos[0].cell.identity}"
+        return "references" if isinstance(job, ReferenceJob) else "prompts"
 
     def _method(self, label: str) -> str:
         return self._plan.variant(label).variant.method
@@ -396,11 +405,3 @@ def _as_error(refused: Refused) -> PvbenchError:
     if isinstance(kind, type) and issubclass(kind, PvbenchError):
         return kind(refused.message)
     return PvbenchError(f"{refused.error}: {refused.message}\n{refused.traceback}".rstrip())
-
-
-def _in_words(job: Job) -> str:
-    if isinstance(job, TuneJob | GenerateJob):
-        return f"{job.variant.label} {job.identity.name}"
-    if isinstance(job, MeasureJob):
-        return f"{job.videos[0].cell.variant} {job.videos[0].cell.identity}"
-    return "references" if isinstance(job, ReferenceJob) else "prompts"

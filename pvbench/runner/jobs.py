@@ -6,11 +6,12 @@ import os
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar
 
+from pvbench.atomic import write_text
 from pvbench.errors import (
     DeviceError,
     FaceError,
@@ -35,8 +36,6 @@ from pvbench.video import Video, read_video, write_video
 # With one of these every other cell would fail as well, so the run stops.
 FATAL = (DeviceError, ProfileError, StoreError, WeightsError)
 
-T = TypeVar("T")
-
 
 @dataclass(frozen=True)
 class Surroundings:
@@ -53,7 +52,6 @@ class Workbench:
     def __init__(self, surroundings: Surroundings) -> None:
         self.profile = surroundings.profile
         self.device = surroundings.device
-        self.loading_seconds = 0.0
         self._backbone: Any = None
         self._extractors: Any = None
         self._methods: dict[str, Method] = {}
@@ -64,13 +62,13 @@ class Workbench:
         if variant.label not in self._methods:
             cls = method_class(variant.variant.method)
             backbone = self._loaded_backbone() if cls.uses_backbone else None
-            self._methods[variant.label] = self._timed(lambda: cls(variant.settings, backbone, self.profile))
+            self._methods[variant.label] = cls(variant.settings, backbone, self.profile)
         return self._methods[variant.label]
 
     def extractors(self) -> Any:
         """The networks that features come from."""
         if self._extractors is None:
-            self._extractors = self._timed(lambda: parts.load_extractors(self.profile, self.device))
+            self._extractors = parts.load_extractors(self.profile, self.device)
         return self._extractors
 
     def adapter(self, path: Path | None) -> Adapter | None:
@@ -90,14 +88,8 @@ class Workbench:
 
     def _loaded_backbone(self) -> Any:
         if self._backbone is None:
-            self._backbone = self._timed(lambda: parts.load_backbone(self.profile, self.device))
+            self._backbone = parts.load_backbone(self.profile, self.device)
         return self._backbone
-
-    def _timed(self, load: Callable[[], T]) -> T:
-        start = time.perf_counter()
-        loaded = load()
-        self.loading_seconds += time.perf_counter() - start
-        return loaded
 
 
 def start_worker(surroundings: Surroundings) -> Workbench:
@@ -136,6 +128,16 @@ class Stepped:
     step: int
     total: int
     losses: Mapping[str, float]
+
+    @property
+    def share(self) -> float:
+        """How much of the tuning is done, from 0 to 1."""
+        return self.step / max(self.total, 1)
+
+    @property
+    def in_words(self) -> str:
+        """Such as `step 12/40, icr 0.31`."""
+        return ", ".join([f"step {self.step}/{self.total}", *(f"{name} {loss:.3g}" for name, loss in self.losses.items())])
 
 
 @dataclass(frozen=True)
@@ -193,21 +195,34 @@ class TuneJob:
     stage: ClassVar[str] = "tune"
 
     def run(self, bench: Workbench, notify: Notify) -> Made:
-        """Notes every step; answers with the seconds of tuning alone."""
+        """Notes every step; answers with the seconds of tuning alone. The losses lie beside the adapter as a table."""
+        steps: list[Stepped] = []
+
+        def progress(step: int, total: int, losses: Mapping[str, float]) -> None:
+            steps.append(Stepped(step, total, {name: float(loss) for name, loss in losses.items()}))
+            notify(steps[-1])
+
         try:
             method = bench.method(self.variant)
             start = time.perf_counter()
-            adapter = method.tune(
-                self.identity, self.prompts, seed=self.seed,
-                progress=lambda step, total, losses: notify(
-                    Stepped(step, total, {name: float(loss) for name, loss in losses.items()})))
+            adapter = method.tune(self.identity, self.prompts, seed=self.seed, progress=progress)
             if not isinstance(adapter, Adapter):
                 raise MethodError(f"method {self.variant.cls.name!r}: tune() returned {type(adapter).__name__}; "
                                   f"expected an Adapter")
         except (Exception, SystemExit) as error:  # noqa: BLE001 - a plug-in may raise anything; it is recorded
             return Made(None, 0.0, Refused.of(error))
+        seconds = time.perf_counter() - start
+        # The adapter last: where it is, the tuning is done.
+        write_text(self.path.with_suffix(".csv"), _losses_table(steps))
         save_adapter(self.path, adapter)
-        return Made(None, time.perf_counter() - start)
+        return Made(None, seconds)
+
+
+def _losses_table(steps: Sequence[Stepped]) -> str:
+    names = list(dict.fromkeys(name for stepped in steps for name in stepped.losses))
+    rows = [[str(stepped.step), *(repr(stepped.losses[name]) if name in stepped.losses else "" for name in names)]
+            for stepped in steps]
+    return "".join(",".join(row) + "\n" for row in [["step", *names], *rows])
 
 
 @dataclass(frozen=True)
