@@ -137,7 +137,8 @@ class Stepped:
     @property
     def in_words(self) -> str:
         """Such as `step 12/40, icr 0.31`."""
-        return ", ".join([f"step {self.step}/{self.total}", *(f"{name} {loss:.3g}" for name, loss in self.losses.items())])
+        losses = [f"{name} {loss:.3g}" for name, loss in self.losses.items()]
+        return ", ".join([f"step {self.step}/{self.total}", *losses])
 
 
 @dataclass(frozen=True)

@@ -50,6 +50,7 @@ class Recorder:
         self.plans = []
         self.tallies = {}
         self.left = []
+        self.doing = []
         self.failures = []
         self.notes = []
         self.ends = 0
@@ -60,6 +61,7 @@ class Recorder:
     def advanced(self, tallies, seconds_left, doing):
         self.tallies = {stage: (tally.done, tally.failed, tally.total) for stage, tally in tallies.items()}
         self.left.append(seconds_left)
+        self.doing.append(doing)
 
     def failed(self, failure):
         self.failures.append(failure)

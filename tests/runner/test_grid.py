@@ -182,7 +182,7 @@ def test_damaged_features_are_made_again(run, folder):
 def test_a_damaged_adapter_is_made_again_when_it_is_needed(run):
     done = run()
     before = contents(done.store.folder)
-    path = next(done.store.folder.glob("adapters/example_stamp/ann*"))
+    path = next(done.store.folder.glob("adapters/example_stamp/ann*.safetensors"))
     path.write_bytes(path.read_bytes()[:-2])
     assert run().work == {}
     shutil.rmtree(done.store.folder / "videos" / "example_stamp" / "ann")
@@ -197,6 +197,18 @@ def test_adapters_hold_what_was_learned(run):
     adapter = load_adapter(done.store.adapter_path(key, "example_stamp", "ann"))
     assert adapter.span == (0.5, 1.0)
     assert adapter.info == {"prompts": 2}
+
+
+def test_the_losses_of_a_tuning_lie_beside_its_adapter(run):
+    done = run()
+    plan = done.result.plan
+    key = plan.adapter_key(plan.variant("example_stamp"), plan.identity("bob"))
+    table = done.store.adapter_path(key, "example_stamp", "bob").with_suffix(".csv").read_text().splitlines()
+    assert table[0] == "step,distance"
+    assert [line.split(",")[0] for line in table[1:]] == ["1", "2", "3"]
+    losses = [float(line.split(",")[1]) for line in table[1:]]
+    assert losses == sorted(losses, reverse=True)
+    assert any("example_stamp bob, step 2/3, distance " in doing for doing in done.recorder.doing)
 
 
 def test_a_video_that_fails_is_recorded_and_tried_again(run, tmp_path, monkeypatch):
