@@ -99,9 +99,10 @@ class Body:
     Attributes:
         rest: (v, 3) metres; colours: (v, 4) linear RGB and gloss; weights: (v, j); triangles: (t, 3).
         joints: (j, 3) positions of the bones' heads.
-        unit_shapes: (u, f, 3) displacement of the first `f` vertices by each face unit.
-        landmarks: vertex numbers of left eye, right eye (viewer's), nose tip, left and right mouth corner.
-        crown: height of the head's top; centre: middle of the head in metres.
+        unit_shapes: (u, f, 3) displacement of the first `f` vertices by each face unit; `unit_rows` names its rows.
+        landmark_points: vertex numbers whose middles are left eye, right eye (the viewer's), nose tip, left and right
+            mouth corner.
+        head_middle: (3,) metres.
     """
 
     rest: Array
@@ -111,7 +112,7 @@ class Body:
     joints: NDArray[np.float64]
     unit_rows: dict[str, int]
     unit_shapes: Array
-    landmark_points: NDArray
+    landmark_points: list[NDArray]
     head_middle: NDArray[np.float64]
     figure: Figure
 
@@ -239,7 +240,7 @@ def build(figure: Figure, person: Person, outfit: Outfit) -> Body:
         joints=joints,
         unit_rows=units,
         unit_shapes=figure.shapes[list(figure.action_rows.values())],
-        landmark_points=landmarks,  # type: ignore[arg-type]
+        landmark_points=landmarks,
         head_middle=np.array([0.0, 0.02, 0.005]),
         figure=figure,
     )
@@ -554,7 +555,7 @@ def _add_curtain(parts: _Parts, profile: _HeadProfile, look: Look, colour: NDArr
     strands = 1 + 0.10 * np.sin(np.arange(sectors) * 2.1 + rng.uniform(0, 6))
     for i, height in enumerate(np.linspace(top, bottom, rows)):
         # At the crown the sheet lies on the scalp and ends behind the ears; lower down it is thick and comes forward.
-        grown = float(_smooth(top, top - 0.075, np.array(height)))
+        grown = float(_smooth(top, top - 0.075, np.array([height]))[0])
         direction = np.linspace(-1, 1, sectors) * (0.55 + 0.45 * grown) * reach
         radius = _outline(profile, max(height, -0.085), direction) + (0.004 + thick * grown) * strands
         widest = np.maximum(widest * 0.985, radius)
@@ -591,7 +592,7 @@ def _add_glasses(parts: _Parts, eyes: list[NDArray], profile: _HeadProfile, kind
     parts.add(*_with_colour(_tube(bridge, 0.0022, closed=False), colour, bone))
     for middle in middles:
         side = np.sign(middle[0])
-        width = float(_outline(profile, middle[2], np.array([side * np.pi / 2]))[0])
+        width = float(_outline(profile, float(middle[2]), np.array([side * np.pi / 2]))[0])
         hinge = middle + np.array([side * 0.024, 0, 0.004])
         arm = np.linspace(hinge, [side * (width + 0.002), profile.axis_y, middle[2]], 8)
         parts.add(*_with_colour(_tube(arm, 0.0022, closed=False), colour, bone))

@@ -70,7 +70,7 @@ def _vary_light(light: Light, rng: np.random.Generator) -> Light:
     return replace(light, direction=direction, key=scaled(light.key, power), sky=scaled(light.sky, fill))
 
 
-def _film(rgb: NDArray[np.float32], tint: NDArray, contrast: float, vignette: NDArray) -> NDArray[np.float32]:
+def _film(rgb: NDArray[np.floating], tint: NDArray, contrast: float, vignette: NDArray) -> NDArray[np.floating]:
     """The look of a video: graded colours, lifted blacks, a darker rim."""
     grey = rgb.mean(axis=-1, keepdims=True)
     graded = (grey + (rgb - grey) * 0.92) * tint
