@@ -37,6 +37,7 @@ def signature(profile: Profile) -> Mapping[str, Mapping[str, Any]]:
     found["face"] |= {"threshold": 0.5, "crop": 32, "reference_size": size, "face": "best score"}
     found["clip"] |= {"face_crop": "64 px, 1.9 times the recogniser's field", "reference_size": size}
     found["flow"] = {"extractor": "OpenCV DIS, preset medium", "version": _VERSION, "resize": "none"}
+    found["flow"] |= {"rate": "8 a second"}
     return found
 
 

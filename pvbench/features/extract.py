@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pvbench.devices import torch_device
+from pvbench.errors import VideoError
 from pvbench.features.clip import ClipModel
 from pvbench.features.face import FaceExtractor, load_detector, load_recogniser, load_state, to_tensor
-from pvbench.features.flow import optical_flow
+from pvbench.features.flow import optical_flow, sampling_interval
 from pvbench.features.video_networks import VideoEncoder
 from pvbench.video import Video
 from pvbench.weights import verified
@@ -73,10 +74,17 @@ class Extractors:
         )
 
     def video(self, video: Video) -> Features:
-        """Features of one video; names and shapes are listed in `docs/features.md`."""
+        """Features of one video; names and shapes are listed in `docs/features.md`.
+
+        Raises:
+            VideoError: the video has another size than the networks were trained on, or a number of frames that the
+                video encoder cannot halve twice.
+        """
+        self._check(video)
         images = to_tensor(video.frames, self.device)
         faces = self.face(video.frames)
-        flow = optical_flow(video.frames)
+        interval = sampling_interval(video.fps)
+        flow = optical_flow(video.frames[::interval])
         with torch.no_grad():
             embedding = self.encoder.embedding(images.transpose(0, 1)[None])[0].cpu().numpy()
         height, width = video.frames.shape[1:3]
@@ -90,9 +98,17 @@ class Extractors:
             "flow/top5": flow.top5,
             "flow/mean": flow.mean,
             "flow/size": np.array([height, width], np.float32),
-            "flow/fps": np.array([video.fps], np.float32),
+            "flow/fps": np.array([video.fps / interval], np.float32),
             "video/embedding": embedding,
         }
+
+    def _check(self, video: Video) -> None:
+        frames, height, width = video.frames.shape[:3]
+        if (height, width) != self.size or frames % 4:
+            raise VideoError(
+                f"a video has {frames} frames of {height}x{width} pixels; these extractors see {self.size[0]}x"
+                f"{self.size[1]} and a multiple of 4 frames: resize and cut it, or measure with another profile"
+            )
 
     def references(self, images: Sequence[NDArray[np.uint8]]) -> Features:
         """Features of an identity's reference photos.

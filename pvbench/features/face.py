@@ -63,7 +63,8 @@ def load_recogniser(weights: Path, role: str, device: torch.device) -> nn.Module
 
 def to_tensor(frames: NDArray[np.uint8], device: torch.device) -> Tensor:
     """uint8 (n, H, W, 3) to float (n, 3, H, W) in [-1, 1]."""
-    return torch.from_numpy(np.ascontiguousarray(frames)).to(device).permute(0, 3, 1, 2).float() / 127.5 - 1
+    # A copy: frames may be a view, or read-only as Pillow's are, and torch warns of those.
+    return torch.from_numpy(np.array(frames, order="C")).to(device).permute(0, 3, 1, 2).float() / 127.5 - 1
 
 
 @dataclass(frozen=True)

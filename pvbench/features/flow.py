@@ -17,6 +17,14 @@ class Flow:
     mean: NDArray[np.float32]
 
 
+def sampling_interval(fps: float) -> int:
+    """Every how many frames one is kept for flow, so that about eight a second remain.
+
+    Source: Vchitect/VBench@45e79ec dynamic_degree.py.
+    """
+    return max(1, round(fps / 8))
+
+
 def optical_flow(frames: NDArray[np.uint8]) -> Flow:
     """Flow magnitudes of a video (T, H, W, 3); empty arrays for fewer than two frames.
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from functools import cache
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from pvbench.digest import file_digest
 from pvbench.errors import WeightsError, did_you_mean
@@ -44,6 +44,11 @@ def _manifest(folder: Path, changed: int) -> dict[str, str]:
         raise WeightsError(f"{path} is not readable as JSON ({error}); restore it or pack the weights again") from error
     if not isinstance(found, dict) or not all(isinstance(v, str) for v in found.values()):
         raise WeightsError(f"{path} does not map files to sha256 sums; pack the weights again")
+    for file in found:
+        if not file or file != PurePosixPath(file).as_posix() or file.startswith("/") or ".." in file.split("/"):
+            raise WeightsError(
+                f"{path} lists {file!r}, which is not a plain path below its folder; pack the weights again"
+            )
     return found
 
 
@@ -95,7 +100,9 @@ def verified(folder: Path, model: str) -> Path:
     for file, sha in listed.items():
         path = folder / file
         if not path.is_file():
-            raise WeightsError(f"{path} is missing; it is listed in {folder / MANIFEST}")
+            raise WeightsError(
+                f"{path} is missing, though it is listed in {folder / MANIFEST}; restore it, or pack the weights again"
+            )
         state = path.stat()
         _checked(path, state.st_mtime_ns, state.st_size, sha)
     return folder / model

@@ -14,6 +14,12 @@ MODELS = (
 )  # fmt: skip
 
 
+# Which training makes a model of another name.
+_MADE_BY = dict.fromkeys(("text_encoder", "tokenizer", "unet", "scheduler"), "text-to-image") | dict.fromkeys(
+    ("motion_adapter", "domain_adapter"), "motion"
+)
+
+
 def pack(trained: Path, weights: Path, models: tuple[str, ...] = MODELS) -> Path:
     """Copies models out of a training's folder and writes the manifest, over all that the folder then holds.
 
@@ -23,7 +29,8 @@ def pack(trained: Path, weights: Path, models: tuple[str, ...] = MODELS) -> Path
     for model in models:
         source = trained / model
         if not source.is_dir() or not any(source.iterdir()):
-            raise WeightsError(f"{source} is missing; train it first: pvbench world train {model.replace('_', '-')}")
+            training = _MADE_BY.get(model, model.replace("_", "-"))
+            raise WeightsError(f"{source} is missing; train it first: pvbench world train {training}")
     weights.mkdir(parents=True, exist_ok=True)
     for model in models:
         shutil.rmtree(weights / model, ignore_errors=True)

@@ -1,0 +1,111 @@
+"""The features of a video, as `docs/features.md` lists them."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from pvbench.errors import FaceError, VideoError
+from pvbench.features.extract import Extractors, resize_photo
+from pvbench.features.video_networks import VideoEncoder
+from pvbench.video import Video
+
+PAGE = Path(__file__).parents[2] / "docs" / "features.md"
+FRAMES, REFERENCES = 8, 3
+SIZES = {"T": FRAMES, "T-1": FRAMES - 1, "R": REFERENCES, "D": 128, "E": 24, "V": 128}
+
+
+@pytest.fixture(scope="module")
+def extractors(face, clip):
+    torch.manual_seed(0)
+    encoder = VideoEncoder(width=8).eval().requires_grad_(False)
+    return Extractors(face, clip, encoder, {}, (64, 64), torch.device("cpu"))
+
+
+@pytest.fixture(scope="module")
+def features(extractors):
+    """Every feature that there is, of a grey video in which one frame is black."""
+    frames = np.random.default_rng(0).integers(100, 160, (FRAMES, 64, 64, 3), dtype=np.uint8)
+    frames[2] = 0
+    photos = [np.full((200, 240, 3), 128, np.uint8)] * REFERENCES
+    return extractors.video(Video(frames, 8.0)) | extractors.references(photos) | extractors.text("a man nods")
+
+
+def listed():
+    """Shape by name, from the page's table."""
+    rows = re.findall(r"^\| `([a-z]+/[a-z0-9_]+)` \| \(([^)]*)\) \|", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
+    return {name: tuple(part.strip() for part in shape.split(",") if part.strip()) for name, shape in rows}
+
+
+def test_the_page_lists_every_feature_and_no_other(features):
+    assert set(listed()) == set(features)
+
+
+def test_features_have_the_shapes_that_the_page_says(features):
+    for name, shape in listed().items():
+        assert features[name].shape == tuple(SIZES[part] if part in SIZES else int(part) for part in shape), name
+        assert features[name].dtype == np.float32, name
+
+
+def test_nan_stands_where_there_is_no_face_and_nowhere_else(features):
+    missing = features["face/detected"] == 0
+    assert missing.tolist() == [t == 2 for t in range(FRAMES)]
+    for name in ("face/embedding", "face/box", "clip/face"):
+        np.testing.assert_array_equal(np.isnan(features[name]).all(axis=1), missing)
+        np.testing.assert_array_equal(np.isnan(features[name]).any(axis=1), missing)
+    for name in set(features) - {"face/embedding", "face/box", "clip/face"}:
+        assert np.isfinite(features[name]).all(), name
+
+
+def test_size_and_rate_are_those_of_the_video(features):
+    assert features["flow/size"].tolist() == [64, 64]
+    assert features["flow/fps"].tolist() == [8]
+
+
+def test_the_same_video_gives_the_same_features(extractors):
+    frames = np.random.default_rng(1).integers(60, 200, (FRAMES, 64, 64, 3), dtype=np.uint8)
+    one, other = (extractors.video(Video(frames, 8.0)) for _ in range(2))
+    for name in one:
+        np.testing.assert_array_equal(one[name], other[name])
+
+
+def test_a_reference_without_a_face_is_told(extractors):
+    with pytest.raises(FaceError, match="reference photo 1 of 1 shows no face"):
+        extractors.references([np.zeros((200, 200, 3), np.uint8)])
+
+
+def test_a_photo_is_averaged_down_to_within_a_level():
+    photo = np.random.default_rng(0).integers(0, 256, (256, 256, 3), dtype=np.uint8)
+    wanted = photo.reshape(64, 4, 64, 4, 3).mean(axis=(1, 3))
+    # Pillow averages rows, rounds, and then averages columns.
+    assert np.abs(resize_photo(photo, 64, 64) - wanted).max() <= 1
+
+
+@pytest.mark.parametrize("shape", [(64, 128), (128, 64), (65, 300)])
+def test_of_a_photo_the_middle_square_is_seen(shape):
+    photo = np.zeros((*shape, 3), np.uint8)
+    side = min(shape)
+    top, left = (shape[0] - side) // 2, (shape[1] - side) // 2
+    photo[top : top + side, left : left + side] = 200
+    assert (resize_photo(photo, 32, 32) == 200).all()
+
+
+def test_a_small_photo_is_enlarged():
+    assert resize_photo(np.full((40, 40, 3), 9, np.uint8), 64, 64).shape == (64, 64, 3)
+
+
+@pytest.mark.parametrize(("fps", "kept", "rate"), [(8.0, 8, 8.0), (12.0, 4, 6.0), (24.0, 3, 8.0), (60.0, 1, 7.5)])
+def test_flow_is_of_frames_about_an_eighth_of_a_second_apart(extractors, fps, kept, rate):
+    frames = np.random.default_rng(1).integers(60, 200, (FRAMES, 64, 64, 3), dtype=np.uint8)
+    found = extractors.video(Video(frames, fps))
+    assert found["flow/top5"].shape == found["flow/mean"].shape == (kept - 1,)
+    assert found["flow/fps"].tolist() == [rate]
+
+
+@pytest.mark.parametrize("shape", [(8, 128, 128, 3), (8, 64, 48, 3), (7, 64, 64, 3), (1, 64, 64, 3)])
+def test_a_video_that_the_networks_cannot_see_is_told(extractors, shape):
+    said = f"{shape[0]} frames of {shape[1]}x{shape[2]} pixels; these extractors see 64x64 and a multiple of 4 frames"
+    with pytest.raises(VideoError, match=said):
+        extractors.video(Video(np.zeros(shape, np.uint8), 8.0))

@@ -1,0 +1,103 @@
+"""The identity reward: nothing to gain from the own face, gradients through the picture, frames without a face."""
+
+import pytest
+import torch
+
+from pvbench.errors import FaceError
+from pvbench.features.face_networks import TEMPLATE, FaceDetector, ResidualRecogniser
+from pvbench.rewards.identity import IdentityReward
+
+SIDE = 64
+
+
+class BrightSpot(FaceDetector):
+    """Finds one face in the middle of every picture that is not black."""
+
+    def __init__(self):
+        super().__init__(4)
+
+    def forward(self, images):
+        n = len(images)
+        logits = torch.full((n, 16, 16), -9.0)
+        points = torch.zeros(n, 16, 16, 5, 2)
+        points[:, 8, 8] = torch.tensor(TEMPLATE) * (32 / 112) + 16
+        logits[:, 8, 8] = torch.where(images.amax(dim=(1, 2, 3)) > -0.99, 9.0, -9.0)
+        return logits, points
+
+
+@pytest.fixture(scope="module")
+def reward():
+    torch.manual_seed(0)
+    return IdentityReward(BrightSpot(), ResidualRecogniser().eval().requires_grad_(False), torch.device("cpu"))
+
+
+@pytest.fixture(scope="module")
+def photo():
+    generator = torch.Generator().manual_seed(1)
+    return torch.randint(40, 215, (SIDE, SIDE, 3), generator=generator, dtype=torch.uint8).numpy()
+
+
+def as_image(photo):
+    return torch.from_numpy(photo).permute(2, 0, 1)[None].float() / 127.5 - 1
+
+
+def generator(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def test_the_references_own_picture_loses_nothing(reward, photo):
+    reference = reward.reference([photo], SIDE, SIDE)
+    found = reward(as_image(photo), reference, 0.0, generator())
+    torch.testing.assert_close(found, torch.zeros(1), rtol=0, atol=1e-5)
+
+
+def test_another_picture_loses_more_and_at_most_two(reward, photo):
+    reference = reward.reference([photo], SIDE, SIDE)
+    other = torch.rand(1, 3, SIDE, SIDE, generator=generator(4)) * 2 - 1
+    found = float(reward(other, reference, 0.0, generator()))
+    assert 0.01 < found <= 2
+
+
+def test_gradients_reach_the_face_of_the_picture(reward, photo):
+    reference = reward.reference([photo], SIDE, SIDE)
+    image = (torch.rand(1, 3, SIDE, SIDE, generator=generator(4)) * 2 - 1).requires_grad_(True)
+    reward(image, reference, 0.1, generator()).sum().backward()
+    assert image.grad[0, :, 20:44, 20:44].abs().sum() > 0
+    assert image.grad[0, :, :10].abs().sum() == 0
+
+
+def test_descending_on_the_pixels_brings_the_face_closer(reward, photo):
+    reference = reward.reference([photo], SIDE, SIDE)
+    image = (torch.rand(1, 3, SIDE, SIDE, generator=generator(4)) * 2 - 1).requires_grad_(True)
+    before = float(reward(image.detach(), reference, 0.0, generator()))
+    for _ in range(20):
+        (slope,) = torch.autograd.grad(reward(image, reference, 0.0, generator()).sum(), image)
+        image = (image - 0.05 * slope / slope.abs().max()).detach().requires_grad_(True)
+    assert float(reward(image.detach(), reference, 0.0, generator())) < 0.7 * before
+
+
+def test_pictures_without_a_face_have_no_loss(reward, photo):
+    reference = reward.reference([photo], SIDE, SIDE)
+    black = torch.full((2, 3, SIDE, SIDE), -1.0)
+    assert reward(black, reference, 0.0, generator()) is None
+    assert reward(torch.cat([black, as_image(photo)]), reference, 0.0, generator()).shape == (1,)
+
+
+def test_the_generator_determines_the_jitter(reward, photo):
+    reference = reward.reference([photo], SIDE, SIDE)
+    found = [float(reward(as_image(photo), reference, 0.3, generator(seed))) for seed in (1, 1, 2)]
+    assert found[0] == found[1] != found[2]
+
+
+def test_several_references_are_averaged(reward, photo):
+    one = reward.reference([photo], SIDE, SIDE)
+    three = reward.reference([photo] * 3, SIDE, SIDE)
+    image = torch.rand(1, 3, SIDE, SIDE, generator=generator(4)) * 2 - 1
+    torch.testing.assert_close(
+        reward(image, three, 0.0, generator()), reward(image, one, 0.0, generator()), rtol=0, atol=1e-5
+    )
+
+
+def test_a_reference_without_a_face_is_told(reward, photo):
+    with pytest.raises(FaceError, match="reference photo 2 of 2 shows no face"):
+        reward.reference([photo, photo * 0], SIDE, SIDE)
