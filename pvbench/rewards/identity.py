@@ -40,13 +40,14 @@ class IdentityReward:
         """Aligned crops of reference photos.
 
         Raises:
-            FaceError: a photo shows no face.
+            FaceError: a photo shows no face, or more than one.
         """
         images = to_tensor(np.stack([resize_photo(p, height, width) for p in photos]), self.device)
         landmarks = []
         for i, found in enumerate(self.detector.detect(images)):
-            if not len(found.scores):
-                raise FaceError(f"reference photo {i + 1} of {len(photos)} shows no face; replace it")
+            if len(found.scores) != 1:
+                what = f"{len(found.scores)} faces" if len(found.scores) else "no face"
+                raise FaceError(f"reference photo {i + 1} of {len(photos)} shows {what}; expected exactly one: replace it")
             landmarks.append(found.landmarks[0])
         return _Reference(crop_faces(images, torch.stack(landmarks)))
 

@@ -1,5 +1,6 @@
 """The identity reward: nothing to gain from the own face, gradients through the picture, frames without a face."""
 
+import numpy as np
 import pytest
 import torch
 
@@ -11,7 +12,7 @@ SIDE = 64
 
 
 class BrightSpot(FaceDetector):
-    """Finds one face in the middle of every picture that is not black."""
+    """Finds one face in the middle of every picture that is not black, and a second one in white pictures."""
 
     def __init__(self):
         super().__init__(4)
@@ -22,6 +23,8 @@ class BrightSpot(FaceDetector):
         points = torch.zeros(n, 16, 16, 5, 2)
         points[:, 8, 8] = torch.tensor(TEMPLATE) * (32 / 112) + 16
         logits[:, 8, 8] = torch.where(images.amax(dim=(1, 2, 3)) > -0.99, 9.0, -9.0)
+        points[:, 8, 1] = torch.tensor(TEMPLATE) * (8 / 112)
+        logits[:, 8, 1] = torch.where(images.mean(dim=(1, 2, 3)) > 0.99, 8.0, -9.0)
         return logits, points
 
 
@@ -98,6 +101,7 @@ def test_several_references_are_averaged(reward, photo):
     )
 
 
-def test_a_reference_without_a_face_is_told(reward, photo):
-    with pytest.raises(FaceError, match="reference photo 2 of 2 shows no face"):
-        reward.reference([photo, photo * 0], SIDE, SIDE)
+@pytest.mark.parametrize(("level", "what"), [(0, "no face"), (255, "2 faces")])
+def test_a_reference_that_cannot_serve_is_told(reward, photo, level, what):
+    with pytest.raises(FaceError, match=f"reference photo 2 of 2 shows {what}; expected exactly one"):
+        reward.reference([photo, np.full_like(photo, level)], SIDE, SIDE)
