@@ -47,7 +47,9 @@ class IdentityReward:
         for i, found in enumerate(self.detector.detect(images)):
             if len(found.scores) != 1:
                 what = f"{len(found.scores)} faces" if len(found.scores) else "no face"
-                raise FaceError(f"reference photo {i + 1} of {len(photos)} shows {what}; expected exactly one: replace it")
+                raise FaceError(
+                    f"reference photo {i + 1} of {len(photos)} shows {what}; expected exactly one: replace the photo"
+                )
             landmarks.append(found.landmarks[0])
         return _Reference(crop_faces(images, torch.stack(landmarks)))
 
