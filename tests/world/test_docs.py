@@ -1,0 +1,58 @@
+"""The pages on the world and its models name what the code has."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from pvbench.weights import weights_folder
+from pvbench.world.commands import _MODELS, app
+from pvbench.world.dataset import LABELS
+from pvbench.world.pack import MODELS
+
+DOCS = Path(__file__).parents[2] / "docs"
+WORLD, PAGE = ((DOCS / f"{name}.md").read_text(encoding="utf-8") for name in ("world", "models"))
+PLAIN = " ".join(WORLD.split())
+
+
+@pytest.mark.parametrize(
+    "label", ["action", "expression", "scene", "clothes", "colour", "hair", "hair_colour", "beard", "glasses"]
+)
+def test_the_worlds_page_names_every_value(label):
+    for value in LABELS[label]:
+        assert re.search(rf"\b{value}\b", PLAIN), value
+
+
+def test_the_worlds_page_lists_every_command():
+    commands = {command.name or command.callback.__name__ for command in app.registered_commands}
+    assert set(re.findall(r"^\| `pvbench world (\w+)` \|", WORLD, re.MULTILINE)) == commands
+
+
+def test_trainings_that_the_pages_name_exist():
+    named = set(re.findall(r"pvbench world train ([a-z-]+)", WORLD + PAGE))
+    assert named
+    assert named <= set(_MODELS)
+
+
+def test_the_models_page_lists_every_packed_model():
+    listed = re.findall(r"^\| `([a-z_]+)` \|", PAGE.split("## Files")[0], re.MULTILINE)
+    assert sorted(listed) == sorted(MODELS)
+
+
+def test_the_models_page_says_what_the_cards_measure():
+    explained = PAGE.split("## Cards")[1].split("## Licence")[0]
+    folder = weights_folder("mini")
+    for path in sorted(folder.glob("*/card.json")):
+        for name in json.loads(path.read_text())["quality_on_held_out_people"]:
+            assert f"`{name}`" in explained, (path, name)
+
+
+@pytest.mark.parametrize("page", ["world", "models", "features"])
+def test_pages_link_to_files_that_are_there_and_name_code_that_is_there(page):
+    text = (DOCS / f"{page}.md").read_text(encoding="utf-8")
+    for link in re.findall(r"\]\((?!http)([^)#]+)", text):
+        assert (DOCS / link).is_file(), link
+    for file in re.findall(r"`((?:pvbench|benchmarks)/[\w/]+\.py)`", text):
+        assert (DOCS.parent / file).is_file(), file
+    assert max(len(line) for line in text.splitlines() if not line.startswith("|")) <= 120
