@@ -26,8 +26,13 @@ def pvbench(home, out, workers=2, **environment):
     return subprocess.run(
         [sys.executable, "-m", "pvbench.cli", "run", "--profile", EXAMPLE_PROFILE, "--identities",
          "people/ann,people/bob", "--out", out, "--device", "cpu", "--workers", str(workers)],
-        cwd=home, capture_output=True, text=True, timeout=600,
+        cwd=home, capture_output=True, text=True, timeout=600, preexec_fn=_heed_interrupts,
         env={**os.environ, "PYTHONPATH": str(PLUGIN), **environment})
+
+
+def _heed_interrupts():
+    """Tests that a shell runs in the background inherit that SIGINT is ignored."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 @pytest.fixture(scope="module")
