@@ -27,6 +27,7 @@ class PersonalVideoSettings:
         where: the model that is tuned through its sampler, text-to-video or (an ablation) text-to-image.
         spa: simulated prompt augmentation: prompts drawn from the simulated set, or always the bare class noun.
         scr: the semantic consistency reward, on or off; `scr_weight` its weight beside the identity reward's 1.
+        icr_frames: so many random frames carry the identity reward in a step; the paper takes one.
         scr_frames: M of eq. 3. `temperature` multiplies the cosines under its softmax.
         scr_floor: weight of the loss for a match lower than the frozen model's in all frames, which eq. 4 cannot see.
         span: share of the denoising steps, at the end, in which the adapter is active, in tuning and in sampling.
@@ -36,31 +37,33 @@ class PersonalVideoSettings:
         prefixes: so many (prompt, noise) pairs, whose shared trajectory prefix is computed once; 0 draws a fresh pair
             every step.
         jitter: colour jitter of the face crops.
-        pixel_anchor: weight of the distance to the frozen model's frame, averaged over large cells: keeps colours.
+        pixel_anchor: weight of the squared distance to the frozen model's frame: between averages over large cells,
+            which keeps colours, and between pixels outside of the face, which keeps all that is not the person.
     """
 
     where: Literal["t2v", "t2i"] = "t2v"
     spa: bool = True
     scr: bool = True
     scr_weight: float = 1.0
+    icr_frames: int = 4
     scr_frames: int = 4
     temperature: float = 100.0
     scr_floor: float = 0.1
     span: float = 0.25
     gradient_steps: int = 0
-    rank: int = 8
+    rank: int = 16
     targets: Literal["qkv", "qkvo"] = "qkv"
     steps: int = 40
-    rate: float = 2e-3
+    rate: float = 8e-3
     prefixes: int = 12
     jitter: float = 0.15
-    pixel_anchor: float = 1.0
+    pixel_anchor: float = 2.0
 
     def __post_init__(self) -> None:
         if not 0 < self.span <= 1:
             raise SettingError(f"span is {self.span}; expected a share of the steps, above 0 and at most 1")
-        if min(self.rank, self.steps, self.scr_frames) < 1 or self.rate <= 0:
-            raise SettingError("rank, steps, scr_frames and rate must be positive")
+        if min(self.rank, self.steps, self.icr_frames, self.scr_frames) < 1 or self.rate <= 0:
+            raise SettingError("rank, steps, icr_frames, scr_frames and rate must be positive")
         if self.prefixes < 0 or self.gradient_steps < 0:
             raise SettingError("prefixes and gradient_steps cannot be negative")
 
@@ -73,6 +76,7 @@ class _Prefix:
     states: Tensor
     latent: Tensor
     frozen: Tensor  # (frames, 3, H, W)
+    outside: Tensor  # (frames, 1, H, W): 1 far from the face, 0 on it
     scores: Tensor  # (frames,)
 
 
@@ -104,7 +108,8 @@ class PersonalVideo(Method):
         backbone.remove_lora(unet)
         pool = self._pool(unet, identity.class_noun, prompts, seed)
         parameters = backbone.add_lora(unet, settings.rank, alpha, settings.targets, generator)
-        optimiser = torch.optim.AdamW(parameters, lr=settings.rate, weight_decay=1e-3)
+        # Some forty steps are too few for Adam's usual memory of a thousand.
+        optimiser = torch.optim.AdamW(parameters, lr=settings.rate, betas=(0.8, 0.95), weight_decay=1e-3)
         seen, similarity, missed = 0, 0.0, 0
         for step in range(settings.steps):
             for group in optimiser.param_groups:
@@ -116,12 +121,11 @@ class PersonalVideo(Method):
                     prefix = self._prefix(unet, identity.class_noun, prompts, seed, settings.steps + step)
             latent = self._finish(unet, prefix)
             frames = len(prefix.frozen)
-            one = int(torch.randint(frames, (1,), generator=generator))
+            faces = torch.randperm(frames, generator=generator)[: settings.icr_frames].tolist()
             some = torch.randperm(frames, generator=generator)[: settings.scr_frames].tolist() if settings.scr else []
-            chosen = sorted({one, *some})
+            chosen = sorted({*faces, *some})
             images = backbone.decode(latent, chosen)
-            # The face is looked for in one random frame; the others are decoded for the semantic reward anyway.
-            lost = identity_reward(images[[chosen.index(one)]], reference, settings.jitter, generator)
+            lost = identity_reward(images[[chosen.index(i) for i in faces]], reference, settings.jitter, generator)
             losses = {}
             total = images.sum() * 0.0
             if lost is None:
@@ -138,9 +142,10 @@ class PersonalVideo(Method):
                 total = total + settings.scr_weight * (apart + settings.scr_floor * floor)
                 losses["semantic"] = float(apart.detach())
             if settings.pixel_anchor > 0:
-                drift = _coarse(images) - _coarse(prefix.frozen[chosen])
-                total = total + settings.pixel_anchor * drift.square().mean()
-                losses["anchor"] = float(drift.detach().square().mean())
+                drift = images - prefix.frozen[chosen]
+                apart = _coarse(drift).square().mean() + (prefix.outside[chosen] * drift.square()).mean()
+                total = total + settings.pixel_anchor * apart
+                losses["anchor"] = float(apart.detach())
             total.backward()
             torch.nn.utils.clip_grad_norm_(parameters, 1.0)
             optimiser.step()
@@ -192,8 +197,9 @@ class PersonalVideo(Method):
         first = backbone.first_step(1 - settings.span)
         latent = backbone.denoise(latent, states, 0, first, unet)
         frozen = backbone.decode(backbone.denoise(latent, states, first, None, unet))
-        scores = self._load_rewards()[1].scores(frozen, text)
-        return _Prefix(text, states, latent, frozen, scores)
+        identity_reward, semantic_reward = self._load_rewards()
+        outside = 1 - identity_reward.face_mask(frozen)
+        return _Prefix(text, states, latent, frozen, outside, semantic_reward.scores(frozen, text))
 
     def _finish(self, unet: torch.nn.Module, prefix: _Prefix) -> Tensor:
         """The tuned model's end of the trajectory, with gradient in the last `gradient_steps`."""

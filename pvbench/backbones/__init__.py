@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 MINI_MODELS = ("vae", "text_encoder", "tokenizer", "unet", "scheduler", "motion_adapter", "domain_adapter")
 # Rewards belong to the backbone's side of a run: methods tune with them, metrics never see them.
 REWARD_MODELS = ("face_detector", "face_recogniser_reward", "clip_reward")
-_VERSION = 1
+_VERSION = 2
 
 
 def signature(profile: Profile) -> Mapping[str, Any]:
@@ -29,7 +29,10 @@ def signature(profile: Profile) -> Mapping[str, Any]:
     folder = weights_folder(profile.backbone["weights"])
     precision = _precision(profile)
     weights = weights_signature(folder, *MINI_MODELS, *REWARD_MODELS)
-    return {"backbone": kind, "version": _VERSION, "precision": precision, "weights": weights}
+    shared = _shared_noise(profile)
+    return {
+        "backbone": kind, "version": _VERSION, "precision": precision, "shared_noise": shared, "weights": weights
+    }  # fmt: skip
 
 
 def load_backbone(profile: Profile, device: str) -> AnimateDiffBackbone:
@@ -43,7 +46,8 @@ def load_backbone(profile: Profile, device: str) -> AnimateDiffBackbone:
 
     signed = signature(profile)
     half = signed["precision"] == "bfloat16"
-    return load_mini(weights_folder(profile.backbone["weights"]), profile.sampling, device, signed, half=half)
+    folder, shared = weights_folder(profile.backbone["weights"]), signed["shared_noise"]
+    return load_mini(folder, profile.sampling, device, signed, half=half, shared_noise=shared)
 
 
 def _precision(profile: Profile) -> str:
@@ -53,3 +57,13 @@ def _precision(profile: Profile) -> str:
             f"profile {profile.name!r} [backbone]: precision is {found!r}; expected float32 or bfloat16"
         )
     return str(found)
+
+
+def _shared_noise(profile: Profile) -> float:
+    found = profile.backbone.get("shared_noise", 0.0)
+    if isinstance(found, bool) or not isinstance(found, int | float) or not 0 <= found <= 1:
+        raise ProfileError(
+            f"profile {profile.name!r} [backbone]: shared_noise is {found!r}; expected a share of the noise's power, "
+            "from 0 to 1"
+        )
+    return float(found)

@@ -21,6 +21,7 @@ from peft.tuners.tuners_utils import BaseTunerLayer
 from peft.utils import get_peft_model_state_dict, set_peft_model_state_dict
 from torch import Tensor, nn
 
+from pvbench.backbones.noise import video_noise
 from pvbench.backbones.patch_autoencoder import PatchAutoencoder
 from pvbench.devices import torch_device
 from pvbench.errors import MethodError, WeightsError
@@ -45,6 +46,7 @@ class AnimateDiffBackbone:
         sampling: steps, guidance and size of a video.
         folder: where the weights, those of the rewards included, lie.
         half: UNets compute in bfloat16, the rest in float32.
+        shared_noise: share of the initial noise's power that all frames have in common, as in the training.
     """
 
     def __init__(
@@ -56,8 +58,10 @@ class AnimateDiffBackbone:
         signature: Mapping[str, Any],
         folder: Path,
         half: bool,
+        shared_noise: float = 0.0,
     ) -> None:
         self.pipe, self.image_unet, self.sampling, self.half = pipe, image_unet, sampling, half
+        self.shared_noise = shared_noise
         self.device, self.signature, self.folder = device, signature, folder
         self._states: dict[str, Tensor] = {}
 
@@ -82,7 +86,7 @@ class AnimateDiffBackbone:
         """The initial latent (1, c, T, h, w) of a noise seed; drawn on the CPU, so that every device starts alike."""
         channels, times, height, width = self.latent_shape
         generator = torch.Generator().manual_seed(seed)
-        return torch.randn(1, channels, frames or times, height, width, generator=generator).to(self.device)
+        return video_noise((1, channels, frames or times, height, width), self.shared_noise, generator).to(self.device)
 
     def run(self, unet: nn.Module, latent: Tensor, t: Tensor, states: Tensor) -> Tensor:
         """A UNet's output in float32, computed in the backbone's precision."""
@@ -251,7 +255,13 @@ class AnimateDiffBackbone:
 
 
 def load_mini(
-    weights: Path, sampling: Sampling, device: str, signature: Mapping[str, Any], *, half: bool
+    weights: Path,
+    sampling: Sampling,
+    device: str,
+    signature: Mapping[str, Any],
+    *,
+    half: bool,
+    shared_noise: float = 0.0,
 ) -> AnimateDiffBackbone:
     """The miniature backbone out of a folder of weights, through AnimateDiff's own classes.
 
@@ -282,4 +292,4 @@ def load_mini(
     pipe.unload_lora_weights()
     pipe.to(place)
     pipe.unet.requires_grad_(False).eval()
-    return AnimateDiffBackbone(pipe, unet.to(place), sampling, place, signature, weights, half)
+    return AnimateDiffBackbone(pipe, unet.to(place), sampling, place, signature, weights, half, shared_noise)

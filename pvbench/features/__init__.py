@@ -18,7 +18,7 @@ _MODELS = {
     "clip": ("clip_scoring", "face_detector"),
     "video": ("video_encoder",),
 }
-_VERSION = 1
+_VERSION = 2
 
 
 def signature(profile: Profile) -> Mapping[str, Mapping[str, Any]]:

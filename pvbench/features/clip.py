@@ -20,6 +20,15 @@ FACE_SPREAD = 1.9
 FACE_SIZE = 64
 
 
+def fit(model: Any, images: Tensor) -> Tensor:
+    """Images (n, 3, H, W) in the size that an open_clip model sees."""
+    side = model.visual.image_size
+    side = side if isinstance(side, int) else side[0]
+    if tuple(images.shape[-2:]) == (side, side):
+        return images
+    return functional.interpolate(images, size=(side, side), mode="bilinear", antialias=True, align_corners=False)
+
+
 class ClipModel:
     """An open_clip model with its tokenizer; frozen."""
 
@@ -53,12 +62,7 @@ class ClipModel:
 
     def images(self, images: Tensor) -> Tensor:
         """Normalised embeddings (n, E) of images (n, 3, H, W) in [-1, 1]; differentiable."""
-        side = self.model.visual.image_size
-        side = side if isinstance(side, int) else side[0]
-        if images.shape[-1] != side or images.shape[-2] != side:
-            images = functional.interpolate(
-                images, size=(side, side), mode="bilinear", antialias=True, align_corners=False
-            )
+        images = fit(self.model, images)
         # The models were trained with mean and standard deviation 0.5, which is the range [-1, 1].
         return functional.normalize(self.model.encode_image(images).float(), dim=-1)
 

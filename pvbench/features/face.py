@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from pvbench.errors import FaceError, WeightsError
 from pvbench.features.face_networks import (
     FaceDetector,
-    MixerRecogniser,
+    PlainRecogniser,
     ResidualRecogniser,
     crop_faces,
 )
@@ -23,7 +23,7 @@ from pvbench.weights import verified
 
 _RECOGNISERS: dict[str, type[nn.Module]] = {
     "ResidualRecogniser": ResidualRecogniser,
-    "MixerRecogniser": MixerRecogniser,
+    "PlainRecogniser": PlainRecogniser,
 }
 
 

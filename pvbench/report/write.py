@@ -59,11 +59,11 @@ def _check(data: ReportData) -> None:
 
 
 def _write_filmstrips(folder: Path, data: ReportData, strips: list[Strip]) -> list[tuple[Path, Figure]]:
-    for old in sorted(folder.glob("*.png")):
+    for old in sorted(path for path in folder.glob("*") if path.suffix in (".jpg", ".png")):
         old.unlink()
     figures = []
     for number, strip in enumerate(strips, start=1):
-        path = folder / f"{number}-{strip.cell.identity}-{strip.cell.prompt}-s{strip.cell.seed}.png"
+        path = folder / f"{number}-{strip.cell.identity}-{strip.cell.prompt}-s{strip.cell.seed}.jpg"
         _save(path, filmstrip(data, strip))
         caption = f"{strip.identity.name}: “{strip.text}” (prompt {strip.cell.prompt}, seed {strip.cell.seed})"
         figures.append((path, Figure(f"filmstrips/{path.name}", caption)))
@@ -73,5 +73,9 @@ def _write_filmstrips(folder: Path, data: ReportData, strips: list[Strip]) -> li
 def _save(path: Path, picture: Image.Image) -> None:
     # Without metadata: the pixels alone decide the bytes.
     content = io.BytesIO()
-    picture.save(content, format="PNG", compress_level=6)
+    if path.suffix == ".jpg":
+        # Frames of video fill a filmstrip: a third of a PNG's size, and no difference to the eye.
+        picture.save(content, format="JPEG", quality=88, subsampling=0, optimize=True)
+    else:
+        picture.save(content, format="PNG", compress_level=6)
     write_bytes(path, content.getvalue())

@@ -53,6 +53,25 @@ class IdentityReward:
             landmarks.append(found.landmarks[0])
         return _Reference(crop_faces(images, torch.stack(landmarks)))
 
+    @torch.no_grad()
+    def face_mask(self, images: Tensor, reach: float = 1.5, threshold: float = 0.3) -> Tensor:
+        """How near each pixel is to the best face (n, 1, H, W): 1 at its middle, a Gaussian falling off around it.
+
+        Args:
+            images: (n, 3, H, W) in about [-1, 1].
+            reach: the Gaussian's standard deviation in eye distances; all zero where no face is found.
+        """
+        n, _, height, width = images.shape
+        y = torch.arange(height, device=images.device, dtype=torch.float32)[:, None] + 0.5
+        x = torch.arange(width, device=images.device, dtype=torch.float32)[None] + 0.5
+        mask = torch.zeros(n, 1, height, width, device=images.device)
+        for i, found in enumerate(self.detector.detect(images.clamp(-1, 1), threshold)):
+            if len(found.scores):
+                points = found.landmarks[0]
+                middle, eyes = points.mean(dim=0), (points[1] - points[0]).norm().clamp(min=4.0)
+                mask[i, 0] = torch.exp(-((x - middle[0]) ** 2 + (y - middle[1]) ** 2) / (2 * (reach * eyes) ** 2))
+        return mask
+
     def __call__(
         self, images: Tensor, reference: _Reference, jitter: float, generator: torch.Generator, threshold: float = 0.3
     ) -> Tensor | None:

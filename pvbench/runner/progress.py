@@ -19,10 +19,11 @@ from pvbench.runner.survey import STAGES, Survey
 from pvbench.store import Failure
 
 _SHOWN_FAILURES = 20
+_QUIET_SECONDS = 30
 
 
 class RichObserver:
-    """Bars on a terminal; elsewhere a line for every tenth of the work."""
+    """Bars on a terminal; elsewhere a line for every tenth of the work, and every half minute between."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -32,6 +33,7 @@ class RichObserver:
         self._footer = Text()
         self._started = time.monotonic()
         self._tenth = -1
+        self._printed = self._started
 
     def planned(self, plan: Plan, survey: Survey, tallies: Mapping[str, Tally], workers: int, seconds: float) -> None:
         """The plan, then the bars."""
@@ -50,7 +52,7 @@ class RichObserver:
     def advanced(self, tallies: Mapping[str, Tally], seconds_left: float, doing: str) -> None:
         """The bars move."""
         if self._bars is None:
-            self._print_tenth(tallies, seconds_left)
+            self._print_line(tallies, seconds_left, doing)
             return
         for stage, task in self._tasks.items():
             tally = tallies[stage]
@@ -89,17 +91,19 @@ class RichObserver:
         self._live = Live(Group(self._bars, self._footer), console=self._console, refresh_per_second=4)
         self._live.start()
 
-    def _print_tenth(self, tallies: Mapping[str, Tally], seconds_left: float) -> None:
+    def _print_line(self, tallies: Mapping[str, Tally], seconds_left: float, doing: str) -> None:
         total = sum(tally.total for tally in tallies.values())
         done = sum(tally.done + tally.failed for tally in tallies.values())
         tenth = 10 * done // max(total, 1)
-        if tenth > self._tenth:
-            self._tenth = tenth
-            stages = ", ".join(f"{stage} {tallies[stage].done}/{tallies[stage].total}" for stage in STAGES
-                               if tallies[stage].total)
-            failed = sum(tally.failed for tally in tallies.values())
-            failed_too = f", {failed} failed" if failed else ""
-            self._console.print(f"{stages}{failed_too}; about {in_words(seconds_left)} left")
+        if tenth <= self._tenth and time.monotonic() - self._printed < _QUIET_SECONDS:
+            return
+        self._tenth, self._printed = max(tenth, self._tenth), time.monotonic()
+        stages = ", ".join(f"{stage} {tallies[stage].done}/{tallies[stage].total}" for stage in STAGES
+                           if tallies[stage].total)
+        failed = sum(tally.failed for tally in tallies.values())
+        failed_too = f", {failed} failed" if failed else ""
+        doing_too = f"; {doing}" if doing else ""
+        self._console.print(f"{stages}{failed_too}; about {in_words(seconds_left)} left{doing_too}", soft_wrap=True)
 
 
 def plan_table(plan: Plan, survey: Survey) -> Table:

@@ -12,35 +12,47 @@ import numpy as np
 
 EXPRESSIONS: dict[str, dict[str, float]] = {
     "neutral": {},
-    "smiling": {"mouthSmileLeft": 0.9, "mouthSmileRight": 0.9, "cheekSquintLeft": 0.5, "cheekSquintRight": 0.5},
+    "smiling": {
+        "mouthSmileLeft": 1.5,
+        "mouthSmileRight": 1.5,
+        "cheekSquintLeft": 0.8,
+        "cheekSquintRight": 0.8,
+        "mouthUpperUpLeft": 0.7,
+        "mouthUpperUpRight": 0.7,
+        "jawOpen": 0.12,
+    },
     "surprised": {
-        "browInnerUp": 1.0,
-        "browOuterUpLeft": 1.0,
-        "browOuterUpRight": 1.0,
-        "jawOpen": 0.55,
-        "eyeWideLeft": 1.0,
-        "eyeWideRight": 1.0,
-        "mouthFunnel": 0.5,
+        "browInnerUp": 1.6,
+        "browOuterUpLeft": 1.6,
+        "browOuterUpRight": 1.6,
+        "jawOpen": 0.75,
+        "eyeWideLeft": 1.4,
+        "eyeWideRight": 1.4,
+        "mouthFunnel": 0.6,
     },
     "sad": {
-        "mouthFrownLeft": 1.0,
-        "mouthFrownRight": 1.0,
-        "browInnerUp": 1.0,
-        "mouthShrugLower": 0.7,
-        "eyeBlinkLeft": 0.25,
-        "eyeBlinkRight": 0.25,
+        "mouthFrownLeft": 1.9,
+        "mouthFrownRight": 1.9,
+        "browInnerUp": 1.9,
+        "browDownLeft": -0.6,
+        "browDownRight": -0.6,
+        "mouthShrugLower": 0.8,
+        "eyeBlinkLeft": 0.5,
+        "eyeBlinkRight": 0.5,
     },
     "angry": {
-        "browDownLeft": 1.0,
-        "browDownRight": 1.0,
-        "noseSneerLeft": 0.9,
-        "noseSneerRight": 0.9,
-        "mouthPressLeft": 0.7,
-        "mouthPressRight": 0.7,
-        "eyeSquintLeft": 0.6,
-        "eyeSquintRight": 0.6,
-        "mouthFrownLeft": 0.5,
-        "mouthFrownRight": 0.5,
+        "browDownLeft": 1.9,
+        "browDownRight": 1.9,
+        "noseSneerLeft": 1.3,
+        "noseSneerRight": 1.3,
+        "mouthUpperUpLeft": 0.9,
+        "mouthUpperUpRight": 0.9,
+        "mouthStretchLeft": 1.0,
+        "mouthStretchRight": 1.0,
+        "mouthLowerDownLeft": 0.9,
+        "mouthLowerDownRight": 0.9,
+        "eyeSquintLeft": 0.8,
+        "eyeSquintRight": 0.8,
     },
 }
 
@@ -118,7 +130,8 @@ def _smile(rng: np.random.Generator) -> Callable[[float], Pose]:
 
     def at(t: float) -> Pose:
         s = ramp(t)
-        return Pose(pitch=2 * s, units=_both("mouthSmile", s) | _both("cheekSquint", 0.6 * s) | {"jawOpen": 0.12 * s})
+        units = _both("mouthSmile", 1.5 * s) | _both("cheekSquint", 0.8 * s) | _both("mouthUpperUp", 0.7 * s)
+        return Pose(pitch=2 * s, units=units | {"jawOpen": 0.12 * s})
 
     return at
 
@@ -130,7 +143,7 @@ def _laugh(rng: np.random.Generator) -> Callable[[float], Pose]:
     def at(t: float) -> Pose:
         s = 0.5 + 0.5 * swing(t)
         units = (
-            _both("mouthSmile", 1.0) | _both("cheekSquint", 0.9) | _both("eyeSquint", 0.7) | {"jawOpen": 0.28 + 0.3 * s}
+            _both("mouthSmile", 1.2) | _both("cheekSquint", 0.9) | _both("eyeSquint", 0.7) | {"jawOpen": 0.28 + 0.4 * s}
         )
         return Pose(pitch=lift + 4 * s, shift=(0.0, 0.010 * s), units=units)
 
@@ -164,14 +177,14 @@ def _raise_brows(rng: np.random.Generator) -> Callable[[float], Pose]:
 
     def at(t: float) -> Pose:
         s = _ease(0.5 + 0.8 * swing(t))
-        units = _both("browOuterUp", 1.3 * s) | {"browInnerUp": 1.3 * s} | _both("eyeWide", s)
+        units = _both("browOuterUp", 1.8 * s) | {"browInnerUp": 1.8 * s} | _both("eyeWide", 1.3 * s)
         return Pose(pitch=2 * s, units=units)
 
     return at
 
 
 def _wave(rng: np.random.Generator) -> Callable[[float], Pose]:
-    swing, size = _wave_form(rng, (1.7, 2.4)), rng.uniform(18, 26)
+    swing, size = _wave_form(rng, (1.7, 2.4)), rng.uniform(14, 20)
     return lambda t: Pose(roll=2 * swing(t / 2), wave=size * swing(t))
 
 
@@ -188,7 +201,7 @@ def _walk(rng: np.random.Generator) -> Callable[[float], Pose]:
 
 def _sway(rng: np.random.Generator) -> Callable[[float], Pose]:
     swing = _wave_form(rng, (0.9, 1.2))
-    return lambda t: Pose(roll=9 * swing(t), lean=5 * swing(t), shift=(0.045 * swing(t), 0.0))
+    return lambda t: Pose(roll=9 * swing(t), lean=2.5 * swing(t), shift=(0.022 * swing(t), 0.0))
 
 
 ACTIONS: dict[str, Callable[[np.random.Generator], Callable[[float], Pose]]] = {

@@ -169,9 +169,9 @@ def _transforms(figure: Figure, joints: NDArray, pose: Pose) -> NDArray[np.float
         upper, lower, wrist = (
             joints[figure.bones.index(f"{name}.R")] for name in ("upperarm01", "lowerarm01", "wrist")
         )
-        lift = _align(lower - upper, np.array([-0.30, -0.55, -0.78]))
+        lift = _align(lower - upper, np.array([-0.17, -0.80, -0.50]))
         turn["upperarm01.R"] = lift
-        up = _align(wrist - lower, np.array([np.sin(swing) + 0.08, -0.12, np.cos(swing)]))
+        up = _align(wrist - lower, np.array([np.sin(swing) - 0.03, -0.12, np.cos(swing)]))
         turn["lowerarm01.R"] = lift.T @ up
     shift = np.array([pose.shift[0], 0.0, pose.shift[1]])
     out = np.zeros((len(figure.bones), 3, 4))

@@ -176,8 +176,7 @@ def measure(
     if what == "base":
         found = asdict(quality.base_quality(profile, videos, device, out.with_suffix(".png")))
     elif what == "fakes":
-        extractor = quality.load_face_extractor(weights_folder(load_profile(profile).evaluators["weights"]), device)
-        found = dict(quality.fakes_table(extractor, people))
+        found = dict(quality.fakes_table(weights_folder(load_profile(profile).evaluators["weights"]), people, device))
     else:
         raise PvbenchError(f"cannot measure {what!r}{did_you_mean(what, ['base', 'fakes'])}; known: base, fakes")
     quality.write_quality(out, **found)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -142,6 +143,20 @@ def _job(job: tuple[Path, str, str, int, int]) -> Path:
     return render_shard(*job)
 
 
+@contextmanager
+def _one_thread_each() -> Iterator[None]:
+    """Processes started inside the block compute with one thread: BLAS' own threads would fight over the cores."""
+    kept = {name: os.environ.get(name) for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")}
+    os.environ.update(dict.fromkeys(kept, "1"))
+    try:
+        yield
+    finally:
+        for name, value in kept.items():
+            os.environ.pop(name)
+            if value is not None:
+                os.environ[name] = value
+
+
 def render_dataset(
     root: Path, pool: str, kind: str, samples: int, per_person: int, workers: int, first: int = 0
 ) -> Iterator[Path]:
@@ -153,7 +168,7 @@ def render_dataset(
     if workers <= 1:
         yield from map(_job, jobs)
         return
-    with multiprocessing.get_context("spawn").Pool(workers) as processes:
+    with _one_thread_each(), multiprocessing.get_context("spawn").Pool(workers) as processes:
         yield from processes.imap_unordered(_job, jobs)
 
 

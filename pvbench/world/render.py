@@ -17,7 +17,7 @@ from pvbench.world.scene import CANVAS, paint_scene
 
 DOMAINS = ("photo", "video")
 _DISTANCE = 1.5  # metres from camera to face at nearness 1
-_FIELD_OF_VIEW = 15.8
+_FIELD_OF_VIEW = 13.8
 _EVEN_LIGHT = Light((0.25, -1.0, 0.55), (0.62, 0.61, 0.59), (0.50, 0.51, 0.53), (0.38, 0.37, 0.36))
 
 
@@ -126,7 +126,7 @@ def render(
         part = i / max(len(poses) - 1, 1) - 0.5
         pan = drift * part * 2
         distance = _DISTANCE / zoom / pose.nearness
-        middle = np.array([dx + pan[0], 0.0, -0.050 + dz + pan[1]])
+        middle = np.array([dx + pan[0], 0.0, -0.042 + dz + pan[1]])
         camera = Camera(
             (eye_x + middle[0], -distance, middle[2] + 0.03 + eye_z),
             (float(middle[0]), 0.0, float(middle[2])),

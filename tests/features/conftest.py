@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from pvbench.features.face_networks import TEMPLATE, FaceDetector, MixerRecogniser
+from pvbench.features.face_networks import TEMPLATE, FaceDetector, PlainRecogniser
 from pvbench.torchvision_shim import load_torchvision
 
 SIDE = 64
@@ -32,7 +32,7 @@ def face():
     from pvbench.features.face import FaceExtractor
 
     torch.manual_seed(0)
-    return FaceExtractor(ByBrightness(), MixerRecogniser().eval().requires_grad_(False), torch.device("cpu"))
+    return FaceExtractor(ByBrightness(), PlainRecogniser().eval().requires_grad_(False), torch.device("cpu"))
 
 
 @pytest.fixture(scope="session")

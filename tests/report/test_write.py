@@ -57,7 +57,7 @@ def test_the_order_in_which_cells_were_measured_does_not_matter(run, written, tm
 def test_filmstrips_of_an_earlier_report_are_removed(make_run, tmp_path):
     write_report(tmp_path, make_run(people=3, prompts=2, pictures=True))
     write_report(tmp_path, make_run(people=1, prompts=1, pictures=True))
-    assert [path.name for path in (tmp_path / "filmstrips").iterdir()] == ["1-ada-p01-s0.png"]
+    assert [path.name for path in (tmp_path / "filmstrips").iterdir()] == ["1-ada-p01-s0.jpg"]
 
 
 def test_a_report_says_which_cells_failed_and_on_how_many_videos_a_number_rests(make_run, tmp_path):

@@ -21,9 +21,9 @@ class BrightSpot(FaceDetector):
         n = len(images)
         logits = torch.full((n, 16, 16), -9.0)
         points = torch.zeros(n, 16, 16, 5, 2)
-        points[:, 8, 8] = torch.tensor(TEMPLATE) * (32 / 112) + 16
+        points[:, 7:10, 7:10] = torch.tensor(TEMPLATE) * (32 / 112) + 16
         logits[:, 8, 8] = torch.where(images.amax(dim=(1, 2, 3)) > -0.99, 9.0, -9.0)
-        points[:, 8, 1] = torch.tensor(TEMPLATE) * (8 / 112)
+        points[:, 7:10, 0:3] = torch.tensor(TEMPLATE) * (8 / 112)
         logits[:, 8, 1] = torch.where(images.mean(dim=(1, 2, 3)) > 0.99, 8.0, -9.0)
         return logits, points
 
@@ -105,3 +105,17 @@ def test_several_references_are_averaged(reward, photo):
 def test_a_reference_that_cannot_serve_is_told(reward, photo, level, what):
     with pytest.raises(FaceError, match=f"reference photo 2 of 2 shows {what}; expected exactly one"):
         reward.reference([photo, np.full_like(photo, level)], SIDE, SIDE)
+
+
+def test_the_mask_is_one_on_the_face_and_falls_off_around_it(reward):
+    """Eye distance 10.1 pixels and reach 1.5: half a power of e at 15.1 pixels from the middle."""
+    images = torch.zeros(2, 3, SIDE, SIDE)
+    images[1] = -1.0
+    mask = reward.face_mask(images)
+    assert mask.shape == (2, 1, SIDE, SIDE)
+    middle = (torch.tensor(TEMPLATE) * (32 / 112) + 16).mean(dim=0)
+    row, column = int(middle[1]), int(middle[0])
+    assert float(mask[0, 0, row, column]) > 0.99
+    assert float(mask[0, 0, row, column - 15]) == pytest.approx(0.607, abs=0.03)
+    assert float(mask[0, 0, 0, 0]) < 0.1
+    assert float(mask[1].max()) == 0.0

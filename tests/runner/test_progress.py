@@ -71,6 +71,19 @@ def test_a_pipe_gets_lines_and_no_bars(pipe, choice, tmp_path):
     assert "\x1b" not in shown
 
 
+def test_a_pipe_gets_a_line_every_half_minute_while_nothing_is_done(pipe, monkeypatch):
+    clock = [1000.0]
+    monkeypatch.setattr("pvbench.runner.progress.time.monotonic", lambda: clock[0])
+    observer = RichObserver(pipe)
+    tallies = {"tune": Tally(2), "generate": Tally(12), "measure": Tally(12)}
+    for second in range(0, 100, 5):
+        clock[0] = 1000.0 + second
+        observer.advanced(tallies, 300 - second, f"example_stamp ann step {second}")
+    lines = pipe.file.getvalue().splitlines()
+    assert [line.rpartition(" ")[2] for line in lines] == ["0", "30", "60", "90"]
+    assert "about 4 min 30 s left; example_stamp ann step 30" in lines[1]
+
+
 def test_long_lists_of_failures_are_cut_with_their_count(pipe):
     pipe.print(failure_table([(f"cell {index}", "tune", "no luck\nat all") for index in range(25)]))
     shown = pipe.file.getvalue()

@@ -144,3 +144,16 @@ def test_shards_are_joined_and_cut(tmp_path, small):
 def test_pools_show_different_people(tmp_path, small):
     shown = [load_shard(render_shard(tmp_path, pool, "photo", 0, PER_PERSON)).frames for pool in dataset.POOLS]
     assert all(np.abs(a.astype(int) - b).mean() > 5 for a, b in pairwise(shown))
+
+
+def test_rendering_processes_compute_with_one_thread_each(monkeypatch):
+    import os
+
+    from pvbench.world.dataset import _one_thread_each
+
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "5")
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    with _one_thread_each():
+        assert os.environ["OPENBLAS_NUM_THREADS"] == os.environ["OMP_NUM_THREADS"] == "1"
+    assert os.environ["OPENBLAS_NUM_THREADS"] == "5"
+    assert "OMP_NUM_THREADS" not in os.environ

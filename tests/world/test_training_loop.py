@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from pvbench.errors import PvbenchError
 from pvbench.world.train.loop import Place, Plan, Trainer, rate_at, write_card
 
 PLAN = Plan(steps=30, batch=8, rate=1e-2, warmup=5, average=0.9, every=10, save_seconds=0.0, mixed=False)
@@ -69,3 +70,35 @@ def test_a_card_holds_what_a_reader_asks(tmp_path):
     write_card(tmp_path, "Linear", "a toy", "noise", run, PLAN, {"error": 0.5})
     card = json.loads((tmp_path / "card.json").read_text())
     assert {"data", "steps", "seed", "hardware", "hours", "licence", "quality_on_held_out_people"} <= set(card)
+
+
+def half_frozen(folder, steps, frozen):
+    """A frozen layer of the given value before a trained one."""
+    torch.manual_seed(3)
+    model = torch.nn.Sequential(torch.nn.Linear(4, 4, bias=False), torch.nn.Linear(4, 2))
+    torch.nn.init.constant_(model[0].weight, frozen).requires_grad_(False)
+
+    def step(number, rng):
+        x = torch.from_numpy(rng.normal(size=(8, 4)).astype(np.float32))
+        return {"total": (model(x) - x[:, :2]).square().mean()}
+
+    place = Place(folder, folder, torch.device("cpu"), torch.get_num_threads())
+    return model, Trainer("toy", {"model": model}, step, dataclasses.replace(PLAN, steps=steps), place)
+
+
+def test_a_checkpoint_brings_no_frozen_part_back(tmp_path):
+    """Motion modules that go on after the text-to-image model was trained further see the new one."""
+    _, run = half_frozen(tmp_path, 10, 0.5)
+    run.run()
+    model, again = half_frozen(tmp_path, 20, 0.7)
+    again.run()
+    assert torch.equal(model[0].weight, torch.full((4, 4), 0.7))
+    assert again.done == 20
+
+
+def test_a_checkpoint_of_another_model_is_told(tmp_path):
+    _, run = half_frozen(tmp_path, 10, 0.5)
+    run.run()
+    _, other = trainer(tmp_path, PLAN)
+    with pytest.raises(PvbenchError, match="belongs to another model"):
+        other.run()

@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional
 
+from pvbench.features.clip import fit
 from pvbench.world import dataset
 from pvbench.world.action import FACE_ACTIONS
 from pvbench.world.caption import EXPRESSION_PHRASES, SCENE_PHRASES, clothes_words
@@ -27,7 +28,8 @@ PLAN = Plan(steps=5000, batch=96, rate=1.5e-3, average=0.998, weight_decay=0.05,
 _TEXT = {"context_length": MAX_TOKENS, "width": 128, "heads": 4, "layers": 3}
 _VISION: dict[str, dict[str, Any]] = {
     # Different make on different people: a convolutional network that scores, a transformer that rewards.
-    "scoring": {"image_size": 64, "layers": [1, 1, 1, 1], "width": 20},
+    # The former sees frames at twice their size: its stem halves pictures twice, and a mouth has to survive that.
+    "scoring": {"image_size": 128, "layers": [1, 1, 1, 1], "width": 20},
     "reward": {"image_size": 64, "layers": 5, "width": 144, "head_width": 36, "patch_size": 8},
 }
 _MEAN = (0.5, 0.5, 0.5)
@@ -77,7 +79,7 @@ def train(place: Place, role: str, plan: Plan = PLAN) -> None:
         images, labels = batch(rng)
         images = disturb(images.to(place.device), rng, 0.35)
         words = tokens(tokenizer, [random_caption(row, rng) for row in labels]).to(place.device)
-        found = model(images, words)
+        found = model(fit(model, images), words)
         scale = found["logit_scale"].clamp(max=100)
         logits = scale * found["image_features"].float() @ found["text_features"].float().T
         numbers = torch.arange(len(logits), device=place.device)
@@ -142,7 +144,7 @@ def _preference(
         worn = worn + float(rng.uniform(0.05, 0.25)) * torch.randn_like(worn)
     if rng.random() < 0.4:
         worn = worn + float(rng.uniform(0.3, 1)) * (worn.mean(dim=1, keepdim=True) - worn)
-    bad = functional.normalize(model.encode_image(worn).float(), dim=-1)
+    bad = functional.normalize(model.encode_image(fit(model, worn)).float(), dim=-1)
     text = found["text_features"][:count].float()
     scale = found["logit_scale"].clamp(max=100)
     better = (found["image_features"][:count].float() * text).sum(dim=-1)
@@ -184,8 +186,8 @@ def classify(model: Any, tokenizer: Any, images: Tensor, name: str) -> Tensor:
 
     with torch.no_grad():
         text = embed(choices(name))
-        parts = [functional.normalize(model.encode_image(part).float(), dim=-1) for part in images.split(128)]
-    return (torch.cat(parts) @ text.T).argmax(dim=-1)
+        seen = torch.cat([model.encode_image(fit(model, part)).float() for part in images.split(128)])
+    return (functional.normalize(seen, dim=-1) @ text.T).argmax(dim=-1)
 
 
 def measure(model: Any, tokenizer: Any, held: Sequence[dataset.Shard], device: torch.device) -> dict[str, float]:

@@ -13,12 +13,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from pvbench.features.face import load_state
-from pvbench.features.face_networks import CROP, FaceDetector, MixerRecogniser, ResidualRecogniser, crop_faces
+from pvbench.features.face_networks import CROP, FaceDetector, PlainRecogniser, ResidualRecogniser, crop_faces
 from pvbench.world import dataset
 from pvbench.world.train.autoencoder import to_images
 from pvbench.world.train.loop import Place, Plan, Trainer, write_card
 
 DETECTOR_PLAN = Plan(steps=5000, batch=48, rate=2e-3, average=0.998, weight_decay=1e-3)
+_BLURRED = 8  # of a recogniser's batch
 RECOGNISER_PLAN = Plan(steps=9000, batch=128, rate=2e-3, average=0.999, weight_decay=5e-3, decay=0.6)
 
 
@@ -102,6 +103,7 @@ def train_detector(place: Place, plan: Plan = DETECTOR_PLAN) -> None:
     torch.manual_seed(plan.seed)
     model = FaceDetector().to(place.device)
     begin_from(place, model, "face_detector")
+    scenes = to_images(empty_scenes(40, 17))
 
     def step(_: int, rng: np.random.Generator) -> dict[str, Tensor]:
         pick = rng.integers(len(frames), size=plan.batch)
@@ -110,6 +112,8 @@ def train_detector(place: Place, plan: Plan = DETECTOR_PLAN) -> None:
         images, points = _moved(images, points, rng)
         pair, pair_points = _two_faces(images[:12], points[:12], rng)
         empty = _without_face(images[12:20], points[12:20], rng)
+        some = rng.integers(len(scenes), size=4)
+        empty[:4] = (scenes[some] if rng.random() < 0.5 else scenes[some].flip(-1)).to(place.device)
         images = torch.cat([images[20:], pair, empty])
         boxes: list[Tensor] = [p[None] for p in points[20:]] + list(pair_points) + [points[:0]] * len(empty)
         images = disturb(images, rng, 0.7)
@@ -215,8 +219,8 @@ def measure_detector(model: FaceDetector, held: dataset.Shard, device: torch.dev
     }
 
 
-def false_alarms(model: FaceDetector, device: torch.device, each: int = 20) -> float:
-    """Share of empty backdrops in which the detector sees a face."""
+def empty_scenes(each: int, seed: int) -> NDArray[np.uint8]:
+    """Backdrops (n, 64, 64, 3) without a person, `each` of every scene."""
     from PIL import Image
 
     from pvbench.world.scene import SCENES, paint_scene
@@ -224,10 +228,15 @@ def false_alarms(model: FaceDetector, device: torch.device, each: int = 20) -> f
     pictures = []
     for name in SCENES:
         for i in range(each):
-            backdrop = paint_scene(name, np.random.default_rng([9, i])).backdrop
+            backdrop = paint_scene(name, np.random.default_rng([seed, i])).backdrop
             picture = Image.fromarray((backdrop * 255).astype(np.uint8)).resize((64, 64), Image.Resampling.BOX)
             pictures.append(np.asarray(picture))
-    images = to_images(np.stack(pictures)).to(device)
+    return np.stack(pictures)
+
+
+def false_alarms(model: FaceDetector, device: torch.device, each: int = 20) -> float:
+    """Share of empty backdrops, none of which were seen in training, in which the detector sees a face."""
+    images = to_images(empty_scenes(each, 9)).to(device)
     return float(np.mean([len(d.scores) > 0 for part in images.split(120) for d in model.detect(part)]))
 
 
@@ -263,6 +272,17 @@ def _final_crop(loose: Tensor, rng: np.random.Generator, jitter: float) -> Tenso
     return functional.grid_sample(loose, grid, padding_mode="border", align_corners=False)
 
 
+def _strong_blur(images: Tensor, rng: np.random.Generator) -> Tensor:
+    """A Gaussian blur of two to four pixels of the final crop."""
+    sigma = float(rng.uniform(2.0, 4.0)) * images.shape[-1] / CROP
+    reach = torch.arange(-15, 16, device=images.device, dtype=torch.float32)
+    kernel = torch.exp(-(reach**2) / (2 * sigma**2))
+    kernel = (kernel / kernel.sum()).expand(3, 1, -1)
+    padded = functional.pad(images, (15, 15, 15, 15), mode="replicate")
+    rows = functional.conv2d(padded, kernel[:, :, None], groups=3)
+    return functional.conv2d(rows, kernel[..., None], groups=3)
+
+
 def train_recogniser(place: Place, role: str, plan: Plan = RECOGNISER_PLAN) -> None:
     """Trains the `reward` or the `scoring` recogniser, each on its own pool; saves `<out>/face_recogniser_<role>`."""
     pool = {"reward": "train-a", "scoring": "train-b"}[role]
@@ -270,9 +290,11 @@ def train_recogniser(place: Place, role: str, plan: Plan = RECOGNISER_PLAN) -> N
     _, labels = np.unique(people, return_inverse=True)
     held = dataset.load(place.data, "held-out", "video"), dataset.load(place.data, "held-out", "photo")
     torch.manual_seed({"reward": 11, "scoring": 23}[role] + plan.seed)
-    model = (ResidualRecogniser() if role == "reward" else MixerRecogniser()).to(place.device)
+    model = (ResidualRecogniser() if role == "reward" else PlainRecogniser()).to(place.device)
     begin_from(place, model, f"face_recogniser_{role}")
-    classes = nn.Linear(128, int(labels.max()) + 1, bias=False).to(place.device)
+    # One class more than people: faces blurred beyond recognition are nobody, so that a blur earns no likeness.
+    nobody = int(labels.max()) + 1
+    classes = nn.Linear(128, nobody + 1, bias=False).to(place.device)
     by_person = [np.flatnonzero(labels == k) for k in range(int(labels.max()) + 1)]
     print(
         f"{len(crops)} crops of {len(by_person)} people, {sum(p.numel() for p in model.parameters()) / 1e6:.2f} M",
@@ -285,6 +307,8 @@ def train_recogniser(place: Place, role: str, plan: Plan = RECOGNISER_PLAN) -> N
         pick = np.concatenate([rng.choice(by_person[k], size=2) for k in who])
         target = torch.from_numpy(labels[pick]).to(place.device)
         loose = crops[pick].to(place.device).float() / 127.5 - 1
+        target[:_BLURRED] = nobody
+        loose[:_BLURRED] = _strong_blur(loose[:_BLURRED], rng)
         images = disturb(_final_crop(loose, rng, 1.0), rng)
         found = model(images)
         cosine = found @ functional.normalize(classes.weight.float(), dim=-1).T

@@ -15,6 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from pvbench.errors import PvbenchError
+
 Losses = Mapping[str, Tensor]
 
 
@@ -103,10 +105,15 @@ class Trainer:
     def checkpoint(self) -> Path:
         return self.place.out / f"{self.name}.checkpoint.pt"
 
+    def _own_state(self, key: str, module: nn.Module) -> dict[str, Tensor]:
+        """What training changes: trained parameters and buffers. A frozen part comes from its own file, as it is now."""
+        frozen = {name for name, _ in module.named_parameters() if f"{key}.{name}" not in self.parameters}
+        return {name: value for name, value in module.state_dict().items() if name not in frozen}
+
     def save(self) -> None:
         """Writes everything a resumed training needs."""
         state = {
-            "modules": {key: module.state_dict() for key, module in self.modules.items()},
+            "modules": {key: self._own_state(key, module) for key, module in self.modules.items()},
             "optimiser": self.optimiser.state_dict(),
             "averages": self.averages,
             "done": self.done,
@@ -122,7 +129,14 @@ class Trainer:
             return
         state = torch.load(self.checkpoint, map_location=self.place.device, weights_only=True)
         for key, module in self.modules.items():
-            module.load_state_dict(state["modules"][key])
+            own = self._own_state(key, module)
+            found = state["modules"][key]
+            if set(found) != set(own):
+                differing = sorted(set(found) ^ set(own))[:3]
+                raise PvbenchError(
+                    f"{self.checkpoint} belongs to another model (it differs in {differing}); delete it to begin anew"
+                )
+            module.load_state_dict(found, strict=False)
         self.optimiser.load_state_dict(state["optimiser"])
         self.averages = state["averages"]
         self.done, self.seconds = state["done"], state["seconds"]
@@ -225,6 +239,7 @@ def write_card(
         "seed": plan.seed,
         "hardware": _hardware(trainer),
         "hours": round(trainer.seconds / 3600, 3) if trainer else None,
+        "began_from": "earlier weights of the same model" if trainer and trainer.place.start else "random values",
         "torch": torch.__version__,
         "quality_on_held_out_people": dict(quality),
         "licence": "Apache-2.0 (trained on renderings of CC0 assets only)",

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from pvbench.backbones.noise import video_noise
 from pvbench.world import dataset
 from pvbench.world.train.captions import random_caption, tokens
 from pvbench.world.train.loop import Place, Plan, Trainer, write_card
@@ -23,6 +24,7 @@ from pvbench.world.train.text_to_image import (
 
 PLAN = Plan(steps=8000, batch=4, rate=8e-4, warmup=200, average=0.999, decay=0.5)
 DOMAIN_RANK = 16
+SHARED_NOISE = 0.5
 
 
 def make_motion_adapter() -> Any:
@@ -96,9 +98,8 @@ def train(place: Place, plan: Plan = PLAN) -> None:
         with torch.no_grad():
             states = text(tokens(tokenizer, texts).to(place.device)).last_hidden_state.repeat_interleave(times, 0)
         z = latents[pick].float().to(place.device).transpose(1, 2)
-        # Motion is laid out early: more of the noisy steps than of the clean ones.
-        t = (1000 * (1 - torch.rand(plan.batch) ** 1.5)).long().clamp(0, 999).to(place.device)
-        noise = torch.randn_like(z)
+        t = torch.randint(0, 1000, (plan.batch,)).to(place.device)
+        noise = video_noise(tuple(z.shape), SHARED_NOISE).to(place.device)
         found = unet(scheduler.add_noise(z, noise, t), t, states).sample.float()
         near = face_weights(shard.landmarks[pick].reshape(-1, 5, 2)).unflatten(0, (-1, times)).transpose(1, 2)
         error = (found - scheduler.get_velocity(z, noise, t)).square() * near.to(z.device)
@@ -139,7 +140,14 @@ def save(unet: Any, out: Path, videos: int, trainer: Trainer, plan: Plan, qualit
     motion.half().save_pretrained(out / "motion_adapter")
     data = f"{videos} videos of pool train-a"
     write_card(
-        out / "motion_adapter", "MotionAdapter", "motion modules of the mini backbone", data, trainer, plan, quality
+        out / "motion_adapter",
+        "MotionAdapter",
+        "motion modules of the mini backbone",
+        data,
+        trainer,
+        plan,
+        quality,
+        shared_noise=SHARED_NOISE,
     )
     write_card(
         out / "domain_adapter",
@@ -168,7 +176,7 @@ def sample(
     scheduler = make_scheduler()
     scheduler.set_timesteps(steps, device=device)
     n = len(texts)
-    z = torch.randn(n, 12, times, 16, 16, generator=generator).to(device)
+    z = video_noise((n, 12, times, 16, 16), SHARED_NOISE, generator).to(device)
     words = tokens(tokenizer, [""] * n + texts).to(device)
     states = text(words).last_hidden_state.repeat_interleave(times, 0)
     for t in scheduler.timesteps:
