@@ -106,7 +106,7 @@ class Trainer:
         return self.place.out / f"{self.name}.checkpoint.pt"
 
     def _own_state(self, key: str, module: nn.Module) -> dict[str, Tensor]:
-        """What training changes: trained parameters and buffers. A frozen part comes from its own file, as it is now."""
+        """Trained parameters and buffers. Frozen parts come from their own files, as they are now."""
         frozen = {name for name, _ in module.named_parameters() if f"{key}.{name}" not in self.parameters}
         return {name: value for name, value in module.state_dict().items() if name not in frozen}
 
