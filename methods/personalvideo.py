@@ -143,9 +143,9 @@ class PersonalVideo(Method):
                 losses["semantic"] = float(apart.detach())
             if settings.pixel_anchor > 0:
                 drift = images - prefix.frozen[chosen]
-                apart = _coarse(drift).square().mean() + (prefix.outside[chosen] * drift.square()).mean()
-                total = total + settings.pixel_anchor * apart
-                losses["anchor"] = float(apart.detach())
+                anchor = _coarse(drift).square().mean() + (prefix.outside[chosen] * drift.square()).mean()
+                total = total + settings.pixel_anchor * anchor
+                losses["anchor"] = float(anchor.detach())
             total.backward()
             torch.nn.utils.clip_grad_norm_(parameters, 1.0)
             optimiser.step()

@@ -183,7 +183,8 @@ class ResidualRecogniser(nn.Module):
 class PlainRecogniser(nn.Module):
     """The scoring recogniser: plain convolutions without shortcuts, read out by one filter as wide as the last map.
 
-    A ConvNeXt-like network of twice the cost reached an AUC of 0.92 where this one reaches 0.95.
+    Chosen for learning fast: a ConvNeXt-like network, before it, had come to an AUC of 0.92 after half as many steps at
+    twice the cost each, on fewer people and a wider framing (no controlled comparison); this one has 0.95.
     """
 
     def __init__(self, width: int = 32, size: int = 128) -> None:
