@@ -36,7 +36,8 @@ class PersonalVideoSettings:
         steps, rate: of Adam.
         prefixes: so many (prompt, noise) pairs, whose shared trajectory prefix is computed once; 0 draws a fresh pair
             every step.
-        jitter: colour jitter of the face crops.
+        jitter: size of the face crops' random changes: colour alike for references and frames; shift, scale and blur
+            for frames.
         pixel_anchor: weight of the squared distance to the frozen model's frame: between averages over large cells,
             which keeps colours, and between pixels outside of the face, which keeps all that is not the person.
     """
@@ -50,10 +51,10 @@ class PersonalVideoSettings:
     temperature: float = 100.0
     scr_floor: float = 0.1
     span: float = 0.25
-    gradient_steps: int = 0
+    gradient_steps: int = 1
     rank: int = 16
     targets: Literal["qkv", "qkvo"] = "qkv"
-    steps: int = 40
+    steps: int = 60
     rate: float = 8e-3
     prefixes: int = 12
     jitter: float = 0.15
@@ -108,7 +109,7 @@ class PersonalVideo(Method):
         backbone.remove_lora(unet)
         pool = self._pool(unet, identity.class_noun, prompts, seed)
         parameters = backbone.add_lora(unet, settings.rank, alpha, settings.targets, generator)
-        # Some forty steps are too few for Adam's usual memory of a thousand.
+        # Some sixty steps are too few for Adam's usual memory of a thousand.
         optimiser = torch.optim.AdamW(parameters, lr=settings.rate, betas=(0.8, 0.95), weight_decay=1e-3)
         seen, similarity, missed = 0, 0.0, 0
         for step in range(settings.steps):

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn import functional
 
 from pvbench.errors import FaceError
 from pvbench.features.extract import resize_photo
@@ -26,6 +27,7 @@ class IdentityReward:
 
     Source: PersonalVideo, eq. 2, read as 1 - cos (as printed it would minimise the similarity). Faces are cropped and
     aligned; references are colour-jittered, and so, alike, is the generated crop: a colour cast then earns nothing.
+    Generated crops are also shifted, scaled and blurred a little: a likeness that lives in single pixels earns less.
     """
 
     def __init__(self, detector: FaceDetector, recogniser: nn.Module, device: torch.device) -> None:
@@ -79,7 +81,8 @@ class IdentityReward:
 
         Args:
             images: (n, 3, H, W) in about [-1, 1], with gradient.
-            jitter: size of the random gain and offset of each colour, alike for references and images.
+            jitter: size of the random gain and offset of each colour, alike for references and images, and of the
+                random shift and scale of the images' crops. Where it is not 0 these are blurred at random too.
             generator: on the CPU.
         """
         detected = self.detector.detect(images.detach().clamp(-1, 1), threshold)
@@ -87,7 +90,7 @@ class IdentityReward:
         if not have:
             return None
         landmarks = torch.stack([detected[i].landmarks[0] for i in have])
-        crops = crop_faces(images[have], landmarks)
+        crops = self._blurred(crop_faces(images[have], self._moved(landmarks, jitter, generator)), jitter, generator)
         gain = 1 + jitter * (2 * torch.rand(2, 3, 1, 1, generator=generator) - 1).to(self.device)
         offset = 0.5 * jitter * (2 * torch.rand(2, 3, 1, 1, generator=generator) - 1).to(self.device)
         with torch.no_grad():
@@ -96,3 +99,20 @@ class IdentityReward:
             wanted = wanted / wanted.norm()
         found = self.recogniser(crops * gain[1:] + offset[1:])
         return 1 - found @ wanted
+
+    def _moved(self, landmarks: Tensor, jitter: float, generator: torch.Generator) -> Tensor:
+        """Landmarks (m, 5, 2) of a crop that is shifted and scaled a little at random."""
+        m = len(landmarks)
+        eyes = (landmarks[:, 1] - landmarks[:, 0]).norm(dim=-1)[:, None, None]
+        shift = torch.randn(m, 1, 2, generator=generator).to(self.device) * 0.5 * jitter * eyes
+        scale = 1 + 0.3 * jitter * torch.randn(m, 1, 1, generator=generator).to(self.device)
+        middle = landmarks.mean(dim=1, keepdim=True)
+        return middle + (landmarks - middle) * scale + shift
+
+    def _blurred(self, crops: Tensor, jitter: float, generator: torch.Generator) -> Tensor:
+        """The crops, blurred at random: what a likeness in the finest pixels earns is lost."""
+        if jitter == 0:
+            return crops
+        share = torch.rand(len(crops), 1, 1, 1, generator=generator).to(self.device)
+        soft = functional.avg_pool2d(functional.pad(crops, (1, 1, 1, 1), mode="replicate"), 3, 1)
+        return crops + share * (soft - crops)

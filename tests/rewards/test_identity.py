@@ -119,3 +119,20 @@ def test_the_mask_is_one_on_the_face_and_falls_off_around_it(reward):
     assert float(mask[0, 0, row, column - 15]) == pytest.approx(0.607, abs=0.03)
     assert float(mask[0, 0, 0, 0]) < 0.1
     assert float(mask[1].max()) == 0.0
+
+
+def test_with_jitter_the_finest_pixels_earn_less(reward):
+    checks = (torch.arange(32)[:, None] + torch.arange(32)) % 2 * 2.0 - 1
+    crops = checks.expand(8, 3, 32, 32)
+    torch.testing.assert_close(reward._blurred(crops, 0.0, generator()), crops)
+    found = reward._blurred(crops, 0.1, generator())
+    assert float(found.std()) < 0.8 * float(crops.std())
+
+
+def test_the_moved_crop_stays_near_the_face(reward):
+    marks = (torch.tensor(TEMPLATE) * (32 / 112) + 16).expand(400, 5, 2)
+    torch.testing.assert_close(reward._moved(marks, 0.0, generator()), marks)
+    drift = (reward._moved(marks, 0.15, generator()) - marks).mean(dim=1)
+    eyes = float((marks[0, 1] - marks[0, 0]).norm())
+    assert abs(float(drift.mean())) < 0.1
+    assert 0.05 * eyes < float(drift.std()) < 0.1 * eyes

@@ -21,7 +21,7 @@ from pvbench.world.caption import (
 from pvbench.world.render import Shot
 
 MAX_TOKENS = 40
-_RARE = ("sks", "ohwx", "zwx")
+RARE_WORDS = ("sks", "ohwx", "zwx")
 
 
 def describe(labels: np.ndarray) -> tuple[Described, Shot]:
@@ -46,10 +46,10 @@ def build_tokenizer(folder: Path) -> Any:
 
     rng = np.random.default_rng(0)
     rows = [[int(rng.integers(len(t))) for t in dataset.LABELS.values()] for _ in range(4000)]
-    lines = [random_caption(np.array(row), rng) for row in rows]
+    lines = [random_caption(np.array(row, np.int8), rng) for row in rows]
     for table in (ACTION_PHRASES, SCENE_PHRASES, EXPRESSION_PHRASES):
         lines += [phrase for phrases in table.values() for phrase in phrases] * 20
-    lines += ["a photo of", "a video of", "his her he she him person people"] * 20 + [" ".join(_RARE)] * 200
+    lines += ["a photo of", "a video of", "his her he she him person people"] * 20 + [" ".join(RARE_WORDS)] * 200
     tokenizer = Tokenizer(models.BPE(end_of_word_suffix="</w>", unk_token=None))
     tokenizer.normalizer = normalizers.Sequence([normalizers.NFC(), normalizers.Lowercase()])
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(

@@ -42,11 +42,13 @@ def begin_from(place: Place, model: nn.Module, name: str) -> None:
         model.requires_grad_(True)
 
 
-def disturb(images: Tensor, rng: np.random.Generator, strength: float = 1.0) -> Tensor:
+def disturb(images: Tensor, rng: np.random.Generator, strength: float = 1.0, worn: float = 1.0) -> Tensor:
     """Colour casts, grey, contrast, blur, noise and coarse pixels, each by chance and per image.
 
     Args:
         images: (n, 3, H, W) in [-1, 1].
+        strength: of casts and contrast.
+        worn: factor on the chance of grey, blur and coarse pixels, which hide what is small.
     """
     n = len(images)
     device = images.device
@@ -66,15 +68,15 @@ def disturb(images: Tensor, rng: np.random.Generator, strength: float = 1.0) -> 
         + strength * draw(-0.12, 0.12, 1, 1, 1)
     )
     grey = x.mean(dim=1, keepdim=True)
-    x = x + some(0.35) * draw(0.4, 1.0, 1, 1, 1) * (grey - x)
+    x = x + some(0.35 * worn) * draw(0.4, 1.0, 1, 1, 1) * (grey - x)
     soft = functional.avg_pool2d(functional.pad(x, (1, 1, 1, 1), mode="replicate"), 3, 1)
-    x = x + some(0.40) * draw(0.2, 1.0, 1, 1, 1) * (soft - x)
+    x = x + some(0.40 * worn) * draw(0.2, 1.0, 1, 1, 1) * (soft - x)
     coarse = functional.interpolate(
         functional.interpolate(x, scale_factor=0.625, mode="bilinear", align_corners=False),
         size=x.shape[-2:],
         mode="bilinear",
     )
-    x = x + some(0.20) * (coarse - x)
+    x = x + some(0.20 * worn) * (coarse - x)
     ramp = torch.linspace(-1, 1, x.shape[-1], device=device)
     x = x * (1 + some(0.4) * draw(-0.25, 0.25, 1, 1, 1) * ramp + some(0.3) * draw(-0.2, 0.2, 1, 1, 1) * ramp[:, None])
     x = x + some(0.4) * draw(0.0, 0.05, 1, 1, 1) * torch.randn_like(x)

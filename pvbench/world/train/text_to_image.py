@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from pvbench.backbones.patch_autoencoder import PatchAutoencoder
 from pvbench.world import dataset
 from pvbench.world.train.autoencoder import to_images
-from pvbench.world.train.captions import build_tokenizer, random_caption, tokens
+from pvbench.world.train.captions import RARE_WORDS, build_tokenizer, random_caption, tokens
 from pvbench.world.train.loop import Place, Plan, Trainer, write_card
 
 PLAN = Plan(steps=30000, batch=32, rate=7e-4, warmup=200, average=0.9995, decay=0.4)
@@ -77,6 +77,22 @@ def make_text_encoder(tokenizer: Any) -> nn.Module:
         hidden_act="gelu",
     )
     return CLIPTextModel(config)
+
+
+def lengthen_rare_words(text: nn.Module, tokenizer: Any) -> None:
+    """Makes the embeddings of words that no caption holds as long as the mean word's.
+
+    They keep their first small random values, under which "a sks man" is nearly "a man". The rare words of a large
+    vocabulary have been seen now and then and are as long as others.
+    """
+    with torch.no_grad():
+        table = text.get_input_embeddings().weight  # type: ignore[operator]
+        rare = [tokenizer(word).input_ids[1] for word in RARE_WORDS]
+        others = torch.ones(len(table), dtype=torch.bool)
+        others[rare] = False
+        lengths = table.norm(dim=1)
+        trained = lengths[others][lengths[others] > 2 * lengths[rare].mean()]
+        table[rare] *= (trained.mean() / lengths[rare])[:, None]
 
 
 def make_unet() -> nn.Module:
@@ -182,6 +198,7 @@ def train(place: Place, plan: Plan = PLAN) -> None:
 
     trainer = Trainer("text_to_image", {"text": text, "unet": unet}, step, plan, place, look, look_every=2000)
     quality = trainer.run()
+    lengthen_rare_words(text, tokenizer)
     text.half().save_pretrained(place.out / "text_encoder")  # type: ignore[operator]
     unet.half().save_pretrained(place.out / "unet")  # type: ignore[operator]
     scheduler.save_pretrained(place.out / "scheduler")

@@ -1,0 +1,24 @@
+"""The text side of the mini backbone: words that no caption holds can still name a person."""
+
+import torch
+
+from pvbench.world.train.captions import RARE_WORDS, build_tokenizer
+from pvbench.world.train.text_to_image import lengthen_rare_words, make_text_encoder
+
+
+def test_rare_words_become_as_long_as_trained_ones_and_others_stay(tmp_path):
+    tokenizer = build_tokenizer(tmp_path)
+    torch.manual_seed(0)
+    text = make_text_encoder(tokenizer)
+    table = text.get_input_embeddings().weight
+    rare = [tokenizer(word).input_ids[1] for word in RARE_WORDS]
+    others = [i for i in range(len(table)) if i not in rare]
+    with torch.no_grad():
+        table[others[:300]] *= 5 / table[others[:300]].norm(dim=1, keepdim=True)
+    before = table.detach().clone()
+    lengthen_rare_words(text, tokenizer)
+    assert len(set(rare)) == len(RARE_WORDS)
+    torch.testing.assert_close(table[rare].norm(dim=1), torch.full((len(rare),), 5.0))
+    torch.testing.assert_close(table[others], before[others], rtol=0, atol=0)
+    turned = torch.nn.functional.cosine_similarity(table[rare], before[rare])
+    torch.testing.assert_close(turned, torch.ones(len(rare)))
