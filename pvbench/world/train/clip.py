@@ -68,8 +68,7 @@ def train(place: Place, role: str, plan: Plan = PLAN) -> None:
     # the other way round: both stayed where they began for thousands of steps. A class to aim at and faces seen from
     # close by (`_nearer`) together end that; the class without them had changed nothing in 300 steps.
     head = nn.Linear(128, len(dataset.LABELS["expression"])).to(place.device)
-    expression, action = (list(dataset.LABELS).index(name) for name in ("expression", "action"))
-    moving = [dataset.LABELS["action"].index(a) for a in FACE_ACTIONS]
+    expression = list(dataset.LABELS).index("expression")
 
     def batch(rng: np.random.Generator) -> tuple[Tensor, list[np.ndarray], Tensor]:
         half = plan.batch // 2
@@ -98,7 +97,7 @@ def train(place: Place, role: str, plan: Plan = PLAN) -> None:
         loss = (functional.cross_entropy(logits, numbers) + functional.cross_entropy(logits.T, numbers)) / 2
         # Scene and clothes tell most captions of a batch apart; an expression needs sentences that differ in it alone.
         fine = _one_attribute(model, found, labels, tokenizer, rng)
-        quiet = [i for i, row in enumerate(labels) if row[action] not in moving]
+        quiet = np.flatnonzero(_face_at_rest(np.stack(labels)))
         target = torch.tensor([int(labels[i][expression]) for i in quiet], device=place.device)
         face = functional.cross_entropy(head(10 * found["image_features"][quiet].float()).float(), target)
         losses = {
@@ -148,14 +147,20 @@ def _nearer(images: Tensor, landmarks: Tensor, zoom: np.ndarray) -> Tensor:
     return functional.grid_sample(images, grid, padding_mode="reflection", align_corners=False)
 
 
+def _face_at_rest(labels: np.ndarray) -> np.ndarray:
+    """Which rows (n,) of labels (n, len(LABELS)) show their expression: no action moves the face."""
+    moving = [dataset.LABELS["action"].index(action) for action in FACE_ACTIONS]
+    shown: np.ndarray = ~np.isin(labels[:, list(dataset.LABELS).index("action")], moving)
+    return shown
+
+
 def _one_attribute(
     model: Any, found: dict[str, Tensor], labels: list[np.ndarray], tokenizer: Any, rng: np.random.Generator
 ) -> Tensor:
     """Cross entropy over sentences that name every value of one label, drawn anew each step."""
     name = str(rng.choice(["scene", "colour", "expression"], p=[0.15, 0.2, 0.65]))
-    column, action = (list(dataset.LABELS).index(label) for label in (name, "action"))
-    moving = [dataset.LABELS["action"].index(a) for a in FACE_ACTIONS]
-    use = [i for i, row in enumerate(labels) if name != "expression" or row[action] not in moving]
+    column = list(dataset.LABELS).index(name)
+    use = np.flatnonzero(_face_at_rest(np.stack(labels)) if name == "expression" else np.ones(len(labels)))
     noun = str(rng.choice(["a person", "a man", "a woman"]))
     sentences = [text.replace("a person", noun) for text in choices(name)]
     device = found["image_features"].device
@@ -234,8 +239,7 @@ def measure(model: Any, tokenizer: Any, held: Sequence[dataset.Shard], device: t
     right: dict[str, list[float]] = {"scene": [], "colour": [], "expression": []}
     for shard in held:
         images = to_images(shard.frames[:384, shard.frames.shape[1] // 2]).to(device)
-        action = shard.label("action")[:384]
-        quiet = np.array([dataset.LABELS["action"][a] not in FACE_ACTIONS for a in action])
+        quiet = _face_at_rest(shard.labels[:384])
         for name in right:
             truth = torch.from_numpy(shard.label(name)[:384].astype(np.int64)).to(device)
             hit = (classify(model, tokenizer, images, name) == truth).cpu().numpy()
