@@ -17,7 +17,11 @@ from pvbench.toml import only_fields, read_toml
 
 @dataclass(frozen=True)
 class Sampling:
-    """How a video is sampled; `fps` is in frames a second, sides are in pixels."""
+    """How a video is sampled; `fps` is in frames a second, sides are in pixels.
+
+    `guidance` is the scale of classifier-free guidance, and `guidance_stop` the share of the steps after which there is
+    none (Kynkäänniemi et al., 2024): those steps cost half, and an adapter of the last steps acts without a scale.
+    """
 
     steps: int
     guidance: float
@@ -25,6 +29,7 @@ class Sampling:
     height: int
     width: int
     fps: float
+    guidance_stop: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -189,6 +194,9 @@ def _part(table: Any, kind: type, where: str) -> Any:
     for name in _POSITIVE:
         if name in values and values[name] <= 0:
             raise ProfileError(f"{where}: {name} is {values[name]!r}; expected a positive number")
+    if not 0 <= values.get("guidance_stop", 1.0) <= 1:
+        raise ProfileError(f"{where}: guidance_stop is {values['guidance_stop']!r}; expected a share of the steps, "
+                           f"0 to 1")
     return kind(**values)
 
 

@@ -123,6 +123,8 @@ class AnimateDiffBackbone:
         empty, given = (
             s.expand(latent.shape[0], -1, -1).repeat_interleave(repeats, 0) for s in (self.encode(""), text)
         )
+        if step >= self.first_step(self.sampling.guidance_stop):
+            return self.run(unet, latent, t, given)
         if torch.is_grad_enabled() and not through_both:
             with torch.no_grad():
                 without = self.run(unet, latent, t, empty)
@@ -166,9 +168,15 @@ class AnimateDiffBackbone:
     # Adapters
 
     def add_lora(
-        self, unet: nn.Module, rank: int, alpha: float, targets: str, generator: torch.Generator
+        self,
+        unet: nn.Module,
+        rank: int,
+        alpha: float,
+        targets: str,
+        generator: torch.Generator,
+        values: Mapping[str, Tensor] | None = None,
     ) -> list[nn.Parameter]:
-        """A fresh adapter on a UNet, initialised from the generator; returns its parameters.
+        """An adapter on a UNet, initialised from the generator or with another UNet's `values`; returns its parameters.
 
         Raises:
             MethodError: `targets` is none of `TARGETS`.
@@ -187,9 +195,15 @@ class AnimateDiffBackbone:
             if "lora_A" in name:
                 # peft draws from the global generator; a run's bytes may depend on its seed alone.
                 bound = parameter.shape[1] ** -0.5
-                values = torch.rand(parameter.shape, generator=generator) * 2 * bound - bound
-                parameter.data.copy_(values)
+                drawn = torch.rand(parameter.shape, generator=generator) * 2 * bound - bound
+                parameter.data.copy_(drawn)
+            if values:
+                parameter.data.copy_(values[name])
         return parameters
+
+    def lora_values(self, unet: nn.Module) -> dict[str, Tensor]:
+        """The adapter's parameters under their names, which image and video UNet share."""
+        return {name: value.detach().clone() for name, value in unet.named_parameters() if "lora_" in name}
 
     def lora_tensors(self, unet: nn.Module, alpha: float, rank: int) -> dict[str, Tensor]:
         """The adapter's tensors under diffusers' keys, its scale multiplied in, so that loading it needs no more."""

@@ -18,7 +18,9 @@ from pvbench.features.face_networks import FaceDetector, crop_faces
 
 
 @dataclass(frozen=True)
-class _Reference:
+class Reference:
+    """A person as the reward knows them: aligned crops of the reference photos."""
+
     crops: Tensor
 
 
@@ -38,7 +40,7 @@ class IdentityReward:
         """The mini networks out of a folder of weights."""
         return cls(load_detector(weights, device), load_recogniser(weights, "reward", device), device)
 
-    def reference(self, photos: list[NDArray[np.uint8]], height: int, width: int) -> _Reference:
+    def reference(self, photos: list[NDArray[np.uint8]], height: int, width: int) -> Reference:
         """Aligned crops of reference photos.
 
         Raises:
@@ -53,7 +55,7 @@ class IdentityReward:
                     f"reference photo {i + 1} of {len(photos)} shows {what}; expected exactly one: replace the photo"
                 )
             landmarks.append(found.landmarks[0])
-        return _Reference(crop_faces(images, torch.stack(landmarks)))
+        return Reference(crop_faces(images, torch.stack(landmarks)))
 
     @torch.no_grad()
     def face_mask(self, images: Tensor, reach: float = 1.5, threshold: float = 0.3) -> Tensor:
@@ -75,7 +77,7 @@ class IdentityReward:
         return mask
 
     def __call__(
-        self, images: Tensor, reference: _Reference, jitter: float, generator: torch.Generator, threshold: float = 0.3
+        self, images: Tensor, reference: Reference, jitter: float, generator: torch.Generator, threshold: float = 0.3
     ) -> Tensor | None:
         """1 - cosine (m,) of the generated images that show a face to the references' mean; None where none does.
 

@@ -1,5 +1,7 @@
 """The built-in methods keep the contract of all methods, and each does what its paper says."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -11,6 +13,7 @@ from pvbench.testing import MethodContract
 
 EVALUATION = load_prompts("mini_evaluation").prompts
 SIMULATED = load_prompts("mini_simulated")
+SHORT = {"steps": 1, "warm_steps": 0, "prefixes": 1}
 
 
 def quiet(step, total, losses):
@@ -45,7 +48,7 @@ class TestDreamBooth(ShortContract):
 
 class TestPersonalVideo(ShortContract):
     method = method_class("personalvideo")
-    settings = {"steps": 2, "prefixes": 2}  # noqa: RUF012
+    settings = {"steps": 2, "warm_steps": 2, "prefixes": 1}  # noqa: RUF012
 
 
 class TestOracleOfShippedVideos:
@@ -111,6 +114,23 @@ def test_a_span_begins_at_a_whole_step(short_backbone, share, step):
     assert short_backbone.first_step(share) == step
 
 
+def test_guidance_ends_where_the_profile_says(short_backbone, monkeypatch):
+    backbone, unet = short_backbone, short_backbone.pipe.unet
+    text, latent = backbone.encode("a man in the snow"), backbone.noise(3)
+
+    def guided(scale, stop):
+        monkeypatch.setattr(backbone, "sampling", replace(backbone.sampling, guidance=scale, guidance_stop=stop))
+        with torch.no_grad():
+            return [backbone.predict(unet, latent, step, text) for step in range(4)]
+
+    halfway, all_along, never = guided(3.0, 0.5), guided(3.0, 1.0), guided(1.0, 1.0)
+    for step in range(4):
+        expected = all_along if step < 2 else never
+        # bfloat16 rounds a batch of two otherwise than a batch of one.
+        assert (halfway[step] - expected[step]).abs().mean() < 0.01
+        assert (all_along[step] - never[step]).abs().mean() > 0.02
+
+
 def test_every_method_starts_from_the_same_noise(short_backbone):
     assert torch.equal(short_backbone.noise(7), short_backbone.noise(7))
     assert not torch.equal(short_backbone.noise(7), short_backbone.noise(8))
@@ -119,7 +139,7 @@ def test_every_method_starts_from_the_same_noise(short_backbone):
 def test_diffusers_loads_the_adapter_and_computes_the_same(short_backbone, short_profile, ada, tmp_path):
     from pvbench.backbones import load_backbone
 
-    method = make("personalvideo", short_backbone, short_profile, steps=2, prefixes=1)
+    method = make("personalvideo", short_backbone, short_profile, steps=2, warm_steps=0, prefixes=1)
     adapter = method.tune(ada, SIMULATED, seed=0, progress=quiet)
     save_adapter(tmp_path / "ada.safetensors", adapter)
     other = load_backbone(short_profile, "cpu")
@@ -137,9 +157,8 @@ def test_diffusers_loads_the_adapter_and_computes_the_same(short_backbone, short
 
 def test_personalvideo_brings_the_face_nearer_to_the_references(short_backbone, short_profile, ada):
     losses = []
-    method = make(
-        "personalvideo", short_backbone, short_profile, steps=16, prefixes=1, scr="off", pixel_anchor=0.0, jitter=0.0
-    )
+    settings = {"steps": 16, "warm_steps": 0, "prefixes": 1, "scr": "off", "pixel_anchor": 0.0, "jitter": 0.0}
+    method = make("personalvideo", short_backbone, short_profile, **settings)
     method.tune(ada, SIMULATED, seed=0, progress=lambda step, total, found: losses.append(found.get("identity")))
     seen = [loss for loss in losses if loss is not None]
     # One prefix and no jitter: the same face again and again, so the loss has to fall.
@@ -149,13 +168,31 @@ def test_personalvideo_brings_the_face_nearer_to_the_references(short_backbone, 
 def test_the_semantic_reward_is_asked_only_when_it_is_on(short_backbone, short_profile, ada):
     for switch, asked in (("on", True), ("off", False)):
         losses = []
-        method = make("personalvideo", short_backbone, short_profile, steps=1, prefixes=1, scr=switch)
+        method = make("personalvideo", short_backbone, short_profile, scr=switch, **SHORT)
         method.tune(ada, SIMULATED, seed=0, progress=lambda step, total, found, kept=losses: kept.append(found))
         assert ("semantic" in losses[0]) is asked
 
 
+def test_videos_go_on_from_what_pictures_taught(short_backbone, short_profile, ada):
+    """The adapter of the warm steps moves into the video model as it is, and all steps are counted as one tuning."""
+    told, backbone = [], short_backbone
+    method = make("personalvideo", backbone, short_profile, steps=1, warm_steps=3, prefixes=1, scr="off", rate=1e-2)
+    method.tune(ada, SIMULATED, seed=0, progress=lambda step, total, found: told.append((step, total)))
+    assert told == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    generator = torch.Generator().manual_seed(0)
+    for parameter in backbone.add_lora(backbone.image_unet, 4, 4.0, "qkv", generator):
+        parameter.data.normal_(0, 0.5, generator=generator)
+    values = backbone.lora_values(backbone.image_unet)
+    backbone.remove_lora(backbone.image_unet)
+    backbone.add_lora(backbone.pipe.unet, 4, 4.0, "qkv", generator, values)
+    moved = backbone.lora_values(backbone.pipe.unet)
+    backbone.remove_lora(backbone.pipe.unet)
+    assert moved.keys() == values.keys()
+    assert all(torch.equal(moved[name], values[name]) for name in values)
+
+
 def test_personalvideo_tunes_on_the_image_model_when_asked(short_backbone, short_profile, ada):
-    method = make("personalvideo", short_backbone, short_profile, steps=1, prefixes=1, where="t2i", spa="off")
+    method = make("personalvideo", short_backbone, short_profile, where="t2i", spa="off", **SHORT)
     adapter = method.tune(ada, SIMULATED, seed=0, progress=quiet)
     video = next(method.generate(ada, adapter, [request_for(ada, EVALUATION[0], 0)]))
     assert video.frames.shape == (8, 64, 64, 3)

@@ -106,7 +106,7 @@ def train(place: Place, plan: Plan = PLAN) -> None:
         error = error.mean(dim=(1, 2, 3, 4))
         ratio = alphas[t] / (1 - alphas[t]).clamp(min=1e-6)
         weight = torch.minimum(ratio, torch.full_like(ratio, 5.0)) / (ratio + 1)
-        return {"total": (error * (0.25 + weight)).mean()}
+        return {"total": (error * (0.6 + weight)).mean()}
 
     def look(number: int) -> dict[str, float]:
         rng = np.random.default_rng(5)
