@@ -47,10 +47,10 @@ class PersonalVideoSettings:
     where: Literal["t2v", "t2i"] = "t2v"
     spa: bool = True
     scr: bool = True
-    scr_weight: float = 1.0
+    scr_weight: float = 0.2
     icr_frames: int = 4
     scr_frames: int = 4
-    temperature: float = 100.0
+    temperature: float = 25.0
     scr_floor: float = 0.1
     span: float = 0.25
     gradient_steps: int = 1
