@@ -13,7 +13,7 @@ STEPS = 6
 @pytest.mark.parametrize("prefixes", [2, 0], ids=["shared-prefix", "fresh-every-step"])
 def test_tuning_personalvideo(benchmark, backbone, profile, identity, prefixes):
     cls = method_class("personalvideo")
-    method = cls(cls.Settings(steps=STEPS, prefixes=prefixes), backbone, profile)
+    method = cls(cls.Settings(steps=STEPS, warm_steps=0, prefixes=prefixes), backbone, profile)
     prompts = load_prompts("mini_simulated")
     tune = lambda: method.tune(identity, prompts, seed=0, progress=lambda *_: None)  # noqa: E731
     benchmark.pedantic(tune, rounds=2, warmup_rounds=1)

@@ -131,7 +131,7 @@ class PersonalVideo(Method):
         for where, steps in (("t2i", settings.warm_steps), (settings.where, settings.steps)):
             if steps == 0:
                 continue
-            unet = backbone.image_unet if where == "t2i" else backbone.pipe.unet
+            unet = self._unet(where)
             backbone.remove_lora(unet)
             pool = self._pool(where, identity.class_noun, prompts, seed)
             parameters = backbone.add_lora(
@@ -199,6 +199,12 @@ class PersonalVideo(Method):
         for request in requests:
             yield self.backbone.sample(request.prompt.render(identity.class_noun), request.noise_seed, adapter.span)
 
+    def _unet(self, where: str) -> torch.nn.Module:
+        """The model that is tuned: of pictures (`t2i`) or of videos (`t2v`)."""
+        backbone = self.backbone
+        unet: torch.nn.Module = backbone.image_unet if where == "t2i" else backbone.pipe.unet
+        return unet
+
     def _load_rewards(self) -> tuple[IdentityReward, SemanticReward]:
         if self._rewards is None:
             folder, device = self.backbone.folder, self.backbone.device
@@ -222,7 +228,7 @@ class PersonalVideo(Method):
         The adapter is off in these steps, so both models' latents are the same: one computation serves both.
         """
         settings, backbone = self.settings, self.backbone
-        unet = backbone.image_unet if where == "t2i" else backbone.pipe.unet
+        unet = self._unet(where)
         chooser = torch.Generator().manual_seed(stable_seed("prefix", seed, number) % (1 << 62))
         text = f"a {class_noun}"
         if settings.spa:

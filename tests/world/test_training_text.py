@@ -2,7 +2,7 @@
 
 import torch
 
-from pvbench.world.train.captions import RARE_WORDS, build_tokenizer
+from pvbench.world.train.captions import RARE_WORDS, build_tokenizer, tokens
 from pvbench.world.train.text_to_image import lengthen_rare_words, make_text_encoder
 
 
@@ -22,3 +22,16 @@ def test_rare_words_become_as_long_as_trained_ones_and_others_stay(tmp_path):
     torch.testing.assert_close(table[others], before[others], rtol=0, atol=0)
     turned = torch.nn.functional.cosine_similarity(table[rare], before[rare])
     torch.testing.assert_close(turned, torch.ones(len(rare)))
+
+
+def test_a_resumed_training_reads_the_same_tokens(tmp_path):
+    """As does one that begins in a folder of its own from those weights."""
+    first = build_tokenizer(tmp_path / "first")
+    content = (tmp_path / "first" / "tokenizer.json").read_bytes()
+    again, beside = build_tokenizer(tmp_path / "first"), build_tokenizer(tmp_path / "second", tmp_path / "first")
+    texts = ["a man in a red T-shirt, waving", "a sks woman on a beach"]
+    for other in (again, beside):
+        assert other.get_vocab() == first.get_vocab()
+        assert torch.equal(tokens(other, texts), tokens(first, texts))
+    assert (tmp_path / "first" / "tokenizer.json").read_bytes() == content
+    assert (tmp_path / "second" / "tokenizer.json").is_file()

@@ -36,14 +36,22 @@ def random_caption(labels: np.ndarray, rng: np.random.Generator) -> str:
     return caption(*describe(labels), rng)
 
 
-def build_tokenizer(folder: Path) -> Any:
-    """Makes and saves the tokenizer: byte-level pairs learnt on captions, so that their words are single tokens.
+def build_tokenizer(folder: Path, start: Path | None = None) -> Any:
+    """The tokenizer in `folder`, made and saved unless it is there: byte-level pairs learnt on captions, so that their
+    words are single tokens. A training that begins from the weights in another folder takes the tokenizer in `start`.
 
-    The rare words that methods use as a person's name are words of the vocabulary that no caption holds.
+    The rare words that methods use as a person's name are words of the vocabulary that no caption holds. Delete the
+    folder to learn anew, with the checkpoints of the models that read its tokens.
     """
     from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
     from transformers import PreTrainedTokenizerFast
 
+    # Learning numbers the letters anew each time: weights would read other tokens than they were trained on.
+    for source in (folder, start):
+        if source is not None and (source / "tokenizer.json").is_file():
+            kept = PreTrainedTokenizerFast.from_pretrained(source)
+            kept.save_pretrained(folder)
+            return kept
     rng = np.random.default_rng(0)
     rows = [[int(rng.integers(len(t))) for t in dataset.LABELS.values()] for _ in range(4000)]
     lines = [random_caption(np.array(row, np.int8), rng) for row in rows]

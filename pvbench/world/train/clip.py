@@ -57,7 +57,7 @@ def train(place: Place, role: str, plan: Plan = PLAN) -> None:
     shards = [dataset.load(place.data, pool, kind) for kind in dataset.KINDS]
     held = dataset.load(place.data, "held-out", "photo"), dataset.load(place.data, "held-out", "video")
     folder = place.out / f"clip_{role}"
-    tokenizer = build_tokenizer(folder)
+    tokenizer = build_tokenizer(folder, place.start and place.start / f"clip_{role}")
     torch.manual_seed({"scoring": 41, "reward": 53}[role] + plan.seed)
     model = make_model(role, len(tokenizer), folder).to(place.device)
     if place.start is not None:

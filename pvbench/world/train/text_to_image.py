@@ -148,7 +148,7 @@ def train(place: Place, plan: Plan = PLAN) -> None:
     held = dataset.load(place.data, "held-out", "photo")
     latents = encode_frames(vae, shard.frames[:, 0], place.device)
     held_latents = encode_frames(vae, held.frames[:256, 0], place.device)
-    tokenizer = build_tokenizer(place.out / "tokenizer")
+    tokenizer = build_tokenizer(place.out / "tokenizer", place.start and place.start / "tokenizer")
     torch.manual_seed(plan.seed)
     text, unet = make_text_encoder(tokenizer).to(place.device), make_unet().to(place.device)
     if place.start is not None:
