@@ -28,20 +28,26 @@ class PersonalVideoSettings:
         spa: simulated prompt augmentation: prompts drawn from the simulated set, or always the bare class noun.
         scr: the semantic consistency reward, on or off; `scr_weight` its weight beside the identity reward's 1.
         icr_frames: so many random frames carry the identity reward in a step; the paper takes one.
+        ceiling: the cosine above which a frame's likeness earns no more: what lies beyond is texture that pleases the
+            recogniser rather than the person. 1 is the paper's.
         scr_frames: M of eq. 3. `temperature` multiplies the cosines under its softmax.
         scr_floor: weight of the loss for a match lower than the frozen model's in all frames, which eq. 4 cannot see.
         span: share of the denoising steps, at the end, in which the adapter is active, in tuning and in sampling.
+        finish: share of the steps, at the end, that the frozen model takes without the adapter, from fresh noise on the
+            latent that the adapter's last step predicts: grid and grain, which rewards breed, are noise to it and go.
+            0 is the paper's.
         gradient_steps: so many last steps carry gradient; 0 is all steps of the span.
         rank, targets: of the adapter; the paper adapts q, k and v.
         steps, rate: of Adam; the rate falls to a tenth.
-        warm_steps: so many steps before these tune on single pictures of the text-to-image model, by the same rewards
-            at an eighth of the cost; videos then go on at half the rate. 0 is the paper's.
+        warm_steps, video_rate: so many steps before these tune on single pictures of the text-to-image model, by the
+            same rewards at an eighth of the cost, at `rate`; videos then go on at `video_rate`. 0 is the paper's.
         prefixes: so many (prompt, noise) pairs of videos, and four times as many of pictures, whose shared trajectory
             prefix is computed once; 0 draws a fresh pair every step.
         jitter: size of the face crops' random changes: colour alike for references and frames; shift, scale and blur
             for frames.
         pixel_anchor: weight of the squared distance to the frozen model's frame: outside of the face, which keeps all
-            that is not the person, and in the finest detail everywhere, which keeps grain out of the face.
+            that is not the person; in the face of what is not grey in the change, which keeps coloured patches out; and
+            everywhere in the finest detail, which keeps grain out.
     """
 
     where: Literal["t2v", "t2i"] = "t2v"
@@ -49,16 +55,19 @@ class PersonalVideoSettings:
     scr: bool = True
     scr_weight: float = 0.2
     icr_frames: int = 4
+    ceiling: float = 0.4
     scr_frames: int = 4
     temperature: float = 25.0
     scr_floor: float = 0.1
     span: float = 0.25
+    finish: float = 0.1
     gradient_steps: int = 1
     rank: int = 16
     targets: Literal["qkv", "qkvo"] = "qkv"
-    steps: int = 40
+    steps: int = 30
     rate: float = 8e-3
-    warm_steps: int = 200
+    warm_steps: int = 280
+    video_rate: float = 8e-4
     prefixes: int = 12
     jitter: float = 0.15
     pixel_anchor: float = 8.0
@@ -66,8 +75,12 @@ class PersonalVideoSettings:
     def __post_init__(self) -> None:
         if not 0 < self.span <= 1:
             raise SettingError(f"span is {self.span}; expected a share of the steps, above 0 and at most 1")
-        if min(self.rank, self.steps, self.icr_frames, self.scr_frames) < 1 or self.rate <= 0:
-            raise SettingError("rank, steps, icr_frames, scr_frames and rate must be positive")
+        if not 0 <= self.finish < self.span:
+            raise SettingError(f"finish is {self.finish}; expected a share of the steps, 0 to below span, {self.span}")
+        if not 0 < self.ceiling <= 1:
+            raise SettingError(f"ceiling is {self.ceiling}; expected a cosine, above 0 and at most 1")
+        if min(self.rank, self.steps, self.icr_frames, self.scr_frames) < 1 or min(self.rate, self.video_rate) <= 0:
+            raise SettingError("rank, steps, icr_frames, scr_frames, rate and video_rate must be positive")
         if min(self.prefixes, self.gradient_steps, self.warm_steps) < 0:
             raise SettingError("prefixes, gradient_steps and warm_steps cannot be negative")
 
@@ -110,7 +123,7 @@ class PersonalVideo(Method):
     """
 
     name: ClassVar[str] = "personalvideo"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     summary: ClassVar[str] = "identity and semantic rewards on sampled videos, adapter in the last steps only"
     tunes: ClassVar[bool] = True
     Settings: ClassVar[type] = PersonalVideoSettings
@@ -139,7 +152,7 @@ class PersonalVideo(Method):
             )
             # So few steps are too few for Adam's usual memory of a thousand.
             optimiser = torch.optim.AdamW(parameters, lr=settings.rate, betas=(0.8, 0.95), weight_decay=1e-3)
-            rate = settings.rate * (0.5 if values else 1.0)
+            rate = settings.video_rate if values else settings.rate
             for step in range(steps):
                 for group in optimiser.param_groups:
                     group["lr"] = rate * min(1.0, (step + 1) / 5) * (1 - 0.9 * step / steps)
@@ -158,7 +171,7 @@ class PersonalVideo(Method):
             tensors = backbone.lora_tensors(unet, float(settings.rank), settings.rank)
             values = backbone.lora_values(unet)
             backbone.remove_lora(unet)
-        return Adapter(tensors, (1 - settings.span, 1.0), counts.info())
+        return Adapter(tensors, (1 - settings.span, 1 - settings.finish), counts.info())
 
     def _loss(
         self, unet: torch.nn.Module, prefix: _Prefix, reference: Reference, generator: torch.Generator
@@ -166,7 +179,7 @@ class PersonalVideo(Method):
         """The loss of one video or picture, with gradient, and its parts."""
         settings = self.settings
         identity_reward, semantic_reward = self._load_rewards()
-        latent = self._finish(unet, prefix)
+        latent = self._finish(unet, prefix, generator)
         frames = len(prefix.frozen)
         faces = torch.randperm(frames, generator=generator)[: settings.icr_frames].tolist()
         some = torch.randperm(frames, generator=generator)[: settings.scr_frames].tolist() if settings.scr else []
@@ -176,7 +189,7 @@ class PersonalVideo(Method):
         losses = {}
         total = images.sum() * 0.0
         if lost is not None:
-            total = total + lost.mean()
+            total = total + (lost - (1 - settings.ceiling)).clamp(min=0).mean()
             losses["identity"] = float(lost.mean().detach())
         if settings.scr:
             picked = [chosen.index(i) for i in some]
@@ -186,8 +199,7 @@ class PersonalVideo(Method):
             total = total + settings.scr_weight * (apart + settings.scr_floor * floor)
             losses["semantic"] = float(apart.detach())
         if settings.pixel_anchor > 0:
-            drift = images - prefix.frozen[chosen]
-            anchor = (prefix.outside[chosen] * drift.square()).mean() + _fine(drift).square().mean()
+            anchor = _anchor(images - prefix.frozen[chosen], prefix.outside[chosen])
             total = total + settings.pixel_anchor * anchor
             losses["anchor"] = float(anchor.detach())
         return total, losses
@@ -197,7 +209,8 @@ class PersonalVideo(Method):
         assert adapter is not None, "a method that tunes is given its adapter"
         self.backbone.load_lora(adapter.tensors)
         for request in requests:
-            yield self.backbone.sample(request.prompt.render(identity.class_noun), request.noise_seed, adapter.span)
+            text = request.prompt.render(identity.class_noun)
+            yield self.backbone.sample(text, request.noise_seed, adapter.span, renew=True)
 
     def _unet(self, where: str) -> torch.nn.Module:
         """The model that is tuned: of pictures (`t2i`) or of videos (`t2v`)."""
@@ -244,14 +257,32 @@ class PersonalVideo(Method):
         outside = 1 - identity_reward.face_mask(frozen)
         return _Prefix(text, states, latent, frozen, outside, semantic_reward.scores(frozen, text))
 
-    def _finish(self, unet: torch.nn.Module, prefix: _Prefix) -> Tensor:
-        """The tuned model's end of the trajectory, with gradient in the last `gradient_steps`."""
+    def _finish(self, unet: torch.nn.Module, prefix: _Prefix, generator: torch.Generator) -> Tensor:
+        """The tuned model's end of the trajectory, with gradient from the last `gradient_steps` of the adapter on."""
         settings, backbone = self.settings, self.backbone
-        first, last = backbone.first_step(1 - settings.span), len(backbone.timesteps)
+        first, end = backbone.first_step(1 - settings.span), len(backbone.timesteps)
+        last = max(backbone.first_step(1 - settings.finish), first + 1)
         carried = last - first if settings.gradient_steps == 0 else min(settings.gradient_steps, last - first)
         with torch.no_grad():
             latent = backbone.denoise(prefix.latent, prefix.states, first, last - carried, unet)
-        return backbone.denoise(latent, prefix.states, last - carried, last, unet)
+        latent = backbone.clean(latent, prefix.states, last - carried, last, unet)
+        if last == end:
+            return latent
+        noise = backbone.noise(int(torch.randint(1 << 62, (1,), generator=generator)))
+        latent = backbone.noised(latent, last, noise if latent.ndim == 5 else noise[:, :, 0])
+        with backbone.without_lora(unet):
+            return backbone.denoise(latent, prefix.states, last, end, unet)
+
+
+def _anchor(drift: Tensor, outside: Tensor) -> Tensor:
+    """What the change of images (n, 3, H, W) costs: all of it outside of the face, its colour within, grain everywhere.
+
+    Args:
+        drift: tuned less frozen.
+        outside: (n, 1, H, W), 1 far from the face and 0 on it.
+    """
+    tint = drift - drift.mean(dim=1, keepdim=True)
+    return (outside * drift.square() + (1 - outside) * tint.square() + _fine(drift).square()).mean()
 
 
 def _fine(images: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 MINI_MODELS = ("vae", "text_encoder", "tokenizer", "unet", "scheduler", "motion_adapter", "domain_adapter")
 # Rewards belong to the backbone's side of a run: methods tune with them, metrics never see them.
 REWARD_MODELS = ("face_detector", "face_recogniser_reward", "clip_reward")
-_VERSION = 2
+_VERSION = 3
 
 
 def signature(profile: Profile) -> Mapping[str, Any]:

@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from pvbench.backbones.noise import video_noise
 from pvbench.backbones.patch_autoencoder import PatchAutoencoder
 from pvbench.devices import torch_device
+from pvbench.digest import stable_seed
 from pvbench.errors import MethodError, WeightsError
 from pvbench.profile import Sampling
 from pvbench.video import Video
@@ -144,6 +145,21 @@ class AnimateDiffBackbone:
             latent = self.pipe.scheduler.step(output, self.timesteps[step], latent).prev_sample
         return latent
 
+    def clean(
+        self, latent: Tensor, text: Tensor, first: int, last: int, unet: nn.Module | None = None
+    ) -> Tensor:
+        """The noiseless latent that the model predicts in step `last - 1`, the steps from `first` taken before it."""
+        model = unet or self.pipe.unet
+        latent = self.denoise(latent, text, first, last - 1, model)
+        output = self.predict(model, latent, last - 1, text)
+        found: Tensor = self.pipe.scheduler.step(output, self.timesteps[last - 1], latent).pred_original_sample
+        return found
+
+    def noised(self, latent: Tensor, step: int, noise: Tensor) -> Tensor:
+        """A noiseless latent with as much of `noise` as step `step` takes away."""
+        found: Tensor = self.pipe.scheduler.add_noise(latent, noise, self.timesteps[step])
+        return found
+
     def decode(self, latent: Tensor, frames: Sequence[int] | None = None) -> Tensor:
         """Images (n, 3, H, W) in about [-1, 1] of a latent (1, c, T, h, w) or (n, c, h, w); all frames by default."""
         if latent.ndim == 5:
@@ -254,15 +270,25 @@ class AnimateDiffBackbone:
             for layer in layers:
                 layer._disable_adapters = False
 
-    def sample(self, text: str, noise_seed: int, span: tuple[float, float] = (0.0, 1.0)) -> Video:
-        """One video; a loaded adapter works in `span` of the steps and is off outside of it."""
+    def sample(
+        self, text: str, noise_seed: int, span: tuple[float, float] = (0.0, 1.0), *, renew: bool = False
+    ) -> Video:
+        """One video; a loaded adapter works in `span` of the steps and is off outside of it.
+
+        Args:
+            renew: the steps after the span begin from fresh noise on the latent that the adapter's last step predicts.
+        """
         with torch.no_grad():
             states = self.encode(text)
             latent = self.noise(noise_seed)
             start, stop = self.first_step(span[0]), self.first_step(span[1])
             with self.without_lora(self.pipe.unet):
                 latent = self.denoise(latent, states, 0, start)
-            latent = self.denoise(latent, states, start, stop)
+            if renew and start < stop < len(self.timesteps):
+                latent = self.clean(latent, states, start, stop)
+                latent = self.noised(latent, stop, self.noise(stable_seed("fresh noise", noise_seed)))
+            else:
+                latent = self.denoise(latent, states, start, stop)
             with self.without_lora(self.pipe.unet):
                 latent = self.denoise(latent, states, stop)
             return self.video(latent)

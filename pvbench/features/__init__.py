@@ -18,7 +18,7 @@ _MODELS = {
     "clip": ("clip_scoring", "face_detector"),
     "video": ("video_encoder",),
 }
-_VERSION = 2
+_VERSION = 3
 
 
 def signature(profile: Profile) -> Mapping[str, Mapping[str, Any]]:

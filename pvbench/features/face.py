@@ -18,6 +18,7 @@ from pvbench.features.face_networks import (
     PlainRecogniser,
     ResidualRecogniser,
     crop_faces,
+    embed_faces,
 )
 from pvbench.weights import verified
 
@@ -109,7 +110,8 @@ class FaceExtractor:
         if have.any():
             points = torch.from_numpy(landmarks[have]).to(self.device)
             with torch.no_grad():
-                embedding[have] = self.recogniser(crop_faces(images[torch.from_numpy(have)], points)).cpu().numpy()
+                crops = crop_faces(images[torch.from_numpy(have)], points)
+                embedding[have] = embed_faces(self.recogniser, crops).cpu().numpy()
             middle = landmarks[have].mean(axis=1)
             half = np.linalg.norm(landmarks[have][:, 1] - landmarks[have][:, 0], axis=1)[:, None] * 1.6
             box[have] = np.concatenate([middle - half, middle + half], axis=1)

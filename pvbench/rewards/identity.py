@@ -14,7 +14,7 @@ from torch.nn import functional
 from pvbench.errors import FaceError
 from pvbench.features.extract import resize_photo
 from pvbench.features.face import load_detector, load_recogniser, to_tensor
-from pvbench.features.face_networks import FaceDetector, crop_faces
+from pvbench.features.face_networks import FaceDetector, crop_faces, embed_faces
 
 
 @dataclass(frozen=True)
@@ -97,9 +97,9 @@ class IdentityReward:
         offset = 0.5 * jitter * (2 * torch.rand(2, 3, 1, 1, generator=generator) - 1).to(self.device)
         with torch.no_grad():
             # The network's average over jittered references is steadier than any one of them.
-            wanted = self.recogniser(reference.crops * gain[:1] + offset[:1]).mean(dim=0)
+            wanted = embed_faces(self.recogniser, reference.crops * gain[:1] + offset[:1]).mean(dim=0)
             wanted = wanted / wanted.norm()
-        found = self.recogniser(crops * gain[1:] + offset[1:])
+        found = embed_faces(self.recogniser, crops * gain[1:] + offset[1:])
         return 1 - found @ wanted
 
     def _moved(self, landmarks: Tensor, jitter: float, generator: torch.Generator) -> Tensor:

@@ -17,7 +17,7 @@ from torch.nn import functional
 from pvbench.backbones.patch_autoencoder import PatchAutoencoder
 from pvbench.digest import stable_seed
 from pvbench.features.face import FaceExtractor, to_tensor
-from pvbench.features.face_networks import crop_faces
+from pvbench.features.face_networks import crop_faces, embed_faces
 from pvbench.profile import load_profile
 from pvbench.prompt import load_prompts
 from pvbench.rewards.identity import IdentityReward
@@ -115,6 +115,22 @@ def colour_cast(image: Image) -> Image:
     return np.clip(image * np.array([1.25, 0.9, 0.6]), 0, 255).astype(np.uint8)
 
 
+def wiped(image: Image, landmarks: NDArray[np.float32], rows: slice) -> Image:
+    """The image with an oval around some of the five landmarks (5, 2) smeared into plain skin.
+
+    Args:
+        rows: of the landmarks: the first two are the eyes, the last three nose and mouth.
+    """
+    eyes = max(float(np.linalg.norm(landmarks[1] - landmarks[0])), 4.0)
+    x, y = landmarks[rows].mean(axis=0)
+    across = (np.arange(image.shape[1]) + 0.5 - x) / (1.1 * eyes)
+    along = (np.arange(image.shape[0]) + 0.5 - y) / (0.6 * eyes)
+    reach = np.hypot(across[None], along[:, None])
+    inside = (1 / (1 + np.exp(8 * (reach - 1))))[..., None]
+    smooth = gaussian_blur(image, 0.35 * eyes).astype(float)
+    return (image + inside * (smooth - image)).round().astype(np.uint8)
+
+
 def tuned_on_reward(
     reward: IdentityReward, vae: PatchAutoencoder, images: Tensor, wanted: Tensor, steps: int = 80, rate: float = 0.05
 ) -> tuple[Tensor, float]:
@@ -130,13 +146,13 @@ def tuned_on_reward(
     optimiser = torch.optim.Adam([latents], lr=rate)
     for _ in range(steps):
         decoded = vae.decode(latents).sample  # type: ignore[union-attr]
-        cosine = (reward.recogniser(crop_faces(decoded, points)) * wanted).sum(dim=-1)
+        cosine = (embed_faces(reward.recogniser, crop_faces(decoded, points)) * wanted).sum(dim=-1)
         (-cosine.sum()).backward()
         optimiser.step()
         optimiser.zero_grad(set_to_none=True)
     with torch.no_grad():
         images = vae.decode(latents).sample.clamp(-1, 1)  # type: ignore[union-attr]
-        cosine = (reward.recogniser(crop_faces(images, points)) * wanted).sum(dim=-1)
+        cosine = (embed_faces(reward.recogniser, crop_faces(images, points)) * wanted).sum(dim=-1)
     return images, float(cosine.mean())
 
 
@@ -198,6 +214,10 @@ def fakes_table(weights: Path, people: int = 40, device: str = "cpu", size: int 
         add("same person", true, target)
         for kind, edit in edits.items():
             add(kind, [edit(image) for image in true], target)
+        seen = reward.detector.detect(to_tensor(np.stack(true), extractor.device))
+        faces = [(image, f.landmarks[0].cpu().numpy()) for image, f in zip(true, seen, strict=True) if len(f.scores)]
+        add("same person, mouth wiped out", [wiped(image, points, slice(2, 5)) for image, points in faces], target)
+        add("same person, eyes wiped out", [wiped(image, points, slice(0, 2)) for image, points in faces], target)
         same_noun = [p for p in crowd if p.class_noun == person.class_noun and p is not person]
         other = same_noun[number % len(same_noun)]
         add("another person", photos(other, number + 2000, 6, "video"), target)
@@ -215,7 +235,7 @@ def fakes_table(weights: Path, people: int = 40, device: str = "cpu", size: int 
         if all(len(seen.scores) for seen in reward.detector.detect(pictures)):
             crops = reward.reference(photos(person, number, 5, "photo"), size, size).crops
             with torch.no_grad():
-                wanted = functional.normalize(reward.recogniser(crops).mean(dim=0), dim=-1)
+                wanted = functional.normalize(embed_faces(reward.recogniser, crops).mean(dim=0), dim=-1)
             fooled, reached = tuned_on_reward(reward, vae, pictures, wanted.expand(len(pictures), -1))
             frames = ((fooled + 1) * 127.5).round().byte().permute(0, 2, 3, 1).cpu().numpy()
             add("another person, tuned on the reward", list(frames), target)

@@ -13,6 +13,7 @@ from pvbench.features.face_networks import (
     PlainRecogniser,
     ResidualRecogniser,
     crop_faces,
+    embed_faces,
     similarity,
 )
 
@@ -231,6 +232,16 @@ def test_embeddings_are_unit_vectors_whatever_the_batch(network):
     assert found.shape == (3, 128)
     torch.testing.assert_close(found.norm(dim=-1), torch.ones(3))
     torch.testing.assert_close(alone, found, rtol=0, atol=1e-5)
+
+
+def test_a_face_and_its_mirror_image_are_one():
+    torch.manual_seed(0)
+    network = ResidualRecogniser().eval().requires_grad_(False)
+    crops = torch.rand(3, 3, CROP, CROP) * 2 - 1
+    found, plain, mirrored = embed_faces(network, crops), network(crops), network(crops.flip(-1))
+    torch.testing.assert_close(found, embed_faces(network, crops.flip(-1)))
+    torch.testing.assert_close(found, torch.nn.functional.normalize(plain + mirrored, dim=-1))
+    assert (found - plain).abs().max() > 1e-3
 
 
 def test_the_two_recognisers_are_of_different_make():

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from pvbench.errors import SettingError
 from pvbench.method import Adapter, request_for, save_adapter, settings_from
 from pvbench.prompt import load_prompts
 from pvbench.registry import method_class
@@ -109,6 +110,39 @@ def test_an_adapter_is_silent_before_its_span(short_backbone):
     assert not torch.allclose(plain, loud, atol=1e-2)
 
 
+def test_the_frozen_model_takes_the_grain_off_that_an_adapter_leaves(short_backbone, monkeypatch):
+    """Noise of a third of the latent's size goes for the most part, and what it lay on comes back."""
+    backbone = short_backbone
+    backbone.remove_lora(backbone.pipe.unet)
+    left, clean = {}, backbone.clean
+    grain = torch.randn(backbone.latent_shape, generator=torch.Generator().manual_seed(0))[None] / 3
+
+    def with_grain(*args):
+        left["plain"] = clean(*args)
+        return left["plain"] + grain
+
+    plain = backbone.sample("a man in the snow", 3, (0.5, 0.75), renew=True)
+    monkeypatch.setattr(backbone, "clean", with_grain)
+    finished, again = (backbone.sample("a man in the snow", 3, (0.5, 0.75), renew=True) for _ in range(2))
+    before = backbone.video(left["plain"] + grain).frames.astype(float) - backbone.video(left["plain"]).frames
+    after = finished.frames.astype(float) - plain.frames
+    assert finished.digest == again.digest
+    assert 0 < np.square(after).mean() < np.square(before).mean() / 3
+
+
+def test_noise_is_added_as_the_schedule_says(short_backbone):
+    latent, noise = short_backbone.noise(1), short_backbone.noise(2)
+    alpha = short_backbone.pipe.scheduler.alphas_cumprod[int(short_backbone.timesteps[3])]
+    expected = alpha.sqrt() * latent + (1 - alpha).sqrt() * noise
+    torch.testing.assert_close(short_backbone.noised(latent, 3, noise), expected)
+
+
+def test_the_last_step_ends_in_the_clean_latent(short_backbone):
+    text, latent = short_backbone.encode("a man in the snow"), short_backbone.noise(3)
+    with torch.no_grad():
+        torch.testing.assert_close(short_backbone.clean(latent, text, 2, 4), short_backbone.denoise(latent, text, 2))
+
+
 @pytest.mark.parametrize(("share", "step"), [(0.0, 0), (0.5, 2), (0.75, 3), (1.0, 4)])
 def test_a_span_begins_at_a_whole_step(short_backbone, share, step):
     assert short_backbone.first_step(share) == step
@@ -155,14 +189,64 @@ def test_diffusers_loads_the_adapter_and_computes_the_same(short_backbone, short
     assert (ours - untuned).abs().max() > 1e-3
 
 
-def test_personalvideo_brings_the_face_nearer_to_the_references(short_backbone, short_profile, ada):
+@pytest.mark.parametrize(("span", "finish"), [(0.25, 0.0), (0.5, 0.25)])
+def test_personalvideo_brings_the_face_nearer_to_the_references(short_backbone, short_profile, ada, span, finish):
     losses = []
-    settings = {"steps": 16, "warm_steps": 0, "prefixes": 1, "scr": "off", "pixel_anchor": 0.0, "jitter": 0.0}
+    settings = {
+        "span": span,
+        "finish": finish,
+        "steps": 16,
+        "warm_steps": 0,
+        "prefixes": 1,
+        "scr": "off",
+        "pixel_anchor": 0.0,
+        "jitter": 0.0,
+    }
     method = make("personalvideo", short_backbone, short_profile, **settings)
     method.tune(ada, SIMULATED, seed=0, progress=lambda step, total, found: losses.append(found.get("identity")))
     seen = [loss for loss in losses if loss is not None]
     # One prefix and no jitter: the same face again and again, so the loss has to fall.
     assert np.mean(seen[-4:]) < np.mean(seen[:4]) - 0.02
+
+
+def test_the_anchor_lets_the_face_alone_become_lighter_or_darker():
+    from pvbench.methods.personalvideo import _anchor
+
+    flat = torch.full((1, 3, 16, 16), 0.2)
+    tinted = flat * torch.tensor([1.0, 0.0, -1.0])[:, None, None]
+    grain = flat * (torch.arange(16) % 2 * 2.0 - 1)
+    on_the_face, elsewhere = torch.zeros(1, 1, 16, 16), torch.ones(1, 1, 16, 16)
+    assert float(_anchor(flat, on_the_face)) < 1e-9
+    assert float(_anchor(flat, elsewhere)) == pytest.approx(0.04)
+    assert float(_anchor(tinted, on_the_face)) == pytest.approx(0.08 / 3)
+    assert float(_anchor(grain, on_the_face)) > 0.01
+
+
+def test_likeness_above_the_ceiling_earns_nothing(short_backbone, short_profile, ada, monkeypatch):
+    backbone = short_backbone
+    method = make("personalvideo", backbone, short_profile, ceiling=0.4, scr="off", pixel_anchor=0.0, **SHORT)
+    reward, _ = method._load_rewards()
+    reference = reward.reference(ada.references(), 64, 64)
+    prefix = method._pool("t2v", ada.class_noun, SIMULATED, 0)[0]
+    lost = torch.tensor([0.7, 0.6, 0.5, 0.1])
+    monkeypatch.setattr(type(reward), "__call__", lambda *_: lost)
+    total, told = method._loss(backbone.pipe.unet, prefix, reference, torch.Generator().manual_seed(0))
+    # Of cosines 0.3, 0.4, 0.5 and 0.9 the first alone lies below 0.4; what is told is the loss itself.
+    assert float(total) == pytest.approx(0.1 / 4)
+    assert told["identity"] == pytest.approx(1.9 / 4)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"span": 0.25, "finish": 0.25}, r"finish is 0\.25.*below span, 0\.25"),
+        ({"ceiling": 0.0}, r"ceiling is 0\.0; expected a cosine"),
+        ({"video_rate": 0.0}, "video_rate must be positive"),
+    ],
+)
+def test_settings_out_of_range_are_refused(settings, message):
+    with pytest.raises(SettingError, match=message):
+        method_class("personalvideo").Settings(**settings)
 
 
 def test_the_semantic_reward_is_asked_only_when_it_is_on(short_backbone, short_profile, ada):

@@ -1,4 +1,4 @@
-"""The face score cannot be had by hair, skin tone, an average face or a blur."""
+"""The face score cannot be had by hair, skin tone, an average face, a blur or a face that lacks features."""
 
 import pytest
 
@@ -12,6 +12,8 @@ FAKES = (
     "another person, same hair and skin tone",
     "average face, same hair and skin tone",
     "same person, strong blur",
+    "same person, mouth wiped out",
+    "same person, eyes wiped out",
     "another person, tuned on the reward",
 )
 

@@ -1,4 +1,4 @@
-"""What face networks are trained on: empty scenes without faces, blurs beyond recognition."""
+"""What face networks are trained on: empty scenes without faces, blurs beyond recognition, wiped features."""
 
 import numpy as np
 import pytest
@@ -33,3 +33,17 @@ def test_a_strong_blur_keeps_the_mean_and_takes_the_features():
 def test_a_strong_blur_leaves_flat_images_alone():
     images = torch.full((2, 3, 48, 48), 0.3)
     assert torch.allclose(faces._strong_blur(images, np.random.default_rng(1)), images, atol=1e-5)
+
+
+def test_wiping_smears_eyes_or_mouth_and_leaves_the_rest():
+    images = torch.rand(64, 3, 48, 48, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    wiped = faces._wiped(images, np.random.default_rng(2))
+
+    def kept(rows):
+        """Share of the detail that is left in some rows, by image."""
+        return (wiped[:, :, rows, 16:32].std(dim=(1, 2, 3)) / images[:, :, rows, 16:32].std(dim=(1, 2, 3))).numpy()
+
+    eyes, mouth, crown = kept(slice(18, 25)), kept(slice(33, 40)), kept(slice(0, 4))
+    assert ((eyes < 0.5) | (mouth < 0.5)).all()
+    assert 0.2 < (eyes < mouth).mean() < 0.6
+    assert crown.mean() > 0.8

@@ -13,13 +13,20 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from pvbench.features.face import load_state
-from pvbench.features.face_networks import CROP, FaceDetector, PlainRecogniser, ResidualRecogniser, crop_faces
+from pvbench.features.face_networks import (
+    CROP,
+    FaceDetector,
+    PlainRecogniser,
+    ResidualRecogniser,
+    crop_faces,
+    embed_faces,
+)
 from pvbench.world import dataset
 from pvbench.world.train.autoencoder import to_images
 from pvbench.world.train.loop import Place, Plan, Trainer, write_card
 
 DETECTOR_PLAN = Plan(steps=5000, batch=48, rate=2e-3, average=0.998, weight_decay=1e-3)
-_BLURRED = 8  # of a recogniser's batch
+_BLURRED = _WIPED = 8  # of a recogniser's batch
 RECOGNISER_PLAN = Plan(steps=9000, batch=128, rate=2e-3, average=0.999, weight_decay=5e-3, decay=0.6)
 
 
@@ -285,6 +292,21 @@ def _strong_blur(images: Tensor, rng: np.random.Generator) -> Tensor:
     return functional.conv2d(rows, kernel[..., None], groups=3)
 
 
+def _wiped(images: Tensor, rng: np.random.Generator) -> Tensor:
+    """Aligned crops (n, 3, H, H) whose eyes or whose nose and mouth are smeared into plain skin, with a soft edge."""
+    n, side = len(images), images.shape[-1]
+
+    def draw(low: float, high: float) -> Tensor:
+        return torch.as_tensor(rng.uniform(low, high, (n, 1, 1, 1)), dtype=torch.float32, device=images.device)
+
+    axis = (torch.arange(side, device=images.device, dtype=torch.float32) + 0.5) / side
+    middle = torch.where(draw(0, 1) < 0.4, draw(0.38, 0.50), draw(0.68, 0.82))
+    across = (axis[None, None, None, :] - draw(0.42, 0.58)) / draw(0.42, 0.62)
+    along = (axis[None, None, :, None] - middle) / draw(0.20, 0.34)
+    inside = torch.sigmoid((1 - (across.square() + along.square()).sqrt()) * draw(6, 14))
+    return images + inside * (_strong_blur(images, rng) - images)
+
+
 def train_recogniser(place: Place, role: str, plan: Plan = RECOGNISER_PLAN) -> None:
     """Trains the `reward` or the `scoring` recogniser, each on its own pool; saves `<out>/face_recogniser_<role>`."""
     pool = {"reward": "train-a", "scoring": "train-b"}[role]
@@ -294,7 +316,8 @@ def train_recogniser(place: Place, role: str, plan: Plan = RECOGNISER_PLAN) -> N
     torch.manual_seed({"reward": 11, "scoring": 23}[role] + plan.seed)
     model = (ResidualRecogniser() if role == "reward" else PlainRecogniser()).to(place.device)
     begin_from(place, model, f"face_recogniser_{role}")
-    # One class more than people: faces blurred beyond recognition are nobody, so that a blur earns no likeness.
+    # One class more than people: faces blurred beyond recognition, and those that lack eyes or mouth, are nobody, so
+    # that leaving features out earns no likeness.
     nobody = int(labels.max()) + 1
     classes = nn.Linear(128, nobody + 1, bias=False).to(place.device)
     by_person = [np.flatnonzero(labels == k) for k in range(int(labels.max()) + 1)]
@@ -309,8 +332,9 @@ def train_recogniser(place: Place, role: str, plan: Plan = RECOGNISER_PLAN) -> N
         pick = np.concatenate([rng.choice(by_person[k], size=2) for k in who])
         target = torch.from_numpy(labels[pick]).to(place.device)
         loose = crops[pick].to(place.device).float() / 127.5 - 1
-        target[:_BLURRED] = nobody
+        target[: _BLURRED + _WIPED] = nobody
         loose[:_BLURRED] = _strong_blur(loose[:_BLURRED], rng)
+        loose[_BLURRED : _BLURRED + _WIPED] = _wiped(loose[_BLURRED : _BLURRED + _WIPED], rng)
         images = disturb(_final_crop(loose, rng, 1.0), rng)
         found = model(images)
         cosine = found @ functional.normalize(classes.weight.float(), dim=-1).T
@@ -342,7 +366,7 @@ def measure_recogniser(
         for t in times:
             crops = crop_faces(to_images(shard.frames[:, t]), torch.from_numpy(shard.landmarks[:, t])).to(device)
             with torch.no_grad():
-                found.append(torch.cat([model(part) for part in crops.split(128)]).cpu())
+                found.append(torch.cat([embed_faces(model, part) for part in crops.split(128)]).cpu())
             people.append(shard.person)
             shots.append(np.arange(len(shard.person)) + 100000 * k)
     e, who, shot = torch.cat(found), np.concatenate(people), np.concatenate(shots)
