@@ -1,4 +1,4 @@
-"""Seconds to measure a video: all features of one pass, and a run with nothing to do."""
+"""Seconds to measure a video: all features of one pass."""
 
 from __future__ import annotations
 

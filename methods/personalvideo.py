@@ -18,6 +18,9 @@ from pvbench.rewards.identity import IdentityReward, Reference
 from pvbench.rewards.semantic import SemanticReward, divergence, shortfall
 from pvbench.video import Video
 
+# A person may be darker or lighter than whom the model would draw, and then also of somewhat another hue.
+_TINT = 0.25
+
 
 @dataclass(frozen=True)
 class PersonalVideoSettings:
@@ -46,8 +49,8 @@ class PersonalVideoSettings:
         jitter: size of the face crops' random changes: colour alike for references and frames; shift, scale and blur
             for frames.
         pixel_anchor: weight of the squared distance to the frozen model's frame: outside of the face, which keeps all
-            that is not the person; in the face of what is not grey in the change, which keeps coloured patches out; and
-            everywhere in the finest detail, which keeps grain out.
+            that is not the person; at a quarter, in the face, of what is not grey in the change, which keeps coloured
+            patches out; and everywhere in the finest detail, which keeps grain out.
     """
 
     where: Literal["t2v", "t2i"] = "t2v"
@@ -55,7 +58,7 @@ class PersonalVideoSettings:
     scr: bool = True
     scr_weight: float = 0.2
     icr_frames: int = 4
-    ceiling: float = 0.4
+    ceiling: float = 0.5
     scr_frames: int = 4
     temperature: float = 25.0
     scr_floor: float = 0.1
@@ -282,7 +285,7 @@ def _anchor(drift: Tensor, outside: Tensor) -> Tensor:
         outside: (n, 1, H, W), 1 far from the face and 0 on it.
     """
     tint = drift - drift.mean(dim=1, keepdim=True)
-    return (outside * drift.square() + (1 - outside) * tint.square() + _fine(drift).square()).mean()
+    return (outside * drift.square() + _TINT * (1 - outside) * tint.square() + _fine(drift).square()).mean()
 
 
 def _fine(images: Tensor) -> Tensor:
