@@ -87,6 +87,11 @@ class PersonalVideoSettings:
         if min(self.prefixes, self.gradient_steps, self.warm_steps) < 0:
             raise SettingError("prefixes, gradient_steps and warm_steps cannot be negative")
 
+    @property
+    def active(self) -> tuple[float, float]:
+        """Where in the trajectory the adapter is active, in tuning and in sampling: begin and end, shares of it."""
+        return 1 - self.span, 1 - self.finish
+
 
 @dataclass(frozen=True)
 class _Prefix:
@@ -174,7 +179,7 @@ class PersonalVideo(Method):
             tensors = backbone.lora_tensors(unet, float(settings.rank), settings.rank)
             values = backbone.lora_values(unet)
             backbone.remove_lora(unet)
-        return Adapter(tensors, (1 - settings.span, 1 - settings.finish), counts.info())
+        return Adapter(tensors, settings.active, counts.info())
 
     def _loss(
         self, unet: torch.nn.Module, prefix: _Prefix, reference: Reference, generator: torch.Generator
@@ -253,7 +258,7 @@ class PersonalVideo(Method):
         states = backbone.encode(text)
         noise = backbone.noise(stable_seed("tuning noise", seed, number) % (1 << 62))
         latent = noise if where == "t2v" else noise[:, :, 0]
-        first = backbone.first_step(1 - settings.span)
+        first, _ = backbone.active_steps(settings.active)
         latent = backbone.denoise(latent, states, 0, first, unet)
         frozen = backbone.decode(backbone.denoise(latent, states, first, None, unet))
         identity_reward, semantic_reward = self._load_rewards()
@@ -263,8 +268,8 @@ class PersonalVideo(Method):
     def _finish(self, unet: torch.nn.Module, prefix: _Prefix, generator: torch.Generator) -> Tensor:
         """The tuned model's end of the trajectory, with gradient from the last `gradient_steps` of the adapter on."""
         settings, backbone = self.settings, self.backbone
-        first, end = backbone.first_step(1 - settings.span), len(backbone.timesteps)
-        last = max(backbone.first_step(1 - settings.finish), first + 1)
+        end = len(backbone.timesteps)
+        first, last = backbone.active_steps(settings.active)
         carried = last - first if settings.gradient_steps == 0 else min(settings.gradient_steps, last - first)
         with torch.no_grad():
             latent = backbone.denoise(prefix.latent, prefix.states, first, last - carried, unet)

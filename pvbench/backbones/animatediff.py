@@ -76,6 +76,11 @@ class AnimateDiffBackbone:
         """The number of the first step at or after `share` of the trajectory: 0.75 of 12 steps is step 9."""
         return int(np.ceil(share * len(self.timesteps) - 1e-9))
 
+    def active_steps(self, span: tuple[float, float]) -> tuple[int, int]:
+        """First step of an adapter's span and the first one after it, shares of the trajectory; one step at least."""
+        first = min(self.first_step(span[0]), len(self.timesteps) - 1)
+        return first, max(self.first_step(span[1]), first + 1)
+
     @property
     def latent_shape(self) -> tuple[int, int, int, int]:
         """(channels, T, h, w)."""
@@ -281,10 +286,10 @@ class AnimateDiffBackbone:
         with torch.no_grad():
             states = self.encode(text)
             latent = self.noise(noise_seed)
-            start, stop = self.first_step(span[0]), self.first_step(span[1])
+            start, stop = self.active_steps(span)
             with self.without_lora(self.pipe.unet):
                 latent = self.denoise(latent, states, 0, start)
-            if renew and start < stop < len(self.timesteps):
+            if renew and stop < len(self.timesteps):
                 latent = self.clean(latent, states, start, stop)
                 latent = self.noised(latent, stop, self.noise(stable_seed("fresh noise", noise_seed)))
             else:

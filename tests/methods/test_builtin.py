@@ -148,6 +148,15 @@ def test_a_span_begins_at_a_whole_step(short_backbone, share, step):
     assert short_backbone.first_step(share) == step
 
 
+@pytest.mark.parametrize(
+    ("span", "steps"),
+    [((0.0, 1.0), (0, 4)), ((0.5, 0.75), (2, 3)), ((0.75, 0.9), (3, 4)), ((0.55, 0.6), (3, 4)), ((0.9, 1.0), (3, 4))],
+)
+def test_an_adapter_is_active_in_one_step_at_least(short_backbone, span, steps):
+    """Spans shorter than a step too, so that what was tuned is also seen in sampling."""
+    assert short_backbone.active_steps(span) == steps
+
+
 def test_guidance_ends_where_the_profile_says(short_backbone, monkeypatch):
     backbone, unet = short_backbone, short_backbone.pipe.unet
     text, latent = backbone.encode("a man in the snow"), backbone.noise(3)
