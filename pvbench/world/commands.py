@@ -106,6 +106,9 @@ def train(
     start: Annotated[
         Path | None, typer.Option(help="Folder of weights to begin from instead of random values.")
     ] = None,
+    compiled: Annotated[
+        bool, typer.Option("--compile", help="Compile the UNet of motion and text-to-image; needs a C++ compiler.")
+    ] = False,
 ) -> None:
     """Train one model."""
     from dataclasses import replace
@@ -118,7 +121,7 @@ def train(
     from pvbench.world.train import autoencoder, clip, faces, motion, text_to_image, video_encoder
     from pvbench.world.train.loop import Place, Plan
 
-    place = Place(data, out, torch_device(device), threads, start)
+    place = Place(data, out, torch_device(device), threads, start, compiled)
 
     def plan(default: Plan) -> Plan:
         return replace(default, steps=steps) if steps else default

@@ -25,14 +25,16 @@ def trainer(folder, plan):
     return model, Trainer("toy", {"model": model}, step, plan, place)
 
 
-def test_a_stopped_training_ends_with_the_same_weights(tmp_path):
-    whole, run = trainer(tmp_path / "a", PLAN)
+@pytest.mark.parametrize("optimiser", ["adamw", "muon"])
+def test_a_stopped_training_ends_with_the_same_weights(tmp_path, optimiser):
+    plan = dataclasses.replace(PLAN, optimiser=optimiser)
+    whole, run = trainer(tmp_path / "a", plan)
     run.run()
 
     class StopError(Exception):
         pass
 
-    _, broken = trainer(tmp_path / "b", PLAN)
+    _, broken = trainer(tmp_path / "b", plan)
     inner = broken.step
 
     def step(number, rng):
@@ -43,17 +45,32 @@ def test_a_stopped_training_ends_with_the_same_weights(tmp_path):
     broken.step = step
     with pytest.raises(StopError):
         broken.run()
-    again, resumed = trainer(tmp_path / "b", PLAN)
+    again, resumed = trainer(tmp_path / "b", plan)
     resumed.run()
     assert torch.equal(whole.weight, again.weight)
 
 
-def test_a_training_learns_and_logs(tmp_path):
-    _, run = trainer(tmp_path, dataclasses.replace(PLAN, steps=200))
+@pytest.mark.parametrize("optimiser", ["adamw", "muon"])
+def test_a_training_learns_and_logs(tmp_path, optimiser):
+    _, run = trainer(tmp_path, dataclasses.replace(PLAN, steps=200, rate=5e-2, optimiser=optimiser))
     run.run()
     lines = [json.loads(line) for line in (tmp_path / "toy.log.jsonl").read_text().splitlines()]
     assert lines[-1]["step"] == 200
     assert lines[-1]["total"] < 0.1 * lines[0]["total"]
+
+
+def test_muon_takes_matrices_and_adamw_the_rest(tmp_path):
+    """And a training that changes its optimiser goes on from the weights, without the other's memory."""
+    first, run = trainer(tmp_path, PLAN)
+    run.run()
+    second, other = trainer(tmp_path, dataclasses.replace(PLAN, steps=31, optimiser="muon"))
+    other.resume()
+    assert other.done == 30
+    assert [p.shape for group in other.optimiser.parts["muon"].param_groups for p in group["params"]] == [(2, 4)]
+    assert [p.shape for group in other.optimiser.parts["adamw"].param_groups for p in group["params"]] == [(2,)]
+    assert not other.optimiser.parts["muon"].state
+    other.run()
+    assert not torch.equal(first.weight, second.weight)
 
 
 def test_the_rate_rises_then_stays_then_falls():

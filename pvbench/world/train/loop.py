@@ -6,10 +6,10 @@ import json
 import os
 import platform
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Literal
 
 import numpy as np
 import torch
@@ -28,6 +28,7 @@ class Plan:
         warmup: steps of rising learning rate.
         decay: share of the steps, at the end, over which the rate falls to 2 %.
         average: decay of the exponential moving average of the weights; 0 keeps none.
+        optimiser: `adamw`, or `muon`: matrices by Muon, the rest by AdamW. Both take the same rate.
     """
 
     steps: int
@@ -42,6 +43,7 @@ class Plan:
     every: int = 100
     save_seconds: float = 120.0
     mixed: bool = True
+    optimiser: Literal["adamw", "muon"] = "adamw"
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,7 @@ class Place:
 
     Attributes:
         start: a folder of weights to begin from instead of random values; a checkpoint goes before it.
+        compiled: `torch.compile` where a training can use it; needs a C++ compiler on a CPU.
     """
 
     data: Path
@@ -57,6 +60,7 @@ class Place:
     device: torch.device
     threads: int
     start: Path | None = None
+    compiled: bool = False
 
 
 def rate_at(step: int, plan: Plan) -> float:
@@ -64,6 +68,49 @@ def rate_at(step: int, plan: Plan) -> float:
     start = plan.steps * (1 - plan.decay)
     fall = 1.0 if step < start else max(0.02, (plan.steps - step) / max(plan.steps - start, 1))
     return plan.rate * min(1.0, (step + 1) / max(plan.warmup, 1)) * fall
+
+
+class _AdamW:
+    """AdamW, weight decay on matrices and kernels alone."""
+
+    def __init__(self, parameters: Iterable[nn.Parameter], plan: Plan) -> None:
+        kept = list(parameters)
+        decayed = {"params": [p for p in kept if p.ndim > 1], "weight_decay": plan.weight_decay}
+        plain = {"params": [p for p in kept if p.ndim <= 1], "weight_decay": 0.0}
+        self.parts: dict[str, torch.optim.Optimizer] = {
+            "adamw": torch.optim.AdamW([decayed, plain], lr=plan.rate, betas=(0.9, 0.99))
+        }
+
+    def set_rate(self, rate: float) -> None:
+        for part in self.parts.values():
+            for group in part.param_groups:
+                group["lr"] = rate
+
+    def step(self) -> None:
+        for part in self.parts.values():
+            part.step()
+            part.zero_grad(set_to_none=True)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {name: part.state_dict() for name, part in self.parts.items()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Takes the state of the same optimiser; that of another is left out, and the training begins its own."""
+        if set(state) == set(self.parts):
+            for name, part in self.parts.items():
+                part.load_state_dict(state[name])
+
+
+class _Muon(_AdamW):
+    """Muon on matrices, scaled to the size of AdamW's updates, and AdamW on the rest."""
+
+    def __init__(self, parameters: Iterable[nn.Parameter], plan: Plan) -> None:
+        kept = list(parameters)
+        super().__init__([p for p in kept if p.ndim != 2], plan)
+        matrices = [p for p in kept if p.ndim == 2]
+        self.parts["muon"] = torch.optim.Muon(
+            matrices, lr=plan.rate, weight_decay=plan.weight_decay, adjust_lr_fn="match_rms_adamw"
+        )
 
 
 class Trainer:
@@ -94,10 +141,7 @@ class Trainer:
             for n, p in module.named_parameters()
             if p.requires_grad
         }
-        decayed = [p for p in self.parameters.values() if p.ndim > 1]
-        plain = [p for p in self.parameters.values() if p.ndim <= 1]
-        groups = [{"params": decayed, "weight_decay": plan.weight_decay}, {"params": plain, "weight_decay": 0.0}]
-        self.optimiser = torch.optim.AdamW(groups, lr=plan.rate, betas=(0.9, 0.99))
+        self.optimiser = {"adamw": _AdamW, "muon": _Muon}[plan.optimiser](self.parameters.values(), plan)
         self.averages = {n: p.detach().clone() for n, p in self.parameters.items()} if plan.average else {}
         self.done, self.seconds = 0, 0.0
 
@@ -177,14 +221,12 @@ class Trainer:
             began = time.monotonic()
             rng = np.random.default_rng([self.plan.seed, self.done])
             torch.manual_seed(int(rng.integers(1 << 62)))
-            for group in self.optimiser.param_groups:
-                group["lr"] = rate_at(self.done, self.plan)
+            self.optimiser.set_rate(rate_at(self.done, self.plan))
             with torch.autocast(self.place.device.type, torch.bfloat16, enabled=mixed):
                 losses = self.step(self.done, rng)
             losses["total"].backward()
             nn.utils.clip_grad_norm_(list(self.parameters.values()), self.plan.clip)
             self.optimiser.step()
-            self.optimiser.zero_grad(set_to_none=True)
             self.done += 1
             if self.averages:
                 decay = min(self.plan.average, (self.done + 1) / (self.done + 20))

@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from pvbench.backbones.attention import use_plain_attention
 from pvbench.backbones.patch_autoencoder import PatchAutoencoder
 from pvbench.world import dataset
 from pvbench.world.train.autoencoder import to_images
@@ -158,13 +159,16 @@ def train(place: Place, plan: Plan = PLAN) -> None:
         text = CLIPTextModel.from_pretrained(place.start / "text_encoder").float().to(place.device)
         unet = UNet2DConditionModel.from_pretrained(place.start / "unet").float().to(place.device)
     unet.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    if place.device.type == "cpu":
+        use_plain_attention(unet)
+    predict = torch.compile(unet) if place.compiled else unet
     scheduler = make_scheduler()
     alphas = scheduler.alphas_cumprod.to(place.device)
     print(f"text encoder {_millions(text):.2f} M, UNet {_millions(unet):.2f} M parameters", flush=True)
 
     def loss_on(z: Tensor, words: Tensor, noise: Tensor, t: Tensor, marks: np.ndarray) -> Tensor:
         noisy = scheduler.add_noise(z, noise, t).to(memory_format=torch.channels_last)
-        found = unet(noisy, t, text(words).last_hidden_state).sample.float()
+        found = predict(noisy, t, text(words).last_hidden_state).sample.float()
         target = scheduler.get_velocity(z, noise, t)
         error = ((found - target).square() * face_weights(marks).to(z.device)).mean(dim=(1, 2, 3))
         ratio = alphas[t] / (1 - alphas[t]).clamp(min=1e-6)
