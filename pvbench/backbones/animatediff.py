@@ -21,7 +21,7 @@ from peft.tuners.tuners_utils import BaseTunerLayer
 from peft.utils import get_peft_model_state_dict, set_peft_model_state_dict
 from torch import Tensor, nn
 
-from pvbench.backbones.attention import use_plain_attention
+from pvbench.backbones.attention import choose_attention
 from pvbench.backbones.noise import video_noise
 from pvbench.backbones.patch_autoencoder import PatchAutoencoder
 from pvbench.devices import torch_device
@@ -338,7 +338,6 @@ def load_mini(
     pipe.unload_lora_weights()
     pipe.to(place)
     pipe.unet.requires_grad_(False).eval()
-    if place.type == "cpu":
-        use_plain_attention(pipe.unet)
-        use_plain_attention(unet)
+    choose_attention(pipe.unet, place)
+    choose_attention(unet, place)
     return AnimateDiffBackbone(pipe, unet.to(place), sampling, place, signature, weights, half, shared_noise)

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from pvbench.backbones.attention import use_plain_attention
+from pvbench.backbones.attention import choose_attention
 
 
 @pytest.fixture
@@ -37,9 +37,14 @@ def test_plain_and_fused_attention_agree(unet):
 
     fused, fused_gradient = both()
     kinds = {type(p).__name__ for p in unet.attn_processors.values()}
-    use_plain_attention(unet)
+    choose_attention(unet, torch.device("cpu"))
     assert kinds == {"AttnProcessor2_0"}
     assert {type(p).__name__ for p in unet.attn_processors.values()} == {"AttnProcessor"}
     plain, plain_gradient = both()
     torch.testing.assert_close(plain, fused, atol=1e-5, rtol=1e-4)
     torch.testing.assert_close(plain_gradient, fused_gradient, atol=1e-5, rtol=1e-4)
+
+
+def test_other_devices_keep_the_fused_kernel(unet):
+    choose_attention(unet, torch.device("cuda"))
+    assert {type(p).__name__ for p in unet.attn_processors.values()} == {"AttnProcessor2_0"}

@@ -70,16 +70,23 @@ def rate_at(step: int, plan: Plan) -> float:
     return plan.rate * min(1.0, (step + 1) / max(plan.warmup, 1)) * fall
 
 
-class _AdamW:
-    """AdamW, weight decay on matrices and kernels alone."""
+class _Optimiser:
+    """AdamW, weight decay on matrices and kernels alone; for `muon`, Muon on matrices at AdamW's size of updates."""
 
     def __init__(self, parameters: Iterable[nn.Parameter], plan: Plan) -> None:
         kept = list(parameters)
-        decayed = {"params": [p for p in kept if p.ndim > 1], "weight_decay": plan.weight_decay}
-        plain = {"params": [p for p in kept if p.ndim <= 1], "weight_decay": 0.0}
+        matrices = [p for p in kept if p.ndim == 2] if plan.optimiser == "muon" else []
+        taken = {id(p) for p in matrices}
+        rest = [p for p in kept if id(p) not in taken]
+        decayed = {"params": [p for p in rest if p.ndim > 1], "weight_decay": plan.weight_decay}
+        plain = {"params": [p for p in rest if p.ndim <= 1], "weight_decay": 0.0}
         self.parts: dict[str, torch.optim.Optimizer] = {
             "adamw": torch.optim.AdamW([decayed, plain], lr=plan.rate, betas=(0.9, 0.99))
         }
+        if matrices:
+            self.parts["muon"] = torch.optim.Muon(
+                matrices, lr=plan.rate, weight_decay=plan.weight_decay, adjust_lr_fn="match_rms_adamw"
+            )
 
     def set_rate(self, rate: float) -> None:
         for part in self.parts.values():
@@ -99,18 +106,6 @@ class _AdamW:
         if set(state) == set(self.parts):
             for name, part in self.parts.items():
                 part.load_state_dict(state[name])
-
-
-class _Muon(_AdamW):
-    """Muon on matrices, scaled to the size of AdamW's updates, and AdamW on the rest."""
-
-    def __init__(self, parameters: Iterable[nn.Parameter], plan: Plan) -> None:
-        kept = list(parameters)
-        super().__init__([p for p in kept if p.ndim != 2], plan)
-        matrices = [p for p in kept if p.ndim == 2]
-        self.parts["muon"] = torch.optim.Muon(
-            matrices, lr=plan.rate, weight_decay=plan.weight_decay, adjust_lr_fn="match_rms_adamw"
-        )
 
 
 class Trainer:
@@ -141,7 +136,7 @@ class Trainer:
             for n, p in module.named_parameters()
             if p.requires_grad
         }
-        self.optimiser = {"adamw": _AdamW, "muon": _Muon}[plan.optimiser](self.parameters.values(), plan)
+        self.optimiser = _Optimiser(self.parameters.values(), plan)
         self.averages = {n: p.detach().clone() for n, p in self.parameters.items()} if plan.average else {}
         self.done, self.seconds = 0, 0.0
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from pvbench.backbones.attention import use_plain_attention
+from pvbench.backbones.attention import choose_attention
 from pvbench.backbones.noise import video_noise
 from pvbench.world import dataset
 from pvbench.world.train.captions import random_caption, tokens
@@ -93,8 +93,7 @@ def train(place: Place, plan: Plan = PLAN) -> None:
         set_peft_model_state_dict(unet, plain, adapter_name="domain")
     for name, parameter in unet.named_parameters():
         parameter.requires_grad_("motion_modules" in name or "lora_" in name)
-    if place.device.type == "cpu":
-        use_plain_attention(unet)
+    choose_attention(unet, place.device)
     predict = torch.compile(unet) if place.compiled else unet
     scheduler = make_scheduler()
     alphas = scheduler.alphas_cumprod.to(place.device)

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from pvbench.backbones.attention import use_plain_attention
+from pvbench.backbones.attention import choose_attention
 from pvbench.backbones.patch_autoencoder import PatchAutoencoder
 from pvbench.world import dataset
 from pvbench.world.train.autoencoder import to_images
@@ -159,8 +159,7 @@ def train(place: Place, plan: Plan = PLAN) -> None:
         text = CLIPTextModel.from_pretrained(place.start / "text_encoder").float().to(place.device)
         unet = UNet2DConditionModel.from_pretrained(place.start / "unet").float().to(place.device)
     unet.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    if place.device.type == "cpu":
-        use_plain_attention(unet)
+    choose_attention(unet, place.device)
     predict = torch.compile(unet) if place.compiled else unet
     scheduler = make_scheduler()
     alphas = scheduler.alphas_cumprod.to(place.device)
