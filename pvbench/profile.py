@@ -21,6 +21,8 @@ class Sampling:
 
     `guidance` is the scale of classifier-free guidance, and `guidance_stop` the share of the steps after which there is
     none (Kynkäänniemi et al., 2024): those steps cost half, and an adapter of the last steps acts without a scale.
+    `motion_guidance` is how many times as strong the guidance is for what differs between the frames of a video as for
+    their mean: 1 is plain guidance, more gives more motion at the same colours and contrast.
     """
 
     steps: int
@@ -30,6 +32,7 @@ class Sampling:
     width: int
     fps: float
     guidance_stop: float = 1.0
+    motion_guidance: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -134,7 +137,7 @@ def load_profile(name: str) -> Profile:
 
 
 _PARTS = {"sampling": Sampling, "prompts": Prompts, "grid": Grid, "cost": Cost}
-_POSITIVE = ("steps", "frames", "height", "width", "fps", "identities")
+_POSITIVE = ("steps", "frames", "height", "width", "fps", "motion_guidance", "identities")
 
 
 def _root() -> Path:

@@ -52,6 +52,7 @@ def test_a_circle_of_profiles_is_told(tmp_path):
     ("steps = 1", "steps = true", "expected an integer"),
     ("steps = 1", "steps = 0", "expected a positive number"),
     ("steps = 1", "steps = 1\nguidance_stop = 75", r"guidance_stop is 75.0; expected a share of the steps, 0 to 1"),
+    ("steps = 1", "steps = 1\nmotion_guidance = 0", r"motion_guidance is 0.0; expected a positive number"),
     ("fps = 8", "", r"\[sampling\] lacks fps"),
     ("[sampling]", "[grids]", "unknown field 'grids'"),
     ("prompts = 3", "prompts = 3\nseeds = []", "expected a list of integers, at least one"),

@@ -139,7 +139,15 @@ class AnimateDiffBackbone:
         else:
             both = self.run(unet, torch.cat([latent, latent]), t, torch.cat([empty, given]))
             without, with_ = both.chunk(2)
-        return without + self.sampling.guidance * (with_ - without)
+        return self._guided(without, with_)
+
+    def _guided(self, without: Tensor, with_: Tensor) -> Tensor:
+        """Classifier-free guidance, by a scale of its own for what differs between the frames of a video."""
+        scale, ratio = self.sampling.guidance, self.sampling.motion_guidance
+        towards = with_ - without
+        if towards.ndim == 5 and ratio != 1:
+            towards = ratio * towards + (1 - ratio) * towards.mean(2, keepdim=True)
+        return without + scale * towards
 
     def denoise(
         self, latent: Tensor, text: Tensor, first: int = 0, last: int | None = None, unet: nn.Module | None = None

@@ -174,6 +174,27 @@ def test_guidance_ends_where_the_profile_says(short_backbone, monkeypatch):
         assert (all_along[step] - never[step]).abs().mean() > 0.02
 
 
+def test_motion_is_guided_by_a_scale_of_its_own(short_backbone, monkeypatch):
+    """The frames' mean goes as far as before, what differs between them twice as far; images know no motion."""
+    backbone, latent = short_backbone, short_backbone.noise(3)
+    monkeypatch.setattr(backbone, "half", False)
+    text = backbone.encode("a man turns his head to the left")
+
+    def guided(guidance, ratio, unet=None, z=latent):
+        sampling = replace(backbone.sampling, guidance=guidance, guidance_stop=1.0, motion_guidance=ratio)
+        monkeypatch.setattr(backbone, "sampling", sampling)
+        with torch.no_grad():
+            return backbone.predict(unet or backbone.pipe.unet, z, 1, text)
+
+    without, plain, more = guided(0.0, 1.0), guided(3.0, 1.0), guided(3.0, 2.0)
+    torch.testing.assert_close(more.mean(2), plain.mean(2))
+    moved = plain - without - (plain - without).mean(2, keepdim=True)
+    assert moved.abs().max() > 0.01
+    torch.testing.assert_close(more - plain, moved, atol=1e-5, rtol=1e-4)
+    picture = latent[:, :, 0]
+    assert torch.equal(guided(3.0, 2.0, backbone.image_unet, picture), guided(3.0, 1.0, backbone.image_unet, picture))
+
+
 def test_every_method_starts_from_the_same_noise(short_backbone):
     assert torch.equal(short_backbone.noise(7), short_backbone.noise(7))
     assert not torch.equal(short_backbone.noise(7), short_backbone.noise(8))
