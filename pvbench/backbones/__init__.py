@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from pvbench.devices import computes_bfloat16
 from pvbench.errors import ProfileError, did_you_mean
 from pvbench.profile import Profile
 from pvbench.weights import signature as weights_signature
@@ -52,10 +53,13 @@ def load_backbone(profile: Profile, device: str) -> AnimateDiffBackbone:
 
 def _precision(profile: Profile) -> str:
     found = profile.backbone.get("precision", "float32")
-    if found not in ("float32", "bfloat16"):
+    if found not in ("float32", "bfloat16", "auto"):
         raise ProfileError(
-            f"profile {profile.name!r} [backbone]: precision is {found!r}; expected float32 or bfloat16"
+            f"profile {profile.name!r} [backbone]: precision is {found!r}; expected float32, bfloat16, or auto for "
+            "bfloat16 where the processor computes it"
         )
+    if found == "auto":
+        return "bfloat16" if computes_bfloat16() else "float32"
     return str(found)
 
 
