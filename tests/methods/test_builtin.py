@@ -162,7 +162,8 @@ def test_guidance_ends_where_the_profile_says(short_backbone, monkeypatch):
     text, latent = backbone.encode("a man in the snow"), backbone.noise(3)
 
     def guided(scale, stop):
-        monkeypatch.setattr(backbone, "sampling", replace(backbone.sampling, guidance=scale, guidance_stop=stop))
+        sampling = replace(backbone.sampling, guidance=scale, guidance_stop=stop, motion_guidance=1.0)
+        monkeypatch.setattr(backbone, "sampling", sampling)
         with torch.no_grad():
             return [backbone.predict(unet, latent, step, text) for step in range(4)]
 
