@@ -30,7 +30,8 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed
-	$(PIP_INSTALL) --editable ".[dev,world]"
+	$(PIP_INSTALL) --editable ".[dev,face,world]"
+	$(PIP_INSTALL) --no-deps insightface==2.1
 	touch $@
 
 clean:

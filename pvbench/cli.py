@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import signal
 import sys
 from pathlib import Path
@@ -141,25 +142,71 @@ def doctor(
 
 @app.command()
 def measure(
-    folder: Annotated[Path, typer.Argument(
-        help="Folder with videos: IDENTITY/PROMPT-s0.mp4, or any with --identity and --prompt to say what they show.")],
-    identity: Annotated[str | None, typer.Option(
-        help="Name or folder of the identity that every video shows.", show_default=False)] = None,
-    prompt: Annotated[str | None, typer.Option(
-        help="Id, or text with <V>, of the prompt of every video.", show_default=False)] = None,
+    videos: Annotated[list[Path], typer.Argument(
+        help="Folders of videos (METHOD/IDENTITY/PROMPT-0.mp4, IDENTITY/PROMPT-0.mp4 or PROMPT-0.mp4), or manifests "
+             "(.csv, .jsonl: video, identity, prompt, and if wanted method, seed).")],
+    metrics: Annotated[str | None, typer.Option(
+        help="Metrics by comma: all for the six of the paper, identity_consistency, background_consistency, "
+             "warping_error besides [dim](default: all)[/]", show_default=False)] = None,
     profile: ProfileOption = "mini",
-    out: Annotated[Path | None, typer.Option(
-        help="CSV file for the scores of every video [dim](default: FOLDER/scores.csv)[/]", show_default=False)] = None,
+    weights: Annotated[list[str] | None, typer.Option(
+        help="NAME=PATH: a file of your own for one evaluator (raft, i3d, face, clip); may be given several times.",
+        show_default=False)] = None,
+    identity: Annotated[str, typer.Option(
+        help="Name or folder of the identity that every video shows.", show_default=False)] = "",
+    prompt: Annotated[str, typer.Option(
+        help="Id or text of the prompt of every video.", show_default=False)] = "",
+    method: Annotated[str, typer.Option(
+        help="Name of the method that made every video.", show_default=False)] = "",
+    identities: Annotated[Path | None, typer.Option(
+        help="Folder with identities of your own [dim](default: those that pvbench ships)[/]",
+        show_default=False)] = None,
+    reference: Annotated[str, typer.Option(
+        help="FVD's reference set: a folder of videos, or rendered [dim](default: rendered for mini, else none)[/]",
+        show_default=False)] = "",
+    allow_partial: Annotated[bool, typer.Option(
+        "--allow-partial", help="Go on without the videos that have problems; the report says how many.")] = False,
+    out: Annotated[Path, typer.Option(help="Folder for features and report.")] = Path("runs/measured"),
     device: DeviceOption = "auto",
+    jobs: Annotated[int | None, typer.Option(
+        min=1, help="Worker processes [dim](default: one a core; one on CUDA)[/]", show_default=False)] = None,
 ) -> None:
-    """Score videos that were made elsewhere with the metrics of a profile."""
-    from pvbench.measuring import measure_folder, scores_table, write_scores
+    """Score videos that were made elsewhere, as a run scores its own: several folders go into one table.
 
-    rows = measure_folder(folder, profile_name=profile, identity=identity, prompt=prompt, device=device)
-    path = out or folder / "scores.csv"
-    write_scores(path, rows)
-    console.print(scores_table(rows))
-    console.print(f"scores of {len(rows)} videos in [cyan]{escape(str(path))}[/]")
+    All videos are looked over first. Exit status 2: some have problems, or an input cannot be used. Exit status 1: some
+    could not be measured; they are listed.
+    """
+    from pvbench.measuring.layouts import Given
+    from pvbench.measuring.measure import Order, ProblemsError, chosen_metrics, with_weights
+    from pvbench.measuring.measure import measure as measure_videos
+    from pvbench.measuring.precheck import problems_table
+    from pvbench.measuring.progress import MeasureObserver
+    from pvbench.profile import load_profile
+
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    order = Order(
+        sources=tuple(videos), profile=with_weights(load_profile(profile), weights or ()), out=out,
+        metrics=chosen_metrics(metrics), given=Given(identity, prompt, method), identities=identities,
+        reference=reference, allow_partial=allow_partial, device=device, jobs=jobs, command=_command())
+    try:
+        with MeasureObserver(console) as observer:
+            result = measure_videos(order, observer.advanced, observer.looked)
+    except ProblemsError as error:
+        console.print(problems_table(error.found.problems))
+        raise
+    except KeyboardInterrupt:
+        error_console.print("[yellow]stopped[/]; what was measured is kept: run the same command again to go on")
+        raise typer.Exit(_INTERRUPTED) from None
+    if result.problems:
+        console.print(problems_table(result.problems))
+    console.print(f"{result.made} videos measured, {result.reused} known from before; report in "
+                  f"[cyan]{escape(str(result.report / 'report.md'))}[/]")
+    if result.failed:
+        raise typer.Exit(1)
+
+
+def _command() -> str:
+    return shlex.join(["pvbench", *sys.argv[1:]])
 
 
 def _report(result: RunResult, anew: bool) -> bool:

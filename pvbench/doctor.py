@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import platform
 import shutil
@@ -16,6 +17,7 @@ from rich.markup import escape
 from rich.table import Table
 
 import pvbench
+from pvbench.backbones import MEASURE_ONLY
 from pvbench.errors import PvbenchError
 from pvbench.identity import load_identities
 from pvbench.metrics import load_metrics
@@ -35,7 +37,6 @@ _LITTLE_MEMORY = 4 * _GIBI
 _LICENCES = {
     "hunyuan": "HunyuanVideo's licence excludes the EU, the UK and South Korea, and its outputs must not improve other "
                "models",
-    "insightface": "InsightFace's model packs are for non-commercial research only",
 }
 
 
@@ -146,8 +147,38 @@ def _networks(profile: Profile, device: str) -> Iterator[Finding]:
         parts.load_extractors(profile, device)
         return f"{profile.evaluators['kind']} load"
 
-    yield _tried("backbone", backbone)
-    yield _tried("evaluators", extractors)
+    if profile.backbone["kind"] in MEASURE_ONLY:
+        yield Finding("backbone", "note", f"{MEASURE_ONLY[profile.backbone['kind']]} is not built in: this profile "
+                                          f"measures videos made elsewhere, with pvbench measure")
+    else:
+        yield _tried("backbone", backbone)
+    if profile.evaluators["kind"] == "published":
+        yield from _published(profile, device)
+    else:
+        yield _tried("evaluators", extractors)
+
+
+# What a network's weights and work take, measured nowhere yet: sizes of the files, and of a 720p frame's flow maps.
+_NEED_GIB = {"face": 1, "clip": 1, "flow": 4, "video": 1}
+
+
+def _published(profile: Profile, device: str) -> Iterator[Finding]:
+    """Each part's files, looked for and checked; nothing is fetched and no network loaded."""
+    from pvbench.features.published import settings_of, weights_of
+
+    settings = settings_of(profile)
+    for part, need in _NEED_GIB.items():
+        yield _tried(f"{part}: {settings[part]}", lambda part=part: f"{weights_of(settings, part)}")  # type: ignore[misc]
+        if device.startswith("cuda"):
+            import torch
+
+            have = torch.cuda.get_device_properties(torch.device(device)).total_memory / _GIBI
+            if have < need:
+                yield Finding(f"{part} on {device}", "note", f"{have:.1f} GiB of GPU memory; about {need} are needed: "
+                                                             f"measure with --device cpu")
+    if importlib.util.find_spec("insightface") is None or importlib.util.find_spec("onnxruntime") is None:
+        yield Finding("insightface", "bad", 'not installed; pip install "pvbench[face]", then pip install --no-deps '
+                                            "insightface==2.1")
 
 
 def _prompts(profile: Profile) -> str:
@@ -170,6 +201,11 @@ def _methods(profile: Profile) -> Iterator[Finding]:
 
 
 def _licences(profile: Profile) -> Iterator[Finding]:
+    if profile.evaluators["kind"] == "published":
+        from pvbench.features.published import licences
+
+        for part, terms in licences(profile).items():
+            yield Finding(f"licence of {part}", "note", terms)
     named = f"{profile.backbone} {profile.evaluators}".lower()
     for word, terms in _LICENCES.items():
         if word in named:

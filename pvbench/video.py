@@ -62,16 +62,23 @@ def write_video(path: Path, video: Video) -> None:
 
 
 def read_video(path: Path) -> Video:
-    """The frames and rate of a video file, of any format that FFmpeg reads.
+    """The frames and rate of a video file, of any format that FFmpeg reads, or of a folder of frames.
+
+    Frames come as a player shows them: turned as the file says, without transparency. A folder's pictures are taken in
+    the order of their names, eight a second.
 
     Raises:
-        VideoError: for a file that is missing, corrupt, cut short or without frames.
+        VideoError: for a file that is missing, corrupt, cut short, without frames, or too large for the memory.
     """
     import av
     from av.error import FFmpegError
 
+    if path.is_dir():
+        return _read_frames(path)
     if not path.is_file():
         raise VideoError(f"no video at {path}; check the path")
+    frames: list[np.ndarray] = []
+    decoded = 0
     try:
         with av.open(str(path)) as container:
             if not container.streams.video:
@@ -80,10 +87,15 @@ def read_video(path: Path) -> Video:
             # One thread decodes small frames fastest.
             stream.codec_context.thread_count = 1
             reformatter = av.video.reformatter.VideoReformatter()
-            frames = [
-                reformatter.reformat(frame, format="rgb24").to_ndarray()
-                for frame in container.decode(stream)
-            ]
+            for frame in container.decode(stream):
+                picture = reformatter.reformat(frame, format="rgb24").to_ndarray()
+                # The angle is counted against the clock, as numpy's is.
+                turns = round(frame.rotation / 90) % 4
+                frames.append(np.rot90(picture, turns) if turns else picture)
+                decoded += picture.nbytes
+                if decoded > LARGEST_BYTES:
+                    raise VideoError(f"{path} has more than {LARGEST_BYTES >> 30} GiB of frames of {frame.width}x"
+                                     f"{frame.height} pixels; cut it, or scale it down")
             rate = stream.average_rate or stream.guessed_rate
             promised = container.metadata.get(_DIGEST_TAG)
     except (FFmpegError, OSError, ValueError) as error:
@@ -92,11 +104,128 @@ def read_video(path: Path) -> Video:
         raise VideoError(f"{path} is corrupt: it holds no frames; delete it, or make it again")
     if not rate:
         raise VideoError(f"{path} does not say how many frames it shows a second; encode it again with a frame rate")
+    if len({frame.shape for frame in frames}) > 1:
+        raise VideoError(f"{path} changes its size on the way; encode it again at one size")
     video = Video(np.stack(frames), float(_rate(float(rate))))
     if promised is not None and promised != video.digest:
         raise VideoError(f"{path} is corrupt: its frames are not the ones that were written; delete it, or make it "
                          f"again")
     return video
+
+
+LARGEST_BYTES = 6 << 30
+"""Of decoded frames in memory at a time: 4k for half a minute."""
+FOLDER_FPS = 8.0
+"""The rate of a folder of frames, at which VBench, too, looks at every picture."""
+_PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
+
+
+def frame_files(folder: Path) -> list[Path]:
+    """The pictures of a folder of frames, in the order of their names."""
+    return sorted(path for path in folder.iterdir()
+                  if path.suffix.lower() in _PICTURES and not path.name.startswith("."))
+
+
+def _read_frames(folder: Path) -> Video:
+    from PIL import Image
+
+    frames = []
+    for path in frame_files(folder):
+        try:
+            with Image.open(path) as image:
+                frames.append(np.asarray(image.convert("RGB")))
+        except (OSError, ValueError, Image.DecompressionBombError) as error:
+            raise VideoError(f"{path} is corrupt or no picture ({error}); make it again") from error
+        if frames[-1].shape != frames[0].shape:
+            raise VideoError(f"{path} has {frames[-1].shape[1]}x{frames[-1].shape[0]} pixels, the frames before it "
+                             f"{frames[0].shape[1]}x{frames[0].shape[0]}; a video's frames have one size")
+    if not frames:
+        raise VideoError(f"{folder} holds no pictures; expected the frames of a video ({', '.join(_PICTURES)})")
+    return Video(np.stack(frames), FOLDER_FPS)
+
+
+@dataclass(frozen=True)
+class VideoFacts:
+    """What a video's container says of it, without any frame decoded.
+
+    Attributes:
+        height, width: as shown, after turning.
+        steady: whether all frames are shown for the same time.
+    """
+
+    frames: int
+    height: int
+    width: int
+    fps: float
+    steady: bool
+
+
+def probe_video(path: Path) -> VideoFacts:
+    """The facts of a video file or a folder of frames; its first frame alone is decoded.
+
+    Raises:
+        VideoError: it is missing, empty, no video, or its first frame does not decode.
+    """
+    import av
+    from av.error import FFmpegError
+
+    if path.is_dir():
+        return _probe_frames(path)
+    if not path.is_file():
+        raise VideoError(f"no video at {path}; check the path")
+    if not path.stat().st_size:
+        raise VideoError(f"{path} is empty (0 bytes); make it again")
+    try:
+        with av.open(str(path)) as container:
+            if not container.streams.video:
+                raise VideoError(f"{path} holds no video stream; expected a video file")
+            stream = container.streams.video[0]
+            times = sorted(packet.pts for packet in container.demux(stream) if packet.size and packet.pts is not None)
+            rate = stream.average_rate or stream.guessed_rate
+            promised = stream.frames
+        with av.open(str(path)) as container:
+            first = next(container.decode(video=0), None)
+    except (FFmpegError, OSError, ValueError) as error:
+        raise VideoError(f"{path} is corrupt or no video ({error}); delete it, or make it again") from error
+    if first is None or not times:
+        raise VideoError(f"{path} is corrupt: it holds no frames; delete it, or make it again")
+    if not rate:
+        raise VideoError(f"{path} does not say how many frames it shows a second; encode it again with a frame rate")
+    if len(times) < promised:
+        raise VideoError(f"{path} is cut short: it holds {len(times)} of {promised} frames; fetch or make it again")
+    turned = round(first.rotation / 90) % 2
+    height, width = (first.width, first.height) if turned else (first.height, first.width)
+    gaps = np.diff(times)
+    # Containers count in ticks: a steady rate that is no whole number of them differs by one.
+    steady = gaps.size == 0 or int(gaps.max() - gaps.min()) <= 1
+    return VideoFacts(len(times), height, width, float(_rate(float(rate))), steady)
+
+
+def _probe_frames(folder: Path) -> VideoFacts:
+    from PIL import Image
+
+    files = frame_files(folder)
+    if not files:
+        raise VideoError(f"{folder} holds no pictures; expected the frames of a video ({', '.join(_PICTURES)})")
+    try:
+        with Image.open(files[0]) as image:
+            width, height = image.size
+    except (OSError, ValueError, Image.DecompressionBombError) as error:
+        raise VideoError(f"{files[0]} is corrupt or no picture ({error}); make it again") from error
+    return VideoFacts(len(files), height, width, FOLDER_FPS, steady=True)
+
+
+def content_digest(path: Path) -> str:
+    """Sha256, in hex, of a video file's bytes, or of a folder's pictures and their order."""
+    total = sha256()
+    files = frame_files(path) if path.is_dir() else [path]
+    for file in files:
+        one = sha256()
+        with file.open("rb") as stream:
+            while block := stream.read(1 << 20):
+                one.update(block)
+        total.update(one.digest())
+    return total.hexdigest()
 
 
 def written_digest(path: Path) -> str | None:

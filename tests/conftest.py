@@ -5,6 +5,7 @@ import os
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pkgutil
+from pathlib import Path
 
 from jaxtyping import install_import_hook
 
@@ -36,3 +37,17 @@ def people(tmp_path):
     ann = make_identity(tmp_path / "people", "ann", "woman", 90)
     bob = make_identity(tmp_path / "people", "bob", "man", 180)
     return f"{ann},{bob}"
+
+
+@pytest.fixture(scope="session")
+def reference() -> Path:
+    """The folder of recorded reference values; the test is skipped where there is none.
+
+    The values were made with unmodified reference code. They are not shipped (several inputs may not be copied), so
+    the folder is named by PVBENCH_REFERENCE or lies beside the checkout as ``shared/reference``.
+    """
+    named = os.environ.get("PVBENCH_REFERENCE")
+    folder = Path(named) if named else Path(__file__).parents[2] / "shared" / "reference"
+    if not (folder / "expected").is_dir():
+        pytest.skip(f"no recorded reference values in {folder}; set PVBENCH_REFERENCE to their folder")
+    return folder

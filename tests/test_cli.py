@@ -235,28 +235,33 @@ def video(path, seed=0):
     write_video(path, Video(frames, 8.0))
 
 
+def rows_of(folder):
+    with (folder / "report" / "scores.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
 def test_videos_from_elsewhere_are_measured(pvbench, tmp_path):
     ann = make_identity(tmp_path / "people", "ann")
     video(tmp_path / "videos" / "surf-s0.mkv", 0)
     video(tmp_path / "videos" / "wave-s3.mkv", 1)
-    status, out, _ = pvbench("measure", "videos", "--identity", str(ann), "--profile", EXAMPLE_PROFILE)
+    status, out, _ = pvbench("measure", "videos", "--identity", str(ann), "--profile", EXAMPLE_PROFILE, "--out", "out")
     assert status == 0
-    assert "scores of 2 videos" in out
-    with (tmp_path / "videos" / "scores.csv").open() as file:
-        rows = list(csv.DictReader(file))
-    cells = {(row["identity"], row["prompt"], row["seed"]) for row in rows}
-    assert cells == {("ann", "surf", "0"), ("ann", "wave", "3")}
+    assert "2 videos measured" in out
+    rows = rows_of(tmp_path / "out")
+    assert {(row["method"], row["identity"], row["prompt"], row["seed"]) for row in rows} == {
+        ("videos", "ann", "surf", "0"), ("videos", "ann", "wave", "3")}
     assert {row["metric"] for row in rows} >= {"face_sim", "clip_t", "flow_magnitude"}
+    assert {"report.md", "report.tex", "aggregates.json", "sheet.png"} <= {
+        path.name for path in (tmp_path / "out" / "report").iterdir()}
 
 
 def test_measured_videos_score_as_in_a_run(example, pvbench, people, tmp_path):
     example("--prompts", "surf")
-    pvbench("measure", "out/videos/example_drift/ann", "--identity", people.split(",")[0], "--profile", EXAMPLE_PROFILE,
-            "--out", "mine.csv")
-    with (tmp_path / "mine.csv").open() as file:
-        mine = {row["metric"]: float(row["value"]) for row in csv.DictReader(file)}
-    with (tmp_path / "out" / "report" / "scores.csv").open() as file:
-        theirs = {row["metric"]: float(row["value"]) for row in csv.DictReader(file) if row["identity"] == "ann"}
+    status, out, error = pvbench("measure", "out/videos/example_drift/ann", "--identity", people.split(",")[0],
+                                 "--profile", EXAMPLE_PROFILE, "--out", "mine")
+    assert status == 0, out + error
+    mine = {row["metric"]: float(row["value"]) for row in rows_of(tmp_path / "mine")}
+    theirs = {row["metric"]: float(row["value"]) for row in rows_of(tmp_path / "out") if row["identity"] == "ann"}
     assert mine.keys() == theirs.keys()
     assert all(mine[name] == pytest.approx(theirs[name], rel=1e-6) for name in mine)
 
@@ -271,26 +276,40 @@ def test_a_prompt_can_be_given_as_text(pvbench, tmp_path):
 
 @pytest.mark.parametrize(("name", "options", "message"), [
     ("nobody/surf.mkv", [], "its folder 'nobody' is no identity"),
-    ("x/unheard-of.mkv", ["--identity", "people/ann"], "does not begin with the id of a prompt"),
+    ("x/unheard-of.mkv", ["--identity", "people/ann"], "nobody says what was asked for"),
     ("x/surf.mkv", ["--identity", "people/ann", "--prompt", "flies"], "unknown prompt 'flies'"),
+    ("x/surf.mkv", ["--identity", "people/bob"], "no card.toml in people/bob"),
+    ("x/surf.mkv", ["--metrics", "clip_x"], "unknown metric 'clip_x' (did you mean 'clip_"),
+    ("x/surf.mkv", ["--weights", "raft"], "expected NAME=PATH"),
+    ("x/surf.mkv", ["--weights", "rafd=x"], "no part is called 'rafd' (did you mean 'raft'?)"),
 ])
-def test_videos_that_cannot_be_told_are_refused(pvbench, tmp_path, name, options, message):
+def test_what_cannot_be_measured_as_asked_is_refused(pvbench, tmp_path, name, options, message):
     make_identity(tmp_path / "people", "ann")
     video(tmp_path / "videos" / name)
-    status, _, error = pvbench("measure", "videos", "--profile", EXAMPLE_PROFILE, *options)
+    status, out, error = pvbench("measure", "videos", "--profile", EXAMPLE_PROFILE, *options)
     assert status == 2
-    assert message in error
+    assert message in " ".join((out + error).split())
+    assert not (tmp_path / "runs").exists()
 
 
-def test_a_corrupt_video_is_told_with_status_2(pvbench, tmp_path):
+def test_a_corrupt_video_is_told_with_status_2_and_left_out_when_asked(pvbench, tmp_path):
     ann = make_identity(tmp_path / "people", "ann")
     video(tmp_path / "videos" / "surf.mkv")
+    video(tmp_path / "videos" / "wave.mkv", 1)
     path = tmp_path / "videos" / "surf.mkv"
     path.write_bytes(path.read_bytes()[:2000])
-    status, _, error = pvbench("measure", "videos", "--identity", str(ann), "--profile", EXAMPLE_PROFILE)
+    options = ("measure", "videos", "--identity", str(ann), "--profile", EXAMPLE_PROFILE, "--out", "out")
+    status, out, error = pvbench(*options)
     assert status == 2
-    assert "surf.mkv" in error
-    assert "corrupt" in error
+    assert "surf.mkv" in out
+    assert "1 problem with the videos" in error
+    status, out, _ = pvbench(*options, "--allow-partial")
+    assert status == 1
+    text = (tmp_path / "out" / "report" / "report.md").read_text()
+    assert "1 of 2 videos measured" in text
+    values = {(row["prompt"], row["metric"]): row["value"] for row in rows_of(tmp_path / "out")}
+    assert values["surf", "face_sim"] == ""
+    assert values["wave", "face_sim"] != ""
 
 
 def test_a_folder_without_videos_is_told(pvbench, tmp_path):

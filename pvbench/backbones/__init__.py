@@ -18,11 +18,19 @@ MINI_MODELS = ("vae", "text_encoder", "tokenizer", "unet", "scheduler", "motion_
 # Rewards belong to the backbone's side of a run: methods tune with them, metrics never see them.
 REWARD_MODELS = ("face_detector", "face_recogniser_reward", "clip_reward")
 _VERSION = 3
+MEASURE_ONLY = {"animatediff": "AnimateDiff", "hunyuan": "HunyuanVideo"}
+"""Kinds of profiles that have evaluators and no backbone yet, and what the backbone would be."""
 
 
 def signature(profile: Profile) -> Mapping[str, Any]:
     """What identifies the backbone and the reward networks: kind and digests of their weights. Loads no network."""
     kind = profile.backbone["kind"]
+    if kind in MEASURE_ONLY:
+        raise ProfileError(
+            f"profile {profile.name!r} measures videos that were made elsewhere (pvbench measure); making them with "
+            f"{MEASURE_ONLY[kind]} is not built in: run with --profile mini, or give a backbone of your own as "
+            f"kind = 'package.module:function'"
+        )
     if kind != "mini":
         raise ProfileError(
             f"profile {profile.name!r} [backbone]: unknown kind {kind!r}{did_you_mean(kind, ['mini'])}; known: mini"

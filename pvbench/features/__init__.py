@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 from pvbench.errors import ProfileError, did_you_mean
@@ -12,7 +12,11 @@ from pvbench.weights import weights_folder
 
 if TYPE_CHECKING:
     from pvbench.features.extract import Extractors
+    from pvbench.features.published import PublishedExtractors
 
+KINDS = ("mini", "published")
+FRAMES_MULTIPLE = 4
+"""Of the mini video encoder, which halves a video's length twice."""
 _MODELS = {
     "face": ("face_detector", "face_recogniser_scoring"),
     "clip": ("clip_scoring", "face_detector"),
@@ -23,10 +27,14 @@ _VERSION = 3
 
 def signature(profile: Profile) -> Mapping[str, Mapping[str, Any]]:
     """What identifies each extractor: networks and digests of their weights, sizes, thresholds. Loads no network."""
-    kind = profile.evaluators["kind"]
-    if kind != "mini":
+    if _kind(profile) == "published":
+        from pvbench.features import published
+
+        return published.signature(profile)
+    if profile.evaluators.get("files"):
         raise ProfileError(
-            f"profile {profile.name!r} [evaluators]: unknown kind {kind!r}{did_you_mean(kind, ['mini'])}; known: mini"
+            f"profile {profile.name!r} has its evaluators' weights in one folder; --weights NAME=PATH is for profiles "
+            f"with evaluators of the kind published, such as animatediff"
         )
     folder = weights_folder(profile.evaluators["weights"])
     size = [profile.sampling.height, profile.sampling.width]
@@ -41,13 +49,34 @@ def signature(profile: Profile) -> Mapping[str, Mapping[str, Any]]:
     return found
 
 
-def load_extractors(profile: Profile, device: str) -> Extractors:
-    """All extractors of the profile, each network loaded once.
+def load_extractors(
+    profile: Profile, device: str, wanted: Collection[str] | None = None
+) -> Extractors | PublishedExtractors:
+    """The extractors of the profile. With `wanted`, the names of the features that will be asked for, a network is
+    loaded when one of them first needs it; without, all are loaded now.
 
     Raises:
         WeightsError: a weight file is missing or damaged.
     """
+    signed = signature(profile)
+    if _kind(profile) == "published":
+        from pvbench.features.published import PublishedExtractors
+
+        extractors = PublishedExtractors(profile, device)
+        if wanted is None:
+            extractors.load_all()
+        return extractors
     from pvbench.features.extract import Extractors
 
-    signed = signature(profile)
-    return Extractors.load(weights_folder(profile.evaluators["weights"]), device, signed)
+    folder = weights_folder(profile.evaluators["weights"])
+    return Extractors.load(folder, device, signed) if wanted is None else Extractors(folder, device, signed)
+
+
+def _kind(profile: Profile) -> str:
+    kind = profile.evaluators["kind"]
+    if kind not in KINDS:
+        raise ProfileError(
+            f"profile {profile.name!r} [evaluators]: unknown kind {kind!r}{did_you_mean(kind, KINDS)}; known: "
+            f"{', '.join(KINDS)}"
+        )
+    return str(kind)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -25,8 +26,8 @@ def sampling_interval(fps: float) -> int:
     return max(1, round(fps / 8))
 
 
-def optical_flow(frames: NDArray[np.uint8]) -> Flow:
-    """Flow magnitudes of a video (T, H, W, 3); empty arrays for fewer than two frames.
+def flow_fields(frames: NDArray[np.uint8]) -> Iterator[NDArray[np.float32]]:
+    """Flow (H, W, 2), x and y in pixels, of each pair of consecutive frames (T, H, W, 3).
 
     DIS is a dense, patch-based flow that holds at 64 pixels a side, where RAFT refuses frames below 128.
     """
@@ -35,9 +36,44 @@ def optical_flow(frames: NDArray[np.uint8]) -> Flow:
     dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     dis.setFinestScale(0)
     grey = [cv2.cvtColor(np.ascontiguousarray(frame), cv2.COLOR_RGB2GRAY) for frame in frames]
-    top, mean = [], []
     for before, after in pairwise(grey):
-        flow = dis.calc(before, after, None)
+        yield np.asarray(dis.calc(before, after, None), np.float32)
+
+
+def warping_errors(
+    frames: NDArray[np.uint8], forward: Iterable[NDArray[np.float32]], backward: Iterable[NDArray[np.float32]]
+) -> NDArray[np.float32]:
+    """Mean squared difference of colours (0 to 1) of each frame and the next one pulled back along the flow.
+
+    Over the pixels whose forward and backward flow agree, so that they are seen in both; over all where none do.
+
+    Args:
+        forward: flow (H, W, 2) from frame t to t + 1, for each t.
+        backward: flow from frame t + 1 to t, for each t.
+
+    Source: Lai et al. 2018, equation 10; visibility after Ruder et al. 2016, equation 3.
+    """
+    import cv2
+
+    height, width = frames.shape[1:3]
+    x, y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
+    errors = []
+    for (before, after), there, back in zip(pairwise(frames), forward, backward, strict=True):
+        at_x, at_y = x + there[..., 0], y + there[..., 1]
+        inside = (at_x >= 0) & (at_x <= width - 1) & (at_y >= 0) & (at_y <= height - 1)
+        returned = cv2.remap(back, at_x, at_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        apart = np.square(there + returned).sum(axis=-1)
+        seen = inside & (apart < 0.01 * (np.square(there) + np.square(returned)).sum(axis=-1) + 0.5)
+        pulled = cv2.remap(after.astype(np.float32), at_x, at_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        difference = np.square((pulled - before) / 255).mean(axis=-1)
+        errors.append(difference[seen].mean() if seen.any() else difference.mean())
+    return np.array(errors, np.float32)
+
+
+def optical_flow(frames: NDArray[np.uint8]) -> Flow:
+    """Flow magnitudes of a video (T, H, W, 3); empty arrays for fewer than two frames."""
+    top, mean = [], []
+    for flow in flow_fields(frames):
         size = np.linalg.norm(flow, axis=-1).ravel()
         count = max(int(size.size * 0.05), 1)
         top.append(np.partition(size, size.size - count)[-count:].mean())

@@ -83,6 +83,27 @@ def kernel_distance(terms: Float[np.ndarray, "videos videos"]) -> float:
     return float(terms.sum() / (cells * (cells - 1))) if cells > 1 else math.nan
 
 
+def unpaired_kernel_distance(
+    videos: Float[np.ndarray, "videos width"], reference: Float[np.ndarray, "reference_videos width"]
+) -> float:
+    """The unbiased squared kernel distance of two sets that share no cells; NaN with fewer than two in a set.
+
+    Source: lemma 6 of Gretton et al. 2012, equation 3, with the kernel of `kernel_terms`.
+    """
+    n, m = len(videos), len(reference)
+    if min(n, m) < 2:
+        return math.nan
+    width = videos.shape[1]
+    within_videos = (videos @ videos.T / width + 1.0) ** 3
+    within_reference = (reference @ reference.T / width + 1.0) ** 3
+    across = (videos @ reference.T / width + 1.0) ** 3
+    return float(
+        (within_videos.sum() - np.trace(within_videos)) / (n * (n - 1))
+        + (within_reference.sum() - np.trace(within_reference)) / (m * (m - 1))
+        - 2.0 * across.mean()
+    )
+
+
 def reference_floor(reference: Float[np.ndarray, "videos width"], rng: np.random.Generator) -> float:
     """Mean Fréchet distance between random halves of the reference set; NaN with fewer than four videos.
 
@@ -130,6 +151,24 @@ class Fvd(Signed):
             MetricError: the sets differ in size or width, or an embedding is NaN or infinite.
         """
         return frechet_distance(*self._pair(videos, reference))
+
+    def distance_to_pool(
+        self, videos: Float[np.ndarray, "videos width"], pool: Float[np.ndarray, "pool_videos width"]
+    ) -> FrechetDistance:
+        """Distance of the videos to a set of any size that shares no cells with them.
+
+        Raises:
+            MetricError: an embedding is NaN or infinite.
+        """
+        return frechet_distance(finite("video/embedding", videos), finite("video/embedding of the reference", pool))
+
+    def kernel_to_pool(
+        self, videos: Float[np.ndarray, "videos width"], pool: Float[np.ndarray, "pool_videos width"]
+    ) -> float:
+        """The unbiased squared kernel distance to such a set; NaN with fewer than two videos in either."""
+        return unpaired_kernel_distance(
+            finite("video/embedding", videos), finite("video/embedding of the reference", pool)
+        )
 
     def kernel(
         self,

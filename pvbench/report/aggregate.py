@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from pvbench.metrics import COLUMNS, VIDEO_COLUMNS, Signature, load_metrics
+from pvbench.metrics import COLUMNS, METRIC_OF, VIDEO_COLUMNS, Fvd, Signature, load_metrics
 from pvbench.report.block import Place
 from pvbench.report.comparison import comparisons, identity_means, kept_shares, report_rng
 from pvbench.report.data import CellKey, ReportData
@@ -43,8 +43,9 @@ def aggregate(data: ReportData) -> Aggregates:
 
 def _video_scores(data: ReportData) -> dict[str, dict[str, Score]]:
     scores: dict[str, dict[str, Score]] = {variant.label: {} for variant in data.variants}
-    for metric in load_metrics(data.metric_settings):
-        signature = metric.signature(data.extractors).having(frames=data.frames)
+    asked = None if data.metrics is None else {METRIC_OF[name] for name in (*VIDEO_COLUMNS, *data.video_columns)}
+    for metric in load_metrics(data.metric_settings, asked):
+        signature = metric.signature(data.extractors).having(frames=data.frames_fact)
         for column in metric.columns:
             for label, of_variant in scores.items():
                 values = data.defined(label, column.name)
@@ -55,7 +56,7 @@ def _video_scores(data: ReportData) -> dict[str, dict[str, Score]]:
 def _video_score(
     data: ReportData, label: str, column: str, values: Mapping[CellKey, float], signature: Signature
 ) -> Score:
-    planned = len(data.cells)
+    planned = len(data.planned(label))
     if not values:
         note = COLUMNS[column].undefined if data.done(label) else "no video"
         return Score(math.nan, 0, planned, 0, signature.having(n=0), note=note)
@@ -77,7 +78,9 @@ def _video_score(
 def _places(data: ReportData, scores: Mapping[str, Mapping[str, Score]], column: str) -> dict[str, Place]:
     """Best and second among the competing methods, on the cells they share; equal as printed is equal."""
     methods = [variant.label for variant in data.variants if variant.role == "method"]
-    if column in VIDEO_COLUMNS:
+    if column not in scores[next(iter(scores))]:
+        return {}
+    if METRIC_OF[column] != Fvd.name:
         means = _means_on_shared_cells(data, methods, column)
     else:
         values = {label: scores[label][column].value for label in methods}

@@ -8,7 +8,6 @@ from itertools import combinations
 import numpy as np
 
 from pvbench.digest import stable_seed
-from pvbench.metrics import VIDEO_COLUMNS
 from pvbench.report.data import CellKey, ReportData, ReportVariant
 from pvbench.report.score import Comparison, Family, Kept
 from pvbench.stats import holm, jackknife_interval, sign_flip_p, t_interval
@@ -43,7 +42,7 @@ def _families(data: ReportData) -> dict[Family, list[tuple[str, str]]]:
 
 def comparisons(data: ReportData) -> Iterable[Comparison]:
     """Every paired test of the report, by column and question."""
-    for column in VIDEO_COLUMNS:
+    for column in data.video_columns:
         values = {variant.label: data.defined(variant.label, column) for variant in data.variants}
         for family, pairs in _families(data).items():
             tests = [test for pair in pairs if (test := _compare(column, family, *pair, values)) is not None]

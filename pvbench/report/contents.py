@@ -7,8 +7,10 @@ from pvbench.report.data import ReportData
 from pvbench.report.paper import published_blocks
 from pvbench.report.score import Aggregates
 from pvbench.report.tables import (
+    MAIN,
     beside_table,
     comparison_table,
+    extra_table,
     failed_table,
     fvd_table,
     identity_table,
@@ -25,18 +27,22 @@ def contents(data: ReportData, numbers: Aggregates, filmstrips: Sequence[Figure]
         Section("Face, motion and prompt together", tuple(_kept_blocks(data, numbers))),
         Section("Beside the six numbers", (beside_table(data, numbers),)),
     ]
+    if extra := extra_table(data, numbers):
+        sections.append(Section("Extra metrics", (extra,)))
     if filmstrips:
         how = (
-            "Every strip shows one cell: the reference images, then each method's frames for the same prompt from the "
-            "same noise. The cells are picked by their place in the grid, not by their looks."
+            "Every strip shows one cell: the reference images, then each method's frames for the same prompt"
+            + (" from the same noise" if data.expected is None else "")
+            + ". The cells are picked by their place in the grid, not by their looks."
         )
         sections.append(Section("What the numbers look like", (Paragraph(how), *filmstrips)))
-    sections += [
-        Section("Beside the published numbers", tuple(published_blocks(data, numbers))),
-        Section("Comparisons", (comparison_table(data, numbers),)),
-        Section("FVD", tuple(_fvd_blocks(data, numbers))),
-        Section("Face Sim. of each person", (identity_table(data, numbers),)),
-    ]
+    if all(data.shows(name) for name in MAIN):
+        sections.append(Section("Beside the published numbers", tuple(published_blocks(data, numbers))))
+    sections.append(Section("Comparisons", (comparison_table(data, numbers),)))
+    if data.shows("fvd"):
+        sections.append(Section("FVD", tuple(_fvd_blocks(data, numbers))))
+    if data.shows("face_sim"):
+        sections.append(Section("Face Sim. of each person", (identity_table(data, numbers),)))
     if missing := failed_table(data):
         sections.append(Section("Failed cells", (missing,)))
     sections.append(Section("How this was made", tuple(_protocol(data))))
@@ -47,7 +53,7 @@ def contents(data: ReportData, numbers: Aggregates, filmstrips: Sequence[Figure]
 def summary(data: ReportData) -> str:
     """One sentence with the size of the grid and how much of it is done."""
     done = sum(len(data.done(variant.label)) for variant in data.variants)
-    planned = len(data.cells) * len(data.variants)
+    planned = sum(len(data.planned(variant.label)) for variant in data.variants)
     factors = (
         (len(data.variants), "method"),
         (len(data.identities), "person"),
@@ -87,9 +93,13 @@ def _protocol(data: ReportData) -> Iterable[Block]:
     height, width = data.size
     yield Bullets(
         (
-            f"Videos: {data.frames} frames of {width} × {height} pixels at {data.fps:g} a second.",
-            f"Seeds: {', '.join(map(str, data.seeds))}. Every method starts a cell from the same noise.",
+            f"Videos: {'; '.join(data.shapes)}."
+            if data.shapes
+            else f"Videos: {data.frames} frames of {width} × {height} pixels at {data.fps:g} a second.",
+            f"Seeds: {', '.join(map(str, data.seeds))}."
+            + (" Every method starts a cell from the same noise." if data.expected is None else ""),
             *(f"{part}: {listed(made_by)}" for part, made_by in data.extractors.items()),
+            *(f"licence of {part}: {terms}" for part, terms in data.licences.items()),
             *(f"{name} {version}" for name, version in data.versions.items()),
             *(f"{name}: {value}" for name, value in data.machine.items()),
         )

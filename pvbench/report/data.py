@@ -12,6 +12,8 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
+from pvbench.metrics import EXTRA_COLUMNS, METRIC_OF, VIDEO_COLUMNS
+
 ENOUGH_CELLS = 0.5
 """A method with a smaller share of its cells takes no part where all are compared on the cells they share."""
 
@@ -64,9 +66,12 @@ class ReportPrompt:
 class ReferenceSet:
     """Videos that FVD measures the distance to, by cell, for sets that are no row of the report."""
 
-    name: Literal["rendered", "base"]
+    name: str
+    """``rendered`` and ``base`` are compared cell by cell; any other name stands for videos of their own choice."""
     description: str
-    embeddings: Mapping[CellKey, np.ndarray]
+    embeddings: Mapping[CellKey, np.ndarray] = field(default_factory=dict)
+    pool: np.ndarray | None = None
+    """(videos, width), for a set that has no cells in common with the report."""
 
 
 @dataclass(frozen=True)
@@ -96,6 +101,8 @@ class ReportData:
     """Variant label -> cell -> the video file, for the filmstrips."""
     failures: Mapping[str, Mapping[CellKey, str]] = field(default_factory=dict)
     """Variant label -> failed cell -> the error's message."""
+    shapes: tuple[str, ...] = ()
+    """In words, where videos differ in frames, size or rate; `frames`, `fps` and `size` then are the largest."""
     frames: int = 0
     fps: float = 0.0
     size: tuple[int, int] = (0, 0)
@@ -106,16 +113,48 @@ class ReportData:
     """Of pvbench and of the libraries that move a number."""
     machine: Mapping[str, str] = field(default_factory=dict)
     """Processor, cores, accelerator: printed, never compared."""
+    expected: Mapping[str, frozenset[CellKey]] | None = None
+    """Variant label -> the cells that it was to fill, for videos that were made elsewhere; None for the whole grid."""
+    metrics: tuple[str, ...] | None = None
+    """Names of the metrics that were asked for; None for all but the extra ones."""
+    licences: Mapping[str, str] = field(default_factory=dict)
+    """By part of the evaluators: what the publishers of its weights allow."""
 
     @property
     def cells(self) -> tuple[CellKey, ...]:
         """Every cell of the grid, in the order of the files: identity, prompt, seed."""
-        return tuple(
+        cells = (
             CellKey(identity.name, prompt.id, seed)
             for identity in self.identities
             for prompt in self.prompts
             for seed in self.seeds
         )
+        if self.expected is None:
+            return tuple(cells)
+        wanted = frozenset().union(*self.expected.values())
+        return tuple(cell for cell in cells if cell in wanted)
+
+    def planned(self, label: str) -> tuple[CellKey, ...]:
+        """The cells that a variant was to fill, in the order of the grid."""
+        if self.expected is None:
+            return self.cells
+        return tuple(cell for cell in self.cells if cell in self.expected.get(label, frozenset()))
+
+    @property
+    def frames_fact(self) -> int | str:
+        """The number of frames as signatures say it."""
+        return "of several numbers" if self.shapes else self.frames
+
+    def shows(self, column: str) -> bool:
+        """Whether the metric of a column was asked for."""
+        if self.metrics is None:
+            return column not in EXTRA_COLUMNS
+        return METRIC_OF[column] in self.metrics
+
+    @property
+    def video_columns(self) -> tuple[str, ...]:
+        """The numbers of single videos that are shown, in the order of the files."""
+        return tuple(name for name in (*VIDEO_COLUMNS, *EXTRA_COLUMNS) if self.shows(name))
 
     @property
     def in_table_order(self) -> tuple[ReportVariant, ...]:

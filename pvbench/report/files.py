@@ -6,7 +6,7 @@ import json
 import math
 from collections.abc import Mapping
 
-from pvbench.metrics import COLUMNS, VIDEO_COLUMNS
+from pvbench.metrics import COLUMNS
 from pvbench.report.data import ReportData
 from pvbench.report.score import Aggregates, Comparison, Score
 from pvbench.stats import Interval
@@ -24,9 +24,9 @@ def scores_csv(data: ReportData) -> str:
     writer.writerow(HEADER)
     for variant in data.variants:
         scores = data.scores.get(variant.label, {})
-        for cell in data.cells:
+        for cell in data.planned(variant.label):
             values = scores.get(cell, {})
-            for column in VIDEO_COLUMNS:
+            for column in data.video_columns:
                 value = format(values[column], ".9g") if column in values else ""
                 writer.writerow((variant.label, *cell, column, value))
     return text.getvalue()
@@ -53,6 +53,7 @@ def aggregates_json(data: ReportData, numbers: Aggregates) -> str:
                 "undefined": column.undefined or None,
             }
             for column in COLUMNS.values()
+            if data.shows(column.name)
         },
         "methods": {
             variant.label: {
@@ -60,8 +61,9 @@ def aggregates_json(data: ReportData, numbers: Aggregates) -> str:
                 "role": variant.role,
                 "settings": dict(variant.settings),
                 "done": len(data.done(variant.label)),
-                "planned": len(data.cells),
-                "scores": {name: _score(score) for name, score in numbers.scores[variant.label].items()},
+                "planned": len(data.planned(variant.label)),
+                "scores": {name: _score(score) for name, score in numbers.scores[variant.label].items()
+                           if data.shows(name)},
                 "kept": {
                     name: {"value": kept.value, "interval": _interval(kept.interval), "n": kept.cells}
                     for name, kept in numbers.kept.get(variant.label, {}).items()
@@ -75,6 +77,7 @@ def aggregates_json(data: ReportData, numbers: Aggregates) -> str:
             name: {"value": floor.value, "n": floor.cells, "width": floor.width}
             for name, floor in numbers.floors.items()
         },
+        "licences": dict(data.licences),
         "versions": dict(data.versions),
         "machine": dict(data.machine),
         "command": data.command,

@@ -8,8 +8,8 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from pvbench.metrics import COLUMNS
-from pvbench.prompt import Prompt
-from pvbench.report.data import CellKey, ReportData, ReportIdentity, ReportVariant
+from pvbench.prompt import PERSON, Prompt
+from pvbench.report.data import CellKey, ReportData, ReportIdentity, ReportPrompt, ReportVariant
 from pvbench.report.picture import GREY, LINE, PAPER, colours, paragraph, picture_of, scaled, wrapped, write
 from pvbench.video import Video, read_video
 
@@ -59,10 +59,16 @@ def load_strip(data: ReportData, cell: CellKey) -> Strip:
     return Strip(
         cell=cell,
         identity=identity,
-        text=Prompt(prompt.id, prompt.text).render(identity.class_noun),
+        text=_shown_text(prompt, identity),
         references=tuple(_opened(path) for path in identity.images),
         videos=tuple((variant, _video(data, variant, cell)) for variant in data.in_table_order),
     )
+
+
+def _shown_text(prompt: ReportPrompt, identity: ReportIdentity) -> str:
+    if PERSON in prompt.text and identity.class_noun:
+        return Prompt(prompt.id, prompt.text).render(identity.class_noun)
+    return prompt.text or prompt.id
 
 
 def _opened(path: Path) -> Image.Image:

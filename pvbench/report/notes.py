@@ -34,7 +34,7 @@ def main_notes(data: ReportData, numbers: Aggregates) -> Iterable[str]:
         f"correction, p < {SIGNIFICANT:g}; the report lists every test)."
     )
     yield from power_notes(data, numbers)
-    if any(len(data.done(variant.label)) < len(data.cells) for variant in data.variants):
+    if any(len(data.done(variant.label)) < len(data.planned(variant.label)) for variant in data.variants):
         yield "Videos: measured/planned. Where cells are missing, places and tests use the cells that all have."
     yield (
         "Face Sim., CLIP-T and CLIP-I are cosines × 100; Dyna. Deg. is % of videos; T. Cons. is a cosine. A frozen "

@@ -32,6 +32,8 @@ class _Sets:
     """The label of the variant whose videos it is; empty where it is no row."""
     embeddings: Mapping[CellKey, np.ndarray]
     cells: tuple[CellKey, ...]
+    pool: np.ndarray | None
+    """Embeddings of a set that has no cells in common with the report."""
     planned: int
     signature: Signature
 
@@ -42,7 +44,7 @@ class _Sets:
         """Why a variant has no distance to the set; empty if it has one."""
         if label == self.row:
             return "is the reference set"
-        if not self.embeddings:
+        if not self.embeddings and self.pool is None:
             return f"no reference set {self.name!r}"
         if len(self.cells) < 2 or any(cell not in embeddings for cell in self.cells):
             return "too few cells"
@@ -69,24 +71,32 @@ def set_scores(data: ReportData, reference: str) -> tuple[dict[str, dict[str, Sc
 
 
 def _sets(data: ReportData, reference: str) -> _Sets:
-    row, embeddings = "", {}
+    row, name, pool, embeddings = "", reference, None, {}
     for given in data.reference_sets:
         if given.name == reference:
             embeddings = dict(given.embeddings)
+        elif reference == "rendered" and given.pool is not None:
+            name, pool = given.name, given.pool
     for variant in data.variants:
-        if variant.method == REFERENCE_METHODS[reference] and data.embeddings.get(variant.label):
+        if pool is None and variant.method == REFERENCE_METHODS[reference] and data.embeddings.get(variant.label):
             row, embeddings = variant.label, dict(data.embeddings[variant.label])
             break
     cells = data.shared_cells(
-        data.embeddings.get(variant.label, {}).keys() & embeddings.keys() for variant in data.variants
+        data.embeddings.get(variant.label, {}).keys() & (embeddings.keys() if pool is None else set(data.cells))
+        for variant in data.variants
     )
-    signature = Fvd(reference).signature(data.extractors).having(frames=data.frames)
-    return _Sets(reference, row, embeddings, cells, len(data.cells), signature)
+    signature = Fvd(name).signature(data.extractors).having(frames=data.frames_fact)
+    if pool is not None:
+        signature = signature.having(sets="cells of all methods", n_reference=len(pool))
+    return _Sets(name, row, embeddings, cells, pool, len(data.cells), signature)
 
 
 def _distances(sets: _Sets, embeddings: Mapping[CellKey, np.ndarray]) -> dict[str, Score]:
     fvd = Fvd(sets.name)
-    videos, reference = sets.stacked(embeddings), sets.stacked(sets.embeddings)
+    videos = sets.stacked(embeddings)
+    if sets.pool is not None:
+        return _distances_to_pool(sets, fvd, videos)
+    reference = sets.stacked(sets.embeddings)
     distance, terms = fvd.distance(videos, reference), fvd.kernel(videos, reference)
     people = [cell.identity for cell in sets.cells]
     rests_on = (len(sets.cells), sets.planned, len(set(people)), sets.signature.having(n=len(sets.cells)))
@@ -100,6 +110,18 @@ def _distances(sets: _Sets, embeddings: Mapping[CellKey, np.ndarray]) -> dict[st
     }
 
 
+def _distances_to_pool(sets: _Sets, fvd: Fvd, videos: Float[np.ndarray, "cells width"]) -> dict[str, Score]:
+    assert sets.pool is not None
+    distance = fvd.distance_to_pool(videos, sets.pool)
+    people = {cell.identity for cell in sets.cells}
+    rests_on = (len(sets.cells), sets.planned, len(people), sets.signature.having(n=len(sets.cells)))
+    terms = {"mean": distance.mean_term, "covariance": distance.covariance_term}
+    return {
+        "fvd": Score(distance.value, *rests_on, terms=terms),
+        "kvd": Score(fvd.kernel_to_pool(videos, sets.pool), *rests_on),
+    }
+
+
 def _kernel_interval(terms: Float[np.ndarray, "cells cells"], people: Sequence[str]) -> Interval:
     names = np.asarray(people)
     others = [names != person for person in sorted(set(people))]
@@ -108,7 +130,7 @@ def _kernel_interval(terms: Float[np.ndarray, "cells cells"], people: Sequence[s
 
 
 def _floor(sets: _Sets) -> ReferenceFloor | None:
-    if len(sets.cells) < _FEWEST_FOR_FLOOR:
+    rows = sets.pool if sets.pool is not None else sets.stacked(sets.embeddings) if sets.cells else np.empty((0, 0))
+    if len(rows) < _FEWEST_FOR_FLOOR:
         return None
-    rows = sets.stacked(sets.embeddings)
-    return ReferenceFloor(reference_floor(rows, report_rng("floor", sets.name)), len(sets.cells), rows.shape[1])
+    return ReferenceFloor(reference_floor(rows, report_rng("floor", sets.name)), len(rows), rows.shape[1])

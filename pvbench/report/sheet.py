@@ -55,7 +55,9 @@ def sheet(data: ReportData, numbers: Aggregates, strips: Sequence[Strip]) -> Ima
 
 
 def _middle(canvas: Image.Image, draw: ImageDraw.ImageDraw, data: ReportData, numbers: Aggregates, y: int) -> int:
-    """The trade-off on the left, what tuning gains and costs on the right."""
+    """The trade-off on the left, what tuning gains and costs on the right; nothing without both of its numbers."""
+    if not (data.shows("face_sim") and data.shows("flow_magnitude")):
+        return y
     left = 740
     write(draw, (MARGIN, y), "The person's face, in a video that moves", 24, bold=True)
     plot = tradeoff(data, numbers, (left - 50, 430))

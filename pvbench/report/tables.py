@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterable, Mapping, Sequence
 
-from pvbench.metrics import COLUMNS
+from pvbench.metrics import COLUMNS, EXTRA_COLUMNS
 from pvbench.report.block import Entry, Place, Table
 from pvbench.report.data import ReportData, ReportVariant
 from pvbench.report.notes import main_notes, power_notes, signature_lines
@@ -41,29 +41,31 @@ def row_letters(data: ReportData) -> dict[str, str]:
 
 def main_table(data: ReportData, numbers: Aggregates) -> Table:
     """The paper's six numbers for every method, with intervals, places, significance and signatures."""
+    names = tuple(name for name in MAIN if data.shows(name))
     return Table(
         name="results",
-        caption="The six numbers of the paper, mean over all videos",
-        header=("", "Method", *(COLUMNS[name].header for name in MAIN), "Videos"),
+        caption="The six numbers of the paper, mean over all videos" if names == MAIN else "Mean over all videos",
+        header=("", "Method", *(COLUMNS[name].header for name in names), "Videos"),
         rows=tuple(
-            (*_names(data, variant), *_scores(data, numbers, variant, MAIN), Entry(_videos(data, variant)))
+            (*_names(data, variant), *_scores(data, numbers, variant, names), Entry(_videos(data, variant)))
             for variant in data.in_table_order
         ),
         rules=_rules(data),
         notes=tuple(main_notes(data, numbers)),
-        signatures=tuple(signature_lines(data, numbers, MAIN)),
+        signatures=tuple(signature_lines(data, numbers, names)),
         text_columns=2,
     )
 
 
 def beside_table(data: ReportData, numbers: Aggregates) -> Table:
     """The companions of the six numbers."""
+    names = tuple(name for name in BESIDE if data.shows(name))
     return Table(
         name="beside",
         caption="Companions of the six numbers",
-        header=("", "Method", *(COLUMNS[name].header for name in BESIDE), "Videos"),
+        header=("", "Method", *(COLUMNS[name].header for name in names), "Videos"),
         rows=tuple(
-            (*_names(data, variant), *_scores(data, numbers, variant, BESIDE), Entry(_videos(data, variant)))
+            (*_names(data, variant), *_scores(data, numbers, variant, names), Entry(_videos(data, variant)))
             for variant in data.in_table_order
         ),
         rules=_rules(data),
@@ -76,7 +78,27 @@ def beside_table(data: ReportData, numbers: Aggregates) -> Table:
             "FVD to base is the distance to the untuned model's videos: how far tuning moved them. KVD is the unbiased "
             "kernel distance to the rendered videos, about 0 for equal distributions at any number of videos.",
         ),
-        signatures=tuple(signature_lines(data, numbers, BESIDE)),
+        signatures=tuple(signature_lines(data, numbers, names)),
+        text_columns=2,
+    )
+
+
+def extra_table(data: ReportData, numbers: Aggregates) -> Table | None:
+    """The extra metrics that were asked for; None without any."""
+    names = tuple(name for name in EXTRA_COLUMNS if data.shows(name))
+    if not names:
+        return None
+    return Table(
+        name="extra",
+        caption="Extra metrics",
+        header=("", "Method", *(COLUMNS[name].header for name in names), "Videos"),
+        rows=tuple(
+            (*_names(data, variant), *_scores(data, numbers, variant, names), Entry(_videos(data, variant)))
+            for variant in data.in_table_order
+        ),
+        rules=_rules(data),
+        notes=("A still video is best in all of them: read them beside the flow.",),
+        signatures=tuple(signature_lines(data, numbers, names)),
         text_columns=2,
     )
 
@@ -131,10 +153,11 @@ def fvd_table(data: ReportData, numbers: Aggregates) -> Table | None:
     """FVD taken apart, with what sampling alone gives; None without a reference set."""
     rows: list[tuple[Entry, ...]] = []
     rules = []
-    for name, reference in (("fvd", "rendered"), ("fvd_base", "base")):
+    of_fvd = next((given.name for given in data.reference_sets if given.pool is not None), "rendered")
+    for name, reference, shown in (("fvd", "rendered", of_fvd), ("fvd_base", "base", "base")):
         rules.append(len(rows))
         rows += [
-            _fvd_row(variant, reference, score, _floor(numbers, reference))
+            _fvd_row(variant, shown, score, _floor(numbers, reference))
             for variant in data.in_table_order
             if (score := _score(numbers, variant, name)).terms
         ]
@@ -194,7 +217,7 @@ def failed_table(data: ReportData) -> Table | None:
     for variant in data.in_table_order:
         done = set(data.done(variant.label))
         failures = data.failures.get(variant.label, {})
-        for cell in data.cells:
+        for cell in data.planned(variant.label):
             if cell not in done:
                 why = failures.get(cell, "not made yet")
                 rows.append((variant.label, cell.identity, cell.prompt, str(cell.seed), _first_line(why)))
@@ -247,7 +270,7 @@ def _rules(data: ReportData) -> tuple[int, ...]:
 
 
 def _videos(data: ReportData, variant: ReportVariant) -> str:
-    return f"{len(data.done(variant.label))}/{len(data.cells)}"
+    return f"{len(data.done(variant.label))}/{len(data.planned(variant.label))}"
 
 
 def _score(numbers: Aggregates, variant: ReportVariant, name: str) -> Score:

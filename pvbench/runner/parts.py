@@ -7,7 +7,7 @@ profile and returns, without loading anything heavy, the mapping that every key 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Protocol, cast, runtime_checkable
 
 from pvbench.errors import ProfileError
@@ -49,8 +49,10 @@ def load_backbone(profile: Profile, device: str) -> Any:
     return backbones.load_backbone(profile, device)
 
 
-def load_extractors(profile: Profile, device: str) -> Any:
+def load_extractors(profile: Profile, device: str, wanted: Collection[str] | None = None) -> Any:
     """The profile's extractors, on the device.
+
+    Built-in ones load a network when one of the `wanted` features first needs it; without `wanted` they load all.
 
     Raises:
         WeightsError: for weights that are missing, corrupt, or not the ones their card names.
@@ -61,7 +63,7 @@ def load_extractors(profile: Profile, device: str) -> Any:
         return outside(profile, device)
     from pvbench import features
 
-    return features.load_extractors(profile, device)
+    return features.load_extractors(profile, device, wanted)
 
 
 @runtime_checkable

@@ -51,6 +51,7 @@ def base_quality(profile_name: str, videos: int, device: str = "cpu", save: Path
     """Samples the untuned backbone on the evaluation prompts, both class nouns in turn, and judges the videos."""
     from pvbench.backbones import load_backbone
     from pvbench.features import load_extractors
+    from pvbench.features.extract import Extractors
     from pvbench.features.flow import optical_flow
     from pvbench.weights import weights_folder
     from pvbench.world import dataset
@@ -60,6 +61,7 @@ def base_quality(profile_name: str, videos: int, device: str = "cpu", save: Path
 
     profile = load_profile(profile_name)
     backbone, extractors = load_backbone(profile, device), load_extractors(profile, device)
+    assert isinstance(extractors, Extractors)
     prompts = load_prompts(profile.prompts.evaluation).prompts
     archive = weights_folder(profile.evaluators["weights"]) / "oracle"
     faces: list[float] = []

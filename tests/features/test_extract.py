@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from pvbench.errors import FaceError, VideoError
+from pvbench.errors import FaceError, VideoError, WeightsError
 from pvbench.features.extract import Extractors, resize_photo
 from pvbench.features.video_networks import VideoEncoder
 from pvbench.video import Video
@@ -21,7 +21,9 @@ SIZES = {"T": FRAMES, "T-1": FRAMES - 1, "R": REFERENCES, "D": 128, "E": 24, "V"
 def extractors(face, clip):
     torch.manual_seed(0)
     encoder = VideoEncoder(width=8).eval().requires_grad_(False)
-    return Extractors(face, clip, encoder, {}, (64, 64), torch.device("cpu"))
+    made = Extractors(Path(), "cpu", {"face": {"reference_size": [64, 64]}})
+    made.face, made.clip, made.encoder = face, clip, encoder
+    return made
 
 
 @pytest.fixture(scope="module")
@@ -109,3 +111,14 @@ def test_a_video_that_the_networks_cannot_see_is_told(extractors, shape):
     said = f"{shape[0]} frames of {shape[1]}x{shape[2]} pixels; these extractors see 64x64 and a multiple of 4 frames"
     with pytest.raises(VideoError, match=said):
         extractors.video(Video(np.zeros(shape, np.uint8), 8.0))
+
+
+def test_only_wanted_features_are_made_and_only_their_networks_loaded(face):
+    made = Extractors(Path("nowhere"), "cpu", {"face": {"reference_size": [64, 64]}})
+    made.face = face
+    video = Video(np.random.default_rng(0).integers(100, 160, (6, 64, 64, 3), dtype=np.uint8), 8.0)
+    found = made.video(video, {"flow/top5", "face/detected"})
+    assert set(found) == {"flow/top5", "flow/mean", "flow/size", "flow/fps", "face/embedding", "face/detected",
+                          "face/box", "face/count"}
+    with pytest.raises(WeightsError):
+        made.video(video, {"clip/frame"})

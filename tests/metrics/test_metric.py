@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from pvbench.metrics import COLUMNS, METRICS, Fvd, MetricError, load_metrics, score
+from pvbench.metrics import COLUMNS, EXTRA_COLUMNS, METRICS, Fvd, MetricError, load_metrics, score
 from pvbench.metrics.metric import Column
 
 EXTRACTORS = {
@@ -62,7 +62,7 @@ def test_the_columns_are_those_of_the_scores_file():
         "clip_i_face",
     ]
     assert [column.name for column in Fvd.columns] == ["fvd", "fvd_base", "kvd"]
-    assert set(COLUMNS) == {*per_video, "fvd", "fvd_base", "kvd"}
+    assert set(COLUMNS) == {*per_video, "fvd", "fvd_base", "kvd", *EXTRA_COLUMNS}
 
 
 @pytest.mark.parametrize("metric", METRICS, ids=lambda metric: metric.name)

@@ -1,0 +1,303 @@
+"""Faces of frames by an InsightFace model pack: SCRFD finds and marks them, ArcFace embeds them.
+
+A pack is a folder of ONNX files such as antelopev2 or buffalo_l. It has to be on disk: nothing here asks a network.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import UInt8
+
+from pvbench.devices import torch_device
+from pvbench.errors import DeviceError, FaceError, PvbenchError, WeightsError
+from pvbench.features.face import Faces
+
+# Part of a signature: the mini extractor takes the surest face instead, and in a crowd the two differ.
+CHOICE = "largest box"
+
+
+class InsightFaceMissingError(PvbenchError):
+    """insightface, or something that it imports, is not installed."""
+
+
+def check_pack(folder: Path) -> tuple[Path, ...]:
+    """The ONNX files directly in a pack's folder, by name.
+
+    Only the heads of the graphs are read: no model is loaded, and neither onnx nor onnxruntime is needed.
+
+    Raises:
+        WeightsError: no folder, no ONNX file directly in it, a damaged one, no detection or no recognition model.
+    """
+    if not folder.is_dir():
+        raise WeightsError(f"no face model pack at {folder}; expected a folder of ONNX files, such as an unpacked "
+                           f"antelopev2.zip or buffalo_l.zip of InsightFace: download and unpack it there")
+    files = tuple(sorted(folder.glob("*.onnx")))
+    if not files:
+        raise WeightsError(_why_empty(folder))
+    tasks = _tasks(files)
+    for task, what in (("detection", "5 outputs or more"), ("recognition", "a square input of 112 pixels or more")):
+        if task not in tasks:
+            raise WeightsError(f"{folder} holds no {task} model (a graph with {what}), only "
+                               f"{', '.join(file.name for file in files)}; unpack the whole pack there")
+    return files
+
+
+def load_pack(
+    folder: Path, device: torch.device | str = "cpu", threshold: float = 0.5, size: int = 640
+) -> InsightFaces:
+    """The pack's detector and recogniser, ready for frames.
+
+    Of several detectors or recognisers in the folder the first by name is taken, as InsightFace does; the files of
+    other tasks (3D landmarks, gender and age) are not loaded.
+
+    Args:
+        folder: the pack; see `check_pack`.
+        device: `cpu`, `cuda` or `cuda:1`; CUDA needs onnxruntime-gpu in place of onnxruntime.
+        threshold: the smallest score of a face, in [0, 1].
+        size: side of the square that a frame is fitted into for detection, larger or smaller, its shape kept. 640 is
+            InsightFace's old default; 2.1 would detect at 128 and at 640, and find other faces.
+
+    Raises:
+        WeightsError: the folder is no pack, or a file in it is damaged.
+        DeviceError: onnxruntime cannot use the device.
+        InsightFaceMissingError: insightface is not installed.
+    """
+    tasks = _tasks(check_pack(folder))
+    place = torch_device(device) if isinstance(device, str) else device
+    model_zoo, onnxruntime = _load_insightface()
+    options = onnxruntime.SessionOptions()
+    # One thread: neither the numbers nor the time depend on how many cores a machine has.
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = 3  # errors only
+    models = {}
+    for task in ("detection", "recognition"):
+        file = tasks[task].resolve()
+        try:
+            model = model_zoo.get_model(str(file), providers=_providers(onnxruntime, place), sess_options=options)
+        except PvbenchError:
+            raise
+        except Exception as error:
+            raise WeightsError(f"insightface cannot load {file}: {error}; download the pack again") from error
+        if getattr(model, "taskname", None) != task:
+            raise WeightsError(f"insightface does not take {file} for a {task} model, but for "
+                               f"{getattr(model, 'taskname', 'none that it knows')}; remove it from the pack")
+        if place.type == "cuda" and model.session.get_providers()[0] != "CUDAExecutionProvider":
+            raise DeviceError(f"onnxruntime put {file.name} on the CPU although {place} was asked for: its CUDA and "
+                              f"cuDNN libraries do not load; use --device cpu or mend them")
+        models[task] = model
+    detector, recogniser = models["detection"], models["recognition"]
+    index = (place.index or 0) if place.type == "cuda" else -1
+    detector.prepare(index, input_size=(size, size), det_thresh=threshold)
+    recogniser.prepare(index)
+    if not detector.use_kps:
+        raise WeightsError(f"{tasks['detection']} marks no landmarks, which the recogniser needs; take a pack whose "
+                           f"detector is named ..._bnkps or det_...")
+    return InsightFaces(detector, recogniser, (tasks["detection"], tasks["recognition"]))
+
+
+class InsightFaces:
+    """Detector and recogniser of a pack over frames; `files` are the two that they came from.
+
+    A frame is taken as it is. No border is added and nothing is tried again, as OpenS2V does: a face that fills the
+    whole frame is often missed, and counts as missed.
+    """
+
+    def __init__(self, detector: Any, recogniser: Any, files: tuple[Path, Path]) -> None:
+        self.detector, self.recogniser, self.files = detector, recogniser, files
+
+    def __call__(self, frames: UInt8[np.ndarray, "frames height width 3"]) -> Faces:
+        """The largest face of each RGB frame: the detector's own box and landmarks, NaN where there is none.
+
+        Of equally large faces the surest is taken. Landmarks: eyes, nose tip, corners of the mouth, the viewer's left
+        first. The embedding is of the one crop, without its mirror image; 512 numbers for the usual packs.
+
+        Source: insightface 2.1 FaceAnalysis.get, which embeds every face; here only the largest is embedded, and cut
+        out as OpenCV 4 does (`warp_affine`).
+        """
+        total, width = len(frames), int(self.recogniser.output_shape[-1])
+        landmarks = np.full((total, 5, 2), np.nan, np.float32)
+        count = np.zeros(total, np.float32)
+        embedding = np.full((total, width), np.nan, np.float32)
+        box = np.full((total, 4), np.nan, np.float32)
+        for i, frame in enumerate(frames):
+            picture = np.ascontiguousarray(frame[..., ::-1])  # insightface reads OpenCV's BGR
+            boxes, points = self.detector.detect(picture)
+            count[i] = len(boxes)
+            if len(boxes):
+                best = int(((boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])).argmax())
+                box[i], landmarks[i] = boxes[best, :4], points[best]
+                embedding[i] = self._embed(picture, points[best])
+        return Faces(landmarks, count, embedding, box)
+
+    def reference(self, images: list[UInt8[np.ndarray, "_ _ 3"]]) -> Faces:
+        """Faces of reference photos, each at its own size.
+
+        Raises:
+            FaceError: a photo shows no face, or more than one.
+        """
+        rows = [self(image[None]) for image in images]
+        for i, row in enumerate(rows):
+            if row.count[0] != 1:
+                what = "no face" if row.count[0] == 0 else f"{int(row.count[0])} faces"
+                raise FaceError(
+                    f"reference photo {i + 1} of {len(images)} shows {what}; expected exactly one, with some room "
+                    f"around it (the detector misses a face that fills the picture): replace or crop the photo"
+                )
+        return Faces(*(np.concatenate([getattr(row, name) for row in rows]) for name in Faces.__dataclass_fields__))
+
+    def _embed(self, picture: UInt8[np.ndarray, "_ _ 3"], points: np.ndarray) -> np.ndarray:
+        from insightface.utils.face_align import estimate_norm
+
+        side = int(self.recogniser.input_size[0])
+        with warnings.catch_warnings():
+            # insightface 2.1 aligns by a method of scikit-image that goes in 2.2.
+            warnings.filterwarnings("ignore", "`estimate` is deprecated", FutureWarning)
+            matrix = estimate_norm(points, side)
+        found = self.recogniser.get_feat(warp_affine(picture, matrix, side)).ravel()
+        return found / np.linalg.norm(found)
+
+
+def warp_affine(
+    picture: UInt8[np.ndarray, "height width 3"], matrix: np.ndarray, side: int
+) -> UInt8[np.ndarray, "{side} {side} 3"]:
+    """The square that an affine matrix (2, 3) cuts out of a picture, bilinear, black outside of it.
+
+    The arithmetic of OpenCV 4, with which published scores were made: places rounded to a 32nd of a pixel, weights of
+    15 bits. OpenCV 5 computes more exactly, which moves cosines of faces by up to 0.0024; this moves with no release.
+
+    Source: opencv@4.x imgproc warpAffine with INTER_LINEAR, by its description and its results.
+    """
+    linear = np.linalg.inv(matrix[:, :2])
+    shift = -linear @ matrix[:, 2]
+    axis = np.arange(side)
+    # Each place in 1024ths, its column's and its row's part rounded by themselves, then in 32nds.
+    across = np.rint(linear[:, :1] * axis * 1024).astype(np.int64)
+    down = np.rint((linear[:, 1:] * axis + shift[:, None]) * 1024).astype(np.int64) + 16
+    x, y = (down[:, :, None] + across[:, None, :]) >> 5
+    column, row = x >> 5, y >> 5
+    right, below = (x & 31) / 32, (y & 31) / 32
+    height, width = picture.shape[:2]
+    total = np.full((side, side, 3), 1 << 14, np.int64)
+    for dy, dx, weight in ((0, 0, (1 - below) * (1 - right)), (0, 1, (1 - below) * right),
+                           (1, 0, below * (1 - right)), (1, 1, below * right)):
+        at_row, at_column = row + dy, column + dx
+        inside = (at_row >= 0) & (at_row < height) & (at_column >= 0) & (at_column < width)
+        pixels = picture[at_row.clip(0, height - 1), at_column.clip(0, width - 1)].astype(np.int64)
+        total += np.where(inside, np.rint(weight * 32768).astype(np.int64), 0)[..., None] * pixels
+    return (total >> 15).clip(0, 255).astype(np.uint8)
+
+
+def _load_insightface() -> tuple[Any, Any]:
+    try:
+        import onnxruntime
+        from insightface import model_zoo
+    except ImportError as error:
+        raise InsightFaceMissingError(
+            f"faces of a model pack need insightface, which does not import ({error}); install both, the second alone "
+            f"because its metadata asks for a second OpenCV: pip install \"pvbench[face]\" and "
+            f"pip install --no-deps insightface==2.1"
+        ) from error
+    return model_zoo, onnxruntime
+
+
+def _providers(onnxruntime: Any, device: torch.device) -> list[Any]:
+    if device.type == "cpu":
+        return ["CPUExecutionProvider"]
+    if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
+        raise DeviceError(f"device {device} was asked for, but this onnxruntime has no CUDA; use --device cpu, or "
+                          f"replace it: pip uninstall onnxruntime, then pip install onnxruntime-gpu")
+    return [("CUDAExecutionProvider", {"device_id": device.index or 0}), "CPUExecutionProvider"]
+
+
+def _why_empty(folder: Path) -> str:
+    nested = sorted({file.parent for file in folder.glob("*/*.onnx")})
+    if nested:
+        names = ", ".join(sorted(file.name for file in nested[0].glob("*.onnx")))
+        return (f"{folder} holds no ONNX file itself, but {nested[0]} does: the archive has a folder of its own inside "
+                f"(antelopev2.zip does) and was unpacked one folder too deep; move {names} up into {folder}, or name "
+                f"{nested[0]}")
+    return f"{folder} holds no ONNX file; expected a face model pack such as antelopev2 or buffalo_l: unpack it there"
+
+
+# A file's task shows in the shapes of its graph, not in its name: InsightFace's own rule, of which this knows the two
+# tasks that matter. The graph's head is read by hand, since onnx would read a quarter of a gigabyte of weights with it.
+
+
+def _tasks(files: tuple[Path, ...]) -> dict[str, Path]:
+    found: dict[str, Path] = {}
+    for file in files:
+        try:
+            inputs, outputs = _graph(file)
+        except (ValueError, IndexError, OSError) as error:
+            raise WeightsError(f"{file} is damaged or no ONNX file ({error}); download the pack again") from error
+        if outputs >= 5:
+            found.setdefault("detection", file)
+        # 192 is InsightFace's sign of a landmark model.
+        elif any(len(s) == 4 and s[2] == s[3] >= 112 and s[2] % 16 == 0 and s[2] != 192 for s in inputs):
+            found.setdefault("recognition", file)
+    return found
+
+
+def _graph(file: Path) -> tuple[list[list[int]], int]:
+    """The graph's input shapes, 0 for an open size, and its number of outputs."""
+    # Fields by their numbers in onnx.proto: 7 a model's graph, 11 a graph's inputs, 12 its outputs.
+    inputs: list[list[int]] = []
+    outputs = 0
+    for graph in _messages(np.memmap(file, np.uint8, "r").data, 7):
+        outputs += sum(1 for _ in _messages(graph, 12))
+        inputs += [list(_sizes(value)) for value in _messages(graph, 11)]
+    if not inputs or not outputs:
+        raise ValueError("it has no graph with inputs and outputs")
+    return inputs, outputs
+
+
+def _sizes(value: memoryview) -> Iterator[int]:
+    # 2 a value's type, 1 that of a tensor, 2 its shape, 1 the shape's dimensions, 1 a dimension's size.
+    for kind in _messages(value, 2):
+        for tensor in _messages(kind, 1):
+            for shape in _messages(tensor, 2):
+                for dimension in _messages(shape, 1):
+                    sizes = (size for number, size in _fields(dimension) if number == 1 and isinstance(size, int))
+                    yield next(sizes, 0)
+
+
+def _messages(data: memoryview, wanted: int) -> Iterator[memoryview]:
+    return (value for number, value in _fields(data) if number == wanted and isinstance(value, memoryview))
+
+
+def _fields(data: memoryview) -> Iterator[tuple[int, int | memoryview]]:
+    """Numbers and values of a protobuf message's fields; fixed-width ones are passed over."""
+    at = 0
+    while at < len(data):
+        key, at = _varint(data, at)
+        if key & 7 == 0:
+            value, at = _varint(data, at)
+            yield key >> 3, value
+        elif key & 7 == 2:
+            length, at = _varint(data, at)
+            if at + length > len(data):
+                raise ValueError("it ends early")
+            yield key >> 3, data[at : at + length]
+            at += length
+        elif key & 7 in (1, 5):
+            at += 8 if key & 7 == 1 else 4
+        else:
+            raise ValueError("it is no protobuf message")
+
+
+def _varint(data: memoryview, at: int) -> tuple[int, int]:
+    value = shift = 0
+    while True:
+        byte = data[at]
+        value |= (byte & 127) << shift
+        at, shift = at + 1, shift + 7
+        if byte < 128:
+            return value, at
+        if shift > 63:
+            raise ValueError("it is no protobuf message")

@@ -1,0 +1,248 @@
+"""CLIP embeddings by open_clip with published weights, as OpenAI's code prepares pictures; HPSv2's score by the same.
+
+The weights are a file on disk: no model is fetched, and no code in a file runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, Float32, UInt8
+from PIL import Image
+from safetensors.torch import load_file
+from torch import Tensor, nn
+from torch.nn import functional
+
+from pvbench.devices import torch_device
+from pvbench.errors import WeightsError, did_you_mean
+from pvbench.features.face_networks import crop_faces
+from pvbench.torchvision_shim import load_torchvision
+from pvbench.weights.torchscript import is_archive, read_archive
+
+FACE_SPREAD = 1.9
+MEAN = (0.48145466, 0.4578275, 0.40821073)
+STD = (0.26862954, 0.26130258, 0.27577711)
+# Always the same, so that a frame's neighbours in a batch do not depend on the machine's memory.
+_CHUNK = 32
+
+
+def load_open_clip(model: str, path: Path, device: torch.device | str = "cpu") -> OpenClip:
+    """An open_clip model with the weights of a file, frozen, in full precision.
+
+    Args:
+        model: open_clip's name. OpenAI's weights were trained with QuickGELU and need it in the name:
+            `ViT-B-32-quickgelu`, `ViT-L-14-quickgelu`. HPSv2's need `ViT-H-14`.
+        path: OpenAI's own .pt archive, safetensors, or a .pt or .bin state dict, also one below the key `state_dict`.
+        device: `cpu`, `cuda`, `cuda:1` or `auto`.
+
+    Raises:
+        WeightsError: an unknown model, one whose tokenizer only a hub has, or a file that is missing, damaged, would
+            run code, or does not fit the model.
+        DeviceError: the device is not there.
+    """
+    place = torch_device(device) if isinstance(device, str) else device
+    load_torchvision()
+    import open_clip
+
+    # The list first: open_clip would fetch the configuration of a name that begins with a hub's prefix.
+    if model not in open_clip.list_models():
+        raise WeightsError(f"open_clip knows no model {model!r}{did_you_mean(model, open_clip.list_models())}; "
+                           f"open_clip.list_models() names all")
+    config = open_clip.get_model_config(model)
+    if "hf_tokenizer_name" in config["text_cfg"] or "hf_model_name" in config["text_cfg"]:
+        raise WeightsError(f"the text side of {model} comes from a hub, and nothing is fetched here; take a model with "
+                           f"CLIP's own tokenizer, such as ViT-B-32-quickgelu")
+    if not path.is_file():
+        raise WeightsError(f"no weights at {path}; download them for {model} and give the file's path")
+    scripted = is_archive(path)
+    if scripted and not config.get("quick_gelu", False):
+        raise WeightsError(f"{path} is one of OpenAI's archives, trained with QuickGELU, which {model} has not; name "
+                           f"the model {model}-quickgelu")
+    try:
+        state = read_archive(path) if scripted else _read_state(path)
+    except Exception as error:
+        raise WeightsError(f"{path} cannot be read as weights: {error}; expected safetensors, a state dict of tensors "
+                           f"alone, or OpenAI's archive") from error
+    custom = config.pop("custom_text", False)
+    kind = open_clip.CoCa if "multimodal_cfg" in config else open_clip.CustomTextCLIP if custom else open_clip.CLIP
+    network = kind(**config)
+    # OpenAI's archives hold constants of the graph beside the weights.
+    _fill(network, state, f"{path} does not fit {model}", ignore_others=scripted)
+    return OpenClip(network.to(place), open_clip.get_tokenizer(model), place)
+
+
+class OpenClip:
+    """An open_clip model with its tokenizer, frozen.
+
+    Attributes:
+        side: height and width of the pictures that it sees, in pixels.
+        context: tokens that it reads of a text, start and end among them; 77 for CLIP.
+    """
+
+    def __init__(self, network: Any, tokenizer: Any, device: torch.device) -> None:
+        self.network = network.requires_grad_(False).eval()
+        self.tokenizer, self.device = tokenizer, device
+        size = self.network.visual.image_size
+        self.side: int = size if isinstance(size, int) else size[0]
+        self.context: int = tokenizer.context_length
+
+    def images(self, pixels: Float[Tensor, "n 3 side side"]) -> Float[Tensor, "n embedding"]:
+        """Unit embeddings of pictures that are prepared already; differentiable."""
+        return functional.normalize(self.network.encode_image(pixels.to(self.device)).float(), dim=-1)
+
+    @torch.no_grad()
+    def frames(self, frames: UInt8[np.ndarray, "frames height width 3"]) -> Float32[np.ndarray, "frames embedding"]:
+        """Unit embeddings of RGB frames: of their middle squares, see `clip_pixels`."""
+        parts = [self.images(clip_pixels(part, self.side)) for part in _chunks(frames)]
+        return torch.cat(parts).cpu().numpy()
+
+    @torch.no_grad()
+    def texts(self, texts: list[str]) -> Float32[np.ndarray, "texts embedding"]:
+        """Unit embeddings of texts; what is beyond the context is cut off, see `token_count`.
+
+        Source: openai/CLIP@d05afc4, whose tokenizer raises an error instead of cutting.
+        """
+        tokens = self.tokenizer(texts).to(self.device)
+        parts = [self.network.encode_text(part).float() for part in tokens.split(_CHUNK)]
+        return functional.normalize(torch.cat(parts), dim=-1).cpu().numpy()
+
+    def token_count(self, text: str) -> int:
+        """Tokens of a text, start and end among them: where it is more than `context`, the text's end is not seen."""
+        return len(self.tokenizer.encode(text)) + 2
+
+    @torch.no_grad()
+    def faces(
+        self, frames: UInt8[np.ndarray, "frames height width 3"], landmarks: Float32[np.ndarray, "frames 5 2"]
+    ) -> Float32[np.ndarray, "frames embedding"]:
+        """Unit embeddings of crops around faces, hair and chin in them; NaN rows where the landmarks are NaN.
+
+        Pixels of the crop are interpolated without a filter: a face much larger than the model's side is aliased.
+        """
+        have = ~np.isnan(landmarks).any(axis=(1, 2))
+        found = []
+        for part, points in zip(_chunks(frames[have]), _chunks(landmarks[have]), strict=True):
+            places = torch.tensor(points, device=self.device)
+            crops = crop_faces(_levels(part).to(self.device), places, self.side, FACE_SPREAD)
+            found.append(self.images(_normalise(crops)).cpu().numpy())
+        # An empty text has an embedding too, of the size that is needed where no frame shows a face.
+        width = found[0].shape[1] if found else self.texts([""]).shape[1]
+        rows = np.full((len(frames), width), np.nan, np.float32)
+        if found:
+            rows[have] = np.concatenate(found)
+        return rows
+
+
+def clip_pixels(
+    frames: UInt8[np.ndarray, "frames height width 3"], side: int
+) -> Float32[Tensor, "frames 3 {side} {side}"]:
+    """RGB frames as OpenAI's CLIP sees them: short side resized to `side`, middle square, its mean and deviation.
+
+    Source: openai/CLIP@d05afc4 clip.py `_transform`, equal in every bit; Pillow's bicubic, which filters and rounds to
+    whole levels. For all weights alike, also those of models that were trained with another mean.
+    """
+    small = np.stack([middle_square(Image.fromarray(frame), side) for frame in frames])
+    return _normalise(_levels(small))
+
+
+def middle_square(picture: Image.Image, side: int) -> UInt8[np.ndarray, "{side} {side} 3"]:
+    """The middle of a picture whose short side was resized to `side`, in RGB.
+
+    What is transparent is made opaque last: a picture with an alpha channel comes out otherwise than its RGB version.
+    """
+    short = min(picture.size)
+    columns, rows = (int(side * length / short) for length in picture.size)
+    left, top = round((columns - side) / 2), round((rows - side) / 2)
+    small = picture.resize((columns, rows), Image.Resampling.BICUBIC)
+    return np.asarray(small.crop((left, top, left + side, top + side)).convert("RGB"))
+
+
+def hps_pixels(
+    frames: UInt8[np.ndarray, "frames height width 3"], side: int
+) -> Float32[Tensor, "frames 3 {side} {side}"]:
+    """RGB frames as HPSv2 sees them: long side resized to `side`, black borders that centre the rest.
+
+    Source: hpsv2 1.2.0, whose bicubic works on tensors: beyond 0 and 1 at edges, and filtered or not by the default of
+    the torchvision of the day. Here it is filtered, as in torchvision 0.17 and later. A frame whose long side is `side`
+    already is padded as well, where hpsv2 leaves it oblong and fails.
+    """
+    height, width = frames.shape[1:3]
+    scale = side / max(height, width)
+    rows, columns = round(height * scale), round(width * scale)
+    pictures = _levels(frames)
+    if (rows, columns) != (height, width):
+        pictures = functional.interpolate(pictures, (rows, columns), mode="bicubic", antialias=True)
+    top, left = (side - rows) // 2, (side - columns) // 2
+    # Before the mean is taken off: the border is black, not grey.
+    return _normalise(functional.pad(pictures, (left, side - columns - left, top, side - rows - top)))
+
+
+@torch.no_grad()
+def hps_score(
+    model: OpenClip, frames: UInt8[np.ndarray, "frames height width 3"], text: str
+) -> Float32[np.ndarray, " frames"]:
+    """HPSv2's score of each frame for a text, in [-1, 1]: higher where people would like the picture better.
+
+    The bare cosine; HPSv2's tables print it times 100. Which version it is, 2.0 or 2.1, the checkpoint decides.
+
+    Args:
+        model: `ViT-H-14` with HPS_v2_compressed.pt or HPS_v2.1_compressed.pt.
+        frames: RGB.
+        text: the prompt; cut at 77 tokens.
+
+    Source: hpsv2 1.2.0 img_score.score, in half precision on a GPU; here in full.
+    """
+    words = torch.from_numpy(model.texts([text])).to(model.device)
+    parts = [model.images(hps_pixels(part, model.side)) @ words[0] for part in _chunks(frames)]
+    return torch.cat(parts).cpu().numpy()
+
+
+def _chunks(array: np.ndarray) -> Iterator[np.ndarray]:
+    return (array[start : start + _CHUNK] for start in range(0, len(array), _CHUNK))
+
+
+def _levels(frames: np.ndarray) -> Tensor:
+    """Frames (n, H, W, 3) in [0, 255] to (n, 3, H, W) in [0, 1]."""
+    # A copy: frames may be a view, or read-only as Pillow's are, and torch warns of those.
+    return torch.from_numpy(np.array(frames, order="C")).permute(0, 3, 1, 2).contiguous().float() / 255
+
+
+def _normalise(pictures: Tensor) -> Tensor:
+    mean, std = (torch.tensor(values, device=pictures.device).view(3, 1, 1) for values in (MEAN, STD))
+    return (pictures - mean) / std
+
+
+# Weights
+
+
+def _fill(network: nn.Module, state: dict[str, Tensor], complaint: str, ignore_others: bool) -> None:
+    state = {name.removeprefix("module."): value.float() if value.is_floating_point() else value
+             for name, value in state.items()}
+    # A number in some files, a row of one number in others.
+    for name in ("logit_scale", "logit_bias"):
+        if name in state and isinstance(own := getattr(network, name, None), Tensor):
+            state[name] = state[name].reshape(own.shape)
+    shapes = {name: tuple(value.shape) for name, value in network.state_dict().items()}
+    missing = [name for name in shapes if name not in state and not name.endswith("num_batches_tracked")]
+    others = [] if ignore_others else [name for name in state if name not in shapes]
+    if missing or others:
+        raise WeightsError(f"{complaint}: it lacks {missing[:3]} and has {others[:3]} besides; name the model that the "
+                           f"weights were trained for")
+    for name, shape in shapes.items():
+        if name in state and tuple(state[name].shape) != shape:
+            raise WeightsError(f"{complaint}: {name} has the shape {tuple(state[name].shape)}, expected {shape}; name "
+                               f"the model that the weights were trained for")
+    network.load_state_dict({name: value for name, value in state.items() if name in shapes}, strict=False)
+
+
+def _read_state(path: Path) -> dict[str, Tensor]:
+    if path.suffix == ".safetensors":
+        return load_file(path)
+    found = torch.load(path, map_location="cpu", weights_only=True)
+    found = found.get("state_dict", found) if isinstance(found, dict) else found
+    if not isinstance(found, dict) or not all(isinstance(value, Tensor) for value in found.values()):
+        raise ValueError("it holds something else than named tensors")
+    return dict(found)

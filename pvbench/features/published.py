@@ -1,0 +1,290 @@
+"""The evaluators that papers report: InsightFace, RAFT, I3D and OpenAI's CLIP, behind the interface of the mini ones.
+
+Each part is loaded when a wanted feature first needs it, from weights that their publishers give out
+(`pvbench.weights.published`) or from a file of the user's (`--weights NAME=PATH`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pvbench.errors import ProfileError, VideoError, WeightsError, did_you_mean
+from pvbench.profile import Profile
+from pvbench.video import Video
+from pvbench.weights.published import PUBLISHED, digest_of, fetch, located, published
+
+if TYPE_CHECKING:
+    from pvbench.features.i3d import I3D
+    from pvbench.features.insightface_faces import InsightFaces
+    from pvbench.features.open_clip_model import OpenClip
+    from pvbench.features.raft import Raft
+
+Features = dict[str, NDArray[np.float32]]
+
+PARTS = ("face", "clip", "flow", "video")
+DEFAULTS: Mapping[str, Any] = {
+    "face": "antelopev2",
+    "clip": "ViT-B-32",
+    "clip_model": "",
+    "flow": "raft-things",
+    "video": "i3d-torchscript",
+    "preprocessing": "styleganv",
+    "frames": 0,
+    "video_frames": 16,
+    "files": {},
+}
+"""What a profile's [evaluators] may say. `frames`: how many, evenly spread, faces and CLIP look at, 0 for all;
+`video_frames`: how many, from the first on, I3D looks at; `files`: part -> path of weights of one's own; `clip_model`:
+open_clip's name of the network, by default the one that OpenAI's weights of the name `clip` were trained as."""
+
+FEWEST_FRAMES = 10
+"""I3D halves the time three times and pools the rest in pairs."""
+_VERSION = 1
+
+
+def settings_of(profile: Profile) -> dict[str, Any]:
+    """The profile's [evaluators] over the defaults.
+
+    Raises:
+        ProfileError: a field is unknown or has the wrong type.
+    """
+    where = f"profile {profile.name!r} [evaluators]"
+    given = {name: value for name, value in profile.evaluators.items() if name not in ("kind", "metrics")}
+    for name, value in given.items():
+        if name not in DEFAULTS:
+            raise ProfileError(f"{where}: unknown field {name!r}{did_you_mean(name, DEFAULTS)}; known: "
+                               f"{', '.join(DEFAULTS)}")
+        if type(value) is not type(DEFAULTS[name]):
+            raise ProfileError(f"{where}: {name} is {value!r}; expected a {type(DEFAULTS[name]).__name__}")
+    settings = {**DEFAULTS, **given}
+    if settings["frames"] < 0 or settings["video_frames"] < FEWEST_FRAMES:
+        raise ProfileError(f"{where}: frames is at least 0 and video_frames at least {FEWEST_FRAMES}; got "
+                           f"{settings['frames']} and {settings['video_frames']}")
+    for part in settings["files"]:
+        if part not in PARTS:
+            raise ProfileError(f"{where}: files names {part!r}{did_you_mean(part, PARTS)}; known: {', '.join(PARTS)}")
+    return settings
+
+
+def weights_of(settings: Mapping[str, Any], part: str, *, fetching: bool = False) -> Path:
+    """The file or folder of a part's weights, checked.
+
+    Raises:
+        WeightsError: it is missing, or not what its publisher gives out.
+    """
+    own = settings["files"].get(part)
+    if own is None:
+        entry = published(settings[part], part)
+        return fetch(entry) if fetching else located(entry)
+    path = Path(own).expanduser()
+    if not path.exists():
+        raise WeightsError(f"--weights {part}={own}: there is no such file or folder; check the path")
+    return path
+
+
+def _weights_signature(settings: Mapping[str, Any], part: str) -> dict[str, str]:
+    """Names and digests. Published weights are known by their sha256, whether they lie here or not."""
+    if part not in settings["files"]:
+        entry = published(settings[part], part)
+        return {Path(file).name: sha[:16] for file, sha in entry.files.items()}
+    path = weights_of(settings, part)
+    files = sorted(path.glob("*.onnx")) if path.is_dir() else [path]
+    return {file.name: digest_of(file)[:16] for file in files}
+
+
+def signature(profile: Profile) -> dict[str, dict[str, Any]]:
+    """What identifies each part: network, weights, frames, sizes and rules. Loads no network."""
+    settings = settings_of(profile)
+    seen = settings["frames"] or "all"
+    own = {part: f"own {Path(path).name}" for part, path in settings["files"].items()}
+    named = {part: own.get(part, settings[part]) for part in PARTS}
+    found: dict[str, dict[str, Any]] = {
+        part: {"extractor": named[part], "version": _VERSION, "weights": _weights_signature(settings, part)}
+        for part in PARTS
+    }
+    found["face"] |= {"detection": "640x640, score 0.5", "face": "largest", "frames_seen": seen}
+    found["clip"] |= {"model": _clip_model(settings), "resize": "short side, bicubic, centre crop", "frames_seen": seen}
+    found["clip"]["face_crop"] = "1.9 times the recogniser's field"
+    found["flow"] |= {"updates": 20, "rate": "8 a second", "below_128_px": "scaled up"}
+    found["video"] |= {"preprocessing": settings["preprocessing"], "frames_seen": f"first {settings['video_frames']}"}
+    return found
+
+
+def _clip_model(settings: Mapping[str, Any]) -> str:
+    return str(settings["clip_model"] or f"{settings['clip']}-quickgelu")
+
+
+def licences(profile: Profile) -> dict[str, str]:
+    """What the publishers of each part's weights allow."""
+    settings = settings_of(profile)
+    return {part: PUBLISHED[settings[part]].licence for part in PARTS
+            if part not in settings["files"] and settings[part] in PUBLISHED}
+
+
+def parts_for(wanted: Collection[str] | None) -> tuple[str, ...]:
+    """The parts whose networks some features need; None for all features."""
+    if wanted is None:
+        return PARTS
+    needed = {name.split("/")[0] for name in wanted if not name.startswith(("reference/", "text/"))}
+    if {"clip/face", "reference/face", "reference/clip_face"} & set(wanted):
+        needed.add("face")
+    if {"text/clip", "reference/clip", "reference/clip_face"} & set(wanted):
+        needed.add("clip")
+    return tuple(part for part in PARTS if part in needed)
+
+
+def provide(profile: Profile, wanted: Collection[str] | None) -> None:
+    """Every file that some features need is there afterwards, fetched where it was missing.
+
+    Raises:
+        WeightsError: a file is missing and cannot be fetched, or is not what its publisher gives out.
+    """
+    settings = settings_of(profile)
+    for part in parts_for(wanted):
+        weights_of(settings, part, fetching=True)
+
+
+def spread(total: int, count: int) -> NDArray[np.intp]:
+    """`count` places evenly spread over `total`, from the first to the last; all of them for 0 or too few."""
+    if count == 0 or total <= count:
+        return np.arange(total)
+    return np.linspace(0, total - 1, count).round().astype(np.intp)
+
+
+class PublishedExtractors:
+    """The networks of a profile of kind `published`.
+
+    Attributes:
+        signature: by part (face, clip, flow, video), what identifies the features.
+    """
+
+    selective = True
+
+    def __init__(self, profile: Profile, device: str) -> None:
+        from pvbench.devices import torch_device
+
+        self.settings = settings_of(profile)
+        self.signature: Mapping[str, Mapping[str, Any]] = signature(profile)
+        self.device = torch_device(device)
+
+    @cached_property
+    def face(self) -> InsightFaces:
+        """Detector and recogniser of the pack."""
+        from pvbench.features.insightface_faces import load_pack
+
+        return load_pack(weights_of(self.settings, "face"), self.device)
+
+    @cached_property
+    def clip(self) -> OpenClip:
+        """CLIP."""
+        from pvbench.features.open_clip_model import load_open_clip
+
+        return load_open_clip(_clip_model(self.settings), weights_of(self.settings, "clip"), self.device)
+
+    @cached_property
+    def flow(self) -> Raft:
+        """RAFT."""
+        from pvbench.features.raft import load_raft
+
+        return load_raft(weights_of(self.settings, "flow"), self.device)
+
+    @cached_property
+    def encoder(self) -> I3D:
+        """I3D."""
+        from pvbench.features.i3d import load_i3d
+
+        return load_i3d(weights_of(self.settings, "video"), self.device)
+
+    def load_all(self) -> None:
+        """Loads every network, so that whatever is wrong with its weights shows."""
+        for network in (self.face, self.clip, self.flow, self.encoder):
+            assert network is not None
+
+    def video(self, video: Video, wanted: Collection[str] | None = None) -> Features:
+        """Features of one video; names and shapes are listed in `docs/features.md`.
+
+        Raises:
+            VideoError: the video is too short for I3D.
+            WeightsError: the weights of a network that is needed are missing or damaged.
+        """
+        from pvbench.features.extract import wants
+        from pvbench.features.flow import sampling_interval, warping_errors
+
+        found: Features = {}
+        frames = video.frames[spread(len(video.frames), self.settings["frames"])]
+        if wants(wanted, "face/embedding", "face/detected", "face/box", "face/count", "clip/face"):
+            faces = self.face(frames)
+            found["face/embedding"] = faces.embedding
+            found["face/detected"] = (faces.count > 0).astype(np.float32)
+            found["face/box"], found["face/count"] = faces.box, faces.count
+        if wants(wanted, "clip/frame"):
+            found["clip/frame"] = self.clip.frames(frames)
+        if wants(wanted, "clip/face"):
+            found["clip/face"] = self.clip.faces(frames, faces.landmarks)
+        if wants(wanted, "flow/top5", "flow/mean", "flow/size", "flow/fps"):
+            interval = sampling_interval(video.fps)
+            flow = self.flow(video.frames[::interval])
+            found["flow/top5"], found["flow/mean"] = flow.top5, flow.mean
+            found["flow/size"] = np.array(video.frames.shape[1:3], np.float32)
+            found["flow/fps"] = np.array([video.fps / interval], np.float32)
+        if wanted is not None and "flow/warp_error" in wanted:
+            kept = video.frames[:: sampling_interval(video.fps)]
+            back = list(self._fields(kept[::-1]))[::-1]
+            found["flow/warp_error"] = warping_errors(kept, self._fields(kept), back)
+        if wants(wanted, "video/embedding"):
+            found["video/embedding"] = self._embedding(video)
+        return found
+
+    def _fields(self, frames: NDArray[np.uint8]) -> Iterator[NDArray[np.float32]]:
+        """RAFT's flow of each pair (H, W, 2), without the padding, at the frames' own size."""
+        import cv2
+
+        from pvbench.features.raft import working_size
+
+        height, width = frames.shape[1:3]
+        rows, columns = working_size(height, width)
+        for some in self.flow.fields(frames):
+            top, left = (some.shape[2] - rows) // 2, (some.shape[3] - columns) // 2
+            inner = some[:, :, top : top + rows, left : left + columns].permute(0, 2, 3, 1).cpu().numpy()
+            for field in inner:
+                same = (rows, columns) == (height, width)
+                yield np.asarray(field if same else cv2.resize(field, (width, height)), np.float32)
+
+    def _embedding(self, video: Video) -> NDArray[np.float32]:
+        from pvbench.features.i3d import embed
+
+        if len(video.frames) < FEWEST_FRAMES:
+            raise VideoError(f"a video has {len(video.frames)} frames; I3D needs at least {FEWEST_FRAMES}: leave FVD "
+                             f"out")
+        return embed(self.encoder, video.frames[: self.settings["video_frames"]], self.settings["preprocessing"])
+
+    def references(self, images: Sequence[NDArray[np.uint8]], wanted: Collection[str] | None = None) -> Features:
+        """Features of an identity's reference photos, at their own resolution.
+
+        Raises:
+            FaceError: a photo shows no face or more than one.
+        """
+        from pvbench.features.extract import wants
+
+        found: Features = {}
+        photos = [np.ascontiguousarray(image) for image in images]
+        if wants(wanted, "reference/face", "reference/clip_face"):
+            faces = self.face.reference(photos)
+            found["reference/face"] = faces.embedding
+        if wants(wanted, "reference/clip"):
+            found["reference/clip"] = np.concatenate([self.clip.frames(photo[None]) for photo in photos])
+        if wants(wanted, "reference/clip_face"):
+            found["reference/clip_face"] = np.concatenate(
+                [self.clip.faces(photo[None], points[None])
+                 for photo, points in zip(photos, faces.landmarks, strict=True)])
+        return found
+
+    def text(self, text: str) -> Features:
+        """The CLIP embedding of a prompt, cut at 77 tokens."""
+        return {"text/clip": self.clip.texts([text])[0]}

@@ -1,0 +1,208 @@
+"""Optical flow by RAFT, with the arithmetic of VBench's Dynamic Degree.
+
+The network is torchvision's, under princeton-vl's original weights: same flow to the bit, given the same file.
+"""
+
+from __future__ import annotations
+
+import math
+import pickle
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor, nn
+from torch.nn import functional
+
+from pvbench.errors import WeightsError
+from pvbench.features.flow import Flow
+from pvbench.torchvision_shim import load_torchvision
+
+UPDATES = 20
+"""Refinements of each flow, as VBench asks for; torchvision's own number is 12."""
+
+FASTEST = 0.05
+"""The share of pixels whose magnitudes `Flow.top5` averages."""
+
+MIN_SIDE = 128
+"""Below this the coarsest of the four correlation maps has one entry a side, and the flow is NaN."""
+
+STRIDE = 8
+"""The network works at an eighth of the frame."""
+
+MAX_PAIRS = 8
+"""Pairs of frames at once, where they are small enough."""
+
+MAX_CORRELATIONS = 2**27
+"""Entries of all pairs' correlation maps at once, 512 MiB; frames so large that one pair has more go one by one."""
+
+_PRINCETON_TO_TORCHVISION = (
+    (r"^fnet\.", "feature_encoder."),
+    (r"^cnet\.", "context_encoder."),
+    (r"_encoder\.conv1\.", "_encoder.convnormrelu.0."),
+    (r"_encoder\.norm1\.", "_encoder.convnormrelu.1."),
+    (r"_encoder\.conv2\.", "_encoder.conv."),
+    (r"(layer\d\.\d)\.conv(\d)\.", r"\1.convnormrelu\2.0."),
+    (r"(layer\d\.\d)\.norm(\d)\.", r"\1.convnormrelu\2.1."),
+    (r"^update_block\.encoder\.conv\.", "update_block.motion_encoder.conv.0."),
+    (r"^update_block\.encoder\.convc(\d)\.", r"update_block.motion_encoder.convcorr\1.0."),
+    (r"^update_block\.encoder\.convf(\d)\.", r"update_block.motion_encoder.convflow\1.0."),
+    (r"^update_block\.gru\.conv([zrq])\.", r"update_block.recurrent_block.convgru1.conv\1."),
+    (r"^update_block\.gru\.conv([zrq])(\d)\.", r"update_block.recurrent_block.convgru\2.conv\1."),
+    (r"^update_block\.mask\.0\.", "mask_predictor.convrelu.0."),
+    (r"^update_block\.mask\.2\.", "mask_predictor.conv."),
+)
+
+
+def working_size(height: int, width: int) -> tuple[int, int]:
+    """The height and width at which RAFT sees frames, before they are padded to multiples of 8.
+
+    The frames' own, unless their short side is below 128 even when padded: then both sides grow by the smallest
+    factor that makes it 128.
+    """
+    short = min(height, width)
+    if math.ceil(short / STRIDE) * STRIDE >= MIN_SIDE:
+        return height, width
+    return round(height * MIN_SIDE / short), round(width * MIN_SIDE / short)
+
+
+def pairs_at_once(height: int, width: int) -> int:
+    """How many pairs of frames of a working size go through the network together, so that memory is bounded."""
+    cells = math.ceil(height / STRIDE) * math.ceil(width / STRIDE)
+    return min(MAX_PAIRS, max(1, MAX_CORRELATIONS // cells**2))
+
+
+class Raft:
+    """Flow between consecutive frames of a video."""
+
+    def __init__(self, network: nn.Module, device: torch.device) -> None:
+        self.network: Any = network.to(device).requires_grad_(False).eval()
+        self.device = device
+
+    def __call__(self, frames: UInt8[np.ndarray, "frames height width 3"]) -> Flow:
+        """Flow magnitudes of consecutive frames, in pixels of the frames; empty arrays for fewer than two frames.
+
+        Both numbers are over the padded field. `top5` averages the largest int(5 %) of the magnitudes.
+
+        Frames whose padded short side is below 128 are first enlarged to `working_size`, bilinearly, and their flow
+        is divided by the enlargement: pixels remain those of the frames given. VBench feeds such frames as they are,
+        gets NaN and calls them static.
+
+        Source: Vchitect/VBench@45e79ec dynamic_degree.py. Departures: small frames, above; each frame is encoded
+            once and not once per pair, several pairs go through the network together, which moves the last digits.
+        """
+        top5, mean = [], []
+        for field in self.fields(frames):
+            sizes = field.square().sum(dim=1).sqrt().flatten(1)
+            top5.append(sizes.topk(int(sizes.shape[1] * FASTEST), sorted=False).values.mean(dim=1))
+            mean.append(sizes.mean(dim=1))
+        if not top5:
+            return Flow(np.empty(0, np.float32), np.empty(0, np.float32))
+        return Flow(torch.cat(top5).cpu().numpy(), torch.cat(mean).cpu().numpy())
+
+    def fields(
+        self, frames: UInt8[np.ndarray, "frames height width 3"]
+    ) -> Iterator[Float[Tensor, "pairs 2 padded_height padded_width"]]:
+        """The flow (x, y) of each pair over the padded frame, some pairs at a time, in pixels of the frames given."""
+        if len(frames) < 2:
+            return
+        height, width = frames.shape[1:3]
+        size = working_size(height, width)
+        scale = torch.tensor([width / size[1], height / size[0]], device=self.device)[:, None, None]
+        pairs = pairs_at_once(*size)
+        with torch.no_grad():
+            last = self.network.feature_encoder(self._images(frames[:1], size))
+            for start in range(0, len(frames) - 1, pairs):
+                images = self._images(frames[start : start + pairs + 1], size)
+                maps = torch.cat([last, self.network.feature_encoder(images[1:])])
+                yield self._flow(maps[:-1], maps[1:], self.network.context_encoder(images[:-1])) * scale
+                last = maps[-1:]
+
+    def _images(self, frames: np.ndarray, size: tuple[int, int]) -> Tensor:
+        """Frames in [-1, 1], enlarged to the size, padded on all sides to multiples of 8."""
+        # A copy: frames may be a view, or read-only as Pillow's are, and torch warns of those.
+        images = torch.from_numpy(np.array(frames, order="C")).to(self.device).permute(0, 3, 1, 2).float()
+        if images.shape[2:] != size:
+            images = functional.interpolate(images, size=size, mode="bilinear", align_corners=False)
+        down, right = (-side % STRIDE for side in size)
+        sides = (right // 2, right - right // 2, down // 2, down - down // 2)
+        return functional.pad(images / 127.5 - 1, sides, mode="replicate")
+
+    def _flow(self, before: Tensor, after: Tensor, context: Tensor) -> Tensor:
+        """Flow from feature maps: what torchvision's RAFT does after its encoders, enlarging the last flow alone."""
+        from torchvision.models.optical_flow._utils import make_coords_grid, upsample_flow
+
+        network = self.network
+        network.corr_block.build_pyramid(before, after)
+        hidden_size = network.update_block.hidden_state_size
+        hidden, context = context[:, :hidden_size].tanh(), context[:, hidden_size:].relu()
+        start = make_coords_grid(len(before), *before.shape[2:]).to(self.device)
+        found = start
+        for _ in range(UPDATES):
+            correlations = network.corr_block.index_pyramid(centroids_coords=found)
+            hidden, step = network.update_block(hidden, context, correlations, found - start)
+            found = found + step
+        network.corr_block.corr_pyramid = []
+        mask = None if network.mask_predictor is None else network.mask_predictor(hidden)
+        return upsample_flow(found - start, mask)
+
+
+def load_raft(path: Path, device: torch.device) -> Raft:
+    """RAFT out of a checkpoint: `raft-things.pth`, `raft-small.pth` or another of princeton-vl's, or torchvision's.
+
+    Whether it is the large or the small network shows in the checkpoint's names. Nothing in the file is run.
+
+    Raises:
+        WeightsError: the file is missing or damaged, holds code, or its names or shapes fit neither network.
+    """
+    state = _torchvision_names(_read(path))
+    size = "large" if "mask_predictor.conv.weight" in state else "small"
+    network = getattr(load_torchvision().models.optical_flow, f"raft_{size}")(weights=None)
+    try:
+        network.load_state_dict(state)
+    except RuntimeError as error:
+        complaint = " ".join(str(error).split())[:300]
+        raise WeightsError(
+            f"{path} does not fit RAFT ({size}, judged by its names): {complaint}; expected raft-things.pth or "
+            f"raft-small.pth of princeton-vl/RAFT (models.zip), or torchvision's raft_large or raft_small"
+        ) from error
+    return Raft(network, device)
+
+
+def _read(path: Path) -> dict[str, Tensor]:
+    """The tensors of a checkpoint by name, without the prefix of a data-parallel training."""
+    if not path.is_file():
+        raise WeightsError(f"{path} is not there; put raft-things.pth of princeton-vl/RAFT (models.zip) in its place")
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise WeightsError(
+            f"{path} holds more than tensors, or is damaged; nothing of it was run; fetch raft-things.pth of "
+            f"princeton-vl/RAFT (models.zip) again"
+        ) from error
+    except Exception as error:
+        # A damaged file can fail in any way.
+        raise WeightsError(
+            f"{path} is damaged ({type(error).__name__}: {str(error)[:200]}); fetch raft-things.pth of "
+            f"princeton-vl/RAFT (models.zip) again"
+        ) from error
+    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+        raise WeightsError(f"{path} holds a {type(state).__name__}, expected RAFT's tensors by name")
+    return {str(name).removeprefix("module."): value for name, value in state.items()}
+
+
+def _torchvision_names(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """princeton-vl's names in torchvision's words; torchvision's own are left as they are."""
+    renamed = {}
+    for name, value in state.items():
+        # The shortcut's normalisation, which princeton-vl lists a second time as downsample.1.
+        if re.search(r"net\.layer\d\.\d\.norm3\.", name):
+            continue
+        for pattern, new in _PRINCETON_TO_TORCHVISION:
+            name = re.sub(pattern, new, name)
+        renamed[name] = value
+    return renamed

@@ -1,0 +1,496 @@
+"""From videos to a report: features are made once for each video and kept, scores follow from them."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections import deque
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+
+import pvbench
+from pvbench.atomic import write_text
+from pvbench.digest import digest, file_digest
+from pvbench.errors import FaceError, ProfileError, PvbenchError, VideoError, did_you_mean
+from pvbench.executors.executor import Done, Executor, Failed, Job, Noted
+from pvbench.executors.local import LocalExecutor
+from pvbench.identity import Identity
+from pvbench.measuring.jobs import (
+    EXTRACTORS_OF,
+    GROUPS,
+    Answer,
+    Piece,
+    ReferenceJob,
+    Refusal,
+    Surroundings,
+    TextJob,
+    VideosJob,
+    start,
+)
+from pvbench.measuring.layouts import Found, Given, ImportedVideo, People, Problem, find_videos, labels_of, refuse_twins
+from pvbench.measuring.precheck import Needs, Precheck, precheck
+from pvbench.metrics import EXTRA_METRICS, METRICS, Fvd, Metric, load_metrics
+from pvbench.profile import Profile
+from pvbench.prompt import load_prompts
+from pvbench.runner import parts
+from pvbench.runner.device import default_workers, resolve_device
+from pvbench.runner.surroundings import machine, versions
+from pvbench.store import Store, read_features
+from pvbench.video import content_digest
+from pvbench.weights import verified, weights_folder
+
+METRIC_NAMES = (*(metric.name for metric in METRICS), Fvd.name)
+EXTRA_NAMES = tuple(metric.name for metric in EXTRA_METRICS)
+_CHUNK = 4
+_RENDERED = "rendered"
+
+
+@dataclass(frozen=True)
+class Order:
+    """What is to be measured, and how.
+
+    Attributes:
+        sources: folders and manifests.
+        metrics: names; all by default.
+        reference: FVD's reference set: a folder of videos, `rendered` for the mini world's, empty for the profile's
+            own choice.
+        allow_partial: go on without the videos that have problems.
+        jobs: worker processes; None for one a core.
+        command: what makes this report again.
+    """
+
+    sources: tuple[Path, ...]
+    profile: Profile
+    out: Path
+    metrics: tuple[str, ...] = METRIC_NAMES
+    given: Given = field(default_factory=Given)
+    identities: Path | None = None
+    reference: str = ""
+    allow_partial: bool = False
+    device: str = "auto"
+    jobs: int | None = None
+    command: str = ""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What came of it: where the report lies, and everything that was wrong with single videos."""
+
+    report: Path
+    problems: tuple[Problem, ...]
+    reused: int
+    made: int
+    failed: int
+    """Videos without a number."""
+
+
+Progress = Callable[[int, int, str], None]
+"""Told how many videos are measured, of how many, and what is under way."""
+
+
+class ProblemsError(VideoError):
+    """Videos that cannot be measured as asked; `found` lists them."""
+
+    def __init__(self, found: Precheck) -> None:
+        count = len(found.problems)
+        super().__init__(f"{count} {'problem' if count == 1 else 'problems'} with the videos; mend "
+                         f"{'it' if count == 1 else 'them'}, or go on without with --allow-partial")
+        self.found = found
+
+
+def chosen_metrics(text: str | None) -> tuple[str, ...]:
+    """The metrics that a text names by comma, `all` for the six of the paper; these for None.
+
+    Raises:
+        ProfileError: one does not exist.
+    """
+    known = (*METRIC_NAMES, *EXTRA_NAMES)
+    parts_ = ["all"] if text is None else [part.strip() for part in text.split(",") if part.strip()]
+    names = [name for part in parts_ for name in (METRIC_NAMES if part == "all" else (part,))]
+    for name in names:
+        if name not in known:
+            raise ProfileError(f"unknown metric {name!r}{did_you_mean(name, known)}; known: all, {', '.join(known)}")
+    if not names:
+        raise ProfileError(f"--metrics names none; known: all, {', '.join(known)}")
+    return tuple(dict.fromkeys(names))
+
+
+def with_weights(profile: Profile, given: Sequence[str]) -> Profile:
+    """The profile with files of the user's: each `NAME=PATH`.
+
+    Raises:
+        ProfileError: one has no name or no path, or the name stands for no part.
+    """
+    aliases = {"raft": "flow", "i3d": "video", "face": "face", "flow": "flow", "video": "video", "clip": "clip"}
+    files: dict[str, str] = {}
+    for text in given:
+        name, equals, path = text.partition("=")
+        if not equals or not path:
+            raise ProfileError(f"--weights {text}: expected NAME=PATH, such as raft=raft-things.pth")
+        if name not in aliases:
+            raise ProfileError(f"--weights {text}: no part is called {name!r}{did_you_mean(name, aliases)}; known: "
+                               f"{', '.join(aliases)}")
+        files[aliases[name]] = path
+    if not files:
+        return profile
+    return dataclasses.replace(profile, evaluators={**profile.evaluators, "files": files})
+
+
+def measure(order: Order, progress: Progress | None = None,
+            looked: Callable[[Precheck], None] | None = None) -> Measured:
+    """Every video measured, and the report written to `<out>/report`.
+
+    Args:
+        looked: told what the look at the videos found, before anything is computed.
+
+    Raises:
+        ProblemsError: some videos cannot be measured as asked, and `allow_partial` is off.
+        FaceError: a reference image shows no face, or more than one, and `allow_partial` is off.
+        PvbenchError: nothing can be measured: no videos, missing weights, no such device.
+    """
+    profile = order.profile
+    metrics = load_metrics(profile.evaluators.get("metrics", {}), order.metrics)
+    wanted = {name for metric in metrics for name in metric.needs}
+    if Fvd.name in order.metrics:
+        wanted |= set(Fvd.needs)
+    found = _find(order)
+    checked = precheck(found.videos, found.problems, _needs(profile, metrics, order))
+    if looked is not None:
+        looked(checked)
+    if checked.problems and not order.allow_partial:
+        raise ProblemsError(checked)
+    if not checked.usable:
+        raise VideoError(f"none of the {len(found.videos)} videos can be measured; see the problems above")
+    _provide(profile, wanted)
+    store = Store(order.out)
+    with store.locked():
+        work = Work(order, store, wanted, checked, progress)
+        work.go()
+        written = store.folder / ".measured.json"
+        key = _key(work, found)
+        earlier = _earlier(written, key, store.report_folder)
+        if earlier is None:
+            # What scores and draws takes a second to import, which a run with nothing to do can save.
+            from pvbench.measuring.report import report
+
+            written.unlink(missing_ok=True)
+            earlier = report(order, metrics, found, work, store.report_folder)
+            files = sorted(str(path.relative_to(store.report_folder)) for path in earlier.files)
+            write_text(written, json.dumps({"key": key, "files": files, "failed": earlier.failed, "problems": [
+                dataclasses.astuple(problem) for problem in earlier.problems]}, indent=1) + "\n")
+    return Measured(store.report_folder, (*checked.problems, *earlier.problems), work.reused, work.made,
+                    earlier.failed)
+
+
+@dataclass(frozen=True)
+class Reported:
+    """A report that was written: its files, videos without a number, and problems that showed only while scoring."""
+
+    files: tuple[Path, ...]
+    failed: int
+    problems: tuple[Problem, ...]
+
+
+def _key(work: Work, found: Found) -> str:
+    """Digest of everything that a report is made from, the code that writes it included."""
+    package = Path(pvbench.__file__).parent
+    sources = sorted([*package.glob("report/**/*.py"), *package.glob("metrics/*.py"), *package.glob("measuring/*.py"),
+                      package / "stats.py"])
+    return digest({
+        "videos": [[v.method, v.identity.digest if v.identity else "", v.prompt_id, v.text, v.seed, str(v.path),
+                    work.content(v.path) if v in work.checked.usable else ""] for v in found.videos],
+        "problems": [dataclasses.astuple(problem) for problem in work.checked.problems],
+        "refused": {key: refusal.message for key, refusal in work.refused.items()},
+        "metrics": work.order.metrics,
+        "settings": work.order.profile.evaluators,
+        "profile": work.order.profile.name,
+        "signature": work.signature,
+        "reference": work.reference_content(),
+        "command": work.order.command,
+        "versions": versions(),
+        "machine": machine(),
+        "sources": [file_digest(source) for source in sources],
+    })
+
+
+def _earlier(written: Path, key: str, folder: Path) -> Reported | None:
+    """What was reported before from the same; None where it was not, or its files are gone."""
+    try:
+        content = json.loads(written.read_text())
+        files = tuple(folder / name for name in content["files"])
+        if content["key"] != key or not all(file.is_file() for file in files):
+            return None
+        return Reported(files, content["failed"], tuple(Problem(*problem) for problem in content["problems"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _find(order: Order) -> Found:
+    prompts = load_prompts(order.profile.prompts.evaluation).prompts
+    people = People(order.identities)
+    found = Found()
+    for source, label in zip(order.sources, labels_of(order.sources), strict=True):
+        of_one = find_videos(source, people, prompts, order.given, label)
+        found.videos += of_one.videos
+        found.problems += of_one.problems
+    return refuse_twins(found)
+
+
+def _needs(profile: Profile, metrics: Sequence[Metric], order: Order) -> Needs:
+    def needing(prefix: str) -> tuple[str, ...]:
+        return tuple(metric.name for metric in metrics if any(need.startswith(prefix) for need in metric.needs))
+
+    needs = Needs(needing("reference/"), needing("text/"))
+    if profile.evaluators["kind"] == "mini":
+        from pvbench.features import FRAMES_MULTIPLE
+
+        size = (profile.sampling.height, profile.sampling.width)
+        multiple = FRAMES_MULTIPLE if Fvd.name in order.metrics else 1
+        return dataclasses.replace(needs, size=size, multiple=multiple)
+    if profile.evaluators["kind"] == "published" and Fvd.name in order.metrics:
+        from pvbench.features.published import FEWEST_FRAMES
+
+        return dataclasses.replace(needs, frames=FEWEST_FRAMES)
+    return needs
+
+
+def _provide(profile: Profile, wanted: Collection[str]) -> None:
+    """Weights that are missing are fetched once, here and not in every worker."""
+    if profile.evaluators["kind"] == "published":
+        from pvbench.features.published import provide
+
+        provide(profile, wanted)
+
+
+class Work:
+    """What there is to compute, and what came of it.
+
+    Attributes:
+        refused: by key, why something has no features.
+        signature: of the extractors, by part.
+    """
+
+    def __init__(self, order: Order, store: Store, wanted: Collection[str], checked: Precheck,
+                 progress: Progress | None) -> None:
+        self.order, self.store, self.checked, self.progress = order, store, checked, progress
+        self.wanted = frozenset(wanted)
+        signature = parts.extractor_signature(order.profile)
+        self.signature = signature
+        self._digests = {group: digest([signature.get(part, {}) for part in of_parts])
+                         for group, of_parts in EXTRACTORS_OF.items()}
+        self.refused: dict[str, Refusal] = {}
+        self.reused = self.made = 0
+        self._contents: dict[Path, str] = {}
+
+    def go(self) -> None:
+        """Makes what the folder lacks."""
+        first, then = self._plan()
+        if first or then:
+            device = resolve_device(self.order.device)
+            workers = self.order.jobs or default_workers(device)
+            around = Surroundings(self.order.profile, device, self.wanted, self.store.folder / "workers.log")
+            with LocalExecutor(start, around, max(1, min(workers, len(first) + len(then)))) as pool:
+                self._drain(pool, deque(first))
+                self._stop_for_faces()
+                self._drain(pool, deque(then))
+
+    def features(self, video: ImportedVideo) -> dict[str, np.ndarray]:
+        """All features of a video, of its identity's references and of its text; nothing where its own are missing."""
+        own = _features(self._video_paths(video.path)) if video in self.checked.usable else {}
+        if own and video.identity is not None:
+            own |= _features(self._reference_paths(video.identity))
+        if own and video.text:
+            own |= _features(self._text_paths(video.rendered_text))
+        return own
+
+    def rendered(self) -> dict[tuple[str, str], np.ndarray]:
+        """The embeddings of the rendered videos by identity and prompt, where they are FVD's reference set."""
+        if Fvd.name not in self.order.metrics or not self._rendered():
+            return {}
+        found = {(name, prompt_id): _features(self._rendered_paths(archive, place))
+                 for name, prompt_id, place, archive in self._renderings()}
+        return {cell: features["video/embedding"] for cell, features in found.items() if features}
+
+    def pool(self) -> tuple[str, np.ndarray] | None:
+        """Name and embeddings (videos, width) of the folder that FVD refers to, where one was given."""
+        if Fvd.name not in self.order.metrics or self._rendered() or not self.order.reference:
+            return None
+        rows = [_features(self.paths("video", self.content(path), ("video",))) for path in self._reference_videos()]
+        kept = [row["video/embedding"] for row in rows if row]
+        name = f"{Path(self.order.reference).resolve().name}@{self.reference_content()[:8]}"
+        return (name, np.stack(kept).astype(np.float64)) if len(kept) > 1 else None
+
+    def reference_content(self) -> str:
+        """Digest of the videos that FVD refers to."""
+        if Fvd.name not in self.order.metrics:
+            return ""
+        if self._rendered():
+            return digest([[place, self.content(archive)] for _, _, place, archive in self._renderings()])
+        if not self.order.reference:
+            return ""
+        return digest(sorted(self.content(path) for path in self._reference_videos()))
+
+    def paths(self, kind: str, content: str, groups: Sequence[str]) -> tuple[tuple[str, Path], ...]:
+        """Where the wanted groups of something lie."""
+        return tuple((group, self.store.features_path(kind, content, self._digests[group])) for group in groups
+                     if any(name in self.wanted for name in GROUPS[group]))
+
+    def _plan(self) -> tuple[list[Job], list[Job]]:
+        """References and texts, then videos, as far as their features are missing."""
+        first: list[Job] = []
+        for identity in self._people():
+            missing = _missing(self._reference_paths(identity))
+            if missing:
+                first.append(ReferenceJob(f"identity {identity.name}", identity, missing))
+        for text in self._asked():
+            missing = _missing(self._text_paths(text))
+            if missing:
+                first.append(TextJob(f"text {text}", text, missing))
+        pieces = []
+        for video in self.checked.usable:
+            missing = _missing(self._video_paths(video.path))
+            if missing:
+                pieces.append(Piece(str(video.path), video.path, missing))
+            else:
+                self.reused += 1
+        pieces += self._reference_pieces()
+        self._total = len(pieces)
+        return first, [VideosJob(tuple(pieces[at : at + _CHUNK])) for at in range(0, len(pieces), _CHUNK)]
+
+    def _people(self) -> list[Identity]:
+        people = {video.identity.name: video.identity for video in self.checked.usable if video.identity is not None}
+        return list(people.values())
+
+    def _asked(self) -> list[str]:
+        return list(dict.fromkeys(video.rendered_text for video in self.checked.usable if video.text))
+
+    def _reference_paths(self, identity: Identity) -> tuple[tuple[str, Path], ...]:
+        return self.paths("reference", identity.digest, ("reference_face", "reference_clip", "reference_clip_face"))
+
+    def _text_paths(self, text: str) -> tuple[tuple[str, Path], ...]:
+        return self.paths("text", sha256(text.encode()).hexdigest(), ("text",))
+
+    def _video_paths(self, path: Path) -> tuple[tuple[str, Path], ...]:
+        return self.paths("video", self.content(path), ("face", "clip", "clip_face", "flow", "warp", "video"))
+
+    def content(self, path: Path) -> str:
+        """Digest of a file's bytes, computed once."""
+        if path not in self._contents:
+            self._contents[path] = content_digest(path)
+        return self._contents[path]
+
+    # FVD's reference set.
+
+    def _reference_pieces(self) -> list[Piece]:
+        if Fvd.name not in self.order.metrics:
+            return []
+        if self._rendered():
+            pieces = []
+            for identity, prompt_id, place, archive in self._renderings():
+                missing = _missing(self._rendered_paths(archive, place))
+                if missing:
+                    pieces.append(Piece(f"rendering of {identity}, {prompt_id}", archive, missing, place))
+            return pieces
+        if self.order.reference:
+            pieces = []
+            for path in self._reference_videos():
+                missing = _missing(self.paths("video", self.content(path), ("video",)))
+                if missing:
+                    pieces.append(Piece(f"reference {path}", path, missing))
+            return pieces
+        return []
+
+    def _rendered(self) -> bool:
+        reference = self.order.reference
+        mini = self.order.profile.evaluators["kind"] == "mini"
+        if reference == _RENDERED and not mini:
+            raise ProfileError(f"--reference rendered is for the miniature world; the profile "
+                               f"{self.order.profile.name!r} takes a folder of videos")
+        return mini and reference in ("", _RENDERED)
+
+    def _renderings(self) -> list[tuple[str, str, int, Path]]:
+        """Identity, prompt, place and archive of the rendered videos of the cells that there are."""
+        folder = verified(weights_folder(self.order.profile.evaluators["weights"]), "oracle")
+        places = {prompt.id: place for place, prompt
+                  in enumerate(load_prompts(self.order.profile.prompts.evaluation).prompts)}
+        cells = dict.fromkeys((video.identity.name, video.prompt_id) for video in self.checked.usable
+                              if video.identity is not None and video.prompt_id in places)
+        return [(identity, prompt_id, places[prompt_id], folder / f"{identity}.mkv") for identity, prompt_id in cells
+                if (folder / f"{identity}.mkv").is_file()]
+
+    def _rendered_paths(self, archive: Path, place: int) -> tuple[tuple[str, Path], ...]:
+        return self.paths("video", digest([self.content(archive), place]), ("video",))
+
+    def _reference_videos(self) -> list[Path]:
+        from pvbench.measuring.layouts import videos_below
+
+        folder = Path(self.order.reference)
+        videos = videos_below(folder) if folder.is_dir() else []
+        if len(videos) < 2:
+            raise VideoError(f"--reference {folder}: it holds {len(videos)} videos; FVD needs a folder with at least "
+                             f"two, and hundreds to mean something")
+        return videos
+
+    # Running.
+
+    def _drain(self, pool: Executor, queue: deque[Job]) -> None:
+        while queue or pool.running:
+            while queue and pool.idle:
+                pool.submit(queue.popleft())
+            event = pool.wait()
+            if isinstance(event, Noted) or (isinstance(event, Done) and event.result is not None):
+                answer = event.note if isinstance(event, Noted) else event.result
+                assert isinstance(answer, Answer)
+                self._answered(answer)
+            elif isinstance(event, Failed):
+                self._failed(event, queue)
+
+    def _answered(self, answer: Answer) -> None:
+        if answer.refusal is not None:
+            if answer.refusal.fatal:
+                raise PvbenchError(answer.refusal.message)
+            self.refused[answer.key] = answer.refusal
+        if not answer.key.startswith(("identity ", "text ")):
+            self.made += 1
+            if self.progress is not None:
+                self.progress(self.made, self._total, Path(answer.key).name)
+
+    def _failed(self, event: Failed, queue: deque[Job]) -> None:
+        """A worker ended under a job: the videos go on one by one, so that only the one that did it is lost."""
+        refusal = Refusal(event.message, event.traceback, fatal=False)
+        job = event.job
+        if isinstance(job, VideosJob) and len(job.pieces) > 1:
+            done = [piece for piece in job.pieces if not _missing(piece.groups) or piece.key in self.refused]
+            queue.extendleft(VideosJob((piece,)) for piece in job.pieces if piece not in done)
+            return
+        if isinstance(job, VideosJob):
+            self._answered(Answer(job.pieces[0].key, 0.0, refusal))
+            return
+        raise PvbenchError(event.message)
+
+    def _stop_for_faces(self) -> None:
+        faults = {key: why for key, why in self.refused.items() if key.startswith("identity ")}
+        for key, why in faults.items():
+            self.checked.problems.append(Problem(key, why.message))
+        if faults and not self.order.allow_partial:
+            key, why = next(iter(faults.items()))
+            raise FaceError(f"{key}: {why.message}")
+
+
+def _missing(groups: Sequence[tuple[str, Path]]) -> tuple[tuple[str, Path], ...]:
+    return tuple((group, path) for group, path in groups if read_features(path) is None)
+
+
+def _features(groups: Sequence[tuple[str, Path]]) -> dict[str, np.ndarray]:
+    """All features in the files; nothing where one is missing."""
+    found: dict[str, np.ndarray] = {}
+    for _, path in groups:
+        features = read_features(path)
+        if features is None:
+            return {}
+        found.update(features)
+    return found

@@ -1,0 +1,151 @@
+"""A look at every video before anything is computed: what is missing, unreadable, too short or of another shape."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from rich import box
+from rich.markup import escape
+from rich.table import Table
+
+from pvbench.errors import VideoError
+from pvbench.measuring.layouts import ImportedVideo, Problem
+from pvbench.video import VideoFacts, probe_video
+
+SHOWN = 30
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What the metrics that were asked for need of a video.
+
+    Attributes:
+        identity, prompt: names of the metrics that need them.
+        size: height and width that the extractors see alone; None for any.
+        frames: the fewest frames.
+        multiple: the number of frames is a multiple of it.
+    """
+
+    identity: tuple[str, ...] = ()
+    prompt: tuple[str, ...] = ()
+    size: tuple[int, int] | None = None
+    frames: int = 1
+    multiple: int = 1
+
+
+@dataclass
+class Precheck:
+    """What the look found.
+
+    Attributes:
+        usable: videos that can be measured, with their facts, in the order in which they were found.
+        problems: what keeps others from being measured, or from being compared.
+        notes: worth knowing, but nothing to stop for.
+    """
+
+    usable: dict[ImportedVideo, VideoFacts] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def precheck(videos: Sequence[ImportedVideo], problems: Sequence[Problem], needs: Needs) -> Precheck:
+    """Looks at every video's head. A video of another size or rate than most of its method's is a problem, but can be
+    measured; one that lacks what a metric needs is measured without that metric."""
+    found = Precheck(problems=list(problems))
+    facts: dict[ImportedVideo, VideoFacts] = {}
+    for video in videos:
+        try:
+            facts[video] = probe_video(video.path)
+        except VideoError as error:
+            found.problems.append(Problem(video.source, str(error)))
+    for video, its in facts.items():
+        why = _unusable(its, needs)
+        if why:
+            found.problems.append(Problem(video.source, why))
+            continue
+        found.usable[video] = its
+    found.problems += _lacking(found.usable, needs)
+    found.problems += _odd_ones(found.usable)
+    found.notes += _notes(found.usable)
+    return found
+
+
+def _unusable(facts: VideoFacts, needs: Needs) -> str:
+    if facts.frames < needs.frames:
+        return (f"is too short: {facts.frames} {'frame' if facts.frames == 1 else 'frames'}; the metrics asked for "
+                f"need {needs.frames}: leave FVD out with --metrics, or make it longer")
+    if needs.size is not None and (facts.height, facts.width) != needs.size:
+        return (f"has {facts.width}x{facts.height} pixels; the profile's extractors see {needs.size[1]}x"
+                f"{needs.size[0]} alone: resize it, or measure with another --profile")
+    if facts.frames % needs.multiple:
+        return (f"has {facts.frames} frames; the profile's video encoder sees multiples of {needs.multiple}: cut it, "
+                f"leave FVD out with --metrics, or measure with another --profile")
+    return ""
+
+
+def _lacking(videos: Iterable[ImportedVideo], needs: Needs) -> list[Problem]:
+    problems = []
+    for video in videos:
+        if needs.identity and video.identity is None:
+            folder = video.path.parent.name
+            problems.append(Problem(video.source, f"nobody says who it shows (its folder {folder!r} is no identity), "
+                                                  f"which {' and '.join(needs.identity)} need: sort videos into "
+                                                  f"folders named after identities, say it with --identity or in a "
+                                                  f"manifest, or choose --metrics that do without"))
+        if needs.prompt and not video.text:
+            problems.append(Problem(video.source, f"nobody says what was asked for, which {' and '.join(needs.prompt)} "
+                                                  f"needs: begin its name with a prompt's id or text, say it with "
+                                                  f"--prompt or in a manifest, or choose --metrics that do without"))
+    return problems
+
+
+def _odd_ones(videos: Mapping[ImportedVideo, VideoFacts]) -> list[Problem]:
+    """Videos whose size, rate or length is not that of most of their method's: they are not comparable."""
+    problems = []
+    for method in dict.fromkeys(video.method for video in videos):
+        own = {video: shape_of(facts) for video, facts in videos.items() if video.method == method}
+        usual = Counter(own.values()).most_common(1)[0][0]
+        problems += [
+            Problem(video.source, f"has {shape}; most videos of {method!r} have {usual}: Dynamic Degree, FVD and T. "
+                                  f"Cons. move with that")
+            for video, shape in own.items() if shape != usual
+        ]
+    return problems
+
+
+def shape_of(facts: VideoFacts) -> str:
+    """Frames, size and rate in words."""
+    return f"{facts.frames} frames of {facts.width}x{facts.height} pixels at {facts.fps:.4g} a second"
+
+
+def _notes(videos: Mapping[ImportedVideo, VideoFacts]) -> list[str]:
+    unsteady = [video.path.name for video, facts in videos.items() if not facts.steady]
+    notes = []
+    if unsteady:
+        notes.append(f"{len(unsteady)} videos show their frames for unequal times ({_some(unsteady)}): frames are "
+                     f"taken as they come, at the average rate")
+    shapes = {video.method: shape_of(facts) for video, facts in videos.items()}
+    if len(set(shapes.values())) > 1:
+        notes.append("methods differ in the shape of their videos, which moves Dynamic Degree, FVD and T. Cons.: "
+                     + "; ".join(f"{method} {shape}" for method, shape in shapes.items()))
+    return notes
+
+
+def _some(names: Sequence[str], count: int = 3) -> str:
+    return ", ".join(names[:count]) + (" ..." if len(names) > count else "")
+
+
+def problems_table(problems: Sequence[Problem]) -> Table:
+    """The problems, the first so many."""
+    table = Table(box=box.SIMPLE_HEAD, title=f"{len(problems)} problems", title_justify="left")
+    table.add_column("where", overflow="fold")
+    table.add_column("what", overflow="fold")
+    for problem in problems[:SHOWN]:
+        table.add_row(escape(str(problem.where)), escape(problem.what))
+    if len(problems) > SHOWN:
+        table.add_row("...", f"and {len(problems) - SHOWN} more")
+    return table
+
+

@@ -1,0 +1,41 @@
+"""Shows a person how measuring goes."""
+
+from __future__ import annotations
+
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from pvbench.measuring.precheck import Precheck
+
+
+class MeasureObserver:
+    """A bar with the time left. A context manager: leaving it ends the bar."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._progress = Progress(TextColumn("measure"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
+                                  TextColumn("{task.description}"), console=console, transient=True)
+        self._task = self._progress.add_task("starting", total=None)
+
+    def __enter__(self) -> MeasureObserver:
+        self._progress.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
+                 trace: TracebackType | None) -> None:
+        self._progress.stop()
+
+    def looked(self, found: Precheck) -> None:
+        """What the look at the videos found."""
+        shapes = sorted({f"{facts.width}x{facts.height}" for facts in found.usable.values()})
+        methods = list(dict.fromkeys(video.method for video in found.usable))
+        self._console.print(f"{len(found.usable)} videos of {len(methods)} methods ({', '.join(methods)}), "
+                            f"{', '.join(shapes)} pixels; {len(found.problems)} problems")
+        for note in found.notes:
+            self._console.print(f"[yellow]note[/] {note}")
+
+    def advanced(self, done: int, total: int, doing: str) -> None:
+        """So many videos are measured."""
+        self._progress.update(self._task, completed=done, total=total, description=doing)

@@ -1,0 +1,215 @@
+"""Weights that others publish: where each file lies, the sha256 that it must have, its licence, and how to get it.
+
+pvbench ships none of them. A file is taken from the weights folder (`PVBENCH_WEIGHTS`, by default
+`~/.cache/pvbench/weights`) or from a path of the user's; a missing one is fetched once from its publisher and checked.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import urllib.error
+import urllib.request
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import IO
+
+from pvbench.digest import file_digest
+from pvbench.errors import WeightsError, did_you_mean
+
+FOLDER_VARIABLE = "PVBENCH_WEIGHTS"
+OFFLINE_VARIABLE = "PVBENCH_OFFLINE"
+_SECONDS = 30
+_INSIGHTFACE = "https://github.com/deepinsight/insightface/releases/download/model-zoo"
+_OPENAI = "https://openaipublic.azureedge.net/clip/models"
+
+
+@dataclass(frozen=True)
+class Published:
+    """Weights that somebody publishes.
+
+    Attributes:
+        part: what they are for: face, flow, video or clip.
+        files: path below the weights folder -> sha256 in hex.
+        url: the file itself, or a zip archive that holds the files under their last names.
+        licence: what the publisher allows.
+    """
+
+    name: str
+    part: str
+    files: Mapping[str, str]
+    url: str
+    licence: str
+    zipped: bool = False
+
+    @property
+    def path(self) -> str:
+        """Of the file, or of the folder of a pack, below the weights folder."""
+        first = next(iter(self.files))
+        return str(Path(first).parent) if len(self.files) > 1 else first
+
+
+_DET_10G = "5838f7fe053675b1c7a08b633df49e7af5495cee0493c7dcf6697200b85b5b91"
+_RESEARCH = "InsightFace's models: non-commercial research only"
+_KINETICS = "Apache-2.0 (kinetics-i3d), trained on Kinetics-400"
+
+PUBLISHED: Mapping[str, Published] = {
+    entry.name: entry
+    for entry in (
+        Published(
+            "antelopev2", "face",
+            {"insightface/antelopev2/scrfd_10g_bnkps.onnx": _DET_10G,
+             "insightface/antelopev2/glintr100.onnx":
+                 "4ab1d6435d639628a6f3e5008dd4f929edf4c4124b1a7169e1048f9fef534cdf"},
+            f"{_INSIGHTFACE}/antelopev2.zip", _RESEARCH, zipped=True),
+        Published(
+            "buffalo_l", "face",
+            {"insightface/buffalo_l/det_10g.onnx": _DET_10G,
+             "insightface/buffalo_l/w600k_r50.onnx":
+                 "4c06341c33c2ca1f86781dab0e829f88ad5b64be9fba56e56bc9ebdefc619e43"},
+            f"{_INSIGHTFACE}/buffalo_l.zip", _RESEARCH, zipped=True),
+        Published(
+            "raft-things", "flow",
+            {"raft/raft-things.pth": "fcfa4125d6418f4de95d84aec20a3c5f4e205101715a79f193243c186ac9a7e1"},
+            "https://dl.dropboxusercontent.com/s/4j4z58wuv8o0mfz/models.zip",
+            "BSD-3-Clause (princeton-vl/RAFT); the weights carry no licence of their own", zipped=True),
+        Published(
+            "raft-small", "flow",
+            {"raft/raft-small.pth": "c7d41b9cc88442bb8aa911dbb33086dac55a226394b142937ff22d5578717332"},
+            "https://dl.dropboxusercontent.com/s/4j4z58wuv8o0mfz/models.zip",
+            "BSD-3-Clause (princeton-vl/RAFT); the weights carry no licence of their own", zipped=True),
+        Published(
+            "i3d-torchscript", "video",
+            {"i3d/i3d_torchscript.pt": "bec6519f66ea534e953026b4ae2c65553c17bf105611c746d904657e5860a5e2"},
+            "https://www.dropbox.com/s/ge9e5ujwgetktms/i3d_torchscript.pt?dl=1", _KINETICS),
+        Published(
+            "ViT-B-32", "clip",
+            {"clip/ViT-B-32.pt": "40d365715913c9da98579312b702a82c18be219cc2a73407c4526f58eba950af"},
+            f"{_OPENAI}/40d365715913c9da98579312b702a82c18be219cc2a73407c4526f58eba950af/ViT-B-32.pt",
+            "MIT (openai/CLIP)"),
+        Published(
+            "ViT-L-14", "clip",
+            {"clip/ViT-L-14.pt": "b8cca3fd41ae0c99ba7e8951adf17d267cdb84cd88be6f7c2e0eca1737a03836"},
+            f"{_OPENAI}/b8cca3fd41ae0c99ba7e8951adf17d267cdb84cd88be6f7c2e0eca1737a03836/ViT-L-14.pt",
+            "MIT (openai/CLIP)"),
+    )
+}
+"""By the names that a profile uses."""
+
+
+def weights_root() -> Path:
+    """Where published weights lie."""
+    return Path(os.environ.get(FOLDER_VARIABLE) or "~/.cache/pvbench/weights").expanduser()
+
+
+def published(name: str, part: str) -> Published:
+    """The weights of that name for one part of the evaluators.
+
+    Raises:
+        WeightsError: there are none.
+    """
+    known = [entry.name for entry in PUBLISHED.values() if entry.part == part]
+    if name not in known:
+        raise WeightsError(f"no published weights {name!r} for {part}{did_you_mean(name, known)}; known: "
+                           f"{', '.join(known)}; give a file of your own with --weights {part}=PATH")
+    return PUBLISHED[name]
+
+
+@cache
+def _digest(path: Path, changed: int, size: int) -> str:
+    return file_digest(path)
+
+
+def digest_of(path: Path) -> str:
+    """Sha256, in hex, of a file, computed once while it stays as it is."""
+    state = path.stat()
+    return _digest(path, state.st_mtime_ns, state.st_size)
+
+
+def missing_files(entry: Published, root: Path | None = None) -> tuple[Path, ...]:
+    """Files of the weights that are not in the weights folder."""
+    root = root or weights_root()
+    return tuple(root / file for file in entry.files if not (root / file).is_file())
+
+
+def located(entry: Published, root: Path | None = None) -> Path:
+    """The file, or the folder of a pack, after every file was checked.
+
+    Raises:
+        WeightsError: a file is missing, and the message says where it comes from and where it goes, or has another
+            sha256 than its publisher's.
+    """
+    root = root or weights_root()
+    missing = missing_files(entry, root)
+    if missing:
+        nested = [path for path in missing if (path.parent / path.parent.name / path.name).is_file()]
+        if nested:
+            raise WeightsError(f"{nested[0].parent} holds another folder {nested[0].parent.name!r} with the models in "
+                               f"it, as the publisher's zip does: move the .onnx files up into {nested[0].parent}")
+        raise WeightsError(f"{entry.name} ({entry.part}) is not there: {', '.join(map(str, missing))} is missing. It "
+                           f"is published at {entry.url}"
+                           + (" (a zip archive that holds it)" if entry.zipped else "")
+                           + f"; put it there, or give your own with --weights {entry.part}=PATH. {entry.licence}")
+    for file, wanted in entry.files.items():
+        found = digest_of(root / file)
+        if found != wanted:
+            raise WeightsError(f"{root / file} has sha256 {found[:16]}..., its publisher's has {wanted[:16]}...; the "
+                               f"file is damaged or another one: delete it and fetch it again from {entry.url}, or "
+                               f"name it as your own with --weights {entry.part}=PATH")
+    return root / entry.path
+
+
+def fetch(entry: Published, root: Path | None = None) -> Path:
+    """`located`, after missing files were fetched from their publisher; nothing is fetched where all are there.
+
+    Raises:
+        WeightsError: they cannot be fetched, or what came is something else.
+    """
+    root = root or weights_root()
+    missing = missing_files(entry, root)
+    if not missing or os.environ.get(OFFLINE_VARIABLE):
+        return located(entry, root)
+    try:
+        with tempfile.TemporaryFile() as archive:
+            request = urllib.request.Request(entry.url, headers={"User-Agent": "pvbench"})
+            with urllib.request.urlopen(request, timeout=_SECONDS) as answer:
+                shutil.copyfileobj(answer, archive)
+            archive.seek(0)
+            for path in missing:
+                _take(archive, entry, path, root)
+    except (OSError, urllib.error.URLError, zipfile.BadZipFile) as error:
+        try:
+            return located(entry, root)
+        except WeightsError as why:
+            raise WeightsError(f"{why} (fetching it failed: {error})") from error
+    return located(entry, root)
+
+
+def _take(archive: IO[bytes], entry: Published, path: Path, root: Path) -> None:
+    """One file out of what was fetched, put into its place if its sha256 is right."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_suffix(f".{os.getpid()}.tmp")
+    try:
+        archive.seek(0)
+        with unfinished.open("wb") as out:
+            if entry.zipped:
+                with zipfile.ZipFile(archive) as packed:
+                    member = next((name for name in packed.namelist() if name.split("/")[-1] == path.name), None)
+                    if member is None:
+                        raise WeightsError(f"{entry.url} holds no {path.name}; fetch it by hand into {path}")
+                    with packed.open(member) as stream:
+                        shutil.copyfileobj(stream, out)
+            else:
+                shutil.copyfileobj(archive, out)
+        wanted = entry.files[path.relative_to(root).as_posix()]
+        found = file_digest(unfinished)
+        if found != wanted:
+            raise WeightsError(f"{entry.url} gave a {path.name} with sha256 {found[:16]}...; expected "
+                               f"{wanted[:16]}...; the publisher or something between changed it: not kept")
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)

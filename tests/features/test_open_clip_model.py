@@ -1,0 +1,346 @@
+"""CLIP by open_clip: OpenAI's own preparation, files that fit or are refused, HPSv2's score, on a tiny model."""
+
+import hashlib
+import json
+import os
+import pickle
+import socket
+import warnings
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+
+from pvbench.errors import WeightsError
+from pvbench.features.open_clip_model import (
+    MEAN,
+    STD,
+    clip_pixels,
+    hps_pixels,
+    hps_score,
+    load_open_clip,
+    middle_square,
+)
+from pvbench.torchvision_shim import load_torchvision
+
+NAME, QUICK = "pvbench-tiny", "pvbench-tiny-quickgelu"
+
+
+@pytest.fixture(scope="module")
+def open_clip(tmp_path_factory):
+    """open_clip, with two tiny models among its own."""
+    load_torchvision()
+    import open_clip
+    from open_clip import factory
+
+    folder = tmp_path_factory.mktemp("configs")
+    vision = {"image_size": 64, "layers": 1, "width": 64, "head_width": 32, "patch_size": 16}
+    text = {"context_length": 77, "vocab_size": 49408, "width": 64, "heads": 1, "layers": 1}
+    config = {"embed_dim": 24, "vision_cfg": vision, "text_cfg": text}
+    (folder / f"{NAME}.json").write_text(json.dumps(config))
+    (folder / f"{QUICK}.json").write_text(json.dumps(config | {"quick_gelu": True}))
+    open_clip.add_model_config(folder)
+    yield open_clip
+    factory._MODEL_CONFIG_PATHS.remove(folder)
+    factory._rescan_model_configs()
+
+
+def network(open_clip, name):
+    torch.manual_seed(0)
+    made = open_clip.CLIP(**open_clip.get_model_config(name)).eval()
+    # Fresh weights are too small for the activation to matter.
+    for weight in made.parameters():
+        weight.data *= 3 if weight.ndim == 2 else 1
+    return made
+
+
+@pytest.fixture(scope="module")
+def files(open_clip, tmp_path_factory):
+    """The same weights in every form that is read."""
+    folder, made = tmp_path_factory.mktemp("weights"), network(open_clip, NAME)
+    state = made.state_dict()
+    save_file(state, folder / "weights.safetensors")
+    torch.save(state, folder / "plain.pt")
+    torch.save({"state_dict": {f"module.{name}": value for name, value in state.items()}}, folder / "nested.pt")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        script = torch.jit.trace(network(open_clip, QUICK), (torch.zeros(1, 3, 64, 64), torch.zeros(1, 77).long()),
+                                 check_trace=False)
+        script.save(folder / "openai.pt")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def clip(files):
+    return load_open_clip(NAME, files / "weights.safetensors")
+
+
+def frames(count=3, height=48, width=80):
+    return np.random.default_rng(0).integers(0, 256, (count, height, width, 3), np.uint8)
+
+
+# Pictures and texts
+
+
+def test_frames_and_texts_are_unit_vectors_of_one_space(clip):
+    pictures, words = clip.frames(frames()), clip.texts(["a man", "a woman nodding"])
+    assert (pictures.shape, words.shape) == ((3, 24), (2, 24))
+    assert (pictures.dtype, words.dtype) == (np.float32, np.float32)
+    np.testing.assert_allclose(np.linalg.norm(pictures, axis=1), 1, atol=1e-6)
+    np.testing.assert_allclose(np.linalg.norm(words, axis=1), 1, atol=1e-6)
+
+
+def test_a_frames_embedding_does_not_depend_on_the_others(clip):
+    many = frames(70)
+    found = clip.frames(many)
+    # Sums in a matrix product are ordered by its size: some units in the last place of float32.
+    np.testing.assert_allclose(found[::-1], clip.frames(many[::-1]), atol=2e-6)
+    np.testing.assert_allclose(found[66], clip.frames(many[66:67])[0], atol=2e-6)
+
+
+def test_embeddings_are_those_of_open_clip_itself(open_clip, clip):
+    made = network(open_clip, NAME)
+    with torch.no_grad():
+        pictures = made.encode_image(clip_pixels(frames(), 64), normalize=True)
+        words = made.encode_text(open_clip.get_tokenizer(NAME)(["a man"]), normalize=True)
+    np.testing.assert_allclose(clip.frames(frames()), pictures, atol=2e-6)
+    np.testing.assert_allclose(clip.texts(["a man"]), words, atol=2e-6)
+
+
+def test_the_middle_square_is_seen_at_the_models_side():
+    wide = np.zeros((1, 64, 128, 3), np.uint8)
+    wide[:, :, 32:96] = 255
+    white = (1 - np.array(MEAN)) / STD
+    np.testing.assert_allclose(clip_pixels(wide, 64)[0].mean(dim=(1, 2)), white, rtol=1e-5)
+    assert clip_pixels(frames(2, 50, 31), 64).shape == (2, 3, 64, 64)
+
+
+def test_preparation_is_torchvisions_as_openai_calls_it():
+    from torchvision import transforms
+    from torchvision.transforms import InterpolationMode
+
+    theirs = transforms.Compose([
+        transforms.Resize(64, InterpolationMode.BICUBIC), transforms.CenterCrop(64), transforms.ToTensor(),
+        transforms.Normalize(MEAN, STD),
+    ])
+    for height, width in ((48, 80), (97, 61), (64, 64), (65, 200)):
+        frame = frames(1, height, width)
+        assert torch.equal(clip_pixels(frame, 64)[0], theirs(Image.fromarray(frame[0])))
+
+
+def test_gradients_reach_the_pictures(clip):
+    pictures = clip_pixels(frames(), 64).requires_grad_(True)
+    clip.images(pictures).sum().backward()
+    assert pictures.grad.abs().sum() > 0
+
+
+def test_a_prompt_of_300_tokens_is_cut_and_counted(clip):
+    text = "man " * 298
+    assert clip.context == 77
+    assert clip.token_count(text) == 300
+    assert clip.token_count("a photo of a man") == 7
+    np.testing.assert_array_equal(clip.texts([text]), clip.texts(["man " * 75]))
+    assert not np.array_equal(clip.texts([text]), clip.texts(["man " * 74]))
+
+
+def test_frames_without_a_face_have_rows_of_nan(clip):
+    landmarks = np.full((3, 5, 2), np.nan, np.float32)
+    assert clip.faces(frames(), landmarks).shape == (3, 24)
+    assert np.isnan(clip.faces(frames(), landmarks)).all()
+    landmarks[1] = [[34, 18], [50, 18], [42, 26], [36, 34], [48, 34]]
+    found = clip.faces(frames(), landmarks)
+    assert np.isnan(found[[0, 2]]).all()
+    assert np.linalg.norm(found[1]) == pytest.approx(1, abs=1e-6)
+
+
+def test_a_face_is_seen_wherever_it_is(clip):
+    face = np.random.default_rng(1).integers(0, 256, (60, 60, 3), np.uint8)
+    both = np.zeros((2, 100, 140, 3), np.uint8)
+    both[0, 5:65, 10:70] = both[1, 25:85, 60:120] = face
+    points = np.array([[22, 24], [38, 24], [30, 32], [24, 40], [36, 40]], np.float32)
+    found = clip.faces(both, np.stack([points + np.float32([10, 5]), points + np.float32([60, 25])]))
+    # Places of the crop's pixels are rounded in float32; noise is steep between two pixels.
+    np.testing.assert_allclose(found[0], found[1], atol=1e-3)
+
+
+# HPSv2
+
+
+def test_hps_pads_with_black_before_the_mean_is_taken_off():
+    # 2 x 4 at side 4: nothing to resize, one black row above and one below.
+    frame = np.full((1, 2, 4, 3), 255, np.uint8)
+    found = hps_pixels(frame, 4)[0] * torch.tensor(STD).view(3, 1, 1) + torch.tensor(MEAN).view(3, 1, 1)
+    rows = torch.tensor([0.0, 1, 1, 0]).view(1, 4, 1).expand(3, 4, 4)
+    torch.testing.assert_close(found, rows, atol=1e-6, rtol=0)
+
+
+def test_hps_resizes_by_the_long_side():
+    # 8 x 4 of one level at side 4: 4 x 2 of that level, a black column on each side.
+    found = hps_pixels(np.full((1, 8, 4, 3), 51, np.uint8), 4)[0]
+    levels = found * torch.tensor(STD).view(3, 1, 1) + torch.tensor(MEAN).view(3, 1, 1)
+    columns = torch.tensor([0.0, 0.2, 0.2, 0]).expand(3, 4, 4)
+    torch.testing.assert_close(levels, columns, atol=1e-6, rtol=0)
+    # An odd rest: the larger half of the border is below.
+    levels = hps_pixels(np.full((1, 3, 4, 3), 255, np.uint8), 4)[0, 0] * STD[0] + MEAN[0]
+    torch.testing.assert_close(levels[:, 0], torch.tensor([1.0, 1, 1, 0]), atol=1e-6, rtol=0)
+
+
+def test_hps_filters_bicubically_and_does_not_clip():
+    # From 8 to 4 the filter is twice as wide: Keys' cubic, a = -0.5, at 0.25, 0.75, 1.25 and 1.75 of an output pixel.
+    w25, w75, w125, w175 = 0.8671875, 0.2265625, -0.0703125, -0.0234375
+    step = np.zeros((1, 8, 8, 3), np.uint8)
+    step[:, :, 4:] = 255
+    levels = hps_pixels(step, 4)[0, 0, 0] * STD[0] + MEAN[0]
+    # Output 0 sees inputs 0 to 4, of which 4 is white; output 1 sees 0 to 6, of which 4, 5 and 6 are.
+    first = w175 / (2 * w25 + w75 + w125 + w175)
+    second = (w75 + w125 + w175) / (2 * (w25 + w75 + w125) + w175)
+    assert first < 0
+    assert levels.tolist() == pytest.approx([first, second, 1 - second, 1 - first], abs=1e-6)
+
+
+def test_the_hps_score_is_the_bare_cosine(clip):
+    scores = hps_score(clip, frames(40), "a man")
+    with torch.no_grad():
+        pictures = clip.images(hps_pixels(frames(40), 64)).numpy()
+    np.testing.assert_allclose(scores, pictures @ clip.texts(["a man"])[0], atol=2e-6)
+    assert scores.shape == (40,)
+    assert scores.dtype == np.float32
+    assert (np.abs(scores) <= 1).all()
+    np.testing.assert_allclose(scores[::-1], hps_score(clip, frames(40)[::-1], "a man"), atol=2e-6)
+
+
+# Files
+
+
+@pytest.mark.parametrize("file", ["plain.pt", "nested.pt"])
+def test_the_same_weights_in_another_file_are_the_same_model(files, clip, file):
+    np.testing.assert_array_equal(load_open_clip(NAME, files / file).frames(frames()), clip.frames(frames()))
+
+
+def test_openais_archive_is_the_same_weights(open_clip, files):
+    found = load_open_clip(QUICK, files / "openai.pt").network.state_dict()
+    own = network(open_clip, QUICK).state_dict()
+    assert found.keys() == own.keys()
+    assert all(torch.equal(found[name], own[name]) for name in own)
+
+
+def test_openais_archive_needs_a_model_with_quickgelu(files):
+    with pytest.raises(WeightsError, match=f"trained with QuickGELU, which {NAME} has not; name the model {QUICK}"):
+        load_open_clip(NAME, files / "openai.pt")
+
+
+def test_quickgelu_is_in_the_models_name_alone(files, clip):
+    quick = load_open_clip(QUICK, files / "weights.safetensors")
+    assert np.abs(quick.frames(frames()) - clip.frames(frames())).max() > 1e-3
+
+
+def test_half_precision_is_made_full_and_everything_frozen(open_clip, tmp_path):
+    state = {name: value.half() for name, value in network(open_clip, NAME).state_dict().items()}
+    torch.save(state, tmp_path / "half.pt")
+    found = load_open_clip(NAME, tmp_path / "half.pt").network
+    assert {value.dtype for value in found.parameters()} == {torch.float32}
+    assert not found.training
+    assert not any(parameter.requires_grad for parameter in found.parameters())
+
+
+def test_an_unknown_model_is_told_with_the_nearest_name(files):
+    with pytest.raises(WeightsError, match=r"knows no model 'ViT-B-23' \(did you mean 'ViT-B-32'\?\)"):
+        load_open_clip("ViT-B-23", files / "plain.pt")
+
+
+@pytest.mark.parametrize("name", ["hf-hub:laion/CLIP-ViT-B-32-laion2B-s34B-b79K", "ViT-B-16-SigLIP"])
+def test_nothing_is_fetched_from_a_hub(files, name, monkeypatch):
+    def refuse(*_, **__):
+        raise AssertionError("the network was asked")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+    with pytest.raises(WeightsError, match=r"knows no model|comes from a hub"):
+        load_open_clip(name, files / "plain.pt")
+    load_open_clip(NAME, files / "plain.pt")
+
+
+def test_weights_of_another_model_are_told(open_clip, files, tmp_path):
+    state = network(open_clip, NAME).state_dict()
+    wide = state | {"visual.proj": torch.zeros(64, 32)}
+    torch.save(wide, tmp_path / "wide.pt")
+    with pytest.raises(WeightsError, match=rf"does not fit {NAME}: visual.proj has the shape \(64, 32\), expected"):
+        load_open_clip(NAME, tmp_path / "wide.pt")
+    torch.save({name: value for name, value in state.items() if name != "visual.proj"}, tmp_path / "less.pt")
+    with pytest.raises(WeightsError, match=r"it lacks \['visual.proj'\] and has \[\] besides"):
+        load_open_clip(NAME, tmp_path / "less.pt")
+    torch.save(state | {"more": torch.zeros(1)}, tmp_path / "more.pt")
+    with pytest.raises(WeightsError, match=r"it lacks \[\] and has \['more'\] besides"):
+        load_open_clip(NAME, tmp_path / "more.pt")
+
+
+@pytest.mark.parametrize("file", ["weights.safetensors", "plain.pt", "openai.pt"])
+@pytest.mark.parametrize("content", [b"", b"not weights", "half", None])
+def test_a_damaged_or_missing_file_is_told(files, tmp_path, file, content):
+    if content is not None:
+        whole = (files / file).read_bytes()
+        (tmp_path / file).write_bytes(whole[: len(whole) // 2] if content == "half" else content)
+    with pytest.raises(WeightsError, match=f"{'no weights at ' if content is None else ''}{tmp_path / file}"):
+        load_open_clip(QUICK, tmp_path / file)
+
+
+def test_a_file_of_something_else_is_told(tmp_path, open_clip):
+    torch.save([torch.zeros(2)], tmp_path / "list.pt")
+    with pytest.raises(WeightsError, match="holds something else than named tensors"):
+        load_open_clip(NAME, tmp_path / "list.pt")
+
+
+class Code:
+    """Makes a folder when it is unpickled."""
+
+    def __init__(self, folder):
+        self.folder = folder
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.folder),)
+
+
+@pytest.mark.parametrize("form", ["pickle", "torch", "archive"])
+def test_code_in_a_file_is_refused_and_does_not_run(tmp_path, open_clip, form):
+    file, proof = tmp_path / "code.pt", tmp_path / "proof"
+    if form == "pickle":
+        file.write_bytes(pickle.dumps({"logit_scale": Code(proof)}))
+    elif form == "torch":
+        torch.save({"logit_scale": Code(proof)}, file)
+    else:
+        with zipfile.ZipFile(file, "w") as archive:
+            archive.writestr("code/data.pkl", pickle.dumps(Code(proof), 2))
+            archive.writestr("code/constants.pkl", b"")
+    with pytest.raises(WeightsError, match="cannot be read as weights"):
+        load_open_clip(QUICK, file)
+    assert not proof.exists()
+
+
+# Reference values: openai/CLIP@d05afc4, its tokenizer and its `_transform(224)`.
+
+
+@pytest.fixture(scope="module")
+def expected(reference):
+    return json.loads((reference / "expected/clip.json").read_text())
+
+
+def test_tokens_are_openais(clip, expected):
+    for text, tokens in expected["tokens"].items():
+        assert clip.tokenizer([text])[0].tolist() == tokens + [0] * (77 - len(tokens))
+        assert clip.token_count(text) == len(tokens)
+
+
+@pytest.mark.parametrize("name", ["faces/obama.jpg", "faces/biden.jpg", "CLIP.png"])
+def test_prepared_photos_are_openais_in_every_bit(reference, expected, name):
+    wanted = expected["preprocess"][Path(name).name]
+    with Image.open(reference / "inputs" / name) as picture:
+        pixels = clip_pixels(middle_square(picture, 224)[None], 224)[0]
+        if picture.mode == "RGB":
+            assert torch.equal(pixels, clip_pixels(np.array(picture)[None], 224)[0])
+    np.testing.assert_allclose(pixels.flatten()[:4], wanted["first"], atol=1e-6)
+    assert pixels.double().mean().item() == pytest.approx(wanted["mean"], abs=1e-6)
+    assert hashlib.sha256(pixels.numpy().tobytes()).hexdigest() == wanted["sha256_float32"]

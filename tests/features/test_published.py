@@ -1,0 +1,125 @@
+"""The published evaluators behind the interface of the mini ones."""
+
+import dataclasses
+import importlib.util
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pvbench.errors import ProfileError, VideoError, WeightsError
+from pvbench.features import load_extractors, signature
+from pvbench.features.published import FEWEST_FRAMES, PublishedExtractors, parts_for, provide, settings_of, spread
+from pvbench.profile import load_profile
+from pvbench.video import Video, read_video
+
+
+def profile(**evaluators):
+    shipped = load_profile("animatediff")
+    return dataclasses.replace(shipped, evaluators={**shipped.evaluators, **evaluators})
+
+
+@pytest.fixture
+def nowhere(monkeypatch, tmp_path):
+    monkeypatch.setenv("PVBENCH_WEIGHTS", str(tmp_path))
+    monkeypatch.setenv("PVBENCH_OFFLINE", "1")
+
+
+@pytest.mark.parametrize(("wanted", "parts"), [
+    (None, ("face", "clip", "flow", "video")),
+    ({"flow/top5", "flow/fps"}, ("flow",)),
+    ({"clip/frame", "text/clip"}, ("clip",)),
+    ({"face/embedding", "reference/face"}, ("face",)),
+    ({"clip/frame", "clip/face"}, ("face", "clip")),
+    ({"video/embedding"}, ("video",)),
+])
+def test_only_networks_that_a_feature_needs_are_asked_for(wanted, parts):
+    assert parts_for(wanted) == parts
+
+
+def test_without_weights_the_signature_is_known_and_their_use_is_refused(nowhere):
+    signed = signature(profile())
+    assert signed["face"]["extractor"] == "antelopev2"
+    assert signed["video"]["preprocessing"] == "styleganv"
+    with pytest.raises(WeightsError, match=r"raft-things.pth is missing"):
+        provide(profile(), {"flow/top5"})
+    video = Video(np.zeros((3, 128, 128, 3), np.uint8), 8.0)
+    with pytest.raises(WeightsError, match=r"raft-things.pth is missing"):
+        PublishedExtractors(profile(), "cpu").video(video, {"flow/top5"})
+
+
+def test_frames_and_files_of_ones_own_are_part_of_the_signature(tmp_path):
+    plain = signature(profile())
+    assert signature(profile(frames=16))["face"] != plain["face"]
+    assert signature(profile(frames=16))["flow"] == plain["flow"]
+    assert signature(profile(preprocessing="cdfvd"))["video"] != plain["video"]
+    (tmp_path / "my.pth").write_bytes(b"one")
+    own = signature(profile(files={"flow": str(tmp_path / "my.pth")}))["flow"]
+    assert own["extractor"] == "own my.pth"
+    (tmp_path / "my.pth").write_bytes(b"other")
+    assert signature(profile(files={"flow": str(tmp_path / "my.pth")}))["flow"] != own
+
+
+@pytest.mark.parametrize(("settings", "message"), [
+    ({"fames": 3}, "unknown field 'fames' (did you mean 'frames'?)"),
+    ({"frames": "16"}, "frames is '16'; expected a int"),
+    ({"frames": -1}, "frames is at least 0"),
+    ({"video_frames": 9}, f"video_frames at least {FEWEST_FRAMES}"),
+    ({"files": {"rafd": "x"}}, "files names 'rafd'"),
+])
+def test_settings_are_checked(settings, message):
+    with pytest.raises(ProfileError) as refused:
+        settings_of(profile(**settings))
+    assert message in str(refused.value)
+
+
+def test_a_file_of_ones_own_that_is_not_there_is_told():
+    with pytest.raises(WeightsError, match="there is no such file or folder"):
+        signature(profile(files={"flow": "/nowhere/x.pth"}))
+
+
+def test_frames_are_spread_from_the_first_to_the_last():
+    assert spread(5, 0).tolist() == [0, 1, 2, 3, 4]
+    assert spread(3, 16).tolist() == [0, 1, 2]
+    assert spread(9, 3).tolist() == [0, 4, 8]
+
+
+def test_the_smallest_number_of_frames_is_i3ds():
+    from pvbench.features.i3d import MIN_FRAMES
+
+    assert FEWEST_FRAMES == MIN_FRAMES
+
+
+@pytest.fixture(scope="module")
+def real(reference, tmp_path_factory):
+    """The recorded real weights of faces and flow, and I3D's synthetic ones."""
+    pytest.importorskip("insightface", reason="faces need insightface: pip install --no-deps insightface==2.1")
+    import torch
+
+    spec = importlib.util.spec_from_file_location("synthetic_i3d", reference / "synthetic_i3d.py")
+    module = importlib.util.module_from_spec(spec)
+    written, sys.dont_write_bytecode = sys.dont_write_bytecode, True
+    try:
+        spec.loader.exec_module(module)
+    finally:
+        sys.dont_write_bytecode = written
+    i3d = tmp_path_factory.mktemp("i3d") / "i3d.pt"
+    torch.save(module.state_dict(), i3d)
+    weights = Path(reference) / "weights"
+    return profile(files={"face": str(weights / "pack"), "flow": str(weights / "raft-small.pth"), "video": str(i3d)},
+                   frames=4)
+
+
+def test_a_real_video_has_every_feature(reference, real):
+    video = read_video(reference / "inputs" / "videos" / "carphone_pristine.mp4")
+    short = Video(video.frames[:16], video.fps)
+    extractors = load_extractors(real, "cpu", ("face/embedding", "flow/top5", "video/embedding"))
+    found = extractors.video(short, {"face/embedding", "flow/top5", "video/embedding"})
+    assert found["face/embedding"].shape == (4, 128)
+    assert found["face/detected"].tolist() == [1, 1, 1, 1]
+    assert found["flow/top5"].shape == (3,)  # every fourth of 16 frames at 29.97 a second
+    assert found["video/embedding"].shape == (400,)
+    assert not any(name.startswith("clip/") for name in found)
+    with pytest.raises(VideoError, match="at least 10"):
+        extractors.video(Video(video.frames[:9], 8.0), {"video/embedding"})

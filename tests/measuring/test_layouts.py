@@ -1,0 +1,172 @@
+"""Which videos a folder or a manifest holds, and what each shows."""
+
+import json
+
+import pytest
+from example_inputs import make_identity
+
+from pvbench.errors import IdentityError, VideoError
+from pvbench.measuring.layouts import Given, People, find_videos, labels_of, render_text, slug
+from pvbench.prompt import Prompt
+
+PROMPTS = (Prompt("surf", "A <V> surfs"), Prompt("wave-2", "A <V> waves <his> hand"))
+
+
+@pytest.fixture
+def crowd(tmp_path):
+    make_identity(tmp_path / "people", "ann")
+    make_identity(tmp_path / "people", "bob", "man")
+    return People(tmp_path / "people")
+
+
+def touch(root, *names):
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(b"")
+
+
+def shown(found):
+    return [(v.method, v.identity.name if v.identity else "", v.prompt_id, v.seed) for v in found.videos]
+
+
+def test_method_identity_and_prompt_come_from_the_folders(tmp_path, crowd):
+    touch(tmp_path / "v", "magicme/ann/surf-0.mp4", "magicme/ann/surf-1.webm", "magicme/bob/wave-2.gif",
+          "other/bob/wave-2-s3-0123456789ab.mkv")
+    assert shown(find_videos(tmp_path / "v", crowd, PROMPTS)) == [
+        ("magicme", "ann", "surf", 0), ("magicme", "ann", "surf", 1), ("magicme", "bob", "wave-2", 0),
+        ("other", "bob", "wave-2", 3)]
+
+
+def test_a_folder_of_identities_is_one_method_of_the_folders_name(tmp_path, crowd):
+    touch(tmp_path / "mine", "ann/surf.mp4")
+    assert shown(find_videos(tmp_path / "mine", crowd, PROMPTS)) == [("mine", "ann", "surf", 0)]
+
+
+def test_vbenchs_names_are_texts_and_indices(tmp_path, crowd):
+    touch(tmp_path / "v", "a person is riding a bike-0.mp4", "a person is riding a bike-4.mp4")
+    first, second = find_videos(tmp_path / "v", crowd, PROMPTS).videos
+    assert first.text == second.text == "a person is riding a bike"
+    assert first.rendered_text == "a person is riding a bike"
+    assert (first.prompt_id, first.seed, second.seed) == (second.prompt_id, 0, 4)
+    assert first.identity is None
+
+
+def test_a_name_that_says_nothing_has_no_prompt(tmp_path, crowd):
+    touch(tmp_path / "v", "00017.mp4")
+    (video,) = find_videos(tmp_path / "v", crowd, PROMPTS).videos
+    assert (video.text, video.identity, video.method) == ("", None, "v")
+
+
+def test_a_folder_of_frames_is_one_video(tmp_path, crowd):
+    touch(tmp_path / "v", "ann/surf-1/0001.png", "ann/surf-1/0002.png", ".hidden/a.mp4")
+    (video,) = find_videos(tmp_path / "v", crowd, PROMPTS).videos
+    assert (video.path.name, video.prompt_id, video.seed) == ("surf-1", "surf", 1)
+
+
+def test_the_command_line_goes_before_folders_and_names(tmp_path, crowd):
+    touch(tmp_path / "v", "x/ann/anything-7.mp4")
+    found = find_videos(tmp_path / "v", crowd, PROMPTS, Given("bob", "a <V> flies", "mine"))
+    assert shown(found) == [("mine", "bob", slug("a <V> flies"), 7)]
+    assert found.videos[0].rendered_text == "a man flies"
+
+
+@pytest.mark.parametrize(("name", "message"), [
+    ("magicme/anne/surf.mp4", "'anne' is no identity (did you mean 'ann'?)"),
+    ("magicme/ann/surv.mp4", "begins with no prompt's id (did you mean 'surf'?)"),
+])
+def test_a_slip_in_a_name_is_told(tmp_path, crowd, name, message):
+    touch(tmp_path / "v", name)
+    found = find_videos(tmp_path / "v", crowd, PROMPTS)
+    assert not found.videos
+    assert message in found.problems[0].what
+
+
+def test_two_videos_of_one_cell_are_told(tmp_path, crowd):
+    touch(tmp_path / "v", "ann/surf-0.mp4", "ann/surf.mkv")
+    found = find_videos(tmp_path / "v", crowd, PROMPTS)
+    assert len(found.videos) == 1
+    assert "the same method, identity, prompt and seed as" in found.problems[0].what
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl"])
+def test_a_manifest_says_it_all(tmp_path, crowd, kind):
+    rows = [{"video": "a/1.mp4", "identity": "ann", "prompt": "surf", "method": "m", "seed": "2"},
+            {"video": "a/2.mp4", "identity": "", "prompt": "two people, arm wrestling", "method": "", "seed": ""}]
+    path = tmp_path / f"list.{kind}"
+    if kind == "jsonl":
+        path.write_text("\n".join(json.dumps(row) for row in rows))
+    else:
+        path.write_text("video,identity,prompt,method,seed\na/1.mp4,ann,surf,m,2\n"
+                        'a/2.mp4,,"two people, arm wrestling",,\n')
+    found = find_videos(path, crowd, PROMPTS)
+    assert shown(found) == [("m", "ann", "surf", 2), ("list", "", slug("two people, arm wrestling"), 0)]
+    assert found.videos[1].text == "two people, arm wrestling"
+
+
+@pytest.mark.parametrize(("line", "message"), [
+    ("../out.mp4,ann,surf", "lies outside of the manifest's folder"),
+    ("/etc/passwd,ann,surf", "lies outside of the manifest's folder"),
+    ("a.mp4,anne,surf", "unknown identity 'anne' (did you mean 'ann'?)"),
+    ("a.mp4,ann,surv", "unknown prompt 'surv' (did you mean 'surf'?)"),
+    (",ann,surf", "names no video"),
+])
+def test_a_manifests_line_that_cannot_be_used_is_told_by_its_number(tmp_path, crowd, line, message):
+    (tmp_path / "list.csv").write_text(f"video,identity,prompt\n{line}\n")
+    found = find_videos(tmp_path / "list.csv", crowd, PROMPTS)
+    assert not found.videos
+    assert message in found.problems[0].what
+    assert found.problems[0].where.endswith("list.csv line 2")
+
+
+def test_a_link_out_of_the_manifests_folder_is_refused(tmp_path, crowd):
+    touch(tmp_path, "secret.mp4")
+    (tmp_path / "m").mkdir()
+    (tmp_path / "m" / "link.mp4").symlink_to(tmp_path / "secret.mp4")
+    (tmp_path / "m" / "list.csv").write_text("video\nlink.mp4\n")
+    assert "outside" in find_videos(tmp_path / "m" / "list.csv", crowd, PROMPTS).problems[0].what
+
+
+def test_the_same_line_twice_is_told(tmp_path, crowd):
+    (tmp_path / "list.csv").write_text("video,identity,prompt\na.mp4,ann,surf\na.mp4,ann,surf\n")
+    found = find_videos(tmp_path / "list.csv", crowd, PROMPTS)
+    assert len(found.videos) == 1
+    assert "line 3" in found.problems[0].where
+
+
+@pytest.mark.parametrize(("text", "message"), [
+    ("vidoe,identity\na.mp4,ann\n", "has the field 'vidoe' (did you mean 'video'?)"),
+    ("identity,prompt\nann,surf\n", "lacks the field video"),
+    ("video,identity,prompt\na.mp4,ann,one,two\n", "more fields than its first line"),
+    ("video\n", "lists no videos"),
+])
+def test_a_manifest_of_another_form_is_told(tmp_path, crowd, text, message):
+    (tmp_path / "list.csv").write_text(text)
+    with pytest.raises(VideoError) as refused:
+        find_videos(tmp_path / "list.csv", crowd, PROMPTS)
+    assert message in str(refused.value)
+
+
+def test_an_empty_folder_and_no_folder_are_told(tmp_path, crowd):
+    with pytest.raises(VideoError, match="no videos in"):
+        find_videos(tmp_path, People(), PROMPTS)
+    with pytest.raises(VideoError, match="neither a folder with videos nor a manifest"):
+        find_videos(tmp_path / "nothing", crowd, PROMPTS)
+    with pytest.raises(IdentityError, match="no identities in"):
+        People(tmp_path / "nothing")
+
+
+def test_without_a_person_a_text_says_person():
+    assert render_text("x", "A <V> nods", None) == "A person nods"
+    assert render_text("x", "Waves break", "man") == "Waves break"
+
+
+def test_slugs_are_ids_and_different_texts_have_different_ones():
+    assert slug("surf") == "surf"
+    assert slug("a  b") != slug("a b")
+    Prompt(slug("<V>!"), "A <V>")
+
+
+def test_sources_are_told_apart_by_as_many_folders_as_it_takes(tmp_path):
+    names = ("a/videos", "b/videos", "b/other.v1", "c/list.csv")
+    assert labels_of([tmp_path / name for name in names]) == ("a/videos", "b/videos", "other.v1", "list")
+    assert labels_of([tmp_path / "x", tmp_path / "x"]) == (str(tmp_path / "x")[1:],) * 2

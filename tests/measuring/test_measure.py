@@ -1,0 +1,203 @@
+"""Measuring as a whole, with extractors that are quick."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+from example_inputs import EXAMPLE_PROFILE, make_identity
+
+from pvbench.errors import FaceError, ProfileError, VideoError
+from pvbench.measuring.layouts import Given
+from pvbench.measuring.measure import METRIC_NAMES, Order, ProblemsError, chosen_metrics, measure, with_weights
+from pvbench.profile import load_profile
+from pvbench.video import Video, write_video
+
+
+def clip(path, seed=0, frames=6):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    array = np.random.default_rng(seed).integers(1, 255, (frames, 32, 24, 3), dtype=np.uint8)
+    # A level of its own for each video, so that no two have the same numbers.
+    write_video(path, Video(array // 2 + np.uint8(9 * (seed % 12)), 8.0))
+
+
+@pytest.fixture
+def world(tmp_path):
+    """Two people, two methods, three prompts."""
+    make_identity(tmp_path / "people", "ann", brightness=90)
+    make_identity(tmp_path / "people", "bob", "man", 180)
+    seed = 0
+    for method in ("mine", "theirs"):
+        for person in ("ann", "bob"):
+            for prompt in ("surf", "read", "wave"):
+                clip(tmp_path / "videos" / method / person / f"{prompt}-0.mkv", seed)
+                seed += 1
+    return tmp_path
+
+
+def order(world, *sources, **options):
+    options = {"identities": world / "people", "out": world / "out", "jobs": 1} | options
+    return Order(sources or (world / "videos",), load_profile(EXAMPLE_PROFILE), **options)
+
+
+def scores(measured):
+    with (measured.report / "scores.csv").open() as file:
+        return {tuple(list(row.values())[:5]): row["value"] for row in csv.DictReader(file)}
+
+
+def test_workers_order_and_company_move_no_number(world):
+    both = scores(measure(order(world)))
+    assert len(both) == 12 * 9
+    two = scores(measure(order(world, world / "videos" / "theirs", world / "videos" / "mine", jobs=2,
+                               out=world / "other")))
+    assert two == both
+    alone = scores(measure(order(world, world / "videos" / "mine", out=world / "alone")))
+    assert alone == {key: value for key, value in both.items() if key[0] == "mine"}
+
+
+def test_what_is_measured_is_kept(world):
+    first = measure(order(world))
+    assert (first.made, first.reused) == (12, 0)
+    before = {path: path.read_bytes() for path in first.report.rglob("*") if path.is_file()}
+    written = first.report.stat().st_mtime_ns
+    second = measure(order(world))
+    assert (second.made, second.reused) == (0, 12)
+    assert first.report.stat().st_mtime_ns == written
+    assert {path: path.read_bytes() for path in first.report.rglob("*") if path.is_file()} == before
+    clip(world / "videos" / "mine" / "ann" / "surf-0.mkv", 77)
+    third = measure(order(world))
+    assert (third.made, third.reused) == (1, 11)
+
+
+def test_a_video_that_moved_is_known_by_its_content(world):
+    measure(order(world))
+    (world / "videos").rename(world / "elsewhere")
+    assert measure(order(world, world / "elsewhere")).made == 0
+
+
+def test_metrics_that_are_not_asked_for_are_neither_made_nor_shown(world):
+    done = measure(order(world, metrics=("dynamic_degree",)))
+    kinds = {path.name.split("-")[1] for path in (world / "out" / "features" / "video").iterdir()}
+    assert len(kinds) == 1
+    assert not (world / "out" / "features" / "reference").exists()
+    assert {key[4] for key in scores(done)} == {"dynamic_degree", "flow_magnitude"}
+    text = (done.report / "report.md").read_text()
+    assert "Dyna. Deg." in text
+    assert "Face Sim. ↑" not in text
+    more = measure(order(world, metrics=("dynamic_degree", "clip_t")))
+    assert more.made == 12
+
+
+def test_videos_without_identity_or_prompt_have_the_metrics_that_need_neither(world):
+    clip(world / "plain" / "001.mkv")
+    done = measure(order(world, world / "plain", metrics=("dynamic_degree", "temporal_consistency")))
+    assert {key[1] for key in scores(done)} == {"-"}
+    with pytest.raises(ProblemsError, match="2 problems"):
+        measure(order(world, world / "plain"))
+
+
+def test_the_reference_set_can_be_any_folder(world):
+    for index in range(5):
+        clip(world / "real" / f"{index}.mkv", 20 + index)
+    done = measure(order(world, reference=str(world / "real")))
+    numbers = json.loads((done.report / "aggregates.json").read_text())
+    fvd = numbers["methods"]["mine"]["scores"]["fvd"]
+    assert fvd["n"] == 6
+    assert fvd["value"] > 0
+    assert fvd["signature_long"]["n_reference"] == 5
+    assert fvd["signature_long"]["reference"].startswith("real@")
+    assert numbers["methods"]["mine"]["scores"]["kvd"]["value"] is not None
+    with pytest.raises(VideoError, match="it holds 0 videos"):
+        measure(order(world, reference=str(world / "people")))
+    with pytest.raises(ProfileError, match="rendered is for the miniature world"):
+        measure(order(world, reference="rendered"))
+
+
+def test_a_set_compared_with_itself_has_no_distance(world):
+    done = measure(order(world, world / "videos" / "mine", reference=str(world / "videos" / "mine")))
+    numbers = json.loads((done.report / "aggregates.json").read_text())
+    assert numbers["methods"]["mine"]["scores"]["fvd"]["value"] == pytest.approx(0, abs=1e-9)
+
+
+def test_without_a_reference_set_there_is_no_fvd(world):
+    done = measure(order(world))
+    assert json.loads((done.report / "aggregates.json").read_text())["methods"]["mine"]["scores"]["fvd"]["n"] == 0
+
+
+def test_an_identity_without_a_face_is_told_and_costs_its_own_metrics_alone(world):
+    from PIL import Image
+
+    Image.fromarray(np.zeros((80, 72, 3), np.uint8)).save(world / "people" / "ann" / "0.png")
+    with pytest.raises(FaceError, match="identity ann: reference 1 shows no face"):
+        measure(order(world))
+    done = measure(order(world, allow_partial=True))
+    found = scores(done)
+    assert found["mine", "ann", "surf", "0", "face_sim"] == ""
+    assert found["mine", "ann", "surf", "0", "flow_magnitude"] != ""
+    assert found["mine", "bob", "surf", "0", "face_sim"] != ""
+
+
+def test_a_video_that_breaks_while_measured_is_listed_and_not_counted(world, monkeypatch):
+    path = world / "videos" / "mine" / "ann" / "surf-0.mkv"
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 0xFF  # the head is whole, a frame is not what was written
+    path.write_bytes(data)
+    done = measure(order(world))
+    assert any("corrupt" in problem.what for problem in done.problems)
+    assert scores(done)["mine", "ann", "surf", "0", "face_sim"] == ""
+    assert "11 of 12 videos measured" in (done.report / "report.md").read_text()
+
+
+def test_nothing_is_computed_while_there_are_problems(world):
+    clip(world / "videos" / "mine" / "ann" / "wave-0.mkv", frames=9)
+    with pytest.raises(ProblemsError) as refused:
+        measure(order(world))
+    assert "9 frames" in refused.value.found.problems[0].what
+    assert not (world / "out").exists()
+    assert measure(order(world, allow_partial=True)).made == 12
+
+
+def test_one_prompt_may_be_given_for_all(world):
+    clip(world / "one" / "x-0.mkv")
+    clip(world / "one" / "x-1.mkv", 1)
+    done = measure(order(world, world / "one", given=Given("ann", "a <V> flies", "kite")))
+    assert {key[:2] for key in scores(done)} == {("kite", "ann")}
+
+
+def test_a_prompt_of_three_hundred_words_is_measured(world):
+    clip(world / "one" / "x.mkv")
+    text = " ".join(["a man walks"] * 100)
+    assert measure(order(world, world / "one", given=Given("ann", text))).made == 1
+
+
+def test_names_of_metrics_and_weights_are_checked():
+    assert chosen_metrics(None) == METRIC_NAMES
+    assert chosen_metrics("fvd, clip_t,fvd") == ("fvd", "clip_t")
+    with pytest.raises(ProfileError, match="did you mean 'face_sim'"):
+        chosen_metrics("face_sin")
+    with pytest.raises(ProfileError, match="names none"):
+        chosen_metrics(" , ")
+    profile = load_profile(EXAMPLE_PROFILE)
+    assert with_weights(profile, []) is profile
+    assert with_weights(profile, ["raft=a=b", "i3d=c"]).evaluators["files"] == {"flow": "a=b", "video": "c"}
+
+
+def test_a_shipped_profile_with_evaluators_of_its_own_takes_no_files():
+    from pvbench.features import signature
+
+    with pytest.raises(ProfileError, match="evaluators' weights in one folder"):
+        signature(with_weights(load_profile("mini"), ["raft=x"]))
+
+
+def test_the_report_says_what_the_publishers_allow():
+    from pvbench.measuring.report import licences_of
+
+    assert "non-commercial" in licences_of(load_profile("animatediff"))["face"]
+
+
+def test_extra_metrics_are_measured_and_shown_where_they_are_named(world):
+    done = measure(order(world, metrics=chosen_metrics("all,identity_consistency")))
+    found = scores(done)
+    assert float(found["mine", "ann", "surf", "0", "identity_consistency"]) > 0.9
+    assert "## Extra metrics" in (done.report / "report.md").read_text()
+    assert "Extra metrics" not in (measure(order(world)).report / "report.md").read_text()

@@ -1,0 +1,183 @@
+"""What the look at the videos finds before anything is computed, and how odd files decode."""
+
+import struct
+
+import av
+import numpy as np
+import pytest
+from PIL import Image
+
+from pvbench.errors import VideoError
+from pvbench.measuring.layouts import ImportedVideo
+from pvbench.measuring.precheck import Needs, precheck
+from pvbench.video import content_digest, probe_video, read_video
+
+
+def encode(path, frames=12, width=48, height=32, rate=8, codec="libx264", pixels="yuv420p", times=None):
+    """A clip of a square that moves, by any codec."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=rate)
+        stream.width, stream.height, stream.pix_fmt = width, height, pixels
+        for index in range(frames):
+            image = np.full((height, width, 3), 30, np.uint8)
+            image[2:10, 2 + index : 10 + index] = (220, 40, 40)
+            frame = av.VideoFrame.from_ndarray(image, format="rgb24").reformat(format=pixels)
+            if times is not None:
+                frame.pts = times[index]
+            for packet in stream.encode(frame):
+                container.mux(packet)
+        for packet in stream.encode(None):
+            container.mux(packet)
+    return path
+
+
+def turned(path):
+    """The same mp4 with a head that says: show it turned by 90 degrees."""
+    data = bytearray(path.read_bytes())
+    at = data.find(b"tkhd") + 44
+    for index, value in enumerate((0, 1 << 16, 0, -(1 << 16), 0, 0, 32 << 16, 0, 1 << 30)):
+        data[at + 4 * index : at + 4 * index + 4] = struct.pack(">i", value)
+    path.write_bytes(data)
+    return path
+
+
+def imported(path, method="m", text="a text of words"):
+    return ImportedVideo(path, method, None, path.stem, text, 0, str(path))
+
+
+def problems(*paths, needs=None, **options):
+    found = precheck([imported(path, **options) for path in paths], [], needs or Needs())
+    return [problem.what for problem in found.problems], found
+
+
+def test_a_good_video_has_no_problem(tmp_path):
+    whats, found = problems(encode(tmp_path / "a.mp4"))
+    assert whats == []
+    (facts,) = found.usable.values()
+    assert (facts.frames, facts.height, facts.width, facts.fps, facts.steady) == (12, 32, 48, 8.0, True)
+
+
+@pytest.mark.parametrize(("name", "options"), [
+    ("a.mkv", {"codec": "ffv1", "pixels": "bgr0"}), ("a.webm", {"codec": "libvpx-vp9"}), ("a.gif", {
+        "codec": "gif", "pixels": "rgb8"}), ("odd.mkv", {"codec": "ffv1", "pixels": "bgr0", "width": 33, "height": 21}),
+    ("grey.mkv", {"codec": "ffv1", "pixels": "gray"}), ("alpha.mkv", {"codec": "ffv1", "pixels": "bgra"}),
+])
+def test_formats_sizes_and_pixels_of_all_sorts_are_read(tmp_path, name, options):
+    path = encode(tmp_path / name, **options)
+    video, facts = read_video(path), probe_video(path)
+    assert video.frames.shape == (facts.frames, facts.height, facts.width, 3)
+    assert facts.frames == 12
+
+
+def test_a_turned_video_is_seen_as_a_player_shows_it(tmp_path):
+    path = turned(encode(tmp_path / "a.mp4"))
+    facts, video = probe_video(path), read_video(path)
+    assert (facts.height, facts.width) == (48, 32)
+    assert video.frames.shape[1:3] == (48, 32)
+    # The red square was at the top left and is at the top right now.
+    rows, columns = np.nonzero(video.frames[0, :, :, 0] > 150)
+    assert rows.mean() < 12
+    assert columns.mean() > 20
+
+
+def test_4k_is_read(tmp_path):
+    path = encode(tmp_path / "a.mp4", frames=2, width=3840, height=2160)
+    assert read_video(path).frames.shape == (2, 2160, 3840, 3)
+
+
+def test_more_frames_than_the_memory_holds_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr("pvbench.video.LARGEST_BYTES", 10_000)
+    with pytest.raises(VideoError, match="cut it, or scale it down"):
+        read_video(encode(tmp_path / "a.mp4"))
+
+
+def test_a_variable_rate_is_noted(tmp_path):
+    path = encode(tmp_path / "a.mkv", codec="ffv1", pixels="bgr0", times=[0, 1, 2, 3, 9, 10, 11, 12, 13, 14, 20, 21])
+    whats, found = problems(path)
+    assert whats == []
+    assert "unequal times (a.mkv)" in found.notes[0]
+    assert len(read_video(path).frames) == 12
+
+
+def test_a_folder_of_frames_is_eight_a_second_in_the_order_of_names(tmp_path):
+    for index, level in enumerate((200, 100, 50)):
+        Image.fromarray(np.full((20, 30, 3), level, np.uint8)).save(tmp_path / f"{2 - index:04d}.png")
+    video = read_video(tmp_path)
+    assert video.fps == 8.0
+    assert video.frames[:, 0, 0, 0].tolist() == [50, 100, 200]
+    assert probe_video(tmp_path).frames == 3
+
+
+def test_frames_of_different_sizes_are_no_video(tmp_path):
+    for index, side in enumerate((20, 24)):
+        Image.fromarray(np.zeros((side, 30, 3), np.uint8)).save(tmp_path / f"{index}.png")
+    with pytest.raises(VideoError, match="a video's frames have one size"):
+        read_video(tmp_path)
+
+
+def test_broken_files_are_told_apart(tmp_path):
+    (tmp_path / "text.mp4").write_text("this is no video")
+    (tmp_path / "empty.mp4").write_bytes(b"")
+    whole = encode(tmp_path / "whole.mp4", frames=60).read_bytes()
+    (tmp_path / "cut.mp4").write_bytes(whole[: len(whole) // 2])
+    whats, found = problems(*(tmp_path / f"{name}.mp4" for name in ("text", "empty", "cut", "missing", "whole")))
+    assert [video.path.name for video in found.usable] == ["whole.mp4"]
+    assert "corrupt or no video" in whats[0]
+    assert "is empty (0 bytes)" in whats[1]
+    assert "corrupt" in whats[2] or "cut short" in whats[2]
+    assert "no video at" in whats[3]
+
+
+def test_a_file_whose_head_promises_more_frames_is_cut_short(tmp_path):
+    path = tmp_path / "a.mp4"
+    with av.open(str(path), "w", container_options={"movflags": "faststart"}) as container:
+        stream = container.add_stream("libx264", rate=8)
+        stream.width, stream.height, stream.pix_fmt = 64, 64, "yuv420p"
+        rng = np.random.default_rng(0)
+        for _ in range(40):
+            frame = av.VideoFrame.from_ndarray(rng.integers(0, 256, (64, 64, 3), dtype=np.uint8), format="rgb24")
+            for packet in stream.encode(frame):
+                container.mux(packet)
+        for packet in stream.encode(None):
+            container.mux(packet)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3])
+    with pytest.raises(VideoError, match=r"cut short: it holds \d+ of 40 frames|corrupt"):
+        probe_video(path)
+
+
+def test_too_short_and_of_another_size_are_told(tmp_path):
+    one = encode(tmp_path / "one.mp4", frames=1)
+    whats, _ = problems(one, needs=Needs(frames=10))
+    assert "is too short: 1 frame;" in whats[0]
+    whats, _ = problems(one, needs=Needs(size=(64, 64)))
+    assert "has 48x32 pixels; the profile's extractors see 64x64 alone" in whats[0]
+    whats, _ = problems(encode(tmp_path / "nine.mp4", frames=9), needs=Needs(multiple=4))
+    assert "sees multiples of 4" in whats[0]
+
+
+def test_the_odd_one_of_a_method_is_a_problem_and_differing_methods_are_a_note(tmp_path):
+    usual = [encode(tmp_path / f"{index}.mp4") for index in range(3)]
+    odd = encode(tmp_path / "odd.mp4", rate=24)
+    whats, found = problems(*usual, odd)
+    assert len(whats) == 1
+    assert "at 24 a second; most videos of 'm' have 12 frames of 48x32 pixels at 8 a second" in whats[0]
+    assert len(found.usable) == 4
+    found = precheck([imported(usual[0], "m"), imported(odd, "other")], [], Needs())
+    assert found.problems == []
+    assert "methods differ in the shape of their videos" in found.notes[0]
+
+
+def test_what_a_metric_needs_and_nobody_says_is_a_problem(tmp_path):
+    path = encode(tmp_path / "a.mp4")
+    whats, _ = problems(path, needs=Needs(identity=("face_sim",)))
+    assert "nobody says who it shows" in whats[0]
+    whats, _ = problems(path, needs=Needs(prompt=("clip_t",)), text="")
+    assert "nobody says what was asked for, which clip_t needs" in whats[0]
+
+
+def test_the_content_decides_the_digest_and_not_the_name(tmp_path):
+    path = encode(tmp_path / "a.mp4")
+    (tmp_path / "b.mp4").write_bytes(path.read_bytes())
+    assert content_digest(path) == content_digest(tmp_path / "b.mp4")
+    assert content_digest(path) != content_digest(encode(tmp_path / "c.mp4", rate=9))

@@ -1,0 +1,104 @@
+"""The extra metrics, on values worked by hand."""
+
+import math
+
+import numpy as np
+import pytest
+
+from pvbench.features.flow import flow_fields, warping_errors
+from pvbench.metrics import EXTRA_COLUMNS, EXTRA_METRICS, METRICS, MetricError, load_metrics
+from pvbench.metrics.background_consistency import BackgroundConsistency
+from pvbench.metrics.identity_consistency import IdentityConsistency
+from pvbench.metrics.warping_error import WarpingError
+
+
+def unit(*degrees):
+    angles = np.radians(degrees)
+    return np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
+
+
+def faces(*degrees, missing=()):
+    embedding, detected = unit(*degrees), np.ones(len(degrees), np.float32)
+    embedding[list(missing)], detected[list(missing)] = np.nan, 0
+    return {"face/embedding": embedding, "face/detected": detected}
+
+
+def test_pairs_of_faces_and_first_with_last():
+    found = IdentityConsistency().rows([faces(0, 60, 90), faces(0, 45, 90, missing=[1]), faces(10, 10, 10)])
+    expected = [((0.5 + 0 + math.cos(math.radians(30))) / 3, 1.0), (0.0, 1.0), (1.0, 0.0)]
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+def test_with_fewer_than_two_faces_there_is_no_consistency():
+    assert np.isnan(IdentityConsistency().rows([faces(0, 1, missing=[0]), faces(5)])).all()
+
+
+def test_the_order_of_frames_moves_drift_and_not_consistency():
+    one, other = IdentityConsistency().rows([faces(0, 50, 20), faces(0, 20, 50)])
+    assert one[0] == pytest.approx(other[0])
+    assert one[1] < other[1]
+
+
+def test_the_frame_before_and_the_first_count_alike_and_negatives_nothing():
+    (value,) = BackgroundConsistency().rows([{"clip/frame": unit(0, 60, 120)}])[0]
+    # Second: 0.5 and 0.5; third: 0.5 to the one before, -0.5 to the first, which counts 0.
+    assert value == pytest.approx((0.5 + 0.25) / 2, abs=1e-6)
+    assert BackgroundConsistency().rows([{"clip/frame": unit(0, 0)}])[0, 0] == pytest.approx(1)
+    assert math.isnan(BackgroundConsistency().rows([{"clip/frame": unit(0)}])[0, 0])
+
+
+def test_the_mean_error_over_pairs():
+    assert WarpingError().rows([{"flow/warp_error": np.array([0.1, 0.3], np.float32)}])[0, 0] == pytest.approx(0.2)
+    assert math.isnan(WarpingError().rows([{"flow/warp_error": np.empty(0, np.float32)}])[0, 0])
+    with pytest.raises(MetricError):
+        WarpingError().rows([{"flow/warp_error": np.array([np.nan], np.float32)}])
+
+
+def shifted(count, step):
+    """A picture of noise that moves `step` pixels to the right each frame."""
+    wide = np.random.default_rng(0).integers(0, 256, (24, 60, 3), dtype=np.uint8)
+    return np.stack([wide[:, 20 - step * t : 52 - step * t] for t in range(count)])
+
+
+def constant(x, pairs=1):
+    return [np.broadcast_to(np.array([x, 0], np.float32), (24, 32, 2)).copy()] * pairs
+
+
+def test_a_picture_that_moves_as_the_flow_says_has_no_error():
+    frames = shifted(2, 3)
+    assert warping_errors(frames, constant(3.0), constant(-3.0))[0] == pytest.approx(0, abs=1e-9)
+    assert warping_errors(frames, constant(0.0), constant(0.0))[0] > 0.05
+
+
+def test_what_is_hidden_in_one_frame_does_not_count():
+    frames = shifted(2, 3)
+    frames[1, :, :16] = 0
+    there, back = constant(3.0), constant(-3.0)
+    back[0] = back[0].copy()
+    back[0][:, :16] = 9.0  # the black half leads back to nowhere
+    assert warping_errors(frames, there, back)[0] == pytest.approx(0, abs=1e-9)
+
+
+def test_a_squared_difference_by_hand():
+    frames = np.stack([np.full((24, 32, 3), level, np.uint8) for level in (0, 51, 51)])
+    still = constant(0.0, 2)
+    np.testing.assert_allclose(warping_errors(frames, still, still), [0.04, 0], atol=1e-6)
+
+
+def test_flicker_has_a_larger_error_than_smooth_motion():
+    smooth = shifted(6, 1)
+    smooth = np.stack([np.asarray(frame, np.uint8) for frame in smooth])
+    flicker = smooth.copy()
+    flicker[1::2] = (flicker[1::2] * 0.7).astype(np.uint8)
+
+    def error(frames):
+        return warping_errors(frames, flow_fields(frames), list(flow_fields(frames[::-1]))[::-1]).mean()
+
+    assert error(flicker) > 2 * error(smooth)
+
+
+def test_extra_metrics_are_made_where_they_are_named_alone():
+    assert [type(metric) for metric in load_metrics()] == list(METRICS)
+    named = load_metrics({}, ("warping_error", "clip_t"))
+    assert [metric.name for metric in named] == ["clip_t", "warping_error"]
+    assert set(EXTRA_COLUMNS) == {column.name for metric in EXTRA_METRICS for column in metric.columns}
