@@ -117,13 +117,14 @@ LARGEST_BYTES = 6 << 30
 """Of decoded frames in memory at a time: 4k for half a minute."""
 FOLDER_FPS = 8.0
 """The rate of a folder of frames, at which VBench, too, looks at every picture."""
-_PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
+PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
+"""Of the frames in a folder."""
 
 
 def frame_files(folder: Path) -> list[Path]:
     """The pictures of a folder of frames, in the order of their names."""
     return sorted(path for path in folder.iterdir()
-                  if path.suffix.lower() in _PICTURES and not path.name.startswith("."))
+                  if path.suffix.lower() in PICTURE_SUFFIXES and not path.name.startswith("."))
 
 
 def _read_frames(folder: Path) -> Video:
@@ -140,7 +141,7 @@ def _read_frames(folder: Path) -> Video:
             raise VideoError(f"{path} has {frames[-1].shape[1]}x{frames[-1].shape[0]} pixels, the frames before it "
                              f"{frames[0].shape[1]}x{frames[0].shape[0]}; a video's frames have one size")
     if not frames:
-        raise VideoError(f"{folder} holds no pictures; expected the frames of a video ({', '.join(_PICTURES)})")
+        raise VideoError(f"{folder} holds no pictures; expected the frames of a video ({', '.join(PICTURE_SUFFIXES)})")
     return Video(np.stack(frames), FOLDER_FPS)
 
 
@@ -206,7 +207,7 @@ def _probe_frames(folder: Path) -> VideoFacts:
 
     files = frame_files(folder)
     if not files:
-        raise VideoError(f"{folder} holds no pictures; expected the frames of a video ({', '.join(_PICTURES)})")
+        raise VideoError(f"{folder} holds no pictures; expected the frames of a video ({', '.join(PICTURE_SUFFIXES)})")
     try:
         with Image.open(files[0]) as image:
             width, height = image.size

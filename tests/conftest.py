@@ -4,7 +4,9 @@ import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+import importlib.util
 import pkgutil
+import sys
 from pathlib import Path
 
 from jaxtyping import install_import_hook
@@ -51,3 +53,18 @@ def reference() -> Path:
     if not (folder / "expected").is_dir():
         pytest.skip(f"no recorded reference values in {folder}; set PVBENCH_REFERENCE to their folder")
     return folder
+
+
+@pytest.fixture(scope="session")
+def reference_script(reference):
+    """A script of the reference folder as a module, by its name, without leaving byte code there."""
+    def load(name):
+        spec = importlib.util.spec_from_file_location(f"reference_{name}", reference / f"{name}.py")
+        module = importlib.util.module_from_spec(spec)
+        written, sys.dont_write_bytecode = sys.dont_write_bytecode, True
+        try:
+            spec.loader.exec_module(module)
+        finally:
+            sys.dont_write_bytecode = written
+        return module
+    return load

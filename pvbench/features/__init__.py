@@ -58,18 +58,18 @@ def load_extractors(
     Raises:
         WeightsError: a weight file is missing or damaged.
     """
-    signed = signature(profile)
+    extractors: Extractors | PublishedExtractors
     if _kind(profile) == "published":
         from pvbench.features.published import PublishedExtractors
 
         extractors = PublishedExtractors(profile, device)
-        if wanted is None:
-            extractors.load_all()
-        return extractors
-    from pvbench.features.extract import Extractors
+    else:
+        from pvbench.features.extract import Extractors
 
-    folder = weights_folder(profile.evaluators["weights"])
-    return Extractors.load(folder, device, signed) if wanted is None else Extractors(folder, device, signed)
+        extractors = Extractors(weights_folder(profile.evaluators["weights"]), device, signature(profile))
+    if wanted is None:
+        extractors.load_all()
+    return extractors
 
 
 def _kind(profile: Profile) -> str:

@@ -1,9 +1,9 @@
-"""All features of a video from one pass over its frames."""
+"""The extractors of the mini profile."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -17,13 +17,12 @@ from pvbench.devices import torch_device
 from pvbench.errors import VideoError
 from pvbench.features import FRAMES_MULTIPLE
 from pvbench.features.clip import ClipModel
-from pvbench.features.face import FaceExtractor, load_detector, load_recogniser, load_state, to_tensor
-from pvbench.features.flow import flow_fields, optical_flow, sampling_interval, warping_errors
+from pvbench.features.extractor import Features, Frames, SelectiveExtractors, wants
+from pvbench.features.face import FaceExtractor, Faces, load_detector, load_recogniser, load_state, to_tensor
+from pvbench.features.flow import Flow, flow_fields, optical_flow
 from pvbench.features.video_networks import VideoEncoder
 from pvbench.video import Video
 from pvbench.weights import verified
-
-Features = dict[str, NDArray[np.float32]]
 
 
 def resize_photo(image: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
@@ -36,20 +35,8 @@ def resize_photo(image: NDArray[np.uint8], height: int, width: int) -> NDArray[n
     return np.asarray(square.resize((width, height), kernel))
 
 
-def wants(wanted: Collection[str] | None, *names: str) -> bool:
-    """Whether one of the features is wanted; None wants all."""
-    return wanted is None or any(name in wanted for name in names)
-
-
-class Extractors:
-    """Every network of the mini evaluators, loaded once, when a feature first needs it.
-
-    Attributes:
-        signature: by part (face, clip, flow, video), what identifies the features.
-    """
-
-    selective = True
-    """`video`, `references` and `text` take the names of the features that are wanted."""
+class Extractors(SelectiveExtractors):
+    """The networks of the mini evaluators."""
 
     def __init__(self, weights: Path, device: str, signature: Mapping[str, Mapping[str, Any]]) -> None:
         self.weights, self.signature = weights, signature
@@ -57,18 +44,10 @@ class Extractors:
         height, width = signature["face"]["reference_size"]
         self.size: tuple[int, int] = (height, width)
 
-    @classmethod
-    def load(cls, weights: Path, device: str, signature: Mapping[str, Mapping[str, Any]]) -> Extractors:
-        """The mini extractors out of a folder of weights, every network loaded.
-
-        Raises:
-            WeightsError: a file is missing or damaged.
-            DeviceError: the device is not there.
-        """
-        extractors = cls(weights, device, signature)
-        for network in (extractors.face, extractors.clip, extractors.encoder):
+    def load_all(self) -> None:
+        """Loads every network, so that whatever is wrong with its weights shows."""
+        for network in (self.face, self.clip, self.encoder):
             assert network is not None
-        return extractors
 
     @cached_property
     def face(self) -> FaceExtractor:
@@ -89,45 +68,6 @@ class Extractors:
         encoder = VideoEncoder(**json.loads((folder / "config.json").read_text()))
         return load_state(encoder, folder, self.device)  # type: ignore[return-value]
 
-    def video(self, video: Video, wanted: Collection[str] | None = None) -> Features:
-        """Features of one video; names and shapes are listed in `docs/features.md`.
-
-        Args:
-            wanted: names of features; those made in one go with a wanted one come too, the others are left out and
-                their networks not loaded.
-
-        Raises:
-            VideoError: the video has another size than the networks were trained on, or a number of frames that the
-                video encoder cannot halve twice.
-        """
-        self._check(video, wanted)
-        images = to_tensor(video.frames, self.device)
-        found: Features = {}
-        if wants(wanted, "face/embedding", "face/detected", "face/box", "face/count", "clip/face"):
-            faces = self.face(video.frames)
-            found["face/embedding"] = faces.embedding
-            found["face/detected"] = (faces.count > 0).astype(np.float32)
-            found["face/box"], found["face/count"] = faces.box, faces.count
-        if wants(wanted, "clip/frame"):
-            found["clip/frame"] = self.clip.frames(images)
-        if wants(wanted, "clip/face"):
-            found["clip/face"] = self.clip.faces(images, faces.landmarks)
-        if wants(wanted, "flow/top5", "flow/mean", "flow/size", "flow/fps"):
-            interval = sampling_interval(video.fps)
-            flow = optical_flow(video.frames[::interval])
-            found["flow/top5"], found["flow/mean"] = flow.top5, flow.mean
-            found["flow/size"] = np.array(video.frames.shape[1:3], np.float32)
-            found["flow/fps"] = np.array([video.fps / interval], np.float32)
-        if wanted is not None and "flow/warp_error" in wanted:
-            kept = video.frames[:: sampling_interval(video.fps)]
-            back = list(flow_fields(kept[::-1]))[::-1]
-            found["flow/warp_error"] = warping_errors(kept, flow_fields(kept), back)
-        if wants(wanted, "video/embedding"):
-            with torch.no_grad():
-                embedding = self.encoder.embedding(images.transpose(0, 1)[None])[0].cpu().numpy()
-            found["video/embedding"] = embedding
-        return found
-
     def _check(self, video: Video, wanted: Collection[str] | None) -> None:
         frames, height, width = video.frames.shape[:3]
         if (height, width) != self.size or (frames % FRAMES_MULTIPLE and wants(wanted, "video/embedding")):
@@ -136,7 +76,7 @@ class Extractors:
                 f"{self.size[1]} and a multiple of 4 frames: resize and cut it, or measure with another profile"
             )
 
-    def references(self, images: Sequence[NDArray[np.uint8]], wanted: Collection[str] | None = None) -> Features:
+    def references(self, images: Sequence[Frames], wanted: Collection[str] | None = None) -> Features:
         """Features of an identity's reference photos, or those `wanted`.
 
         Raises:
@@ -147,14 +87,37 @@ class Extractors:
         if wants(wanted, "reference/face", "reference/clip_face"):
             faces = self.face.reference(small)
             found["reference/face"] = faces.embedding
-        tensor = to_tensor(np.stack(small), self.device)
         if wants(wanted, "reference/clip"):
-            found["reference/clip"] = self.clip.frames(tensor)
+            found["reference/clip"] = self._clip_frames(np.stack(small))
         if wants(wanted, "reference/clip_face"):
-            found["reference/clip_face"] = self.clip.faces(tensor, faces.landmarks)
+            found["reference/clip_face"] = self._clip_faces(np.stack(small), faces.landmarks)
         return found
 
     def text(self, text: str) -> Features:
         """The CLIP embedding of a prompt."""
         with torch.no_grad():
             return {"text/clip": self.clip.texts([text])[0].cpu().numpy()}
+
+    def _seen(self, frames: Frames) -> Frames:
+        return frames
+
+    def _faces(self, frames: Frames) -> Faces:
+        return self.face(frames)
+
+    def _clip_frames(self, frames: Frames) -> NDArray[np.float32]:
+        return self.clip.frames(to_tensor(frames, self.device))
+
+    def _clip_faces(self, frames: Frames, landmarks: NDArray[np.float32]) -> NDArray[np.float32]:
+        return self.clip.faces(to_tensor(frames, self.device), landmarks)
+
+    def _flow(self, frames: Frames) -> Flow:
+        return optical_flow(frames)
+
+    def _flow_fields(self, frames: Frames) -> Iterable[NDArray[np.float32]]:
+        return flow_fields(frames)
+
+    def _embedding(self, frames: Frames) -> NDArray[np.float32]:
+        images = to_tensor(frames, self.device)
+        with torch.no_grad():
+            found: NDArray[np.float32] = self.encoder.embedding(images.transpose(0, 1)[None])[0].cpu().numpy()
+        return found

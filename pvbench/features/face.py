@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -123,12 +124,21 @@ class FaceExtractor:
         Raises:
             FaceError: a photo shows no face, or more than one.
         """
-        rows = [self(image[None]) for image in images]
-        for i, row in enumerate(rows):
-            if row.count[0] != 1:
-                what = "no face" if row.count[0] == 0 else f"{int(row.count[0])} faces"
-                raise FaceError(
-                    f"reference photo {i + 1} of {len(images)} shows {what}; expected exactly one, seen from the front "
-                    f"(up to 40 degrees), as large as a head-and-shoulders portrait: replace the photo"
-                )
-        return Faces(*(np.concatenate([getattr(row, name) for row in rows]) for name in Faces.__dataclass_fields__))
+        advice = "seen from the front (up to 40 degrees), as large as a head-and-shoulders portrait: replace the photo"
+        return one_face_each(self, images, advice)
+
+
+def one_face_each(
+    extract: Callable[[NDArray[np.uint8]], Faces], images: Sequence[NDArray[np.uint8]], advice: str
+) -> Faces:
+    """The faces of photos, one a photo, each looked at by itself.
+
+    Raises:
+        FaceError: a photo shows no face, or more than one; `advice` says what is expected and what to do.
+    """
+    rows = [extract(image[None]) for image in images]
+    for i, row in enumerate(rows):
+        if row.count[0] != 1:
+            what = "no face" if row.count[0] == 0 else f"{int(row.count[0])} faces"
+            raise FaceError(f"reference photo {i + 1} of {len(images)} shows {what}; expected exactly one, {advice}")
+    return Faces(*(np.concatenate([getattr(row, name) for row in rows]) for name in Faces.__dataclass_fields__))

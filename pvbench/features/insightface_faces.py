@@ -15,8 +15,8 @@ import torch
 from jaxtyping import UInt8
 
 from pvbench.devices import torch_device
-from pvbench.errors import DeviceError, FaceError, PvbenchError, WeightsError
-from pvbench.features.face import Faces
+from pvbench.errors import DeviceError, PvbenchError, WeightsError
+from pvbench.features.face import Faces, one_face_each
 
 # Part of a signature: the mini extractor takes the surest face instead, and in a crowd the two differ.
 CHOICE = "largest box"
@@ -141,15 +141,9 @@ class InsightFaces:
         Raises:
             FaceError: a photo shows no face, or more than one.
         """
-        rows = [self(image[None]) for image in images]
-        for i, row in enumerate(rows):
-            if row.count[0] != 1:
-                what = "no face" if row.count[0] == 0 else f"{int(row.count[0])} faces"
-                raise FaceError(
-                    f"reference photo {i + 1} of {len(images)} shows {what}; expected exactly one, with some room "
-                    f"around it (the detector misses a face that fills the picture): replace or crop the photo"
-                )
-        return Faces(*(np.concatenate([getattr(row, name) for row in rows]) for name in Faces.__dataclass_fields__))
+        advice = ("with some room around it (the detector misses a face that fills the picture): replace or crop the "
+                  "photo")
+        return one_face_each(self, images, advice)
 
     def _embed(self, picture: UInt8[np.ndarray, "_ _ 3"], points: np.ndarray) -> np.ndarray:
         from insightface.utils.face_align import estimate_norm

@@ -15,17 +15,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pvbench.errors import ProfileError, VideoError, WeightsError, did_you_mean
+from pvbench.features.extractor import Features, Frames, SelectiveExtractors, wants
 from pvbench.profile import Profile
 from pvbench.video import Video
 from pvbench.weights.published import PUBLISHED, digest_of, fetch, located, published
 
 if TYPE_CHECKING:
+    from pvbench.features.face import Faces
+    from pvbench.features.flow import Flow
     from pvbench.features.i3d import I3D
     from pvbench.features.insightface_faces import InsightFaces
     from pvbench.features.open_clip_model import OpenClip
     from pvbench.features.raft import Raft
-
-Features = dict[str, NDArray[np.float32]]
 
 PARTS = ("face", "clip", "flow", "video")
 DEFAULTS: Mapping[str, Any] = {
@@ -157,14 +158,8 @@ def spread(total: int, count: int) -> NDArray[np.intp]:
     return np.linspace(0, total - 1, count).round().astype(np.intp)
 
 
-class PublishedExtractors:
-    """The networks of a profile of kind `published`.
-
-    Attributes:
-        signature: by part (face, clip, flow, video), what identifies the features.
-    """
-
-    selective = True
+class PublishedExtractors(SelectiveExtractors):
+    """The networks of a profile of kind `published`."""
 
     def __init__(self, profile: Profile, device: str) -> None:
         from pvbench.devices import torch_device
@@ -206,42 +201,7 @@ class PublishedExtractors:
         for network in (self.face, self.clip, self.flow, self.encoder):
             assert network is not None
 
-    def video(self, video: Video, wanted: Collection[str] | None = None) -> Features:
-        """Features of one video; names and shapes are listed in `docs/features.md`.
-
-        Raises:
-            VideoError: the video is too short for I3D.
-            WeightsError: the weights of a network that is needed are missing or damaged.
-        """
-        from pvbench.features.extract import wants
-        from pvbench.features.flow import sampling_interval, warping_errors
-
-        found: Features = {}
-        frames = video.frames[spread(len(video.frames), self.settings["frames"])]
-        if wants(wanted, "face/embedding", "face/detected", "face/box", "face/count", "clip/face"):
-            faces = self.face(frames)
-            found["face/embedding"] = faces.embedding
-            found["face/detected"] = (faces.count > 0).astype(np.float32)
-            found["face/box"], found["face/count"] = faces.box, faces.count
-        if wants(wanted, "clip/frame"):
-            found["clip/frame"] = self.clip.frames(frames)
-        if wants(wanted, "clip/face"):
-            found["clip/face"] = self.clip.faces(frames, faces.landmarks)
-        if wants(wanted, "flow/top5", "flow/mean", "flow/size", "flow/fps"):
-            interval = sampling_interval(video.fps)
-            flow = self.flow(video.frames[::interval])
-            found["flow/top5"], found["flow/mean"] = flow.top5, flow.mean
-            found["flow/size"] = np.array(video.frames.shape[1:3], np.float32)
-            found["flow/fps"] = np.array([video.fps / interval], np.float32)
-        if wanted is not None and "flow/warp_error" in wanted:
-            kept = video.frames[:: sampling_interval(video.fps)]
-            back = list(self._fields(kept[::-1]))[::-1]
-            found["flow/warp_error"] = warping_errors(kept, self._fields(kept), back)
-        if wants(wanted, "video/embedding"):
-            found["video/embedding"] = self._embedding(video)
-        return found
-
-    def _fields(self, frames: NDArray[np.uint8]) -> Iterator[NDArray[np.float32]]:
+    def _flow_fields(self, frames: Frames) -> Iterator[NDArray[np.float32]]:
         """RAFT's flow of each pair (H, W, 2), without the padding, at the frames' own size."""
         import cv2
 
@@ -256,35 +216,50 @@ class PublishedExtractors:
                 same = (rows, columns) == (height, width)
                 yield np.asarray(field if same else cv2.resize(field, (width, height)), np.float32)
 
-    def _embedding(self, video: Video) -> NDArray[np.float32]:
-        from pvbench.features.i3d import embed
-
-        if len(video.frames) < FEWEST_FRAMES:
-            raise VideoError(f"a video has {len(video.frames)} frames; I3D needs at least {FEWEST_FRAMES}: leave FVD "
-                             f"out")
-        return embed(self.encoder, video.frames[: self.settings["video_frames"]], self.settings["preprocessing"])
-
-    def references(self, images: Sequence[NDArray[np.uint8]], wanted: Collection[str] | None = None) -> Features:
-        """Features of an identity's reference photos, at their own resolution.
+    def references(self, images: Sequence[Frames], wanted: Collection[str] | None = None) -> Features:
+        """Features of an identity's reference photos, each at its own resolution, or those `wanted`.
 
         Raises:
             FaceError: a photo shows no face or more than one.
         """
-        from pvbench.features.extract import wants
-
-        found: Features = {}
         photos = [np.ascontiguousarray(image) for image in images]
+        found: Features = {}
         if wants(wanted, "reference/face", "reference/clip_face"):
             faces = self.face.reference(photos)
             found["reference/face"] = faces.embedding
         if wants(wanted, "reference/clip"):
-            found["reference/clip"] = np.concatenate([self.clip.frames(photo[None]) for photo in photos])
+            found["reference/clip"] = np.concatenate([self._clip_frames(photo[None]) for photo in photos])
         if wants(wanted, "reference/clip_face"):
             found["reference/clip_face"] = np.concatenate(
-                [self.clip.faces(photo[None], points[None])
+                [self._clip_faces(photo[None], points[None])
                  for photo, points in zip(photos, faces.landmarks, strict=True)])
         return found
 
     def text(self, text: str) -> Features:
         """The CLIP embedding of a prompt, cut at 77 tokens."""
         return {"text/clip": self.clip.texts([text])[0]}
+
+    def _check(self, video: Video, wanted: Collection[str] | None) -> None:
+        if len(video.frames) < FEWEST_FRAMES and wants(wanted, "video/embedding"):
+            raise VideoError(f"a video has {len(video.frames)} frames; I3D needs at least {FEWEST_FRAMES}: leave FVD "
+                             f"out")
+
+    def _seen(self, frames: Frames) -> Frames:
+        return frames[spread(len(frames), self.settings["frames"])]
+
+    def _faces(self, frames: Frames) -> Faces:
+        return self.face(frames)
+
+    def _clip_frames(self, frames: Frames) -> NDArray[np.float32]:
+        return self.clip.frames(frames)
+
+    def _clip_faces(self, frames: Frames, landmarks: NDArray[np.float32]) -> NDArray[np.float32]:
+        return self.clip.faces(frames, landmarks)
+
+    def _flow(self, frames: Frames) -> Flow:
+        return self.flow(frames)
+
+    def _embedding(self, frames: Frames) -> NDArray[np.float32]:
+        from pvbench.features.i3d import embed
+
+        return embed(self.encoder, frames[: self.settings["video_frames"]], self.settings["preprocessing"])

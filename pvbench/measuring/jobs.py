@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import os
-import sys
-import time
-import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from pvbench.errors import DeviceError, PvbenchError, StoreError, WeightsError
+from pvbench.errors import PvbenchError
 from pvbench.executors.executor import Notify
 from pvbench.identity import Identity
 from pvbench.profile import Profile
 from pvbench.runner import parts
+from pvbench.runner.jobs import Refused, print_to
 from pvbench.store import write_features
 from pvbench.video import Video, read_video
-
-FATAL = (DeviceError, StoreError, WeightsError)
-"""With one of these every other video would fail as well."""
 
 GROUPS: Mapping[str, tuple[str, ...]] = {
     "face": ("face/embedding", "face/detected", "face/box", "face/count"),
@@ -91,49 +85,29 @@ class Bench:
 
 
 def start(surroundings: Surroundings) -> Bench:
-    """A fresh worker's state; what libraries print goes to a file."""
-    try:
-        log = os.open(surroundings.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-    except OSError as error:
-        raise StoreError(f"cannot write {surroundings.log}: {error.strerror}") from error
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os.dup2(log, 1)
-    os.dup2(log, 2)
-    os.close(log)
+    """A fresh worker's state."""
+    print_to(surroundings.log)
     return Bench(surroundings)
 
 
-@dataclass(frozen=True)
-class Refusal:
-    """Why something has no features."""
-
-    message: str
-    traceback: str
-    fatal: bool
-
-    @classmethod
-    def of(cls, error: BaseException) -> Refusal:
-        """The record of an exception being handled."""
-        known = isinstance(error, PvbenchError)
-        return cls(str(error) if known else f"{type(error).__name__}: {error}", traceback.format_exc(),
-                   isinstance(error, FATAL))
+Kind = Literal["video", "reference video", "identity", "text"]
 
 
 @dataclass(frozen=True)
 class Answer:
-    """A note or a result: one piece is done after `seconds`, or refused."""
+    """A note or a result: one thing is done, or refused."""
 
-    key: str
-    seconds: float
-    refusal: Refusal | None = None
+    kind: Kind
+    name: str
+    refused: Refused | None = None
 
 
 @dataclass(frozen=True)
 class Piece:
-    """One video on the disk, or one that `read` gives, and where its features go, by group."""
+    """One video, and where its features go, by group."""
 
-    key: str
+    kind: Kind
+    name: str
     path: Path
     groups: tuple[tuple[str, Path], ...]
     place: int | None = None
@@ -149,47 +123,33 @@ class VideosJob:
     def run(self, bench: Bench, notify: Notify) -> None:
         """Notes every video."""
         for piece in self.pieces:
-            began = time.perf_counter()
+            refused = None
             try:
                 bench.made("video", self._video(piece, bench), dict(piece.groups))
             except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a codec or a network raises is recorded
-                notify(Answer(piece.key, 0.0, Refusal.of(error)))
-                continue
-            notify(Answer(piece.key, time.perf_counter() - began))
+                refused = Refused.of(error)
+            notify(Answer(piece.kind, piece.name, refused))
 
     def _video(self, piece: Piece, bench: Bench) -> Video:
         return read_video(piece.path) if piece.place is None else bench.rendered(piece.path, piece.place)
 
 
 @dataclass(frozen=True)
-class ReferenceJob:
-    """The features of an identity's reference images."""
+class InputJob:
+    """The features of an identity's reference images, or of one prompt's text."""
 
-    key: str
-    identity: Identity
+    given: Identity | str
     groups: tuple[tuple[str, Path], ...]
 
     def run(self, bench: Bench, notify: Notify) -> Answer:
-        """Answers with the reason where an image shows no face, or more than one."""
+        """Answers with the reason where it is refused, as images that show no face are."""
+        is_person = isinstance(self.given, Identity)
+        kind: Kind = "identity" if is_person else "text"
+        name = self.given.name if isinstance(self.given, Identity) else self.given
+        refused = None
         try:
-            bench.made("references", self.identity.references(), dict(self.groups))
+            content = self.given.references() if isinstance(self.given, Identity) else self.given
+            bench.made("references" if is_person else "text", content, dict(self.groups))
         except PvbenchError as error:
-            return Answer(self.key, 0.0, Refusal.of(error))
-        return Answer(self.key, 0.0)
-
-
-@dataclass(frozen=True)
-class TextJob:
-    """The features of one prompt's text."""
-
-    key: str
-    text: str
-    groups: tuple[tuple[str, Path], ...]
-
-    def run(self, bench: Bench, notify: Notify) -> Answer:
-        """Answers when they are written."""
-        try:
-            bench.made("text", self.text, dict(self.groups))
-        except PvbenchError as error:
-            return Answer(self.key, 0.0, Refusal.of(error))
-        return Answer(self.key, 0.0)
+            refused = Refused.of(error)
+        return Answer(kind, name, refused)

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from pvbench.errors import IdentityError, PromptError, VideoError, did_you_mean
-from pvbench.identity import CARD, Identity, list_identities, load_identity
+from pvbench.identity import CARD, Identity, list_identities, load_identities
 from pvbench.prompt import PERSON, Prompt
+from pvbench.video import PICTURE_SUFFIXES
 
 VIDEO_SUFFIXES = (".mp4", ".mkv", ".webm", ".gif", ".mov", ".avi")
-FRAME_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
 MANIFEST_SUFFIXES = (".csv", ".jsonl")
 MANIFEST_FIELDS = ("video", "identity", "prompt", "method", "seed")
 NOBODY = "-"
@@ -82,17 +82,13 @@ class People:
     """Identities by name, each loaded once: those that pvbench ships, or those below a folder of the user's."""
 
     def __init__(self, root: Path | None = None) -> None:
-        if root is not None and not list_identities(root):
+        self.names = list_identities(root)
+        """What identities are called here."""
+        if not self.names:
             raise IdentityError(f"no identities in {root}; expected folders that each hold a {CARD} and reference "
                                 f"images")
-        self._folders = {} if root is None else {name: root / name for name in list_identities(root)}
         self._root = root
-        self._loaded: dict[Path, Identity] = {}
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """What identities are called here."""
-        return tuple(self._folders) if self._root is not None else list_identities()
+        self._loaded: dict[str, Identity] = {}
 
     def find(self, name: str, base: Path | None = None) -> Identity:
         """The identity of that name, or in the folder that a name with a slash gives, from `base`.
@@ -100,22 +96,10 @@ class People:
         Raises:
             IdentityError: there is none, or it cannot be used.
         """
-        if "/" in name:
-            folder = (base or Path()) / name
-        elif name in self.names:
-            folder = self._folders.get(name, Path(name))
-            if self._root is None:
-                from pvbench.identity import load_identities
-
-                if folder not in self._loaded:
-                    (self._loaded[folder],) = load_identities([name])
-                return self._loaded[folder]
-        else:
-            raise IdentityError(f"unknown identity {name!r}{did_you_mean(name, self.names)}; there are "
-                                f"{', '.join(self.names)}; name a folder of identities of your own with --identities")
-        if folder not in self._loaded:
-            self._loaded[folder] = load_identity(folder)
-        return self._loaded[folder]
+        key = str((base or Path()) / name) if "/" in name else name
+        if key not in self._loaded:
+            (self._loaded[key],) = load_identities([key], self._root)
+        return self._loaded[key]
 
 
 @dataclass(frozen=True)
@@ -203,7 +187,7 @@ def videos_below(folder: Path) -> list[Path]:
 def _holds_frames(folder: Path) -> bool:
     """Whether a folder holds pictures and neither videos nor folders."""
     names = [item for item in folder.iterdir() if not item.name.startswith(".")]
-    return any(item.suffix.lower() in FRAME_SUFFIXES for item in names) and not any(
+    return any(item.suffix.lower() in PICTURE_SUFFIXES for item in names) and not any(
         item.is_dir() or item.suffix.lower() in VIDEO_SUFFIXES for item in names)
 
 

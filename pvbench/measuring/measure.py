@@ -23,11 +23,10 @@ from pvbench.measuring.jobs import (
     EXTRACTORS_OF,
     GROUPS,
     Answer,
+    InputJob,
+    Kind,
     Piece,
-    ReferenceJob,
-    Refusal,
     Surroundings,
-    TextJob,
     VideosJob,
     start,
 )
@@ -38,6 +37,7 @@ from pvbench.profile import Profile
 from pvbench.prompt import load_prompts
 from pvbench.runner import parts
 from pvbench.runner.device import default_workers, resolve_device
+from pvbench.runner.jobs import Refused
 from pvbench.runner.surroundings import machine, versions
 from pvbench.store import Store, read_features
 from pvbench.video import content_digest
@@ -109,8 +109,8 @@ def chosen_metrics(text: str | None) -> tuple[str, ...]:
         ProfileError: one does not exist.
     """
     known = (*METRIC_NAMES, *EXTRA_NAMES)
-    parts_ = ["all"] if text is None else [part.strip() for part in text.split(",") if part.strip()]
-    names = [name for part in parts_ for name in (METRIC_NAMES if part == "all" else (part,))]
+    asked = ["all"] if text is None else [part.strip() for part in text.split(",") if part.strip()]
+    names = [name for one in asked for name in (METRIC_NAMES if one == "all" else (one,))]
     for name in names:
         if name not in known:
             raise ProfileError(f"unknown metric {name!r}{did_you_mean(name, known)}; known: all, {', '.join(known)}")
@@ -204,7 +204,7 @@ def _key(work: Work, found: Found) -> str:
         "videos": [[v.method, v.identity.digest if v.identity else "", v.prompt_id, v.text, v.seed, str(v.path),
                     work.content(v.path) if v in work.checked.usable else ""] for v in found.videos],
         "problems": [dataclasses.astuple(problem) for problem in work.checked.problems],
-        "refused": {key: refusal.message for key, refusal in work.refused.items()},
+        "refused": [[*key, refused.message] for key, refused in work.refused.items()],
         "metrics": work.order.metrics,
         "settings": work.order.profile.evaluators,
         "profile": work.order.profile.name,
@@ -270,7 +270,8 @@ class Work:
     """What there is to compute, and what came of it.
 
     Attributes:
-        refused: by key, why something has no features.
+        refused: by kind and name, why something has no features.
+        made, reused: videos that were measured, and that were known; those of FVD's reference set do not count.
         signature: of the extractors, by part.
     """
 
@@ -282,8 +283,9 @@ class Work:
         self.signature = signature
         self._digests = {group: digest([signature.get(part, {}) for part in of_parts])
                          for group, of_parts in EXTRACTORS_OF.items()}
-        self.refused: dict[str, Refusal] = {}
+        self.refused: dict[tuple[Kind, str], Refused] = {}
         self.reused = self.made = 0
+        self._done = self._total = 0
         self._contents: dict[Path, str] = {}
 
     def go(self) -> None:
@@ -341,20 +343,16 @@ class Work:
 
     def _plan(self) -> tuple[list[Job], list[Job]]:
         """References and texts, then videos, as far as their features are missing."""
-        first: list[Job] = []
-        for identity in self._people():
-            missing = _missing(self._reference_paths(identity))
-            if missing:
-                first.append(ReferenceJob(f"identity {identity.name}", identity, missing))
-        for text in self._asked():
-            missing = _missing(self._text_paths(text))
-            if missing:
-                first.append(TextJob(f"text {text}", text, missing))
+        inputs: list[tuple[Identity | str, tuple[tuple[str, Path], ...]]] = [
+            *((identity, self._reference_paths(identity)) for identity in self._people()),
+            *((text, self._text_paths(text)) for text in self._asked()),
+        ]
+        first: list[Job] = [InputJob(given, missing) for given, paths in inputs if (missing := _missing(paths))]
         pieces = []
         for video in self.checked.usable:
             missing = _missing(self._video_paths(video.path))
             if missing:
-                pieces.append(Piece(str(video.path), video.path, missing))
+                pieces.append(Piece("video", str(video.path), video.path, missing))
             else:
                 self.reused += 1
         pieces += self._reference_pieces()
@@ -362,7 +360,7 @@ class Work:
         return first, [VideosJob(tuple(pieces[at : at + _CHUNK])) for at in range(0, len(pieces), _CHUNK)]
 
     def _people(self) -> list[Identity]:
-        people = {video.identity.name: video.identity for video in self.checked.usable if video.identity is not None}
+        people = {video.identity.digest: video.identity for video in self.checked.usable if video.identity is not None}
         return list(people.values())
 
     def _asked(self) -> list[str]:
@@ -393,14 +391,14 @@ class Work:
             for identity, prompt_id, place, archive in self._renderings():
                 missing = _missing(self._rendered_paths(archive, place))
                 if missing:
-                    pieces.append(Piece(f"rendering of {identity}, {prompt_id}", archive, missing, place))
+                    pieces.append(Piece("reference video", f"{identity}, {prompt_id}", archive, missing, place))
             return pieces
         if self.order.reference:
             pieces = []
             for path in self._reference_videos():
                 missing = _missing(self.paths("video", self.content(path), ("video",)))
                 if missing:
-                    pieces.append(Piece(f"reference {path}", path, missing))
+                    pieces.append(Piece("reference video", str(path), path, missing))
             return pieces
         return []
 
@@ -450,35 +448,35 @@ class Work:
                 self._failed(event, queue)
 
     def _answered(self, answer: Answer) -> None:
-        if answer.refusal is not None:
-            if answer.refusal.fatal:
-                raise PvbenchError(answer.refusal.message)
-            self.refused[answer.key] = answer.refusal
-        if not answer.key.startswith(("identity ", "text ")):
-            self.made += 1
+        if answer.refused is not None:
+            if answer.refused.fatal:
+                raise PvbenchError(answer.refused.message)
+            self.refused[answer.kind, answer.name] = answer.refused
+        if answer.kind in ("video", "reference video"):
+            self._done += 1
+            self.made += answer.kind == "video"
             if self.progress is not None:
-                self.progress(self.made, self._total, Path(answer.key).name)
+                self.progress(self._done, self._total, Path(answer.name).name)
 
     def _failed(self, event: Failed, queue: deque[Job]) -> None:
         """A worker ended under a job: the videos go on one by one, so that only the one that did it is lost."""
-        refusal = Refusal(event.message, event.traceback, fatal=False)
         job = event.job
-        if isinstance(job, VideosJob) and len(job.pieces) > 1:
-            done = [piece for piece in job.pieces if not _missing(piece.groups) or piece.key in self.refused]
-            queue.extendleft(VideosJob((piece,)) for piece in job.pieces if piece not in done)
+        if not isinstance(job, VideosJob):
+            raise PvbenchError(event.message)
+        if len(job.pieces) == 1:
+            (piece,) = job.pieces
+            self._answered(Answer(piece.kind, piece.name, Refused(event.error, event.message, event.traceback)))
             return
-        if isinstance(job, VideosJob):
-            self._answered(Answer(job.pieces[0].key, 0.0, refusal))
-            return
-        raise PvbenchError(event.message)
+        answered = [piece for piece in job.pieces
+                    if not _missing(piece.groups) or (piece.kind, piece.name) in self.refused]
+        queue.extendleft(VideosJob((piece,)) for piece in job.pieces if piece not in answered)
 
     def _stop_for_faces(self) -> None:
-        faults = {key: why for key, why in self.refused.items() if key.startswith("identity ")}
-        for key, why in faults.items():
-            self.checked.problems.append(Problem(key, why.message))
+        faults = [Problem(f"identity {name}", refused.message) for (kind, name), refused in self.refused.items()
+                  if kind == "identity"]
+        self.checked.problems += faults
         if faults and not self.order.allow_partial:
-            key, why = next(iter(faults.items()))
-            raise FaceError(f"{key}: {why.message}")
+            raise FaceError(f"{faults[0].where}: {faults[0].what}")
 
 
 def _missing(groups: Sequence[tuple[str, Path]]) -> tuple[tuple[str, Path], ...]:

@@ -46,10 +46,10 @@ def report_data(
         expected.setdefault(label, set()).add(cell)
         features = work.features(video)
         if not features:
-            refusal = work.refused.get(str(video.path))
-            failures[label][cell] = refusal.message if refusal else why.get(video.source, "not measured")
-            if refusal:
-                problems.append(Problem(video.source, refusal.message))
+            refused = work.refused.get(("video", str(video.path)))
+            failures[label][cell] = refused.message if refused else why.get(video.source, "not measured")
+            if refused:
+                problems.append(Problem(video.source, refused.message))
             continue
         try:
             scores[label][cell] = _scores(features, metrics)

@@ -42,63 +42,47 @@ def row_letters(data: ReportData) -> dict[str, str]:
 def main_table(data: ReportData, numbers: Aggregates) -> Table:
     """The paper's six numbers for every method, with intervals, places, significance and signatures."""
     names = tuple(name for name in MAIN if data.shows(name))
-    return Table(
-        name="results",
-        caption="The six numbers of the paper, mean over all videos" if names == MAIN else "Mean over all videos",
-        header=("", "Method", *(COLUMNS[name].header for name in names), "Videos"),
-        rows=tuple(
-            (*_names(data, variant), *_scores(data, numbers, variant, names), Entry(_videos(data, variant)))
-            for variant in data.in_table_order
-        ),
-        rules=_rules(data),
-        notes=tuple(main_notes(data, numbers)),
-        signatures=tuple(signature_lines(data, numbers, names)),
-        text_columns=2,
-    )
+    caption = "The six numbers of the paper, mean over all videos" if names == MAIN else "Mean over all videos"
+    return _score_table(data, numbers, "results", caption, names, tuple(main_notes(data, numbers)))
 
 
 def beside_table(data: ReportData, numbers: Aggregates) -> Table:
     """The companions of the six numbers."""
-    names = tuple(name for name in BESIDE if data.shows(name))
-    return Table(
-        name="beside",
-        caption="Companions of the six numbers",
-        header=("", "Method", *(COLUMNS[name].header for name in names), "Videos"),
-        rows=tuple(
-            (*_names(data, variant), *_scores(data, numbers, variant, names), Entry(_videos(data, variant)))
-            for variant in data.in_table_order
-        ),
-        rules=_rules(data),
-        notes=(
-            "Face Sim. (found) leaves out frames without a face; Face Sim. above counts them 0. Faces found is their "
-            "share, in %.",
-            "Flow is the mean flow of the fastest 5 % of pixels between frames about 1/8 s apart, in pixels of a short "
-            "side of 256; VBench calls a video dynamic where enough pairs exceed 6 (see the signature).",
-            "CLIP-I (face) compares face crops, where CLIP-I compares whole pictures and rewards a copied background.",
-            "FVD to base is the distance to the untuned model's videos: how far tuning moved them. KVD is the unbiased "
-            "kernel distance to the rendered videos, about 0 for equal distributions at any number of videos.",
-        ),
-        signatures=tuple(signature_lines(data, numbers, names)),
-        text_columns=2,
+    notes = (
+        "Face Sim. (found) leaves out frames without a face; Face Sim. above counts them 0. Faces found is their "
+        "share, in %.",
+        "Flow is the mean flow of the fastest 5 % of pixels between frames about 1/8 s apart, in pixels of a short "
+        "side of 256; VBench calls a video dynamic where enough pairs exceed 6 (see the signature).",
+        "CLIP-I (face) compares face crops, where CLIP-I compares whole pictures and rewards a copied background.",
+        "FVD to base is the distance to the untuned model's videos: how far tuning moved them. KVD is the unbiased "
+        "kernel distance to the set that FVD refers to, about 0 for equal distributions at any number of videos.",
     )
+    names = tuple(name for name in BESIDE if data.shows(name))
+    return _score_table(data, numbers, "beside", "Companions of the six numbers", names, notes)
 
 
 def extra_table(data: ReportData, numbers: Aggregates) -> Table | None:
     """The extra metrics that were asked for; None without any."""
     names = tuple(name for name in EXTRA_COLUMNS if data.shows(name))
-    if not names:
-        return None
+    notes = ("A still video is best in all of them: read them beside the flow.",)
+    return _score_table(data, numbers, "extra", "Extra metrics", names, notes) if names else None
+
+
+def _score_table(
+    data: ReportData, numbers: Aggregates, name: str, caption: str, columns: Sequence[str], notes: tuple[str, ...]
+) -> Table:
+    """A row for each method, a column for each of the numbers, and on how many videos they rest."""
     return Table(
-        name="extra",
-        caption="Extra metrics",
-        header=("", "Method", *(COLUMNS[name].header for name in names), "Videos"),
+        name=name,
+        caption=caption,
+        header=("", "Method", *(COLUMNS[column].header for column in columns), "Videos"),
         rows=tuple(
-            (*_names(data, variant), *_scores(data, numbers, variant, names), Entry(_videos(data, variant)))
+            (*_names(data, variant), *_scores(data, numbers, variant, columns), Entry(_videos(data, variant)))
             for variant in data.in_table_order
         ),
         rules=_rules(data),
-        notes=("A still video is best in all of them: read them beside the flow.",),
-        signatures=tuple(signature_lines(data, numbers, names)),
+        notes=notes,
+        signatures=tuple(signature_lines(data, numbers, columns)),
         text_columns=2,
     )
 

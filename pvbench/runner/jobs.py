@@ -93,17 +93,26 @@ class Workbench:
 
 
 def start_worker(surroundings: Surroundings) -> Workbench:
-    """A fresh worker's state. What libraries print goes to a file: the terminal belongs to the progress bars."""
+    """A fresh worker's state."""
+    print_to(surroundings.log)
+    return Workbench(surroundings)
+
+
+def print_to(log: Path) -> None:
+    """What libraries print in this process goes to a file: the terminal belongs to the progress bars.
+
+    Raises:
+        StoreError: the file cannot be written.
+    """
     try:
-        log = os.open(surroundings.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        opened = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     except OSError as error:
-        raise StoreError(f"cannot write {surroundings.log}: {error.strerror}") from error
+        raise StoreError(f"cannot write {log}: {error.strerror}") from error
     sys.stdout.flush()
     sys.stderr.flush()
-    os.dup2(log, 1)
-    os.dup2(log, 2)
-    os.close(log)
-    return Workbench(surroundings)
+    os.dup2(opened, 1)
+    os.dup2(opened, 2)
+    os.close(opened)
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,8 @@
 """I3D and its preprocessings give the public embeddings and FVD; both public files load, others are refused."""
 
-import importlib.util
 import json
 import pickle
 import re
-import sys
 import warnings
 import zipfile
 from pathlib import Path
@@ -22,18 +20,6 @@ CPU = torch.device("cpu")
 SETS = ("real", "blur", "noise")
 
 
-def script(folder, name):
-    """A script of the reference folder as a module, without leaving byte code there."""
-    spec = importlib.util.spec_from_file_location(f"reference_{name}", folder / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    written, sys.dont_write_bytecode = sys.dont_write_bytecode, True
-    try:
-        spec.loader.exec_module(module)
-    finally:
-        sys.dont_write_bytecode = written
-    return module
-
-
 @pytest.fixture
 def folder(tmp_path):
     """A folder that does not outlive the test: the files are of 50 MB."""
@@ -43,9 +29,9 @@ def folder(tmp_path):
 
 
 @pytest.fixture(scope="module")
-def synthetic(reference, tmp_path_factory):
+def synthetic(reference_script, tmp_path_factory):
     """I3D of the synthetic weights that the recorded values were made with."""
-    source = script(reference, "synthetic_i3d")
+    source = reference_script("synthetic_i3d")
     weights = source.state_dict()
     assert source.digest(weights) == source.SHA256
     path = tmp_path_factory.mktemp("i3d") / "synthetic.pt"
@@ -56,8 +42,8 @@ def synthetic(reference, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def inputs(reference):
-    return script(reference, "derive_inputs")
+def inputs(reference_script):
+    return reference_script("derive_inputs")
 
 
 @pytest.fixture(scope="module")

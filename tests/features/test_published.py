@@ -1,8 +1,6 @@
 """The published evaluators behind the interface of the mini ones."""
 
 import dataclasses
-import importlib.util
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -92,20 +90,13 @@ def test_the_smallest_number_of_frames_is_i3ds():
 
 
 @pytest.fixture(scope="module")
-def real(reference, tmp_path_factory):
+def real(reference, reference_script, tmp_path_factory):
     """The recorded real weights of faces and flow, and I3D's synthetic ones."""
     pytest.importorskip("insightface", reason="faces need insightface: pip install --no-deps insightface==2.1")
     import torch
 
-    spec = importlib.util.spec_from_file_location("synthetic_i3d", reference / "synthetic_i3d.py")
-    module = importlib.util.module_from_spec(spec)
-    written, sys.dont_write_bytecode = sys.dont_write_bytecode, True
-    try:
-        spec.loader.exec_module(module)
-    finally:
-        sys.dont_write_bytecode = written
     i3d = tmp_path_factory.mktemp("i3d") / "i3d.pt"
-    torch.save(module.state_dict(), i3d)
+    torch.save(reference_script("synthetic_i3d").state_dict(), i3d)
     weights = Path(reference) / "weights"
     return profile(files={"face": str(weights / "pack"), "flow": str(weights / "raft-small.pth"), "video": str(i3d)},
                    frames=4)

@@ -1,0 +1,121 @@
+"""What the extractors of all profiles share: which features are made of a video, in what order, under which names."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pvbench.features.flow import Flow, sampling_interval, warping_errors
+from pvbench.video import Video
+
+if TYPE_CHECKING:
+    from pvbench.features.face import Faces
+
+Features = dict[str, NDArray[np.float32]]
+Frames = NDArray[np.uint8]
+
+
+def wants(wanted: Collection[str] | None, *names: str) -> bool:
+    """Whether one of the features is wanted; None wants all but those that are made on demand alone."""
+    return wanted is None or any(name in wanted for name in names)
+
+
+class SelectiveExtractors(ABC):
+    """Extractors whose networks are loaded once, when a feature first needs them.
+
+    Attributes:
+        signature: by part (face, clip, flow, video), what identifies the features.
+    """
+
+    selective = True
+    """`video` and `references` take the names of the features that are wanted."""
+    signature: Mapping[str, Mapping[str, Any]]
+
+    @abstractmethod
+    def load_all(self) -> None:
+        """Loads every network, so that whatever is wrong with its weights shows."""
+
+    def video(self, video: Video, wanted: Collection[str] | None = None) -> Features:
+        """Features of one video; names and shapes are listed in `docs/features.md`.
+
+        Args:
+            wanted: names of features; those made in one go with a wanted one come too, the others are left out and
+                their networks not loaded.
+
+        Raises:
+            VideoError: the networks cannot see a video of this size or length.
+            WeightsError: the weights of a network that is needed are missing or damaged.
+        """
+        self._check(video, wanted)
+        found: Features = {}
+        seen = self._seen(video.frames)
+        if wants(wanted, "face/embedding", "face/detected", "face/box", "face/count", "clip/face"):
+            faces = self._faces(seen)
+            found["face/embedding"] = faces.embedding
+            found["face/detected"] = (faces.count > 0).astype(np.float32)
+            found["face/box"], found["face/count"] = faces.box, faces.count
+        if wants(wanted, "clip/frame"):
+            found["clip/frame"] = self._clip_frames(seen)
+        if wants(wanted, "clip/face"):
+            found["clip/face"] = self._clip_faces(seen, faces.landmarks)
+        interval = sampling_interval(video.fps)
+        kept = video.frames[::interval]
+        if wants(wanted, "flow/top5", "flow/mean", "flow/size", "flow/fps"):
+            flow = self._flow(kept)
+            found["flow/top5"], found["flow/mean"] = flow.top5, flow.mean
+            found["flow/size"] = np.array(video.frames.shape[1:3], np.float32)
+            found["flow/fps"] = np.array([video.fps / interval], np.float32)
+        if wanted is not None and "flow/warp_error" in wanted:
+            back = list(self._flow_fields(kept[::-1]))[::-1]
+            found["flow/warp_error"] = warping_errors(kept, self._flow_fields(kept), back)
+        if wants(wanted, "video/embedding"):
+            found["video/embedding"] = self._embedding(video.frames)
+        return found
+
+    @abstractmethod
+    def references(self, images: Sequence[Frames], wanted: Collection[str] | None = None) -> Features:
+        """Features of an identity's reference photos, or those `wanted`.
+
+        Raises:
+            FaceError: a photo shows no face or more than one.
+        """
+
+    @abstractmethod
+    def text(self, text: str) -> Features:
+        """The CLIP embedding of a prompt, cut at the context's length."""
+
+    @abstractmethod
+    def _check(self, video: Video, wanted: Collection[str] | None) -> None:
+        """Raises VideoError for a video that the networks of the wanted features cannot see."""
+
+    @abstractmethod
+    def _seen(self, frames: Frames) -> Frames:
+        """The frames that faces and CLIP look at."""
+
+    @abstractmethod
+    def _faces(self, frames: Frames) -> Faces:
+        """One face a frame (T, H, W, 3)."""
+
+    @abstractmethod
+    def _clip_frames(self, frames: Frames) -> NDArray[np.float32]:
+        """Unit embeddings (T, E) of whole frames."""
+
+    @abstractmethod
+    def _clip_faces(self, frames: Frames, landmarks: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Unit embeddings (T, E) of crops around faces; NaN rows where the landmarks (T, 5, 2) are NaN."""
+
+    @abstractmethod
+    def _flow(self, frames: Frames) -> Flow:
+        """Flow magnitudes of consecutive frames."""
+
+    @abstractmethod
+    def _flow_fields(self, frames: Frames) -> Iterable[NDArray[np.float32]]:
+        """Flow (H, W, 2) of each pair of consecutive frames."""
+
+    @abstractmethod
+    def _embedding(self, frames: Frames) -> NDArray[np.float32]:
+        """The video encoder's embedding (V,), not normalised."""
