@@ -21,16 +21,28 @@ _MODELS = {
     "face": ("face_detector", "face_recogniser_scoring"),
     "clip": ("clip_scoring", "face_detector"),
     "video": ("video_encoder",),
+    "hps": ("clip_reward",),
 }
+NO_DINO = ("the miniature evaluators have no DINO, which subject_consistency needs; leave it out, take "
+           "background_consistency, or measure with a profile of published evaluators, such as animatediff")
 _VERSION = 3
 
 
-def signature(profile: Profile) -> Mapping[str, Mapping[str, Any]]:
-    """What identifies each extractor: networks and digests of their weights, sizes, thresholds. Loads no network."""
+def signature(profile: Profile, extra: Collection[str] = ()) -> Mapping[str, Mapping[str, Any]]:
+    """What identifies each extractor: networks and digests of their weights, sizes, thresholds. Loads no network.
+
+    Args:
+        extra: parts (`dino`, `hps`) to name besides those of the paper's metrics.
+
+    Raises:
+        ProfileError: the profile has no such part.
+    """
     if _kind(profile) == "published":
         from pvbench.features import published
 
-        return published.signature(profile)
+        return published.signature(profile, extra)
+    if "dino" in extra:
+        raise ProfileError(NO_DINO)
     if profile.evaluators.get("files"):
         raise ProfileError(
             f"profile {profile.name!r} has its evaluators' weights in one folder; --weights NAME=PATH is for profiles "
@@ -40,7 +52,7 @@ def signature(profile: Profile) -> Mapping[str, Mapping[str, Any]]:
     size = [profile.sampling.height, profile.sampling.width]
     found: dict[str, dict[str, Any]] = {
         part: {"extractor": f"mini-{part}", "version": _VERSION, "weights": weights_signature(folder, *models)}
-        for part, models in _MODELS.items()
+        for part, models in _MODELS.items() if part != "hps" or "hps" in extra
     }
     found["face"] |= {"threshold": 0.5, "crop": 32, "reference_size": size, "face": "best score"}
     found["clip"] |= {"face_crop": "64 px, 1.9 times the recogniser's field", "reference_size": size}

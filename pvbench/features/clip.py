@@ -73,6 +73,10 @@ class ClipModel:
         ).input_ids
         return functional.normalize(self.model.encode_text(found.to(self.device)).float(), dim=-1)
 
+    def token_count(self, text: str) -> int:
+        """Tokens of a text, start and end among them: where it is more than `context`, the text's end is not seen."""
+        return len(self.tokenizer([text]).input_ids[0])
+
     @torch.no_grad()
     def frames(self, images: Tensor) -> NDArray[np.float32]:
         """Embeddings of frames, without gradient."""

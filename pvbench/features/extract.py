@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pvbench.devices import torch_device
-from pvbench.errors import VideoError
-from pvbench.features import FRAMES_MULTIPLE
+from pvbench.errors import ProfileError, VideoError
+from pvbench.features import FRAMES_MULTIPLE, NO_DINO
 from pvbench.features.clip import ClipModel
 from pvbench.features.extractor import Features, Frames, SelectiveExtractors, wants
 from pvbench.features.face import FaceExtractor, Faces, load_detector, load_recogniser, load_state, to_tensor
@@ -62,6 +62,11 @@ class Extractors(SelectiveExtractors):
         return ClipModel.load(self.weights, "scoring", self.device)
 
     @cached_property
+    def hps(self) -> ClipModel:
+        """The CLIP that knows what people prefer: the mini world's in the place of HPSv2."""
+        return ClipModel.load(self.weights, "reward", self.device)
+
+    @cached_property
     def encoder(self) -> VideoEncoder:
         """The video encoder."""
         folder = verified(self.weights, "video_encoder")
@@ -93,11 +98,6 @@ class Extractors(SelectiveExtractors):
             found["reference/clip_face"] = self._clip_faces(np.stack(small), faces.landmarks)
         return found
 
-    def text(self, text: str) -> Features:
-        """The CLIP embedding of a prompt."""
-        with torch.no_grad():
-            return {"text/clip": self.clip.texts([text])[0].cpu().numpy()}
-
     def _seen(self, frames: Frames) -> Frames:
         return frames
 
@@ -109,6 +109,25 @@ class Extractors(SelectiveExtractors):
 
     def _clip_faces(self, frames: Frames, landmarks: NDArray[np.float32]) -> NDArray[np.float32]:
         return self.clip.faces(to_tensor(frames, self.device), landmarks)
+
+    @torch.no_grad()
+    def _clip_text(self, text: str) -> NDArray[np.float32]:
+        found: NDArray[np.float32] = self.clip.texts([text])[0].cpu().numpy()
+        return found
+
+    def _clip_tokens(self, text: str) -> tuple[int, int]:
+        return self.clip.token_count(text), self.clip.context
+
+    def _hps_frames(self, frames: Frames) -> NDArray[np.float32]:
+        return self.hps.frames(to_tensor(frames, self.device))
+
+    @torch.no_grad()
+    def _hps_text(self, text: str) -> NDArray[np.float32]:
+        found: NDArray[np.float32] = self.hps.texts([text])[0].cpu().numpy()
+        return found
+
+    def _dino_frames(self, frames: Frames) -> NDArray[np.float32]:
+        raise ProfileError(NO_DINO)
 
     def _flow(self, frames: Frames) -> Flow:
         return optical_flow(frames)

@@ -19,6 +19,25 @@ Features = dict[str, NDArray[np.float32]]
 Frames = NDArray[np.uint8]
 
 
+CORE_PARTS = ("face", "clip", "flow", "video")
+"""The parts that the paper's metrics need."""
+EXTRA_PARTS = ("dino", "hps")
+"""Those that only extra metrics need."""
+_TEXTS = {"text/clip": "clip", "text/hps": "hps"}
+
+
+def parts_for(wanted: Collection[str] | None) -> tuple[str, ...]:
+    """The parts whose networks some features need; those of the paper's metrics for None."""
+    if wanted is None:
+        return CORE_PARTS
+    needed = {_TEXTS.get(name, name.split("/")[0]) for name in wanted if not name.startswith("reference/")}
+    if {"clip/face", "reference/face", "reference/clip_face"} & set(wanted):
+        needed.add("face")
+    if {"reference/clip", "reference/clip_face"} & set(wanted):
+        needed.add("clip")
+    return tuple(part for part in (*CORE_PARTS, *EXTRA_PARTS) if part in needed)
+
+
 def wants(wanted: Collection[str] | None, *names: str) -> bool:
     """Whether one of the features is wanted; None wants all but those that are made on demand alone."""
     return wanted is None or any(name in wanted for name in names)
@@ -28,11 +47,11 @@ class SelectiveExtractors(ABC):
     """Extractors whose networks are loaded once, when a feature first needs them.
 
     Attributes:
-        signature: by part (face, clip, flow, video), what identifies the features.
+        signature: by part (face, clip, flow, video), what identifies the features; see `parts_for`.
     """
 
     selective = True
-    """`video` and `references` take the names of the features that are wanted."""
+    """`video`, `references` and `text` take the names of the features that are wanted."""
     signature: Mapping[str, Mapping[str, Any]]
 
     @abstractmethod
@@ -74,6 +93,23 @@ class SelectiveExtractors(ABC):
             found["flow/warp_error"] = warping_errors(kept, self._flow_fields(kept), back)
         if wants(wanted, "video/embedding"):
             found["video/embedding"] = self._embedding(video.frames)
+        if wanted is not None and "dino/frame" in wanted:
+            found["dino/frame"] = self._dino_frames(seen)
+        if wanted is not None and "hps/frame" in wanted:
+            found["hps/frame"] = self._hps_frames(seen)
+        return found
+
+    def text(self, text: str, wanted: Collection[str] | None = None) -> Features:
+        """Features of a prompt, or those `wanted`: its CLIP embedding, cut at the context's length.
+
+        `text/tokens` comes with it: how many tokens the prompt has, and how many of them CLIP reads.
+        """
+        found: Features = {}
+        if wants(wanted, "text/clip"):
+            found["text/clip"] = self._clip_text(text)
+            found["text/tokens"] = np.array(self._clip_tokens(text), np.float32)
+        if wanted is not None and "text/hps" in wanted:
+            found["text/hps"] = self._hps_text(text)
         return found
 
     @abstractmethod
@@ -83,10 +119,6 @@ class SelectiveExtractors(ABC):
         Raises:
             FaceError: a photo shows no face or more than one.
         """
-
-    @abstractmethod
-    def text(self, text: str) -> Features:
-        """The CLIP embedding of a prompt, cut at the context's length."""
 
     @abstractmethod
     def _check(self, video: Video, wanted: Collection[str] | None) -> None:
@@ -107,6 +139,26 @@ class SelectiveExtractors(ABC):
     @abstractmethod
     def _clip_faces(self, frames: Frames, landmarks: NDArray[np.float32]) -> NDArray[np.float32]:
         """Unit embeddings (T, E) of crops around faces; NaN rows where the landmarks (T, 5, 2) are NaN."""
+
+    @abstractmethod
+    def _clip_text(self, text: str) -> NDArray[np.float32]:
+        """The unit embedding (E,) of a prompt."""
+
+    @abstractmethod
+    def _clip_tokens(self, text: str) -> tuple[int, int]:
+        """How many tokens a prompt has, and how many of them CLIP reads."""
+
+    @abstractmethod
+    def _hps_frames(self, frames: Frames) -> NDArray[np.float32]:
+        """Unit embeddings (T, E) of whole frames by the network that knows what people prefer."""
+
+    @abstractmethod
+    def _hps_text(self, text: str) -> NDArray[np.float32]:
+        """The unit embedding (E,) of a prompt by the same network."""
+
+    @abstractmethod
+    def _dino_frames(self, frames: Frames) -> NDArray[np.float32]:
+        """Unit embeddings (T, E) of whole frames by DINO."""
 
     @abstractmethod
     def _flow(self, frames: Frames) -> Flow:

@@ -21,6 +21,7 @@ from pvbench.devices import torch_device
 from pvbench.errors import WeightsError, did_you_mean
 from pvbench.features.face_networks import crop_faces
 from pvbench.torchvision_shim import load_torchvision
+from pvbench.weights.blank import Blank
 from pvbench.weights.torchscript import is_archive, read_archive
 
 FACE_SPREAD = 1.9
@@ -69,7 +70,8 @@ def load_open_clip(model: str, path: Path, device: torch.device | str = "cpu") -
                            f"alone, or OpenAI's archive") from error
     custom = config.pop("custom_text", False)
     kind = open_clip.CoCa if "multimodal_cfg" in config else open_clip.CustomTextCLIP if custom else open_clip.CLIP
-    network = kind(**config)
+    with Blank():
+        network = kind(**config)
     # OpenAI's archives hold constants of the graph beside the weights.
     _fill(network, state, f"{path} does not fit {model}", ignore_others=scripted)
     return OpenClip(network.to(place), open_clip.get_tokenizer(model), place)
@@ -99,6 +101,20 @@ class OpenClip:
         """Unit embeddings of RGB frames: of their middle squares, see `clip_pixels`."""
         parts = [self.images(clip_pixels(part, self.side)) for part in _chunks(frames)]
         return torch.cat(parts).cpu().numpy()
+
+    @torch.no_grad()
+    def hps_frames(
+        self, frames: UInt8[np.ndarray, "frames height width 3"]
+    ) -> Float32[np.ndarray, "frames embedding"]:
+        """Unit embeddings of RGB frames as HPSv2 sees them, see `hps_pixels`.
+
+        A frame's product with its prompt's embedding is HPSv2's score, in [-1, 1]: higher where people would like the
+        picture better. Which version it is, 2.0 or 2.1, the checkpoint decides: `ViT-H-14` with HPS_v2_compressed.pt or
+        HPS_v2.1_compressed.pt.
+
+        Source: hpsv2 1.2.0 img_score.score, in half precision on a GPU; here in full.
+        """
+        return torch.cat([self.images(hps_pixels(part, self.side)) for part in _chunks(frames)]).cpu().numpy()
 
     @torch.no_grad()
     def texts(self, texts: list[str]) -> Float32[np.ndarray, "texts embedding"]:
@@ -180,26 +196,6 @@ def hps_pixels(
     return _normalise(functional.pad(pictures, (left, side - columns - left, top, side - rows - top)))
 
 
-@torch.no_grad()
-def hps_score(
-    model: OpenClip, frames: UInt8[np.ndarray, "frames height width 3"], text: str
-) -> Float32[np.ndarray, " frames"]:
-    """HPSv2's score of each frame for a text, in [-1, 1]: higher where people would like the picture better.
-
-    The bare cosine; HPSv2's tables print it times 100. Which version it is, 2.0 or 2.1, the checkpoint decides.
-
-    Args:
-        model: `ViT-H-14` with HPS_v2_compressed.pt or HPS_v2.1_compressed.pt.
-        frames: RGB.
-        text: the prompt; cut at 77 tokens.
-
-    Source: hpsv2 1.2.0 img_score.score, in half precision on a GPU; here in full.
-    """
-    words = torch.from_numpy(model.texts([text])).to(model.device)
-    parts = [model.images(hps_pixels(part, model.side)) @ words[0] for part in _chunks(frames)]
-    return torch.cat(parts).cpu().numpy()
-
-
 def _chunks(array: np.ndarray) -> Iterator[np.ndarray]:
     return (array[start : start + _CHUNK] for start in range(0, len(array), _CHUNK))
 
@@ -235,7 +231,8 @@ def _fill(network: nn.Module, state: dict[str, Tensor], complaint: str, ignore_o
         if name in state and tuple(state[name].shape) != shape:
             raise WeightsError(f"{complaint}: {name} has the shape {tuple(state[name].shape)}, expected {shape}; name "
                                f"the model that the weights were trained for")
-    network.load_state_dict({name: value for name, value in state.items() if name in shapes}, strict=False)
+    # The file's own tensors, not copies: of a gigabyte that takes seconds.
+    network.load_state_dict({name: value for name, value in state.items() if name in shapes}, strict=False, assign=True)
 
 
 def _read_state(path: Path) -> dict[str, Tensor]:

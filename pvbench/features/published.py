@@ -1,4 +1,6 @@
-"""The evaluators that papers report: InsightFace, RAFT, I3D and OpenAI's CLIP, behind the interface of the mini ones.
+"""The evaluators that papers report, behind the interface of the mini ones.
+
+InsightFace, RAFT, I3D and OpenAI's CLIP, and for the extra metrics DINO and HPSv2.
 
 Each part is loaded when a wanted feature first needs it, from weights that their publishers give out
 (`pvbench.weights.published`) or from a file of the user's (`--weights NAME=PATH`).
@@ -15,12 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pvbench.errors import ProfileError, VideoError, WeightsError, did_you_mean
-from pvbench.features.extractor import Features, Frames, SelectiveExtractors, wants
+from pvbench.features.extractor import CORE_PARTS, EXTRA_PARTS, Features, Frames, SelectiveExtractors, parts_for, wants
 from pvbench.profile import Profile
 from pvbench.video import Video
-from pvbench.weights.published import PUBLISHED, digest_of, fetch, located, published
+from pvbench.weights.published import PUBLISHED, digest_of, fetch, located, published, weights_root
 
 if TYPE_CHECKING:
+    from pvbench.features.dino import Dino
     from pvbench.features.face import Faces
     from pvbench.features.flow import Flow
     from pvbench.features.i3d import I3D
@@ -28,13 +31,16 @@ if TYPE_CHECKING:
     from pvbench.features.open_clip_model import OpenClip
     from pvbench.features.raft import Raft
 
-PARTS = ("face", "clip", "flow", "video")
+PARTS = (*CORE_PARTS, *EXTRA_PARTS)
 DEFAULTS: Mapping[str, Any] = {
     "face": "antelopev2",
     "clip": "ViT-B-32",
     "clip_model": "",
     "flow": "raft-things",
     "video": "i3d-torchscript",
+    "dino": "dino-vitb16",
+    "hps": "HPS_v2.1",
+    "hps_model": "ViT-H-14",
     "preprocessing": "styleganv",
     "frames": 0,
     "video_frames": 16,
@@ -42,7 +48,8 @@ DEFAULTS: Mapping[str, Any] = {
 }
 """What a profile's [evaluators] may say. `frames`: how many, evenly spread, faces and CLIP look at, 0 for all;
 `video_frames`: how many, from the first on, I3D looks at; `files`: part -> path of weights of one's own; `clip_model`:
-open_clip's name of the network, by default the one that OpenAI's weights of the name `clip` were trained as."""
+open_clip's name of the network, by default the one that OpenAI's weights of the name `clip` were trained as;
+`hps_model`: the same for HPSv2's."""
 
 FEWEST_FRAMES = 10
 """I3D halves the time three times and pools the rest in pairs."""
@@ -93,27 +100,38 @@ def _weights_signature(settings: Mapping[str, Any], part: str) -> dict[str, str]
     """Names and digests. Published weights are known by their sha256, whether they lie here or not."""
     if part not in settings["files"]:
         entry = published(settings[part], part)
-        return {Path(file).name: sha[:16] for file, sha in entry.files.items()}
+        return {Path(file).name: (sha or _digest_if_there(file))[:16] for file, sha in entry.files.items()}
     path = weights_of(settings, part)
     files = sorted(path.glob("*.onnx")) if path.is_dir() else [path]
     return {file.name: digest_of(file)[:16] for file in files}
 
 
-def signature(profile: Profile) -> dict[str, dict[str, Any]]:
-    """What identifies each part: network, weights, frames, sizes and rules. Loads no network."""
+def _digest_if_there(file: str) -> str:
+    path = weights_root() / file
+    return digest_of(path) if path.is_file() else "missing"
+
+
+def signature(profile: Profile, extra: Collection[str] = ()) -> dict[str, dict[str, Any]]:
+    """What identifies each part, the `extra` ones included: network, weights, frames, sizes and rules. Loads no
+    network."""
     settings = settings_of(profile)
     seen = settings["frames"] or "all"
     own = {part: f"own {Path(path).name}" for part, path in settings["files"].items()}
-    named = {part: own.get(part, settings[part]) for part in PARTS}
     found: dict[str, dict[str, Any]] = {
-        part: {"extractor": named[part], "version": _VERSION, "weights": _weights_signature(settings, part)}
-        for part in PARTS
+        part: {"extractor": own.get(part, settings[part]), "version": _VERSION,
+               "weights": _weights_signature(settings, part)}
+        for part in (*CORE_PARTS, *extra)
     }
     found["face"] |= {"detection": "640x640, score 0.5", "face": "largest", "frames_seen": seen}
     found["clip"] |= {"model": _clip_model(settings), "resize": "short side, bicubic, centre crop", "frames_seen": seen}
     found["clip"]["face_crop"] = "1.9 times the recogniser's field"
     found["flow"] |= {"updates": 20, "rate": "8 a second", "below_128_px": "scaled up"}
     found["video"] |= {"preprocessing": settings["preprocessing"], "frames_seen": f"first {settings['video_frames']}"}
+    if "dino" in extra:
+        found["dino"] |= {"resize": "short side 224, bilinear, nothing cut off", "frames_seen": seen}
+    if "hps" in extra:
+        found["hps"] |= {"model": settings["hps_model"], "resize": "long side, bicubic, black borders",
+                         "frames_seen": seen}
     return found
 
 
@@ -121,23 +139,11 @@ def _clip_model(settings: Mapping[str, Any]) -> str:
     return str(settings["clip_model"] or f"{settings['clip']}-quickgelu")
 
 
-def licences(profile: Profile) -> dict[str, str]:
+def licences(profile: Profile, extra: Collection[str] = ()) -> dict[str, str]:
     """What the publishers of each part's weights allow."""
     settings = settings_of(profile)
-    return {part: PUBLISHED[settings[part]].licence for part in PARTS
+    return {part: PUBLISHED[settings[part]].licence for part in (*CORE_PARTS, *extra)
             if part not in settings["files"] and settings[part] in PUBLISHED}
-
-
-def parts_for(wanted: Collection[str] | None) -> tuple[str, ...]:
-    """The parts whose networks some features need; None for all features."""
-    if wanted is None:
-        return PARTS
-    needed = {name.split("/")[0] for name in wanted if not name.startswith(("reference/", "text/"))}
-    if {"clip/face", "reference/face", "reference/clip_face"} & set(wanted):
-        needed.add("face")
-    if {"text/clip", "reference/clip", "reference/clip_face"} & set(wanted):
-        needed.add("clip")
-    return tuple(part for part in PARTS if part in needed)
 
 
 def provide(profile: Profile, wanted: Collection[str] | None) -> None:
@@ -196,8 +202,22 @@ class PublishedExtractors(SelectiveExtractors):
 
         return load_i3d(weights_of(self.settings, "video"), self.device)
 
+    @cached_property
+    def dino(self) -> Dino:
+        """DINO."""
+        from pvbench.features.dino import load_dino
+
+        return load_dino(weights_of(self.settings, "dino"), self.device)
+
+    @cached_property
+    def hps(self) -> OpenClip:
+        """HPSv2."""
+        from pvbench.features.open_clip_model import load_open_clip
+
+        return load_open_clip(self.settings["hps_model"], weights_of(self.settings, "hps"), self.device)
+
     def load_all(self) -> None:
-        """Loads every network, so that whatever is wrong with its weights shows."""
+        """Loads every network of the paper's metrics, so that whatever is wrong with its weights shows."""
         for network in (self.face, self.clip, self.flow, self.encoder):
             assert network is not None
 
@@ -235,10 +255,6 @@ class PublishedExtractors(SelectiveExtractors):
                  for photo, points in zip(photos, faces.landmarks, strict=True)])
         return found
 
-    def text(self, text: str) -> Features:
-        """The CLIP embedding of a prompt, cut at 77 tokens."""
-        return {"text/clip": self.clip.texts([text])[0]}
-
     def _check(self, video: Video, wanted: Collection[str] | None) -> None:
         if len(video.frames) < FEWEST_FRAMES and wants(wanted, "video/embedding"):
             raise VideoError(f"a video has {len(video.frames)} frames; I3D needs at least {FEWEST_FRAMES}: leave FVD "
@@ -255,6 +271,21 @@ class PublishedExtractors(SelectiveExtractors):
 
     def _clip_faces(self, frames: Frames, landmarks: NDArray[np.float32]) -> NDArray[np.float32]:
         return self.clip.faces(frames, landmarks)
+
+    def _clip_text(self, text: str) -> NDArray[np.float32]:
+        return self.clip.texts([text])[0]
+
+    def _clip_tokens(self, text: str) -> tuple[int, int]:
+        return self.clip.token_count(text), self.clip.context
+
+    def _hps_frames(self, frames: Frames) -> NDArray[np.float32]:
+        return self.hps.hps_frames(frames)
+
+    def _hps_text(self, text: str) -> NDArray[np.float32]:
+        return self.hps.texts([text])[0]
+
+    def _dino_frames(self, frames: Frames) -> NDArray[np.float32]:
+        return self.dino(frames)
 
     def _flow(self, frames: Frames) -> Flow:
         return self.flow(frames)

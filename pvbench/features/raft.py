@@ -1,12 +1,11 @@
 """Optical flow by RAFT, with the arithmetic of VBench's Dynamic Degree.
 
-The network is torchvision's, under princeton-vl's original weights: same flow to the bit, given the same file.
+The network is torchvision's, under princeton-vl's original weights: same flow, given the same file.
 """
 
 from __future__ import annotations
 
 import math
-import pickle
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +20,7 @@ from torch.nn import functional
 from pvbench.errors import WeightsError
 from pvbench.features.flow import Flow
 from pvbench.torchvision_shim import load_torchvision
+from pvbench.weights.checkpoint import read_checkpoint
 
 UPDATES = 20
 """Refinements of each flow, as VBench asks for; torchvision's own number is 12."""
@@ -93,7 +93,8 @@ class Raft:
         gets NaN and calls them static.
 
         Source: Vchitect/VBench@45e79ec dynamic_degree.py. Departures: small frames, above; each frame is encoded
-            once and not once per pair, several pairs go through the network together, which moves the last digits.
+            once and not once per pair, several pairs go through the network together, and what the context adds to
+            each update is made once: all this moves the last digits.
         """
         top5, mean = [], []
         for field in self.fields(frames):
@@ -136,19 +137,53 @@ class Raft:
         """Flow from feature maps: what torchvision's RAFT does after its encoders, enlarging the last flow alone."""
         from torchvision.models.optical_flow._utils import make_coords_grid, upsample_flow
 
-        network = self.network
+        network, block = self.network, self.network.update_block
         network.corr_block.build_pyramid(before, after)
-        hidden_size = network.update_block.hidden_state_size
-        hidden, context = context[:, :hidden_size].tanh(), context[:, hidden_size:].relu()
+        size = block.hidden_state_size
+        hidden, context = context[:, :size].tanh(), context[:, size:].relu()
+        units = [_Unit(unit, context) for unit in block.recurrent_block.children()]
         start = make_coords_grid(len(before), *before.shape[2:]).to(self.device)
         found = start
         for _ in range(UPDATES):
             correlations = network.corr_block.index_pyramid(centroids_coords=found)
-            hidden, step = network.update_block(hidden, context, correlations, found - start)
-            found = found + step
+            motion = block.motion_encoder(found - start, correlations)
+            for unit in units:
+                hidden = unit(hidden, motion)
+            found = found + block.flow_head(hidden)
         network.corr_block.corr_pyramid = []
         mask = None if network.mask_predictor is None else network.mask_predictor(hidden)
         return upsample_flow(found - start, mask)
+
+
+class _Unit:
+    """A recurrent unit of the network, for one context.
+
+    The context is among its inputs in every update and never changes, so its share of the convolutions, a quarter of
+    their work in the small network and a third in the large one, is made once.
+    """
+
+    def __init__(self, unit: Any, context: Tensor) -> None:
+        self.hidden, inner = unit.convz.out_channels, context.shape[1]
+        gates = torch.cat([unit.convz.weight, unit.convr.weight])
+        biases = torch.cat([unit.convz.bias, unit.convr.bias])
+        self.padding = unit.convz.padding
+        self.gates, self.gates_of_context = self._split(gates, biases, context, inner)
+        self.new, self.new_of_context = self._split(unit.convq.weight, unit.convq.bias, context, inner)
+
+    def _split(self, weight: Tensor, bias: Tensor, context: Tensor, inner: int) -> tuple[Tensor, Tensor]:
+        """The weights of hidden state and motion, and what those of the context give."""
+        of_hidden, of_context, of_motion = weight.split(
+            [self.hidden, inner, weight.shape[1] - self.hidden - inner], dim=1)
+        return torch.cat([of_hidden, of_motion], 1), functional.conv2d(context, of_context, bias, padding=self.padding)
+
+    def __call__(self, hidden: Tensor, motion: Tensor) -> Tensor:
+        """The next hidden state."""
+        both = torch.cat([hidden, motion], 1)
+        update, reset = (functional.conv2d(both, self.gates, padding=self.padding) + self.gates_of_context
+                         ).sigmoid().chunk(2, dim=1)
+        both = torch.cat([reset * hidden, motion], 1)
+        new = (functional.conv2d(both, self.new, padding=self.padding) + self.new_of_context).tanh()
+        return (1 - update) * hidden + update * new
 
 
 def load_raft(path: Path, device: torch.device) -> Raft:
@@ -159,7 +194,7 @@ def load_raft(path: Path, device: torch.device) -> Raft:
     Raises:
         WeightsError: the file is missing or damaged, holds code, or its names or shapes fit neither network.
     """
-    state = _torchvision_names(_read(path))
+    state = _torchvision_names(read_checkpoint(path, "raft-things.pth of princeton-vl/RAFT (models.zip)"))
     size = "large" if "mask_predictor.conv.weight" in state else "small"
     network = getattr(load_torchvision().models.optical_flow, f"raft_{size}")(weights=None)
     try:
@@ -171,28 +206,6 @@ def load_raft(path: Path, device: torch.device) -> Raft:
             f"raft-small.pth of princeton-vl/RAFT (models.zip), or torchvision's raft_large or raft_small"
         ) from error
     return Raft(network, device)
-
-
-def _read(path: Path) -> dict[str, Tensor]:
-    """The tensors of a checkpoint by name, without the prefix of a data-parallel training."""
-    if not path.is_file():
-        raise WeightsError(f"{path} is not there; put raft-things.pth of princeton-vl/RAFT (models.zip) in its place")
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise WeightsError(
-            f"{path} holds more than tensors, or is damaged; nothing of it was run; fetch raft-things.pth of "
-            f"princeton-vl/RAFT (models.zip) again"
-        ) from error
-    except Exception as error:
-        # A damaged file can fail in any way.
-        raise WeightsError(
-            f"{path} is damaged ({type(error).__name__}: {str(error)[:200]}); fetch raft-things.pth of "
-            f"princeton-vl/RAFT (models.zip) again"
-        ) from error
-    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise WeightsError(f"{path} holds a {type(state).__name__}, expected RAFT's tensors by name")
-    return {str(name).removeprefix("module."): value for name, value in state.items()}
 
 
 def _torchvision_names(state: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -23,18 +23,21 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
     "flow": ("flow/top5", "flow/mean", "flow/size", "flow/fps"),
     "warp": ("flow/warp_error",),
     "video": ("video/embedding",),
+    "dino": ("dino/frame",),
+    "hps": ("hps/frame",),
     "reference_face": ("reference/face",),
     "reference_clip": ("reference/clip",),
     "reference_clip_face": ("reference/clip_face",),
-    "text": ("text/clip",),
+    "text": ("text/clip", "text/tokens"),
+    "text_hps": ("text/hps",),
 }
 """Features that are made, and kept, together."""
 
 EXTRACTORS_OF: Mapping[str, tuple[str, ...]] = {
     "face": ("face",), "clip": ("clip",), "clip_face": ("clip", "face"), "flow": ("flow",), "warp": ("flow",),
-    "video": ("video",),
+    "video": ("video",), "dino": ("dino",), "hps": ("hps",),
     "reference_face": ("face",), "reference_clip": ("clip",), "reference_clip_face": ("clip", "face"),
-    "text": ("clip",),
+    "text": ("clip",), "text_hps": ("hps",),
 }
 """The parts of the extractors whose signatures a group rests on."""
 
@@ -78,7 +81,7 @@ class Bench:
         """Writes the features of one thing (`video`, `references` or `text`), each group into its file."""
         function = getattr(self.extractors, what)
         wanted = frozenset(name for group in groups for name in GROUPS[group])
-        selective = getattr(self.extractors, "selective", False) and what != "text"
+        selective = getattr(self.extractors, "selective", False)
         found = function(given, wanted) if selective else function(given)
         for group, path in groups.items():
             write_features(path, {name: found[name] for name in GROUPS[group] if name in found})

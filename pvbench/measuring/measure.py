@@ -5,10 +5,11 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections import deque
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -18,6 +19,7 @@ from pvbench.digest import digest, file_digest
 from pvbench.errors import FaceError, ProfileError, PvbenchError, VideoError, did_you_mean
 from pvbench.executors.executor import Done, Executor, Failed, Job, Noted
 from pvbench.executors.local import LocalExecutor
+from pvbench.features.extractor import CORE_PARTS, EXTRA_PARTS, parts_for
 from pvbench.identity import Identity
 from pvbench.measuring.jobs import (
     EXTRACTORS_OF,
@@ -125,7 +127,7 @@ def with_weights(profile: Profile, given: Sequence[str]) -> Profile:
     Raises:
         ProfileError: one has no name or no path, or the name stands for no part.
     """
-    aliases = {"raft": "flow", "i3d": "video", "face": "face", "flow": "flow", "video": "video", "clip": "clip"}
+    aliases = {"raft": "flow", "i3d": "video"} | {part: part for part in (*CORE_PARTS, *EXTRA_PARTS)}
     files: dict[str, str] = {}
     for text in given:
         name, equals, path = text.partition("=")
@@ -279,7 +281,8 @@ class Work:
                  progress: Progress | None) -> None:
         self.order, self.store, self.checked, self.progress = order, store, checked, progress
         self.wanted = frozenset(wanted)
-        signature = parts.extractor_signature(order.profile)
+        extra = [part for part in parts_for(wanted) if part in EXTRA_PARTS]
+        signature = parts.extractor_signature(order.profile, extra)
         self.signature = signature
         self._digests = {group: digest([signature.get(part, {}) for part in of_parts])
                          for group, of_parts in EXTRACTORS_OF.items()}
@@ -306,25 +309,34 @@ class Work:
         if own and video.identity is not None:
             own |= _features(self._reference_paths(video.identity))
         if own and video.text:
-            own |= _features(self._text_paths(video.rendered_text))
+            own |= self.text_features(video.rendered_text)
         return own
 
-    def rendered(self) -> dict[tuple[str, str], np.ndarray]:
-        """The embeddings of the rendered videos by identity and prompt, where they are FVD's reference set."""
+    def text_features(self, text: str) -> dict[str, np.ndarray]:
+        """All features of a text; nothing where one is missing."""
+        return _features(self._text_paths(text))
+
+    def rendered(self) -> Mapping[tuple[str, str, int], np.ndarray]:
+        """The embeddings of the rendered videos by cell, where they are FVD's reference set: one for all seeds."""
         if Fvd.name not in self.order.metrics or not self._rendered():
             return {}
-        found = {(name, prompt_id): _features(self._rendered_paths(archive, place))
-                 for name, prompt_id, place, archive in self._renderings()}
-        return {cell: features["video/embedding"] for cell, features in found.items() if features}
+        seeds = {video.seed for video in self.checked.usable}
+        return KeptEmbeddings({(name, prompt_id, seed): self._rendered_paths(archive, place)
+                               for name, prompt_id, place, archive in self._renderings() for seed in seeds})
 
-    def pool(self) -> tuple[str, np.ndarray] | None:
-        """Name and embeddings (videos, width) of the folder that FVD refers to, where one was given."""
+    def pool(self) -> tuple[str, Mapping[str, np.ndarray]] | None:
+        """Name and embeddings of the folder that FVD refers to, where one was given."""
         if Fvd.name not in self.order.metrics or self._rendered() or not self.order.reference:
             return None
-        rows = [_features(self.paths("video", self.content(path), ("video",))) for path in self._reference_videos()]
-        kept = [row["video/embedding"] for row in rows if row]
+        kept = KeptEmbeddings({str(path): self.paths("video", self.content(path), ("video",))
+                               for path in self._reference_videos()})
         name = f"{Path(self.order.reference).resolve().name}@{self.reference_content()[:8]}"
-        return (name, np.stack(kept).astype(np.float64)) if len(kept) > 1 else None
+        return (name, kept) if len(kept) > 1 else None
+
+    def embeddings(self, videos: Mapping[Cell, Path]) -> Mapping[Cell, np.ndarray]:
+        """The embeddings of videos by their cells, as far as FVD was asked for."""
+        return KeptEmbeddings({cell: self.paths("video", self.content(path), ("video",))
+                               for cell, path in videos.items()} if Fvd.name in self.order.metrics else {})
 
     def reference_content(self) -> str:
         """Digest of the videos that FVD refers to."""
@@ -370,10 +382,11 @@ class Work:
         return self.paths("reference", identity.digest, ("reference_face", "reference_clip", "reference_clip_face"))
 
     def _text_paths(self, text: str) -> tuple[tuple[str, Path], ...]:
-        return self.paths("text", sha256(text.encode()).hexdigest(), ("text",))
+        return self.paths("text", sha256(text.encode()).hexdigest(), ("text", "text_hps"))
 
     def _video_paths(self, path: Path) -> tuple[tuple[str, Path], ...]:
-        return self.paths("video", self.content(path), ("face", "clip", "clip_face", "flow", "warp", "video"))
+        groups = ("face", "clip", "clip_face", "flow", "warp", "video", "dino", "hps")
+        return self.paths("video", self.content(path), groups)
 
     def content(self, path: Path) -> str:
         """Digest of a file's bytes, computed once."""
@@ -477,6 +490,25 @@ class Work:
         self.checked.problems += faults
         if faults and not self.order.allow_partial:
             raise FaceError(f"{faults[0].where}: {faults[0].what}")
+
+
+Cell = TypeVar("Cell")
+
+
+class KeptEmbeddings(Mapping[Cell, np.ndarray]):
+    """`video/embedding` by key, each read from its file when it is asked for, so that none is held."""
+
+    def __init__(self, paths: Mapping[Cell, tuple[tuple[str, Path], ...]]) -> None:
+        self._paths = {key: groups for key, groups in paths.items() if not _missing(groups)}
+
+    def __getitem__(self, key: Cell) -> np.ndarray:
+        return _features(self._paths[key])["video/embedding"]
+
+    def __iter__(self) -> Iterator[Cell]:
+        return iter(self._paths)
+
+    def __len__(self) -> int:
+        return len(self._paths)
 
 
 def _missing(groups: Sequence[tuple[str, Path]]) -> tuple[tuple[str, Path], ...]:

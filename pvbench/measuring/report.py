@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 
 from pvbench.errors import PvbenchError
+from pvbench.features.extractor import EXTRA_PARTS
 from pvbench.measuring.layouts import NOBODY, Found, ImportedVideo, Problem
 from pvbench.measuring.measure import Order, Reported, Work
 from pvbench.measuring.precheck import shape_of
@@ -15,6 +17,9 @@ from pvbench.metrics import Metric
 from pvbench.profile import Profile
 from pvbench.report import CellKey, ReferenceSet, ReportData, ReportIdentity, ReportPrompt, ReportVariant, write_report
 from pvbench.runner.surroundings import machine, versions
+
+_NAMED = 5
+"""So many long prompts are named."""
 
 
 def report(order: Order, metrics: Sequence[Metric], found: Found, work: Work, folder: Path) -> Reported:
@@ -33,7 +38,6 @@ def report_data(
 ) -> tuple[ReportData, list[Problem]]:
     """The report's data, and what was wrong with videos that had passed the look at them."""
     scores: dict[str, dict[CellKey, Mapping[str, float]]] = {}
-    embeddings: dict[str, dict[CellKey, np.ndarray]] = {}
     videos: dict[str, dict[CellKey, Path]] = {}
     failures: dict[str, dict[CellKey, str]] = {}
     expected: dict[str, set[CellKey]] = {}
@@ -41,7 +45,7 @@ def report_data(
     why = {problem.where: problem.what for problem in reversed(work.checked.problems)}
     for video in found.videos:
         label, cell = video.method, _cell(video)
-        for table in (scores, embeddings, videos, failures):
+        for table in (scores, videos, failures):
             table.setdefault(label, {})
         expected.setdefault(label, set()).add(cell)
         features = work.features(video)
@@ -57,8 +61,6 @@ def report_data(
             failures[label][cell] = str(error)
             problems.append(Problem(video.source, str(error)))
             continue
-        if "video/embedding" in features:
-            embeddings[label][cell] = features["video/embedding"]
         videos[label][cell] = video.path
     shapes = list(work.checked.usable.values())
     described = tuple(sorted({shape_of(facts) for facts in shapes}))
@@ -74,7 +76,7 @@ def report_data(
         scores=scores,
         extractors=work.signature,
         metric_settings=order.profile.evaluators.get("metrics", {}),
-        embeddings=embeddings,
+        embeddings={label: work.embeddings(of_label) for label, of_label in videos.items()},
         reference_sets=tuple(_reference_sets(work)),
         videos=videos,
         failures=failures,
@@ -87,36 +89,56 @@ def report_data(
         machine=machine(),
         expected={label: frozenset(cells) for label, cells in expected.items()},
         metrics=order.metrics,
-        licences=licences_of(order.profile),
+        licences=licences_of(order.profile, work.signature),
+        remarks=(*work.checked.notes, *_cut_short(found.videos, work)),
+        left_out=_left_out(found),
     )
     return data, problems
 
 
-def licences_of(profile: Profile) -> Mapping[str, str]:
-    """What the publishers of the evaluators' weights allow, by part; nothing for weights of pvbench's own."""
+def licences_of(profile: Profile, named: Collection[str]) -> Mapping[str, str]:
+    """What the publishers of the evaluators' weights allow, for the parts named; nothing for weights of pvbench's
+    own."""
     if profile.evaluators["kind"] != "published":
         return {}
     from pvbench.features.published import licences
 
-    return licences(profile)
+    return licences(profile, [part for part in named if part in EXTRA_PARTS])
 
 
 def _cell(video: ImportedVideo) -> CellKey:
     return CellKey(video.identity.name if video.identity else NOBODY, video.prompt_id, video.seed)
 
 
+def _cut_short(videos: Sequence[ImportedVideo], work: Work) -> Iterable[str]:
+    """A sentence on the prompts that CLIP does not read to their ends."""
+    texts = {video.prompt_id: video.rendered_text for video in videos if video.text}
+    tokens = {name: work.text_features(text).get("text/tokens") for name, text in texts.items()}
+    long = [(name, *counts) for name, counts in tokens.items() if counts is not None and counts[0] > counts[1]]
+    if long:
+        named = ", ".join(f"{name} ({count:.0f})" for name, count, _ in long[:_NAMED])
+        more = f" and {len(long) - _NAMED} more" if len(long) > _NAMED else ""
+        yield (f"CLIP reads {long[0][2]:.0f} tokens of a prompt: what follows plays no part in CLIP-T for "
+               f"{named}{more}.")
+
+
+def _left_out(found: Found) -> tuple[tuple[str, str], ...]:
+    """Files and lines of manifests that are no cell: of nobody known, of no prompt, or the second of one cell."""
+    cells = {video.source for video in found.videos}
+    return tuple((problem.where, problem.what) for problem in found.problems if problem.where not in cells)
+
+
 def _reference_sets(work: Work) -> list[ReferenceSet]:
     rendered = work.rendered()
     if rendered:
-        seeds = {video.seed for video in work.checked.usable}
-        embeddings = {CellKey(*cell, seed): embedding for cell, embedding in rendered.items() for seed in seeds}
         what = "the true people doing what the prompts say, as the renderer draws them"
-        return [ReferenceSet("rendered", what, embeddings)]
+        # A CellKey equals the plain tuple, by which it is found.
+        return [ReferenceSet("rendered", what, cast("Mapping[CellKey, np.ndarray]", rendered))]
     pool = work.pool()
     if pool is None:
         return []
-    name, rows = pool
-    return [ReferenceSet(name, f"{len(rows)} videos of the folder given with --reference", pool=rows)]
+    name, kept = pool
+    return [ReferenceSet(name, f"{len(kept)} videos of the folder given with --reference", pool=kept)]
 
 
 def _scores(features: Mapping[str, np.ndarray], metrics: Sequence[Metric]) -> dict[str, float]:

@@ -10,15 +10,19 @@ from pvbench.metrics.clip_t import ClipT
 from pvbench.metrics.dynamic_degree import DynamicDegree
 from pvbench.metrics.face_sim import FaceSim
 from pvbench.metrics.fvd import Fvd
+from pvbench.metrics.hps_score import HpsScore
 from pvbench.metrics.identity_consistency import IdentityConsistency
 from pvbench.metrics.metric import Column, Features, Metric, MetricError, Signature
+from pvbench.metrics.subject_consistency import SubjectConsistency
 from pvbench.metrics.temporal_consistency import TemporalConsistency
 from pvbench.metrics.warping_error import WarpingError
 
 METRICS: tuple[type[Metric], ...] = (FaceSim, DynamicDegree, TemporalConsistency, ClipT, ClipI)
 """Metrics of single videos, in the order of the report. FVD is a metric of sets and stands apart."""
 
-EXTRA_METRICS: tuple[type[Metric], ...] = (IdentityConsistency, BackgroundConsistency, WarpingError)
+EXTRA_METRICS: tuple[type[Metric], ...] = (
+    IdentityConsistency, SubjectConsistency, BackgroundConsistency, WarpingError, HpsScore,
+)
 """Metrics of single videos that people ask for besides; made only where they are named."""
 
 VIDEO_COLUMNS: Mapping[str, Column] = {column.name: column for metric in METRICS for column in metric.columns}

@@ -29,9 +29,17 @@ class BackgroundConsistency(Metric):
 
     def row(self, features: Features) -> tuple[float, ...]:
         """The mean, in [0, 1]: negative cosines count 0; NaN for a single frame."""
-        frames = unit_rows("clip/frame", finite("clip/frame", features["clip/frame"]))
-        if frames.shape[0] == 1:
-            return (math.nan,)
-        before = (frames[1:] * frames[:-1]).sum(axis=1)
-        first = frames[1:] @ frames[0]
-        return (float((np.clip(before, 0.0, 1.0) + np.clip(first, 0.0, 1.0)).mean() / 2.0),)
+        return (likeness_to_before_and_first("clip/frame", features),)
+
+
+def likeness_to_before_and_first(name: str, features: Features) -> float:
+    """Mean cosine, negative ones as 0, of each row of a feature with the one before and the first; NaN for one row.
+
+    Source: Vchitect/VBench@45e79ec subject_consistency.py and background_consistency.py.
+    """
+    frames = unit_rows(name, finite(name, features[name]))
+    if frames.shape[0] == 1:
+        return math.nan
+    before = (frames[1:] * frames[:-1]).sum(axis=1)
+    first = frames[1:] @ frames[0]
+    return float((np.clip(before, 0.0, 1.0) + np.clip(first, 0.0, 1.0)).mean() / 2.0)

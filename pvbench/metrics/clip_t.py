@@ -26,9 +26,18 @@ class ClipT(Metric):
 
     def row(self, features: Features) -> tuple[float, ...]:
         """The mean cosine, in [-1, 1]."""
-        frames = unit_rows("clip/frame", finite("clip/frame", features["clip/frame"]))
-        text = finite("text/clip", features["text/clip"])
-        if text.shape != frames.shape[1:]:
-            raise MetricError(f"clip_t: text/clip has shape {text.shape}, the frames' embeddings {frames.shape[1:]}")
-        text = unit_rows("text/clip", text[np.newaxis])[0]
-        return (float(np.clip(frames @ text, -1.0, 1.0).mean()),)
+        return (mean_cosine_to_text("clip/frame", "text/clip", features),)
+
+
+def mean_cosine_to_text(of_frames: str, of_text: str, features: Features) -> float:
+    """Mean cosine, in [-1, 1], of the rows of a feature and the one embedding of a text.
+
+    Raises:
+        MetricError: a feature is empty or not finite, or the two differ in width.
+    """
+    frames = unit_rows(of_frames, finite(of_frames, features[of_frames]))
+    text = finite(of_text, features[of_text])
+    if text.shape != frames.shape[1:]:
+        raise MetricError(f"the feature {of_text!r} has shape {text.shape}, the frames' embeddings {frames.shape[1:]}")
+    text = unit_rows(of_text, text[np.newaxis])[0]
+    return float(np.clip(frames @ text, -1.0, 1.0).mean())

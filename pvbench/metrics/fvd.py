@@ -7,8 +7,9 @@ the kernel distance, unbiased at every size, and the floor, the distance of the 
 """
 
 import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float
@@ -16,6 +17,31 @@ from jaxtyping import Float
 from pvbench.metrics.metric import Column, Facts, MetricError, Signed, finite
 
 FLOOR_SPLITS = 20
+CHUNK = 512
+"""Rows that are looked at together: memory depends on this and on the width, not on the number of videos."""
+
+
+@runtime_checkable
+class Rows(Protocol):
+    """Embeddings by their place: an array (videos, width), or something that reads them when they are asked for."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Number and width."""
+
+    def __getitem__(self, rows: slice, /) -> np.ndarray:
+        """Some of them, in order."""
+
+
+def _chunks(rows: Rows) -> Iterator[tuple[slice, Float[np.ndarray, "some width"]]]:
+    """All rows, in float64, some at a time, and which they are.
+
+    Raises:
+        MetricError: one is NaN or infinite.
+    """
+    for start in range(0, rows.shape[0], CHUNK):
+        part = slice(start, min(start + CHUNK, rows.shape[0]))
+        yield part, finite("video/embedding", rows[part])
 
 
 @dataclass(frozen=True)
@@ -31,9 +57,49 @@ class FrechetDistance:
         return self.mean_term + self.covariance_term
 
 
-def frechet_distance(
-    videos: Float[np.ndarray, "videos width"], reference: Float[np.ndarray, "reference_videos width"]
-) -> FrechetDistance:
+class Gaussian:
+    """Mean and covariance of embeddings that come some at a time; no more of them is kept than their width.
+
+    The covariance is kept as a matrix R with R.T @ R the sum of squares around the mean, which QR keeps triangular: so
+    no digits are lost, whatever the mean. The order in which rows come moves the last digits alone.
+
+    Source: Chan, Golub and LeVeque 1979 for the mean of two parts.
+    """
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.mean = np.zeros(0)
+        self._root = np.zeros((0, 0))
+
+    @classmethod
+    def of(cls, rows: Rows) -> "Gaussian":
+        """That of all rows."""
+        made = cls()
+        for _, part in _chunks(rows):
+            made.add(part)
+        return made
+
+    def add(self, rows: Float[np.ndarray, "some width"]) -> None:
+        """Takes more rows, in float64."""
+        count, mean = len(rows), rows.mean(axis=0)
+        centred = rows - mean
+        if self.count == 0:
+            self.count, self.mean, self._root = count, mean, centred
+        else:
+            between = math.sqrt(self.count * count / (self.count + count)) * (mean - self.mean)
+            self._root = np.concatenate([self._root, centred, between[np.newaxis]])
+            self.count += count
+            self.mean = self.mean + (mean - self.mean) * (count / self.count)
+        if len(self._root) > rows.shape[1]:
+            self._root = np.linalg.qr(self._root, mode="r")  # type: ignore[assignment]
+
+    @property
+    def covariance_root(self) -> Float[np.ndarray, "rank width"]:
+        """A matrix R with R.T @ R the unbiased covariance, of as few rows as that takes."""
+        return self._root / math.sqrt(self.count - 1)
+
+
+def frechet_distance(videos: Rows, reference: Rows) -> FrechetDistance:
     """Fréchet distance of two sets of embeddings, each taken as a Gaussian; NaN with fewer than two in a set.
 
     Float64 throughout; covariances divide by N-1. The trace of the square root is the nuclear norm of the product of
@@ -42,81 +108,116 @@ def frechet_distance(
     Source: Heusel et al. 2017, Unterthiner et al. 2018. Equal to pytorch-fid@b9c1811 and to common_metrics@5f75173
         (styleganv) but for their rounding; content-debiased-fvd@a1e037a divides by N, which gives less at small N.
     """
-    if min(len(videos), len(reference)) < 2:
+    return distance_between(Gaussian.of(videos), Gaussian.of(reference))
+
+
+def distance_between(one: Gaussian, other: Gaussian) -> FrechetDistance:
+    """Fréchet distance of two Gaussians; NaN where one has fewer than two rows."""
+    if min(one.count, other.count) < 2:
         return FrechetDistance(math.nan, math.nan)
-    root_v, root_r = _covariance_root(videos), _covariance_root(reference)
-    shared = np.linalg.svd(root_v @ root_r.T, compute_uv=False).sum()
-    covariance_term = float((root_v**2).sum() + (root_r**2).sum() - 2.0 * shared)
-    mean_term = float(((videos.mean(axis=0) - reference.mean(axis=0)) ** 2).sum())
-    return FrechetDistance(mean_term, max(covariance_term, 0.0))
+    root, other_root = one.covariance_root, other.covariance_root
+    shared = np.linalg.svd(root @ other_root.T, compute_uv=False).sum()
+    covariance_term = float((root**2).sum() + (other_root**2).sum() - 2.0 * shared)
+    return FrechetDistance(float(((one.mean - other.mean) ** 2).sum()), max(covariance_term, 0.0))
 
 
-def _covariance_root(rows: Float[np.ndarray, "rows width"]) -> Float[np.ndarray, "rank width"]:
-    """A matrix R with R.T @ R the unbiased covariance, of as few rows as that takes."""
-    centred = (rows - rows.mean(axis=0)) / math.sqrt(len(rows) - 1)
-    if len(rows) <= rows.shape[1]:
-        return centred
-    triangle: np.ndarray = np.linalg.qr(centred, mode="r")  # type: ignore[assignment]
-    return triangle
+def _kernel(rows: np.ndarray, others: np.ndarray) -> Float[np.ndarray, "rows others"]:
+    """(x.y / width + 1) cubed, of each row with each other.
 
-
-def kernel_terms(
-    videos: Float[np.ndarray, "videos width"], reference: Float[np.ndarray, "videos width"]
-) -> Float[np.ndarray, "videos videos"]:
-    """What each pair of cells adds to the squared kernel distance of two sets over the same cells.
-
-    The kernel is (x.y / width + 1) cubed. The diagonal is 0: a cell is never compared with itself.
-
-    Source: Bińkowski et al. 2018 (KID); the form for paired sets is lemma 6 of Gretton et al. 2012.
+    Source: Bińkowski et al. 2018 (KID).
     """
-    width = videos.shape[1]
-    within = (videos @ videos.T / width + 1.0) ** 3 + (reference @ reference.T / width + 1.0) ** 3
-    across = (videos @ reference.T / width + 1.0) ** 3
-    terms = within - across - across.T
-    np.fill_diagonal(terms, 0.0)
-    return terms
+    kernel: np.ndarray = (rows @ others.T / rows.shape[1] + 1.0) ** 3
+    return kernel
 
 
-def kernel_distance(terms: Float[np.ndarray, "videos videos"]) -> float:
-    """The unbiased squared kernel distance (about 0, of either sign, for equal distributions); NaN below two cells."""
-    cells = len(terms)
-    return float(terms.sum() / (cells * (cells - 1))) if cells > 1 else math.nan
+@dataclass(frozen=True)
+class KernelSums:
+    """What the pairs of cells add to the squared kernel distance of two sets over the same cells.
+
+    Attributes:
+        sums: (groups, groups), over pairs of cells with one in each group; no cell is paired with itself.
+        counts: (groups,), cells of each group.
+    """
+
+    sums: np.ndarray
+    counts: np.ndarray
+
+    def distance(self, without: int | None = None) -> float:
+        """The unbiased squared kernel distance (about 0, of either sign, for equal distributions), of all groups or
+        all but one; NaN below two cells."""
+        kept = np.arange(len(self.counts)) != (-1 if without is None else without)
+        cells = int(self.counts[kept].sum())
+        return float(self.sums[np.ix_(kept, kept)].sum() / (cells * (cells - 1))) if cells > 1 else math.nan
 
 
-def unpaired_kernel_distance(
-    videos: Float[np.ndarray, "videos width"], reference: Float[np.ndarray, "reference_videos width"]
-) -> float:
+def kernel_sums(videos: Rows, reference: Rows, groups: Sequence[str] | None = None) -> KernelSums:
+    """`KernelSums` of two sets over the same cells, whose groups are in the order of their names.
+
+    Args:
+        groups: of each cell, such as its person; all of one group by default.
+
+    Source: lemma 6 of Gretton et al. 2012, for paired sets.
+    """
+    cells = videos.shape[0]
+    names, codes = np.unique(np.asarray(groups if groups is not None else [""] * cells), return_inverse=True)
+    member = np.eye(len(names))[codes]
+    sums = np.zeros((len(names), len(names)))
+    for part, x in _chunks(videos):
+        y = finite("video/embedding", reference[part])
+        for other, u in _chunks(videos):
+            if other.start < part.start:
+                continue
+            v = finite("video/embedding", reference[other])
+            terms = _kernel(x, u) + _kernel(y, v) - _kernel(x, v) - _kernel(y, u)
+            if other == part:
+                np.fill_diagonal(terms, 0.0)
+            block = member[part].T @ terms @ member[other]
+            sums += block if other == part else block + block.T
+    return KernelSums(sums, member.sum(axis=0))
+
+
+def unpaired_kernel_distance(videos: Rows, reference: Rows) -> float:
     """The unbiased squared kernel distance of two sets that share no cells; NaN with fewer than two in a set.
 
-    Source: lemma 6 of Gretton et al. 2012, equation 3, with the kernel of `kernel_terms`.
+    Source: equation 3 of lemma 6 of Gretton et al. 2012.
     """
-    n, m = len(videos), len(reference)
+    n, m = videos.shape[0], reference.shape[0]
     if min(n, m) < 2:
         return math.nan
-    width = videos.shape[1]
-    within_videos = (videos @ videos.T / width + 1.0) ** 3
-    within_reference = (reference @ reference.T / width + 1.0) ** 3
-    across = (videos @ reference.T / width + 1.0) ** 3
-    return float(
-        (within_videos.sum() - np.trace(within_videos)) / (n * (n - 1))
-        + (within_reference.sum() - np.trace(within_reference)) / (m * (m - 1))
-        - 2.0 * across.mean()
-    )
+    across = sum(float(_kernel(x, y).sum()) for _, x in _chunks(videos) for _, y in _chunks(reference))
+    return _within(videos) / (n * (n - 1)) + _within(reference) / (m * (m - 1)) - 2.0 * across / (n * m)
 
 
-def reference_floor(reference: Float[np.ndarray, "videos width"], rng: np.random.Generator) -> float:
+def _within(rows: Rows) -> float:
+    """The kernel's sum over the ordered pairs of a set, none with itself."""
+    total = 0.0
+    for part, x in _chunks(rows):
+        for other, y in _chunks(rows):
+            kernel = _kernel(x, y)
+            total += float(kernel.sum() - (np.trace(kernel) if other == part else 0.0))
+    return total
+
+
+def reference_floor(reference: Rows, rng: np.random.Generator) -> float:
     """Mean Fréchet distance between random halves of the reference set; NaN with fewer than four videos.
 
     What sampling alone gives at half the size, so an upper bound of what it gives at the full size.
     """
-    half = len(reference) // 2
+    videos = reference.shape[0]
+    half = videos // 2
     if half < 2:
         return math.nan
-    distances = []
-    for _ in range(FLOOR_SPLITS):
-        order = rng.permutation(len(reference))
-        distances.append(frechet_distance(reference[order[:half]], reference[order[half : 2 * half]]).value)
-    return float(np.mean(distances))
+    sides = np.full((FLOOR_SPLITS, videos), -1)
+    for of_split in sides:
+        order = rng.permutation(videos)
+        of_split[order[:half]], of_split[order[half : 2 * half]] = 0, 1
+    pairs = [(Gaussian(), Gaussian()) for _ in range(FLOOR_SPLITS)]
+    for part, rows in _chunks(reference):
+        for of_split, pair in zip(sides, pairs, strict=True):
+            for side, gaussian in enumerate(pair):
+                if (taken := of_split[part] == side).any():
+                    gaussian.add(rows[taken])
+    return float(np.mean([distance_between(*pair).value for pair in pairs]))
 
 
 @dataclass(frozen=True)
@@ -140,48 +241,23 @@ class Fvd(Signed):
         Column("kvd", "KVD", "squared kernel distance", False, fmt=".4g", undefined="as fvd"),
     )
 
-    def distance(
-        self,
-        videos: Float[np.ndarray, "videos width"],
-        reference: Float[np.ndarray, "reference_videos reference_width"],
-    ) -> FrechetDistance:
+    def distance(self, videos: Rows, reference: Rows) -> FrechetDistance:
         """Distance of the videos to the reference's videos of the same cells, in the same order.
 
         Raises:
             MetricError: the sets differ in size or width, or an embedding is NaN or infinite.
         """
-        return frechet_distance(*self._pair(videos, reference))
+        self._check(videos, reference)
+        return frechet_distance(videos, reference)
 
-    def distance_to_pool(
-        self, videos: Float[np.ndarray, "videos width"], pool: Float[np.ndarray, "pool_videos width"]
-    ) -> FrechetDistance:
-        """Distance of the videos to a set of any size that shares no cells with them.
+    def kernel(self, videos: Rows, reference: Rows, groups: Sequence[str] | None = None) -> KernelSums:
+        """`kernel_sums` of the two sets, checked as `distance` checks them."""
+        self._check(videos, reference)
+        return kernel_sums(videos, reference, groups)
 
-        Raises:
-            MetricError: an embedding is NaN or infinite.
-        """
-        return frechet_distance(finite("video/embedding", videos), finite("video/embedding of the reference", pool))
-
-    def kernel_to_pool(
-        self, videos: Float[np.ndarray, "videos width"], pool: Float[np.ndarray, "pool_videos width"]
-    ) -> float:
-        """The unbiased squared kernel distance to such a set; NaN with fewer than two videos in either."""
-        return unpaired_kernel_distance(
-            finite("video/embedding", videos), finite("video/embedding of the reference", pool)
-        )
-
-    def kernel(
-        self,
-        videos: Float[np.ndarray, "videos width"],
-        reference: Float[np.ndarray, "reference_videos reference_width"],
-    ) -> Float[np.ndarray, "videos videos"]:
-        """`kernel_terms` of the two sets, checked as `distance` checks them."""
-        return kernel_terms(*self._pair(videos, reference))
-
-    def _pair(self, videos: np.ndarray, reference: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def _check(self, videos: Rows, reference: Rows) -> None:
         if videos.shape != reference.shape:
             raise MetricError(
                 f"fvd compares sets over the same cells; it got shapes {videos.shape} and {reference.shape}: "
                 "take the cells that both sets have"
             )
-        return finite("video/embedding", videos), finite("video/embedding of the reference", reference)

@@ -15,6 +15,7 @@ from pvbench.report.tables import (
     fvd_table,
     identity_table,
     kept_table,
+    left_out_table,
     listed,
     main_table,
 )
@@ -43,8 +44,8 @@ def contents(data: ReportData, numbers: Aggregates, filmstrips: Sequence[Figure]
         sections.append(Section("FVD", tuple(_fvd_blocks(data, numbers))))
     if data.shows("face_sim"):
         sections.append(Section("Face Sim. of each person", (identity_table(data, numbers),)))
-    if missing := failed_table(data):
-        sections.append(Section("Failed cells", (missing,)))
+    if missing := [table for table in (failed_table(data), left_out_table(data)) if table]:
+        sections.append(Section("Failed cells", tuple(missing)))
     sections.append(Section("How this was made", tuple(_protocol(data))))
     lead = (Paragraph(summary(data)), Figure("sheet.png", "The report in one picture."))
     return Document(f"pvbench report: profile {data.profile}", tuple(sections), lead)
@@ -62,7 +63,8 @@ def summary(data: ReportData) -> str:
     )
     plural = {"method": "methods", "person": "people", "prompt": "prompts", "seed": "seeds"}
     grid = " × ".join(f"{count} {noun if count == 1 else plural[noun]}" for count, noun in factors)
-    return f"{grid}: {done} of {planned} videos measured."
+    beside = f" {len(data.left_out)} more were given and stand for no cell: see Failed cells." if data.left_out else ""
+    return f"{grid}: {done} of {planned} videos measured.{beside}"
 
 
 def _kept_blocks(data: ReportData, numbers: Aggregates) -> Iterable[Block]:

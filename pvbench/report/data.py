@@ -70,8 +70,8 @@ class ReferenceSet:
     """``rendered`` and ``base`` are compared cell by cell; any other name stands for videos of their own choice."""
     description: str
     embeddings: Mapping[CellKey, np.ndarray] = field(default_factory=dict)
-    pool: np.ndarray | None = None
-    """(videos, width), for a set that has no cells in common with the report."""
+    pool: Mapping[str, np.ndarray] | None = None
+    """By any name, for a set that has no cells in common with the report."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ class ReportData:
     metric_settings: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     """The profile's settings of the metrics, as `pvbench.metrics.load_metrics` takes them."""
     embeddings: Mapping[str, Mapping[CellKey, np.ndarray]] = field(default_factory=dict)
-    """Variant label -> cell -> ``video/embedding``, for FVD."""
+    """Variant label -> cell -> ``video/embedding``, for FVD; a mapping may read each when it is asked for."""
     reference_sets: tuple[ReferenceSet, ...] = ()
     """For FVD, where the variants `oracle` (rendered) or `base` are not rows of this report."""
     videos: Mapping[str, Mapping[CellKey, Path]] = field(default_factory=dict)
@@ -119,6 +119,10 @@ class ReportData:
     """Names of the metrics that were asked for; None for all but the extra ones."""
     licences: Mapping[str, str] = field(default_factory=dict)
     """By part of the evaluators: what the publishers of its weights allow."""
+    remarks: tuple[str, ...] = ()
+    """Sentences that a reader of the tables must know of these videos."""
+    left_out: tuple[tuple[str, str], ...] = ()
+    """Where and why: what was given to be measured and stands for no cell, so that no table counts it."""
 
     @property
     def cells(self) -> tuple[CellKey, ...]:

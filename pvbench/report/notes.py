@@ -36,6 +36,7 @@ def main_notes(data: ReportData, numbers: Aggregates) -> Iterable[str]:
     yield from power_notes(data, numbers)
     if any(len(data.done(variant.label)) < len(data.planned(variant.label)) for variant in data.variants):
         yield "Videos: measured/planned. Where cells are missing, places and tests use the cells that all have."
+    yield from data.remarks
     yield (
         "Face Sim., CLIP-T and CLIP-I are cosines × 100; Dyna. Deg. is % of videos; T. Cons. is a cosine. A frozen "
         "video raises T. Cons., a copied background CLIP-I: read them beside Flow and CLIP-I (face)."

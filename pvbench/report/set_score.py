@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float
 
 from pvbench.metrics import Fvd, Signature
-from pvbench.metrics.fvd import kernel_distance, reference_floor
+from pvbench.metrics.fvd import KernelSums, frechet_distance, reference_floor, unpaired_kernel_distance
 from pvbench.report.comparison import report_rng
 from pvbench.report.data import CellKey, ReportData
 from pvbench.report.score import ReferenceFloor, Score
@@ -24,6 +24,22 @@ _FEWEST_FOR_FLOOR = 4
 
 
 @dataclass(frozen=True)
+class _Stacked:
+    """Embeddings in the order of their keys, read when they are asked for."""
+
+    keys: Sequence[CellKey | str]
+    embeddings: Mapping[CellKey, np.ndarray] | Mapping[str, np.ndarray]
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Number and width."""
+        return len(self.keys), self.embeddings[self.keys[0]].size if self.keys else 0  # type: ignore[index]
+
+    def __getitem__(self, rows: slice) -> Float[np.ndarray, "some width"]:
+        return np.stack([self.embeddings[key] for key in self.keys[rows]]).astype(np.float64)  # type: ignore[index]
+
+
+@dataclass(frozen=True)
 class _Sets:
     """One reference set, and the cells over which every method is compared with it."""
 
@@ -32,13 +48,18 @@ class _Sets:
     """The label of the variant whose videos it is; empty where it is no row."""
     embeddings: Mapping[CellKey, np.ndarray]
     cells: tuple[CellKey, ...]
-    pool: np.ndarray | None
+    pool: Mapping[str, np.ndarray] | None
     """Embeddings of a set that has no cells in common with the report."""
     planned: int
     signature: Signature
 
-    def stacked(self, embeddings: Mapping[CellKey, np.ndarray]) -> Float[np.ndarray, "cells width"]:
-        return np.stack([embeddings[cell] for cell in self.cells]).astype(np.float64)
+    def stacked(self, embeddings: Mapping[CellKey, np.ndarray]) -> _Stacked:
+        return _Stacked(self.cells, embeddings)
+
+    @property
+    def reference(self) -> _Stacked:
+        """The reference set's rows: those of the cells, or all of a set that has none."""
+        return self.stacked(self.embeddings) if self.pool is None else _Stacked(tuple(self.pool), self.pool)
 
     def why_missing(self, label: str, embeddings: Mapping[CellKey, np.ndarray]) -> str:
         """Why a variant has no distance to the set; empty if it has one."""
@@ -71,15 +92,16 @@ def set_scores(data: ReportData, reference: str) -> tuple[dict[str, dict[str, Sc
 
 
 def _sets(data: ReportData, reference: str) -> _Sets:
-    row, name, pool, embeddings = "", reference, None, {}
+    row, name, pool = "", reference, None
+    embeddings: Mapping[CellKey, np.ndarray] = {}
     for given in data.reference_sets:
         if given.name == reference:
-            embeddings = dict(given.embeddings)
+            embeddings = given.embeddings
         elif reference == "rendered" and given.pool is not None:
             name, pool = given.name, given.pool
     for variant in data.variants:
         if pool is None and variant.method == REFERENCE_METHODS[reference] and data.embeddings.get(variant.label):
-            row, embeddings = variant.label, dict(data.embeddings[variant.label])
+            row, embeddings = variant.label, data.embeddings[variant.label]
             break
     cells = data.shared_cells(
         data.embeddings.get(variant.label, {}).keys() & (embeddings.keys() if pool is None else set(data.cells))
@@ -92,45 +114,28 @@ def _sets(data: ReportData, reference: str) -> _Sets:
 
 
 def _distances(sets: _Sets, embeddings: Mapping[CellKey, np.ndarray]) -> dict[str, Score]:
-    fvd = Fvd(sets.name)
-    videos = sets.stacked(embeddings)
-    if sets.pool is not None:
-        return _distances_to_pool(sets, fvd, videos)
-    reference = sets.stacked(sets.embeddings)
-    distance, terms = fvd.distance(videos, reference), fvd.kernel(videos, reference)
+    videos, reference = sets.stacked(embeddings), sets.reference
     people = [cell.identity for cell in sets.cells]
     rests_on = (len(sets.cells), sets.planned, len(set(people)), sets.signature.having(n=len(sets.cells)))
-    return {
-        "fvd": Score(
-            distance.value,
-            *rests_on,
-            terms={"mean": distance.mean_term, "covariance": distance.covariance_term},
-        ),
-        "kvd": Score(kernel_distance(terms), *rests_on, interval=_kernel_interval(terms, people)),
-    }
-
-
-def _distances_to_pool(sets: _Sets, fvd: Fvd, videos: Float[np.ndarray, "cells width"]) -> dict[str, Score]:
-    assert sets.pool is not None
-    distance = fvd.distance_to_pool(videos, sets.pool)
-    people = {cell.identity for cell in sets.cells}
-    rests_on = (len(sets.cells), sets.planned, len(people), sets.signature.having(n=len(sets.cells)))
+    if sets.pool is not None:
+        distance, kvd = frechet_distance(videos, reference), unpaired_kernel_distance(videos, reference)
+        of_kernel = Score(kvd, *rests_on)
+    else:
+        fvd = Fvd(sets.name)
+        distance, sums = fvd.distance(videos, reference), fvd.kernel(videos, reference, people)
+        of_kernel = Score(sums.distance(), *rests_on, interval=_kernel_interval(sums))
     terms = {"mean": distance.mean_term, "covariance": distance.covariance_term}
-    return {
-        "fvd": Score(distance.value, *rests_on, terms=terms),
-        "kvd": Score(fvd.kernel_to_pool(videos, sets.pool), *rests_on),
-    }
+    return {"fvd": Score(distance.value, *rests_on, terms=terms), "kvd": of_kernel}
 
 
-def _kernel_interval(terms: Float[np.ndarray, "cells cells"], people: Sequence[str]) -> Interval:
-    names = np.asarray(people)
-    others = [names != person for person in sorted(set(people))]
-    left_one_out = np.array([kernel_distance(terms[np.ix_(kept, kept)]) for kept in others])
-    return jackknife_interval(kernel_distance(terms), left_one_out)
+def _kernel_interval(sums: KernelSums) -> Interval:
+    left_one_out = np.array([sums.distance(without=group) for group in range(len(sums.counts))])
+    return jackknife_interval(sums.distance(), left_one_out)
 
 
 def _floor(sets: _Sets) -> ReferenceFloor | None:
-    rows = sets.pool if sets.pool is not None else sets.stacked(sets.embeddings) if sets.cells else np.empty((0, 0))
-    if len(rows) < _FEWEST_FOR_FLOOR:
+    rows = sets.reference
+    videos, width = rows.shape
+    if videos < _FEWEST_FOR_FLOOR:
         return None
-    return ReferenceFloor(reference_floor(rows, report_rng("floor", sets.name)), len(rows), rows.shape[1])
+    return ReferenceFloor(reference_floor(rows, report_rng("floor", sets.name)), videos, width)

@@ -218,6 +218,21 @@ def failed_table(data: ReportData) -> Table | None:
     )
 
 
+def left_out_table(data: ReportData) -> Table | None:
+    """What was given to be measured and stands for no cell, the first so many; None when there is nothing."""
+    if not data.left_out:
+        return None
+    more = len(data.left_out) - FAILURES_SHOWN
+    return Table(
+        name="left_out",
+        caption=f"Given, but no cell: {len(data.left_out)}; they are in no number and not in scores.csv",
+        header=("Where", "Why"),
+        rows=tuple(tuple(Entry(_first_line(text)) for text in row) for row in data.left_out[:FAILURES_SHOWN]),
+        notes=(f"And {more} more.",) if more > 0 else (),
+        text_columns=2,
+    )
+
+
 def _first_line(text: str) -> str:
     line = text.strip().partition("\n")[0]
     return line if len(line) <= 100 else f"{line[:99]}…"

@@ -24,14 +24,18 @@ def backbone_signature(profile: Profile) -> Mapping[str, Any]:
     return backbones.signature(profile)
 
 
-def extractor_signature(profile: Profile) -> Mapping[str, Any]:
-    """What identifies the profile's extractors, their weights included, by part."""
+def extractor_signature(profile: Profile, extra: Collection[str] = ()) -> Mapping[str, Any]:
+    """What identifies the profile's extractors, their weights included, by part.
+
+    Args:
+        extra: parts of built-in extractors to name besides those of the paper's metrics.
+    """
     outside = _outside(profile, "evaluators")
     if outside is not None:
         return outside.signature(profile)
     from pvbench import features
 
-    return features.signature(profile)
+    return features.signature(profile, extra)
 
 
 def load_backbone(profile: Profile, device: str) -> Any:

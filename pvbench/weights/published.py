@@ -33,8 +33,9 @@ class Published:
     """Weights that somebody publishes.
 
     Attributes:
-        part: what they are for: face, flow, video or clip.
-        files: path below the weights folder -> sha256 in hex.
+        part: what they are for: face, flow, video, clip, dino or hps.
+        files: path below the weights folder -> sha256 in hex; empty where it is not known, so that the file is neither
+            fetched nor checked, only named by its digest in signatures.
         url: the file itself, or a zip archive that holds the files under their last names.
         licence: what the publisher allows.
     """
@@ -96,6 +97,16 @@ PUBLISHED: Mapping[str, Published] = {
             {"clip/ViT-L-14.pt": "b8cca3fd41ae0c99ba7e8951adf17d267cdb84cd88be6f7c2e0eca1737a03836"},
             f"{_OPENAI}/b8cca3fd41ae0c99ba7e8951adf17d267cdb84cd88be6f7c2e0eca1737a03836/ViT-L-14.pt",
             "MIT (openai/CLIP)"),
+        Published(
+            "dino-vitb16", "dino", {"dino/dino_vitbase16_pretrain.pth": ""},
+            "https://dl.fbaipublicfiles.com/dino/dino_vitbase16_pretrain/dino_vitbase16_pretrain.pth",
+            "Apache-2.0 (facebookresearch/dino)"),
+        Published(
+            "HPS_v2.1", "hps", {"hps/HPS_v2.1_compressed.pt": ""},
+            "https://huggingface.co/xswu/HPSv2/resolve/main/HPS_v2.1_compressed.pt", "Apache-2.0 (tgxs002/HPSv2)"),
+        Published(
+            "HPS_v2", "hps", {"hps/HPS_v2_compressed.pt": ""},
+            "https://huggingface.co/xswu/HPSv2/resolve/main/HPS_v2_compressed.pt", "Apache-2.0 (tgxs002/HPSv2)"),
     )
 }
 """By the names that a profile uses."""
@@ -153,10 +164,12 @@ def located(entry: Published, root: Path | None = None) -> Path:
         raise WeightsError(f"{entry.name} ({entry.part}) is not there: {', '.join(map(str, missing))} is missing. It "
                            f"is published at {entry.url}"
                            + (" (a zip archive that holds it)" if entry.zipped else "")
-                           + f"; put it there, or give your own with --weights {entry.part}=PATH. {entry.licence}")
+                           + f"; put it there, or give your own with --weights {entry.part}=PATH. {entry.licence}"
+                           + ("" if all(entry.files.values()) else ". It is not fetched: nobody told pvbench its "
+                                                                   "sha256"))
     for file, wanted in entry.files.items():
         found = digest_of(root / file)
-        if found != wanted:
+        if wanted and found != wanted:
             raise WeightsError(f"{root / file} has sha256 {found[:16]}..., its publisher's has {wanted[:16]}...; the "
                                f"file is damaged or another one: delete it and fetch it again from {entry.url}, or "
                                f"name it as your own with --weights {entry.part}=PATH")
@@ -171,7 +184,7 @@ def fetch(entry: Published, root: Path | None = None) -> Path:
     """
     root = root or weights_root()
     missing = missing_files(entry, root)
-    if not missing or os.environ.get(OFFLINE_VARIABLE):
+    if not missing or os.environ.get(OFFLINE_VARIABLE) or not all(entry.files.values()):
         return located(entry, root)
     try:
         with tempfile.TemporaryFile() as archive:

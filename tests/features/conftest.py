@@ -1,5 +1,7 @@
 """Small networks of random weights, in the places of the trained ones."""
 
+import json
+
 import pytest
 import torch
 
@@ -55,3 +57,22 @@ def clip():
             return self
 
     return ClipModel(model, Letters(), 12, torch.device("cpu"))
+
+
+@pytest.fixture(scope="session")
+def open_clip(tmp_path_factory):
+    """open_clip, with two tiny models among its own: pvbench-tiny and pvbench-tiny-quickgelu."""
+    load_torchvision()
+    import open_clip
+    from open_clip import factory
+
+    folder = tmp_path_factory.mktemp("configs")
+    vision = {"image_size": 64, "layers": 1, "width": 64, "head_width": 32, "patch_size": 16}
+    text = {"context_length": 77, "vocab_size": 49408, "width": 64, "heads": 1, "layers": 1}
+    config = {"embed_dim": 24, "vision_cfg": vision, "text_cfg": text}
+    (folder / "pvbench-tiny.json").write_text(json.dumps(config))
+    (folder / "pvbench-tiny-quickgelu.json").write_text(json.dumps(config | {"quick_gelu": True}))
+    open_clip.add_model_config(folder)
+    yield open_clip
+    factory._MODEL_CONFIG_PATHS.remove(folder)
+    factory._rescan_model_configs()

@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 import torch
 
-from pvbench.errors import FaceError, VideoError, WeightsError
+from pvbench.errors import FaceError, ProfileError, VideoError, WeightsError
+from pvbench.features import signature
 from pvbench.features.extract import Extractors, resize_photo
 from pvbench.features.video_networks import VideoEncoder
+from pvbench.profile import load_profile
 from pvbench.video import Video
 
 PAGE = Path(__file__).parents[2] / "docs" / "features.md"
@@ -22,7 +24,7 @@ def extractors(face, clip):
     torch.manual_seed(0)
     encoder = VideoEncoder(width=8).eval().requires_grad_(False)
     made = Extractors(Path(), "cpu", {"face": {"reference_size": [64, 64]}})
-    made.face, made.clip, made.encoder = face, clip, encoder
+    made.face, made.clip, made.encoder, made.hps = face, clip, encoder, clip
     return made
 
 
@@ -32,7 +34,9 @@ def features(extractors):
     frames = np.random.default_rng(0).integers(100, 160, (FRAMES, 64, 64, 3), dtype=np.uint8)
     frames[2] = 0
     photos = [np.full((200, 240, 3), 128, np.uint8)] * REFERENCES
-    return extractors.video(Video(frames, 8.0)) | extractors.references(photos) | extractors.text("a man nods")
+    extra = {"flow/warp_error", "hps/frame", "text/hps"}
+    return (extractors.video(Video(frames, 8.0)) | extractors.references(photos) | extractors.text("a man nods")
+            | extractors.video(Video(frames, 8.0), extra) | extractors.text("a man nods", extra))
 
 
 def listed():
@@ -59,6 +63,22 @@ def test_nan_stands_where_there_is_no_face_and_nowhere_else(features):
         np.testing.assert_array_equal(np.isnan(features[name]).any(axis=1), missing)
     for name in set(features) - {"face/embedding", "face/box", "clip/face"}:
         assert np.isfinite(features[name]).all(), name
+
+
+def test_extra_features_are_made_on_demand_alone(extractors):
+    video = Video(np.zeros((FRAMES, 64, 64, 3), np.uint8), 8.0)
+    assert not {"flow/warp_error", "hps/frame"} & set(extractors.video(video))
+    assert set(extractors.video(video, {"hps/frame"})) == {"hps/frame"}
+    assert set(extractors.text("a man")) == {"text/clip", "text/tokens"}
+    assert set(extractors.text("a man", {"text/hps"})) == {"text/hps"}
+
+
+def test_the_mini_evaluators_have_no_dino():
+    mini = load_profile("mini")
+    assert "clip_reward" in str(signature(mini, ["hps"])["hps"])
+    assert "hps" not in signature(mini)
+    with pytest.raises(ProfileError, match=r"have no DINO.*take background_consistency"):
+        signature(mini, ["dino"])
 
 
 def test_size_and_rate_are_those_of_the_video(features):

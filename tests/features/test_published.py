@@ -31,6 +31,8 @@ def nowhere(monkeypatch, tmp_path):
     ({"face/embedding", "reference/face"}, ("face",)),
     ({"clip/frame", "clip/face"}, ("face", "clip")),
     ({"video/embedding"}, ("video",)),
+    ({"hps/frame", "text/hps"}, ("hps",)),
+    ({"dino/frame", "reference/clip"}, ("clip", "dino")),
 ])
 def test_only_networks_that_a_feature_needs_are_asked_for(wanted, parts):
     assert parts_for(wanted) == parts
@@ -87,6 +89,34 @@ def test_the_smallest_number_of_frames_is_i3ds():
     from pvbench.features.i3d import MIN_FRAMES
 
     assert FEWEST_FRAMES == MIN_FRAMES
+
+
+def test_extra_parts_are_loaded_from_files_of_ones_own(open_clip, tmp_path):
+    """HPSv2's place and DINO's, taken by small networks of random weights."""
+    import timm
+    import torch
+
+    torch.save({"state_dict": open_clip.create_model("pvbench-tiny").state_dict()}, tmp_path / "hps.pt")
+    dino = timm.create_model("vit_small_patch16_224", pretrained=False, num_classes=0)
+    torch.save(dino.state_dict(), tmp_path / "dino.pth")
+    own = profile(files={"hps": str(tmp_path / "hps.pt"), "dino": str(tmp_path / "dino.pth")}, frames=2,
+                  hps_model="pvbench-tiny")
+    signed = signature(own, ["dino", "hps"])
+    assert (signed["hps"]["extractor"], signed["dino"]["extractor"]) == ("own hps.pt", "own dino.pth")
+    assert not {"hps", "dino"} & set(signature(own))
+    extractors = PublishedExtractors(own, "cpu")
+    video = Video(np.random.default_rng(0).integers(0, 255, (3, 48, 64, 3), dtype=np.uint8), 8.0)
+    found = extractors.video(video, {"hps/frame", "dino/frame"}) | extractors.text("a man", {"text/hps"})
+    assert {name: value.shape for name, value in found.items()} == {
+        "hps/frame": (2, 24), "dino/frame": (2, 384), "text/hps": (24,)}
+
+
+def test_extra_weights_that_are_missing_are_named_only_where_they_are_needed(nowhere):
+    assert signature(profile(), ["hps"])["hps"]["weights"] == {"HPS_v2.1_compressed.pt": "missing"}
+    with pytest.raises(WeightsError, match=r"HPS_v2.1_compressed.pt is missing.*huggingface.co/xswu/HPSv2"):
+        provide(profile(), {"hps/frame", "text/hps"})
+    with pytest.raises(WeightsError, match=r"dino_vitbase16_pretrain.pth is missing"):
+        provide(profile(), {"dino/frame"})
 
 
 @pytest.fixture(scope="module")

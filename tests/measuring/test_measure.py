@@ -167,7 +167,25 @@ def test_one_prompt_may_be_given_for_all(world):
 def test_a_prompt_of_three_hundred_words_is_measured(world):
     clip(world / "one" / "x.mkv")
     text = " ".join(["a man walks"] * 100)
-    assert measure(order(world, world / "one", given=Given("ann", text))).made == 1
+    done = measure(order(world, world / "one", given=Given("ann", text)))
+    assert done.made == 1
+    assert "CLIP reads 77 tokens of a prompt: what follows plays no part in CLIP-T for a-man-walks" in (
+        done.report / "report.md").read_text()
+    clip(world / "short" / "x.mkv")
+    assert "CLIP reads" not in (
+        measure(order(world, world / "short", given=Given("ann", "a man walks"))).report / "report.md").read_text()
+
+
+def test_what_stands_for_no_cell_is_listed_in_the_report_and_counted_apart(world):
+    clip(world / "videos" / "mine" / "ann" / "surf-00.mkv", 50)
+    clip(world / "videos" / "mine" / "nobody" / "surf-0.mkv", 51)
+    done = measure(order(world, allow_partial=True))
+    assert len(done.problems) == 2
+    text = (done.report / "report.md").read_text()
+    assert "12 of 12 videos measured. 2 more were given and stand for no cell" in text
+    assert "Given, but no cell: 2" in text
+    assert "is no identity" in text
+    assert "stands for the same method, identity, prompt and seed" in text
 
 
 def test_names_of_metrics_and_weights_are_checked():
@@ -192,7 +210,8 @@ def test_a_shipped_profile_with_evaluators_of_its_own_takes_no_files():
 def test_the_report_says_what_the_publishers_allow():
     from pvbench.measuring.report import licences_of
 
-    assert "non-commercial" in licences_of(load_profile("animatediff"))["face"]
+    assert "non-commercial" in licences_of(load_profile("animatediff"), ())["face"]
+    assert "Apache" in licences_of(load_profile("animatediff"), ("face", "hps"))["hps"]
 
 
 def test_extra_metrics_are_measured_and_shown_where_they_are_named(world):

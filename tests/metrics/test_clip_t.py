@@ -32,7 +32,7 @@ def test_neither_order_nor_length_of_the_embeddings_matters():
 
 
 def test_a_text_of_another_width_is_refused():
-    with pytest.raises(MetricError, match="text/clip has shape"):
+    with pytest.raises(MetricError, match="'text/clip' has shape"):
         clip_t([[1, 0]], [1, 0, 0])
 
 

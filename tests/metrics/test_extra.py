@@ -8,7 +8,9 @@ import pytest
 from pvbench.features.flow import flow_fields, warping_errors
 from pvbench.metrics import EXTRA_COLUMNS, EXTRA_METRICS, METRICS, MetricError, load_metrics
 from pvbench.metrics.background_consistency import BackgroundConsistency
+from pvbench.metrics.hps_score import HpsScore
 from pvbench.metrics.identity_consistency import IdentityConsistency
+from pvbench.metrics.subject_consistency import SubjectConsistency
 from pvbench.metrics.warping_error import WarpingError
 
 
@@ -45,6 +47,19 @@ def test_the_frame_before_and_the_first_count_alike_and_negatives_nothing():
     assert value == pytest.approx((0.5 + 0.25) / 2, abs=1e-6)
     assert BackgroundConsistency().rows([{"clip/frame": unit(0, 0)}])[0, 0] == pytest.approx(1)
     assert math.isnan(BackgroundConsistency().rows([{"clip/frame": unit(0)}])[0, 0])
+
+
+def test_subject_consistency_is_the_same_of_dinos_features():
+    (value,) = SubjectConsistency().rows([{"dino/frame": unit(0, 60, 120)}])[0]
+    assert value == pytest.approx((0.5 + 0.25) / 2, abs=1e-6)
+    assert math.isnan(SubjectConsistency().rows([{"dino/frame": unit(0)}])[0, 0])
+
+
+def test_the_hps_score_is_the_mean_of_bare_cosines():
+    (value,) = HpsScore().rows([{"hps/frame": unit(0, 60, 90), "text/hps": unit(0)[0]}])[0]
+    assert value == pytest.approx(0.5, abs=1e-6)
+    with pytest.raises(MetricError, match="text/hps"):
+        HpsScore().rows([{"hps/frame": unit(0), "text/hps": np.ones(3, np.float32)}])
 
 
 def test_the_mean_error_over_pairs():

@@ -9,7 +9,15 @@ import pytest
 from pytest import approx
 
 from pvbench.metrics import MetricError
-from pvbench.metrics.fvd import Fvd, frechet_distance, kernel_distance, kernel_terms, reference_floor
+from pvbench.metrics import fvd as module
+from pvbench.metrics.fvd import (
+    Fvd,
+    Gaussian,
+    frechet_distance,
+    kernel_sums,
+    reference_floor,
+    unpaired_kernel_distance,
+)
 
 
 def normal(n: int, width: int, seed: int, shift: float = 0.0, scale: float = 1.0) -> np.ndarray:
@@ -73,7 +81,7 @@ def test_the_general_form_agrees_with_the_eigenvalues_of_the_product():
 def test_a_single_video_has_no_distance():
     assert math.isnan(frechet_distance(normal(1, 4, 0), normal(5, 4, 1)).value)
     assert math.isnan(Fvd().distance(normal(1, 4, 0), normal(1, 4, 1)).value)
-    assert math.isnan(kernel_distance(kernel_terms(normal(1, 4, 0), normal(1, 4, 1))))
+    assert math.isnan(kernel_sums(normal(1, 4, 0), normal(1, 4, 1)).distance())
 
 
 def test_fvd_of_small_sets_is_biased_upwards_and_the_kernel_distance_is_not():
@@ -82,7 +90,7 @@ def test_fvd_of_small_sets_is_biased_upwards_and_the_kernel_distance_is_not():
     for n in sizes:
         pairs = [(normal(n, width, 1000 * n + i), normal(n, width, 2000 * n + i)) for i in range(draws)]
         means.append(np.mean([frechet_distance(a, b).value for a, b in pairs]))
-        distances = np.array([kernel_distance(kernel_terms(a, b)) for a, b in pairs])
+        distances = np.array([kernel_sums(a, b).distance() for a, b in pairs])
         # Equal distributions: within three standard errors of zero at every size.
         assert abs(distances.mean()) < 3 * distances.std(ddof=1) / math.sqrt(draws)
         kernels.append(distances.mean())
@@ -92,16 +100,52 @@ def test_fvd_of_small_sets_is_biased_upwards_and_the_kernel_distance_is_not():
 def test_the_kernel_distance_worked_by_hand():
     # Width 1, two cells: kernel (xy + 1)^3. Videos 0 and 1, reference 1 and 2.
     # k(0,1) = 1, k(1,2) = 27, k(0,2) = 1, k(1,1) = 8: 1 + 27 - 1 - 8 = 19 for each order of the pair.
-    terms = kernel_terms(np.array([[0.0], [1.0]]), np.array([[1.0], [2.0]]))
-    assert terms.tolist() == [[0.0, 19.0], [19.0, 0.0]]
-    assert kernel_distance(terms) == 19.0
+    videos, reference = np.array([[0.0], [1.0]]), np.array([[1.0], [2.0]])
+    assert kernel_sums(videos, reference, ["b", "a"]).sums.tolist() == [[0.0, 19.0], [19.0, 0.0]]
+    assert kernel_sums(videos, reference).distance() == 19.0
+    # Unpaired: 1 + 27 - 2 (k(0,1) + k(0,2) + k(1,1) + k(1,2)) / 4 = 28 - (1 + 1 + 8 + 27) / 2.
+    assert unpaired_kernel_distance(videos, reference) == 9.5
 
 
 def test_the_kernel_distance_of_identical_sets_is_zero_and_grows_with_a_shift():
     a = normal(30, 8, 0)
-    assert kernel_distance(kernel_terms(a, a)) == approx(0, abs=1e-12)
-    near, far = (kernel_distance(kernel_terms(a + shift, normal(30, 8, 1))) for shift in (0.5, 1.5))
+    assert kernel_sums(a, a).distance() == approx(0, abs=1e-12)
+    near, far = (kernel_sums(a + shift, normal(30, 8, 1)).distance() for shift in (0.5, 1.5))
     assert far > near > 0
+
+
+def test_leaving_a_group_out_is_the_distance_of_the_other_cells():
+    a, b = normal(20, 6, 0), normal(20, 6, 1)
+    groups = ["x", "y", "z", "y"] * 5
+    sums = kernel_sums(a, b, groups)
+    kept = np.array([name != "y" for name in groups])
+    assert sums.distance(without=1) == approx(kernel_sums(a[kept], b[kept]).distance(), rel=1e-12)
+    assert sums.counts.tolist() == [5, 10, 5]
+
+
+@pytest.mark.parametrize("chunk", [1, 7, 64])
+def test_rows_that_come_some_at_a_time_give_the_same_numbers(monkeypatch, chunk):
+    a, b = normal(150, 24, 0, shift=3), normal(150, 24, 1, shift=3, scale=1.3)
+    groups = [str(cell % 5) for cell in range(150)]
+
+    def numbers():
+        sums = kernel_sums(a, b, groups)
+        return [frechet_distance(a, b).value, frechet_distance(a[:9], b).value, sums.distance(), sums.distance(2),
+                unpaired_kernel_distance(a[:40], b), reference_floor(b, np.random.default_rng(0))]
+
+    at_once = numbers()
+    monkeypatch.setattr(module, "CHUNK", chunk)
+    assert numbers() == approx(at_once, rel=1e-9)
+
+
+def test_no_more_rows_are_kept_than_the_width():
+    gaussian, rows = Gaussian(), normal(500, 8, 0, shift=1e6)
+    for start in range(0, 500, 50):
+        gaussian.add(rows[start : start + 50])
+        assert len(gaussian._root) <= 8
+    np.testing.assert_allclose(gaussian.covariance_root.T @ gaussian.covariance_root, np.cov(rows, rowvar=False),
+                               atol=1e-9)
+    np.testing.assert_allclose(gaussian.mean, rows.mean(axis=0), rtol=1e-12)
 
 
 def test_the_floor_is_what_independent_sets_of_half_the_size_give():

@@ -198,7 +198,8 @@ class Extractors:
 
     def text(self, text: str) -> dict[str, np.ndarray]:
         vector = np.array([1 + text.count(letter) for letter in "aeiout"], dtype=np.float32)
-        return {"text/clip": vector / np.linalg.norm(vector)}
+        tokens = np.array([len(text.split()), 77], np.float32)
+        return {"text/clip": vector / np.linalg.norm(vector), "text/tokens": tokens}
 
 
 def load_extractors(profile: Profile, device: str) -> Extractors:

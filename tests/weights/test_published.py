@@ -6,6 +6,7 @@ import zipfile
 import pytest
 
 from pvbench.errors import WeightsError
+from pvbench.features.extractor import CORE_PARTS, EXTRA_PARTS
 from pvbench.weights.published import PUBLISHED, Published, fetch, located, published, weights_root
 
 CONTENT = b"weights"
@@ -53,6 +54,16 @@ def test_what_is_not_the_publishers_is_not_kept(place):
     assert not list((place / "weights").rglob("*.*"))
 
 
+def test_a_file_whose_sha256_nobody_knows_is_taken_where_it_lies_and_never_fetched(place):
+    entry = Published("net", "hps", {"hps/net.pt": ""}, plain(place).url, "free")
+    with pytest.raises(WeightsError, match=r"hps/net.pt is missing.*not fetched: nobody told pvbench its sha256"):
+        fetch(entry)
+    path = place / "weights" / "hps" / "net.pt"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"anything")
+    assert fetch(entry) == located(entry) == path
+
+
 def test_a_file_with_another_sha256_is_refused(place):
     entry = plain(place)
     path = fetch(entry)
@@ -97,8 +108,8 @@ def test_an_unknown_name_is_told_with_the_known_ones():
 def test_every_entry_is_whole(entry):
     assert entry.url.startswith("https://")
     assert entry.licence
-    assert all(len(sha) == 64 for sha in entry.files.values())
-    assert entry.part in ("face", "flow", "video", "clip")
+    assert all(len(sha) == (0 if entry.part in EXTRA_PARTS else 64) for sha in entry.files.values())
+    assert entry.part in (*CORE_PARTS, *EXTRA_PARTS)
 
 
 def test_the_folder_is_the_users_or_the_caches(monkeypatch):
