@@ -7,7 +7,7 @@ import os
 import platform
 import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 from typing import Literal
@@ -159,7 +159,9 @@ def _networks(profile: Profile, device: str) -> Iterator[Finding]:
 
 
 # What a network's weights and work take, measured nowhere yet: sizes of the files, and of a 720p frame's flow maps.
-_NEED_GIB = {"face": 1, "clip": 1, "flow": 4, "video": 1}
+_NEED_GIB = {"face": 1, "clip": 1, "flow": 4, "video": 1, "dino": 1, "hps": 5}
+_EXTRA_METRICS = {"dino": "subject_consistency", "hps": "hps_score"}
+"""Parts that a single extra metric needs, whose absence is no fault."""
 
 
 def _published(profile: Profile, device: str) -> Iterator[Finding]:
@@ -168,7 +170,10 @@ def _published(profile: Profile, device: str) -> Iterator[Finding]:
 
     settings = settings_of(profile)
     for part, need in _NEED_GIB.items():
-        yield _tried(f"{part}: {settings[part]}", lambda part=part: f"{weights_of(settings, part)}")  # type: ignore[misc]
+        found = _tried(f"{part}: {settings[part]}", lambda part=part: f"{weights_of(settings, part)}")  # type: ignore[misc]
+        if part in _EXTRA_METRICS and found.verdict == "bad":
+            found = replace(found, verdict="note", detail=f"only {_EXTRA_METRICS[part]} needs it: {found.detail}")
+        yield found
         if device.startswith("cuda"):
             import torch
 
@@ -202,9 +207,10 @@ def _methods(profile: Profile) -> Iterator[Finding]:
 
 def _licences(profile: Profile) -> Iterator[Finding]:
     if profile.evaluators["kind"] == "published":
+        from pvbench.features.extractor import EXTRA_PARTS
         from pvbench.features.published import licences
 
-        for part, terms in licences(profile).items():
+        for part, terms in licences(profile, EXTRA_PARTS).items():
             yield Finding(f"licence of {part}", "note", terms)
     named = f"{profile.backbone} {profile.evaluators}".lower()
     for word, terms in _LICENCES.items():

@@ -325,6 +325,18 @@ def test_the_doctor_names_what_is_wrong(pvbench, monkeypatch):
     assert "4 to score, 2 to tune on, none in both" in out
 
 
+def test_the_doctor_tells_weights_that_every_report_needs_from_those_of_one_metric(pvbench, monkeypatch, tmp_path):
+    monkeypatch.setenv("PVBENCH_WEIGHTS", str(tmp_path))
+    monkeypatch.setenv("COLUMNS", "400")
+    status, out, _ = pvbench("doctor", "--profile", "animatediff", "--device", "cpu")
+    lines = {line.split()[1].rstrip(":"): line for line in out.splitlines() if len(line.split()) > 1}
+    assert status == 2
+    assert lines["flow"].split()[0] == "bad"
+    assert lines["hps"].split()[0] == "note"
+    assert "only hps_score needs it" in lines["hps"]
+    assert "HPS_v2.1_compressed.pt" in lines["hps"]
+
+
 def test_the_doctor_stops_at_a_profile_that_does_not_load(pvbench):
     status, out, _ = pvbench("doctor", "--profile", "mimi")
     assert status == 2

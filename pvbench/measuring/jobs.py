@@ -98,7 +98,7 @@ Kind = Literal["video", "reference video", "identity", "text"]
 
 @dataclass(frozen=True)
 class Answer:
-    """A note or a result: one thing is done, or refused."""
+    """A result: one thing is done, or refused."""
 
     kind: Kind
     name: str
@@ -118,23 +118,20 @@ class Piece:
 
 
 @dataclass(frozen=True)
-class VideosJob:
-    """The features of a few videos."""
+class VideoJob:
+    """The features of one video."""
 
-    pieces: tuple[Piece, ...]
+    piece: Piece
 
-    def run(self, bench: Bench, notify: Notify) -> None:
-        """Notes every video."""
-        for piece in self.pieces:
-            refused = None
-            try:
-                bench.made("video", self._video(piece, bench), dict(piece.groups))
-            except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a codec or a network raises is recorded
-                refused = Refused.of(error)
-            notify(Answer(piece.kind, piece.name, refused))
-
-    def _video(self, piece: Piece, bench: Bench) -> Video:
-        return read_video(piece.path) if piece.place is None else bench.rendered(piece.path, piece.place)
+    def run(self, bench: Bench, notify: Notify) -> Answer:
+        """Answers with the reason where it is refused."""
+        piece, refused = self.piece, None
+        try:
+            video = read_video(piece.path) if piece.place is None else bench.rendered(piece.path, piece.place)
+            bench.made("video", video, dict(piece.groups))
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a codec or a network raises is recorded
+            refused = Refused.of(error)
+        return Answer(piece.kind, piece.name, refused)
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ import pvbench
 from pvbench.atomic import write_text
 from pvbench.digest import digest, file_digest
 from pvbench.errors import FaceError, ProfileError, PvbenchError, VideoError, did_you_mean
-from pvbench.executors.executor import Done, Executor, Failed, Job, Noted
+from pvbench.executors.executor import Done, Executor, Failed, Job
 from pvbench.executors.local import LocalExecutor
 from pvbench.features.extractor import CORE_PARTS, EXTRA_PARTS, parts_for
 from pvbench.identity import Identity
@@ -29,7 +29,7 @@ from pvbench.measuring.jobs import (
     Kind,
     Piece,
     Surroundings,
-    VideosJob,
+    VideoJob,
     start,
 )
 from pvbench.measuring.layouts import Found, Given, ImportedVideo, People, Problem, find_videos, labels_of, refuse_twins
@@ -47,7 +47,6 @@ from pvbench.weights import verified, weights_folder
 
 METRIC_NAMES = (*(metric.name for metric in METRICS), Fvd.name)
 EXTRA_NAMES = tuple(metric.name for metric in EXTRA_METRICS)
-_CHUNK = 4
 _RENDERED = "rendered"
 
 
@@ -367,9 +366,10 @@ class Work:
                 pieces.append(Piece("video", str(video.path), video.path, missing))
             else:
                 self.reused += 1
-        pieces += self._reference_pieces()
+        own = {piece.path for piece in pieces}
+        pieces += [piece for piece in self._reference_pieces() if piece.path not in own]
         self._total = len(pieces)
-        return first, [VideosJob(tuple(pieces[at : at + _CHUNK])) for at in range(0, len(pieces), _CHUNK)]
+        return first, [VideoJob(piece) for piece in pieces]
 
     def _people(self) -> list[Identity]:
         people = {video.identity.digest: video.identity for video in self.checked.usable if video.identity is not None}
@@ -453,12 +453,11 @@ class Work:
             while queue and pool.idle:
                 pool.submit(queue.popleft())
             event = pool.wait()
-            if isinstance(event, Noted) or (isinstance(event, Done) and event.result is not None):
-                answer = event.note if isinstance(event, Noted) else event.result
-                assert isinstance(answer, Answer)
-                self._answered(answer)
+            if isinstance(event, Done):
+                assert isinstance(event.result, Answer)
+                self._answered(event.result)
             elif isinstance(event, Failed):
-                self._failed(event, queue)
+                self._failed(event)
 
     def _answered(self, answer: Answer) -> None:
         if answer.refused is not None:
@@ -471,18 +470,12 @@ class Work:
             if self.progress is not None:
                 self.progress(self._done, self._total, Path(answer.name).name)
 
-    def _failed(self, event: Failed, queue: deque[Job]) -> None:
-        """A worker ended under a job: the videos go on one by one, so that only the one that did it is lost."""
-        job = event.job
-        if not isinstance(job, VideosJob):
+    def _failed(self, event: Failed) -> None:
+        """A worker ended under a job: only the video that did it is lost."""
+        if not isinstance(event.job, VideoJob):
             raise PvbenchError(event.message)
-        if len(job.pieces) == 1:
-            (piece,) = job.pieces
-            self._answered(Answer(piece.kind, piece.name, Refused(event.error, event.message, event.traceback)))
-            return
-        answered = [piece for piece in job.pieces
-                    if not _missing(piece.groups) or (piece.kind, piece.name) in self.refused]
-        queue.extendleft(VideosJob((piece,)) for piece in job.pieces if piece not in answered)
+        piece = event.job.piece
+        self._answered(Answer(piece.kind, piece.name, Refused(event.error, event.message, event.traceback)))
 
     def _stop_for_faces(self) -> None:
         faults = [Problem(f"identity {name}", refused.message) for (kind, name), refused in self.refused.items()

@@ -10,9 +10,11 @@ import torch
 
 from pvbench.errors import WeightsError
 from pvbench.features import raft
+from pvbench.features.flow import sampling_interval
 from pvbench.features.raft import UPDATES, load_raft, pairs_at_once, working_size
 from pvbench.metrics.dynamic_degree import flow_threshold, is_dynamic
 from pvbench.torchvision_shim import load_torchvision
+from pvbench.video import read_video
 
 CPU = torch.device("cpu")
 
@@ -114,6 +116,30 @@ def test_scores_and_decisions_are_vbenchs(reference, small, clip, variant, dynam
     threshold = flow_threshold(*frames.shape[1:3])
     assert threshold == expected["thres"]
     assert is_dynamic(found, threshold) is expected["moves"] is dynamic
+
+
+def test_at_a_cut_the_score_is_as_near_as_the_public_network_is_to_itself(reference, small):
+    """Pair 67 of this video is a cut: noise of a 1e-5th of a level moves the public network's own score by percents."""
+    video = read_video(reference / "inputs" / "videos" / "nasa_13013.mp4")
+    frames = video.frames[:: sampling_interval(video.fps)][66:70]
+    recorded = json.loads((reference / "expected" / "dynamic_degree.json").read_text())["mp4"]["nasa_13013.mp4"]
+    before, at_cut, after = small(frames).top5 / np.array(recorded["scores"][66:69]) - 1
+    assert abs(before) < 1e-3
+    assert abs(after) < 1e-3
+    images = torch.from_numpy(frames[1:3].copy()).permute(0, 3, 1, 2) / 127.5 - 1
+    noise = torch.randn(images.shape, generator=torch.Generator().manual_seed(0))
+    public = [public_score(small.network, images + noise * size) for size in (0, 1e-5 / 127.5, 1e-4 / 127.5)]
+    spread = (max(public) - min(public)) / min(public)
+    assert spread > 1e-3
+    assert abs(at_cut) < spread
+
+
+def public_score(network, images):
+    """The mean of the fastest 5 %, by torchvision's own forward pass."""
+    with torch.no_grad():
+        images = torch.nn.functional.pad(images, (0, -images.shape[3] % 8, 0, -images.shape[2] % 8), mode="replicate")
+        sizes = network(images[:1], images[1:], num_flow_updates=UPDATES)[-1].square().sum(1).sqrt().flatten()
+    return float(sizes.topk(int(len(sizes) * 0.05)).values.mean())
 
 
 def test_a_pan_of_small_frames_is_measured_in_their_own_pixels(small):
