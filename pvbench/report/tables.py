@@ -64,8 +64,12 @@ def beside_table(data: ReportData, numbers: Aggregates) -> Table:
 def extra_table(data: ReportData, numbers: Aggregates) -> Table | None:
     """The extra metrics that were asked for; None without any."""
     names = tuple(name for name in EXTRA_COLUMNS if data.shows(name))
-    notes = ("A still video is best in all of them: read them beside the flow.",)
-    return _score_table(data, numbers, "extra", "Extra metrics", names, notes) if names else None
+    notes = []
+    if set(names) - {"hps_score"}:
+        notes.append("A still video is best in consistency, drift and warping error: read them beside the flow.")
+    if "hps_score" in names:
+        notes.append("HPS is by the network whose preferences `personalvideo` is tuned to keep: it says little of it.")
+    return _score_table(data, numbers, "extra", "Extra metrics", names, tuple(notes)) if names else None
 
 
 def _score_table(

@@ -218,5 +218,8 @@ def test_extra_metrics_are_measured_and_shown_where_they_are_named(world):
     done = measure(order(world, metrics=chosen_metrics("all,identity_consistency")))
     found = scores(done)
     assert float(found["mine", "ann", "surf", "0", "identity_consistency"]) > 0.9
-    assert "## Extra metrics" in (done.report / "report.md").read_text()
+    text = (done.report / "report.md").read_text()
+    assert "## Extra metrics" in text
+    assert "A still video is best in consistency" in text
+    assert "HPS is by the network" not in text
     assert "Extra metrics" not in (measure(order(world)).report / "report.md").read_text()
