@@ -177,7 +177,12 @@ class ResidualRecogniser(nn.Module):
 
     def forward(self, crops: Tensor) -> Tensor:
         """Embeddings (n, size), L2-normalised, of aligned crops (n, 3, 32, 32) in [-1, 1]."""
-        return functional.normalize(self.head(self.body(crops)).float(), dim=-1)
+        return functional.normalize(self.features(crops), dim=-1)
+
+    def features(self, crops: Tensor) -> Tensor:
+        """Embeddings (n, size) before they are normalised."""
+        found: Tensor = self.head(self.body(crops))
+        return found.float()
 
 
 class PlainRecogniser(nn.Module):
@@ -209,7 +214,12 @@ class PlainRecogniser(nn.Module):
 
     def forward(self, crops: Tensor) -> Tensor:
         """Embeddings (n, size), L2-normalised, of aligned crops (n, 3, 32, 32) in [-1, 1]."""
-        return functional.normalize(self.head(self.body(crops)).float(), dim=-1)
+        return functional.normalize(self.features(crops), dim=-1)
+
+    def features(self, crops: Tensor) -> Tensor:
+        """Embeddings (n, size) before they are normalised."""
+        found: Tensor = self.head(self.body(crops))
+        return found.float()
 
 
 def embed_faces(recogniser: nn.Module, crops: Tensor) -> Tensor:

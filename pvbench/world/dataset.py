@@ -7,18 +7,27 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
+from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pvbench.errors import PvbenchError
 from pvbench.world.action import ACTIONS, EXPRESSIONS, FACE_ACTIONS
-from pvbench.world.person import BEARDS, GLASSES, HAIR_COLOURS, HAIR_STYLES, Look
+from pvbench.world.person import BEARDS, GLASSES, HAIR_COLOURS, HAIR_STYLES, Look, Person
+
+if TYPE_CHECKING:
+    from pvbench.world.figure import Figure
+    from pvbench.world.render import Rendering
+    from pvbench.world.scene import Scene
 
 POOLS = ("train-a", "train-b", "held-out")
-KINDS = ("photo", "video")
-SHARD = {"photo": 512, "video": 128}
+DOMAINS = ("photo", "video")
+KINDS = (*DOMAINS, "portrait")
+SHARD = {"photo": 512, "video": 128, "portrait": 128}
 FRAMES, FPS, SIZE = 8, 8.0, 64
 _CLOTHES = ("T-shirt", "jacket", "turtleneck")
 _COLOURS = ("red", "blue", "green", "yellow", "white", "black", "purple", "orange", "pink")
@@ -26,6 +35,7 @@ _SCENES = (
     "beach", "forest", "night city", "snow", "office", "desert", "kitchen", "stage", "mountains", "space station",
     "library", "garden",
 )  # fmt: skip
+_BACKDROPS = 16  # of every scene, for portraits, whose tight crops hardly show them
 _NOUNS, _AGES = ("man", "woman"), ("young", "middle-aged", "old")
 # The columns of `labels`; a shard stores numbers into these tables.
 LABELS: dict[str, tuple[str, ...]] = {
@@ -46,14 +56,15 @@ LABELS: dict[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class Shard:
-    """One file of samples.
+    """One file of samples: photos, videos, or portraits, which are moments of unrelated photos and videos of a person.
 
     Attributes:
         frames: uint8 (n, T, H, W, 3); T is 1 for photos.
         landmarks: float32 (n, T, 5, 2) pixels.
         yaw: float32 (n, T) degrees.
         person: int32 (n,), numbers within the pool.
-        labels: int8 (n, len(LABELS)).
+        labels: int8 (n, len(LABELS)); of portraits those of the first frame.
+        traits: float32 (n, D), `person.traits`.
     """
 
     frames: NDArray[np.uint8]
@@ -61,6 +72,7 @@ class Shard:
     yaw: NDArray[np.float32]
     person: NDArray[np.int32]
     labels: NDArray[np.int8]
+    traits: NDArray[np.float32]
 
     def label(self, name: str) -> NDArray[np.int8]:
         """(n,) numbers into `LABELS[name]`."""
@@ -90,19 +102,52 @@ def random_labels(rng: np.random.Generator) -> dict[str, str]:
     }
 
 
+@cache
+def _backdrop(name: str, number: int) -> Scene:
+    from pvbench.world.scene import paint_scene
+
+    return paint_scene(name, np.random.default_rng([_SCENES.index(name), number]))
+
+
+def _portraits(figure: Figure, person: Person, first: dict[str, str], rng: np.random.Generator) -> Rendering:
+    """`FRAMES` moments of a dressed person, each out of another action, scene and light, photo or video.
+
+    Clothes and cap are those of `first`. What costs most, building the body and painting scenes, is done once: a
+    frame takes a third of a photo's time.
+    """
+    from pvbench.world.body import Outfit, build
+    from pvbench.world.render import Rendering, Shot, render
+
+    worn = {name: first[name] for name in ("clothes", "colour", "cap")}
+    body = build(figure, person, Outfit(worn["clothes"], worn["colour"], worn["cap"]))
+    shown = [first] + [random_labels(rng) | worn for _ in range(FRAMES - 1)]
+    moments = []
+    for shot in shown:
+        scene = _backdrop(shot["scene"], int(rng.integers(_BACKDROPS)))
+        domain = str(rng.choice(["photo", "video"], p=[0.4, 0.6]))
+        moments.append(
+            render(
+                figure, person, Shot(**shot), rng, domain=domain, frames=FRAMES, fps=FPS, size=SIZE, body=body,
+                scene=scene, single=True,
+            )
+        )  # fmt: skip
+    fields = Rendering.__dataclass_fields__
+    return Rendering(*(np.concatenate([getattr(moment, field) for moment in moments]) for field in fields))
+
+
 def render_shard(root: Path, pool: str, kind: str, number: int, per_person: int) -> Path:
     """Renders one shard unless it is there; every second sample of a person wears another look."""
     path = shard_path(root, pool, kind, number)
     if path.exists():
         return path
     from pvbench.world.figure import load_figure
-    from pvbench.world.person import pool_person, restyle
+    from pvbench.world.person import pool_person, restyle, traits
     from pvbench.world.render import Shot, render
 
     figure = load_figure()
     sliders = figure.face_sliders()
     count = SHARD[kind]
-    frames, marks, yaws, people, labels = [], [], [], [], []
+    frames, marks, yaws, people, labels, who_is = [], [], [], [], [], []
     for i in range(count):
         index = number * count + i
         who = index // per_person
@@ -111,7 +156,10 @@ def render_shard(root: Path, pool: str, kind: str, number: int, per_person: int)
         if index % per_person % 2:
             person = restyle(person, rng)
         shown = random_labels(rng)
-        found = render(figure, person, Shot(**shown), rng, domain=kind, frames=FRAMES, fps=FPS, size=SIZE)
+        if kind == "portrait":
+            found = _portraits(figure, person, shown, rng)
+        else:
+            found = render(figure, person, Shot(**shown), rng, domain=kind, frames=FRAMES, fps=FPS, size=SIZE)
         named = shown | {
             "class_noun": person.class_noun,
             "age_group": person.age_group,
@@ -125,6 +173,7 @@ def render_shard(root: Path, pool: str, kind: str, number: int, per_person: int)
         yaws.append(found.yaw)
         people.append(who)
         labels.append([LABELS[name].index(named[name]) for name in LABELS])
+        who_is.append(traits(person))
     root.mkdir(parents=True, exist_ok=True)
     temporary = path.with_suffix(f".{os.getpid()}.tmp.npz")
     np.savez_compressed(
@@ -134,6 +183,7 @@ def render_shard(root: Path, pool: str, kind: str, number: int, per_person: int)
         yaw=np.stack(yaws),
         person=np.array(people, np.int32),
         labels=np.array(labels, np.int8),
+        traits=np.stack(who_is),
     )
     temporary.replace(path)
     return path
@@ -175,7 +225,18 @@ def render_dataset(
 def load_shard(path: Path) -> Shard:
     """One shard from its file."""
     with np.load(path) as found:
-        return Shard(found["frames"], found["landmarks"], found["yaw"], found["person"], found["labels"])
+        missing = [name for name in Shard.__dataclass_fields__ if name not in found.files]
+        if missing:
+            raise PvbenchError(f"{path} lacks {', '.join(missing)}: an older version made it; delete it to render anew")
+        return Shard(*(found[name] for name in Shard.__dataclass_fields__))
+
+
+def shards(root: Path, pool: str, kind: str) -> Iterator[Shard]:
+    """The shards of a pool, one by one, as far as they are there without a gap."""
+    number = 0
+    while (path := shard_path(root, pool, kind, number)).exists():
+        yield load_shard(path)
+        number += 1
 
 
 def load(root: Path, pool: str, kind: str, samples: int | None = None) -> Shard:
@@ -185,18 +246,13 @@ def load(root: Path, pool: str, kind: str, samples: int | None = None) -> Shard:
         PvbenchError: fewer shards are there than asked for.
     """
     wanted = None if samples is None else -(-samples // SHARD[kind])
-    shards: list[Shard] = []
-    while wanted is None or len(shards) < wanted:
-        path = shard_path(root, pool, kind, len(shards))
-        if not path.exists():
-            break
-        shards.append(load_shard(path))
-    if not shards or (wanted is not None and len(shards) < wanted):
+    found = list(islice(shards(root, pool, kind), wanted))
+    if not found or (wanted is not None and len(found) < wanted):
         raise PvbenchError(
-            f"{root} holds {len(shards)} shards {kind}-{pool}; {wanted or 'at least 1'} are needed; "
+            f"{root} holds {len(found)} shards {kind}-{pool}; {wanted or 'at least 1'} are needed; "
             f"make them with: pvbench world dataset --pool {pool} --kind {kind} --samples {samples or SHARD[kind]}"
         )
-    joined = Shard(*(np.concatenate([getattr(s, field) for s in shards]) for field in Shard.__dataclass_fields__))
+    joined = Shard(*(np.concatenate([getattr(s, field) for s in found]) for field in Shard.__dataclass_fields__))
     if samples is None:
         return joined
     return Shard(*(getattr(joined, field)[:samples] for field in Shard.__dataclass_fields__))

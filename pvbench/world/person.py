@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 HAIR_STYLES = ("shaved", "short", "receding", "curly", "bob", "long")
 _STYLE_ODDS = {"man": (0.17, 0.36, 0.17, 0.17, 0.05, 0.08), "woman": (0.03, 0.15, 0.02, 0.22, 0.28, 0.30)}
@@ -24,6 +25,7 @@ IRISES = ((0.23, 0.13, 0.06), (0.30, 0.46, 0.66), (0.30, 0.44, 0.25), (0.09, 0.0
 _SKIN_ANCHORS = np.array(
     [[0.34, 0.20, 0.13], [0.84, 0.64, 0.47], [0.91, 0.70, 0.59]]
 )  # african, asian, caucasian; sRGB
+_SHARED_PHENOTYPES = frozenset({"height", "cupsize", "firmness"})  # everybody has the same
 
 
 @dataclass(frozen=True)
@@ -131,6 +133,13 @@ def sample_person(rng: np.random.Generator, sliders: list[str], class_noun: str 
 def restyle(person: Person, rng: np.random.Generator) -> Person:
     """The same face with another look."""
     return replace(person, look=sample_look(person.class_noun, person.age_group, rng))
+
+
+def traits(person: Person) -> NDArray[np.float32]:
+    """What stays with a person as numbers (D,): sliders, phenotypes, colours of skin, iris, brows, cheeks and lips."""
+    kept = [value for name, value in person.phenotypes.items() if name not in _SHARED_PHENOTYPES]
+    values = [*person.sliders.values(), *kept, *person.skin, *person.iris, *person.brow, person.blush, *person.lip]
+    return np.array(values, np.float32)
 
 
 def pool_person(pool: str, number: int, sliders: list[str]) -> Person:

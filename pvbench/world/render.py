@@ -13,7 +13,7 @@ from pvbench.world.body import Body, Outfit, build
 from pvbench.world.figure import Figure
 from pvbench.world.person import Person
 from pvbench.world.raster import Camera, Light, draw
-from pvbench.world.scene import CANVAS, paint_scene
+from pvbench.world.scene import CANVAS, Scene, paint_scene
 
 DOMAINS = ("photo", "video")
 _DISTANCE = 1.5  # metres from camera to face at nearness 1
@@ -90,6 +90,8 @@ def render(
     supersample: int = 3,
     device: str = "cpu",
     body: Body | None = None,
+    scene: Scene | None = None,
+    single: bool = False,
 ) -> Rendering:
     """One photo (a single frame out of the action) or video.
 
@@ -97,20 +99,23 @@ def render(
         rng: draws the scene's details, the motion, light, framing and the video's look.
         domain: `photo` (even light, steady framing, no grading) or `video`.
         body: the dressed person, when the caller has it already.
+        scene: the painted scene, when the caller has it already.
+        single: a single frame out of the action in the video domain, too.
     """
     if domain not in DOMAINS:
         raise ValueError(f"domain is {domain!r}; expected photo or video")
     body = body or build(figure, person, Outfit(shot.clothes, shot.colour, shot.cap))
-    scene = paint_scene(shot.scene, rng)
+    scene = scene or paint_scene(shot.scene, rng)
     poses = motion(shot.action, shot.expression, frames, fps, rng)
     video = domain == "video"
+    if single or not video:
+        poses = [poses[int(rng.integers(frames))]]
     if video:
         light = _vary_light(scene.light, rng)
         zoom, dx, dz = rng.uniform(0.90, 1.10), rng.normal() * 0.012, rng.normal() * 0.008
         drift = rng.normal(size=2) * 0.006
         eye_x, eye_z = rng.normal() * 0.10, rng.normal() * 0.06
     else:
-        poses = [poses[int(rng.integers(frames))]]
         light = _blend_light(_EVEN_LIGHT, _vary_light(scene.light, rng), 0.22)
         zoom, dx, dz = rng.uniform(0.97, 1.03), rng.normal() * 0.004, rng.normal() * 0.004
         drift = np.zeros(2)

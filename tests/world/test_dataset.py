@@ -27,9 +27,10 @@ PER_PERSON = 2
 
 @pytest.fixture
 def small(monkeypatch, figure):
-    """Shards of four photos or one video."""
+    """Shards of four photos, one video or two portraits."""
     monkeypatch.setitem(SHARD, "photo", 4)
     monkeypatch.setitem(SHARD, "video", 1)
+    monkeypatch.setitem(SHARD, "portrait", 2)
 
 
 def test_random_labels_are_what_the_renderer_knows():
@@ -60,7 +61,7 @@ def test_an_unknown_pool_is_told_with_the_pools(tmp_path, pool):
 
 
 def test_an_unknown_kind_is_told_with_the_kinds(tmp_path):
-    with pytest.raises(PvbenchError, match=r"kind 'film'.*kinds: photo, video"):
+    with pytest.raises(PvbenchError, match=r"kind 'film'.*kinds: photo, video, portrait"):
         list(render_dataset(tmp_path, "train-a", "film", 1, PER_PERSON, 1))
 
 
@@ -157,3 +158,30 @@ def test_rendering_processes_compute_with_one_thread_each(monkeypatch):
         assert os.environ["OPENBLAS_NUM_THREADS"] == os.environ["OMP_NUM_THREADS"] == "1"
     assert os.environ["OPENBLAS_NUM_THREADS"] == "5"
     assert "OMP_NUM_THREADS" not in os.environ
+
+
+def test_portraits_are_unrelated_moments_of_one_dressed_person(tmp_path, small):
+    found = load_shard(render_shard(tmp_path, "train-a", "portrait", 0, PER_PERSON))
+    assert found.frames.shape == (2, FRAMES, SIZE, SIZE, 3)
+    assert found.landmarks.shape == (2, FRAMES, 5, 2)
+    assert found.person.tolist() == [0, 0]
+    corners = found.frames[:, :, :8, :8].reshape(2 * FRAMES, -1)
+    assert len({corner.tobytes() for corner in corners}) == 2 * FRAMES  # another scene, or another look at it
+    assert np.ptp(found.yaw, axis=1).min() > 5
+    again = render_shard(tmp_path / "again", "train-a", "portrait", 0, PER_PERSON)
+    assert again.read_bytes() == shard_path(tmp_path, "train-a", "portrait", 0).read_bytes()
+
+
+def test_a_shard_holds_the_traits_of_its_people(tmp_path, small, figure):
+    from pvbench.world.person import pool_person, traits
+
+    found = load_shard(render_shard(tmp_path, "train-b", "photo", 0, PER_PERSON))
+    people = [pool_person("train-b", int(number), figure.face_sliders()) for number in found.person]
+    np.testing.assert_array_equal(found.traits, np.stack([traits(person) for person in people]))
+
+
+def test_a_shard_of_an_older_version_is_told(tmp_path):
+    path = shard_path(tmp_path, "train-a", "photo", 0)
+    np.savez(path, frames=np.zeros((1, 1, 4, 4, 3), np.uint8))
+    with pytest.raises(PvbenchError, match=r"lacks landmarks.*older version.*delete it"):
+        load(tmp_path, "train-a", "photo")

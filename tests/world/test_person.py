@@ -14,6 +14,7 @@ from pvbench.world.person import (
     pool_person,
     restyle,
     sample_person,
+    traits,
 )
 
 POOLS = ("train-a", "train-b", "held-out", "benchmark")
@@ -87,3 +88,14 @@ def test_another_look_leaves_the_face_alone():
 def test_an_unknown_look_is_refused(field):
     with pytest.raises(ValueError, match="a look has 'mohawk'"):
         replace(Look("short", "black", "none", "none", 0), **{field: "mohawk"})
+
+
+def test_traits_stay_with_a_person_and_tell_people_apart():
+    people = [pool_person("train-a", k, SLIDERS) for k in range(100)]
+    rows = np.stack([traits(person) for person in people])
+    assert rows.dtype == np.float32
+    assert (rows.std(axis=0) > 0).all()  # what everybody has alike is no trait
+    rng = np.random.default_rng(0)
+    np.testing.assert_array_equal(traits(restyle(people[0], rng)), rows[0])
+    for changed in (replace(people[0], skin=(0.1, 0.1, 0.1)), replace(people[0], iris=(0.0, 0.0, 0.0))):
+        assert (traits(changed) != rows[0]).any()

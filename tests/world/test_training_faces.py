@@ -1,11 +1,17 @@
-"""What face networks are trained on: empty scenes without faces, blurs beyond recognition, wiped features."""
+"""What face networks are trained on: empty scenes, blurs beyond recognition, wiped features, traits of people."""
+
+import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
-from pvbench.features.face_networks import CROP
+from pvbench.errors import PvbenchError
+from pvbench.features.face_networks import CROP, TEMPLATE
+from pvbench.world import dataset
 from pvbench.world.train import faces
+from pvbench.world.train.loop import Place
 
 
 def test_empty_scenes_show_every_scene_and_differ_by_seed():
@@ -47,3 +53,54 @@ def test_wiping_smears_eyes_or_mouth_and_leaves_the_rest():
     assert ((eyes < 0.5) | (mouth < 0.5)).all()
     assert 0.2 < (eyes < mouth).mean() < 0.6
     assert crown.mean() > 0.8
+
+
+def portraits(count, frames=2):
+    """A shard of grey portraits of people 0, 0, 1, 1, ... with random traits."""
+    rng = np.random.default_rng(0)
+    marks = np.tile(np.array(TEMPLATE, np.float32) / 112 * 30 + 17, (count, frames, 1, 1))
+    people = np.arange(count) // 2
+    return dataset.Shard(
+        frames=np.full((count, frames, 64, 64, 3), 128, np.uint8),
+        landmarks=marks,
+        yaw=np.zeros((count, frames), np.float32),
+        person=people.astype(np.int32),
+        labels=np.zeros((count, len(dataset.LABELS)), np.int8),
+        traits=(rng.normal(size=(count // 2, 5)) * 3 + 7).astype(np.float32)[people],
+    )
+
+
+def test_recognisers_learn_from_crops_people_and_standardised_traits(tmp_path, monkeypatch):
+    halves = [portraits(8), portraits(8)]
+    monkeypatch.setattr(dataset, "shards", lambda root, pool, kind: iter(halves if kind == "portrait" else []))
+    place = Place(tmp_path, tmp_path, torch.device("cpu"), 1)
+    crops, people, traits = faces._crop_source(place, "train-a")
+    assert crops.shape == (32, 3, 48, 48)
+    assert crops.dtype == torch.uint8
+    assert people.tolist() == [0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3] * 2
+    assert torch.equal(traits[people == 1][:4], traits[people == 1][:1].expand(4, -1))
+    assert torch.allclose(traits.mean(dim=0), torch.zeros(5), atol=1e-5)
+    assert torch.allclose(traits.std(dim=0), torch.ones(5), atol=1e-5)
+
+
+def test_a_recogniser_without_portraits_is_told_how_to_make_them(tmp_path):
+    place = Place(tmp_path, tmp_path, torch.device("cpu"), 1)
+    with pytest.raises(PvbenchError, match="pvbench world dataset --pool train-b --kind portrait"):
+        faces._crop_source(place, "train-b")
+
+
+@pytest.mark.parametrize("role", ["reward", "scoring"])
+def test_a_recogniser_is_trained_saved_and_measured(tmp_path, monkeypatch, role):
+    shown = {"portrait": portraits(8), "video": portraits(8), "photo": portraits(8, frames=1)}
+    monkeypatch.setattr(dataset, "shards", lambda root, pool, kind: iter([shown[kind]]))
+    monkeypatch.setattr(dataset, "load", lambda root, pool, kind, samples=None: shown[kind])
+    place = Place(tmp_path, tmp_path, torch.device("cpu"), 1)
+    plan = replace(faces.RECOGNISER_PLAN, steps=2, batch=32, every=1)
+    faces.train_recogniser(place, role, plan)
+    folder = tmp_path / f"face_recogniser_{role}"
+    assert {path.name for path in folder.iterdir()} == {"card.json", "config.json", "model.safetensors"}
+    card = json.loads((folder / "card.json").read_text())
+    assert 0 <= card["quality_on_held_out_people"]["auc"] <= 1
+    steps = [json.loads(line) for line in (tmp_path / f"face_recogniser_{role}.log.jsonl").read_text().splitlines()]
+    assert steps[0]["total"] > steps[0]["named"] > 0
+    assert steps[0]["traits"] > 0

@@ -54,7 +54,7 @@ def make_model(role: str, vocabulary: int, folder: Path) -> nn.Module:
 def train(place: Place, role: str, plan: Plan = PLAN) -> None:
     """Trains one CLIP; saves `<out>/clip_<role>` in open_clip's local-folder format."""
     pool = {"scoring": "train-b", "reward": "train-a"}[role]
-    shards = [dataset.load(place.data, pool, kind) for kind in dataset.KINDS]
+    shards = [dataset.load(place.data, pool, kind) for kind in dataset.DOMAINS]
     held = dataset.load(place.data, "held-out", "photo"), dataset.load(place.data, "held-out", "video")
     folder = place.out / f"clip_{role}"
     tokenizer = build_tokenizer(folder, place.start and place.start / f"clip_{role}")

@@ -27,6 +27,8 @@ from pvbench.world.train.loop import Place, Plan, Trainer, write_card
 
 DETECTOR_PLAN = Plan(steps=5000, batch=48, rate=2e-3, average=0.998, weight_decay=1e-3)
 _BLURRED = _WIPED = 8  # of a recogniser's batch
+_SCALE = 40  # of a recogniser's cosines in the softmax
+_TRAITS = 80  # weight of the mean squared error of the traits
 RECOGNISER_PLAN = Plan(steps=9000, batch=128, rate=2e-3, average=0.999, weight_decay=5e-3, decay=0.6)
 
 
@@ -162,7 +164,7 @@ def train_detector(place: Place, plan: Plan = DETECTOR_PLAN) -> None:
 def _frames(place: Place, pools: tuple[str, ...]) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
     frames, marks = [], []
     for pool in pools:
-        for kind in dataset.KINDS:
+        for kind in dataset.DOMAINS:
             shard = dataset.load(place.data, pool, kind)
             frames.append(shard.frames.reshape(-1, *shard.frames.shape[2:])[:: 3 if kind == "video" else 1])
             marks.append(shard.landmarks.reshape(-1, 5, 2)[:: 3 if kind == "video" else 1])
@@ -249,22 +251,23 @@ def false_alarms(model: FaceDetector, device: torch.device, each: int = 20) -> f
     return float(np.mean([len(d.scores) > 0 for part in images.split(120) for d in model.detect(part)]))
 
 
-def _crop_source(place: Place, pool: str) -> tuple[Tensor, NDArray[np.int64]]:
-    """Aligned crops uint8 (n, 3, 48, 48), finer than the recogniser's, and the person in each."""
-    crops, people = [], []
-    for kind in dataset.KINDS:
-        shard = dataset.load(place.data, pool, kind)
-        times = shard.frames.shape[1]
-        take = slice(None) if times == 1 else slice(0, times, 2)
-        frames = shard.frames[:, take]
-        marks = shard.landmarks[:, take]
-        for i in range(0, len(frames), 128):
-            images = to_images(frames[i : i + 128].reshape(-1, *frames.shape[2:]))
-            points = torch.from_numpy(marks[i : i + 128].reshape(-1, 5, 2))
-            loose = crop_faces(images, points, size=48)
-            crops.append(((loose + 1) * 127.5).round().clamp(0, 255).byte())
-        people.append(np.repeat(shard.person, frames.shape[1]).astype(np.int64))
-    return torch.cat(crops), np.concatenate(people)
+def _crop_source(place: Place, pool: str) -> tuple[Tensor, NDArray[np.int64], Tensor]:
+    """Aligned crops uint8 (n, 3, 48, 48), finer than the recogniser's, the person in each, standardised traits (n, D).
+
+    Raises:
+        PvbenchError: no portraits are there.
+    """
+    crops, people, traits = [], [], []
+    for shard in dataset.shards(place.data, pool, "portrait"):
+        images = to_images(shard.frames.reshape(-1, *shard.frames.shape[2:]))
+        loose = crop_faces(images, torch.from_numpy(shard.landmarks.reshape(-1, 5, 2)), size=48)
+        crops.append(((loose + 1) * 127.5).round().clamp(0, 255).byte())
+        people.append(np.repeat(shard.person, shard.frames.shape[1]).astype(np.int64))
+        traits.append(np.repeat(shard.traits, shard.frames.shape[1], axis=0))
+    if not crops:
+        dataset.load(place.data, pool, "portrait", 1)
+    raw = torch.from_numpy(np.concatenate(traits))
+    return torch.cat(crops), np.concatenate(people), (raw - raw.mean(dim=0)) / raw.std(dim=0)
 
 
 def _final_crop(loose: Tensor, rng: np.random.Generator, jitter: float) -> Tensor:
@@ -310,7 +313,7 @@ def _wiped(images: Tensor, rng: np.random.Generator) -> Tensor:
 def train_recogniser(place: Place, role: str, plan: Plan = RECOGNISER_PLAN) -> None:
     """Trains the `reward` or the `scoring` recogniser, each on its own pool; saves `<out>/face_recogniser_<role>`."""
     pool = {"reward": "train-a", "scoring": "train-b"}[role]
-    crops, people = _crop_source(place, pool)
+    crops, people, traits = _crop_source(place, pool)
     _, labels = np.unique(people, return_inverse=True)
     held = dataset.load(place.data, "held-out", "video"), dataset.load(place.data, "held-out", "photo")
     torch.manual_seed({"reward": 11, "scoring": 23}[role] + plan.seed)
@@ -320,6 +323,7 @@ def train_recogniser(place: Place, role: str, plan: Plan = RECOGNISER_PLAN) -> N
     # that leaving features out earns no likeness.
     nobody = int(labels.max()) + 1
     classes = nn.Linear(128, nobody + 1, bias=False).to(place.device)
+    reader = nn.Linear(128, traits.shape[1]).to(place.device)
     by_person = [np.flatnonzero(labels == k) for k in range(int(labels.max()) + 1)]
     print(
         f"{len(crops)} crops of {len(by_person)} people, {sum(p.numel() for p in model.parameters()) / 1e6:.2f} M",
@@ -336,19 +340,24 @@ def train_recogniser(place: Place, role: str, plan: Plan = RECOGNISER_PLAN) -> N
         loose[:_BLURRED] = _strong_blur(loose[:_BLURRED], rng)
         loose[_BLURRED : _BLURRED + _WIPED] = _wiped(loose[_BLURRED : _BLURRED + _WIPED], rng)
         images = disturb(_final_crop(loose, rng, 1.0), rng)
-        found = model(images)
-        cosine = found @ functional.normalize(classes.weight.float(), dim=-1).T
+        found = model.features(images)
+        cosine = functional.normalize(found, dim=-1) @ functional.normalize(classes.weight.float(), dim=-1).T
         margin = 0.30 * min(1.0, number / (0.3 * plan.steps))
         cosine = cosine - margin * functional.one_hot(target, cosine.shape[1])
-        # A steeper softmax than usual would stop learning early: there are few classes.
-        loss = functional.cross_entropy(26 * cosine, target)
-        return {"total": loss}
+        named = functional.cross_entropy(_SCALE * cosine, target)
+        # The renderer knows what a face is made of, and a picture of anybody teaches it, where a class teaches of its
+        # own people alone. Nobody's pictures have no traits.
+        somebody = target != nobody
+        wanted = traits[pick].to(place.device)
+        unread = (reader(found[somebody]) - wanted[somebody]).square().mean()
+        return {"total": named + _TRAITS * unread, "named": named.detach(), "traits": unread.detach()}
 
     def look(_: int) -> dict[str, float]:
         return measure_recogniser(model, held, place.device)
 
     name = f"face_recogniser_{role}"
-    trainer = Trainer(name, {"model": model, "classes": classes}, step, plan, place, look, look_every=1500)
+    modules = {"model": model, "classes": classes, "reader": reader}
+    trainer = Trainer(name, modules, step, plan, place, look, look_every=1500)
     quality = trainer.run()
     folder = place.out / name
     save_network(folder, model, network=type(model).__name__)
