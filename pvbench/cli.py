@@ -173,13 +173,13 @@ def measure(
 ) -> None:
     """Score videos that were made elsewhere, as a run scores its own: several folders go into one table.
 
-    All videos are looked over first. Exit status 2: some have problems, or an input cannot be used. Exit status 1: some
-    could not be measured; they are listed.
+    All videos are looked over first. Exit status 2: some have problems, or an input cannot be used. Exit status 1: a
+    report was written, and some could not be measured, or not as asked; they are listed, here and in the report.
     """
     from pvbench.measuring.layouts import Given
     from pvbench.measuring.measure import Order, ProblemsError, chosen_metrics, with_weights
     from pvbench.measuring.measure import measure as measure_videos
-    from pvbench.measuring.precheck import problems_table
+    from pvbench.measuring.precheck import counted, problems_table
     from pvbench.measuring.progress import MeasureObserver
     from pvbench.profile import load_profile
 
@@ -199,9 +199,10 @@ def measure(
         raise typer.Exit(_INTERRUPTED) from None
     if result.problems:
         console.print(problems_table(result.problems))
-    console.print(f"{result.made} videos measured, {result.reused} known from before; report in "
+    console.print(f"{counted(result.made, 'video')} measured, {result.reused} known from before"
+                  f"{f', {result.failed} without a number' if result.failed else ''}; report in "
                   f"[cyan]{escape(str(result.report / 'report.md'))}[/]")
-    if result.failed:
+    if result.failed or result.problems:
         raise typer.Exit(1)
 
 

@@ -307,9 +307,25 @@ def test_a_corrupt_video_is_told_with_status_2_and_left_out_when_asked(pvbench, 
     assert status == 1
     text = (tmp_path / "out" / "report" / "report.md").read_text()
     assert "1 of 2 videos measured" in text
+    assert "1 video measured, 0 known from before, 1 without a number" in out
+    assert "1 problem" in out
+    # Whole in Markdown, however long.
+    assert "delete it, or make it again |" in text
     values = {(row["prompt"], row["metric"]): row["value"] for row in rows_of(tmp_path / "out")}
     assert values["surf", "face_sim"] == ""
     assert values["wave", "face_sim"] != ""
+
+
+def test_whatever_is_listed_gives_status_1(pvbench, tmp_path):
+    ann = make_identity(tmp_path / "people", "ann")
+    for name in ("surf", "wave"):
+        video(tmp_path / "videos" / f"{name}.mkv")
+    write_video(tmp_path / "videos" / "read.mkv", Video(np.zeros((8, 32, 24, 3), np.uint8), 8.0))
+    options = ("measure", "videos", "--identity", str(ann), "--profile", EXAMPLE_PROFILE, "--allow-partial")
+    status, out, _ = pvbench(*options)
+    assert status == 1
+    assert "1 problem" in out
+    assert "most videos of 'videos' have 6 frames" in " ".join(out.split())
 
 
 def test_a_folder_without_videos_is_told(pvbench, tmp_path):

@@ -32,8 +32,18 @@ from pvbench.measuring.jobs import (
     VideoJob,
     start,
 )
-from pvbench.measuring.layouts import Found, Given, ImportedVideo, People, Problem, find_videos, labels_of, refuse_twins
-from pvbench.measuring.precheck import Needs, Precheck, precheck
+from pvbench.measuring.layouts import (
+    Found,
+    Given,
+    ImportedVideo,
+    People,
+    Problem,
+    find_videos,
+    labels_of,
+    refuse_twins,
+    videos_below,
+)
+from pvbench.measuring.precheck import Needs, Precheck, counted, precheck
 from pvbench.metrics import EXTRA_METRICS, METRICS, Fvd, Metric, load_metrics
 from pvbench.profile import Profile
 from pvbench.prompt import load_prompts
@@ -48,6 +58,7 @@ from pvbench.weights import verified, weights_folder
 METRIC_NAMES = (*(metric.name for metric in METRICS), Fvd.name)
 EXTRA_NAMES = tuple(metric.name for metric in EXTRA_METRICS)
 _RENDERED = "rendered"
+_FEWEST_IN_A_SET = 2
 
 
 @dataclass(frozen=True)
@@ -98,8 +109,8 @@ class ProblemsError(VideoError):
 
     def __init__(self, found: Precheck) -> None:
         count = len(found.problems)
-        super().__init__(f"{count} {'problem' if count == 1 else 'problems'} with the videos; mend "
-                         f"{'it' if count == 1 else 'them'}, or go on without with --allow-partial")
+        super().__init__(f"{counted(count, 'problem')} with the videos; mend {'it' if count == 1 else 'them'}, or go "
+                         f"on without with --allow-partial")
         self.found = found
 
 
@@ -150,7 +161,7 @@ def measure(order: Order, progress: Progress | None = None,
 
     Raises:
         ProblemsError: some videos cannot be measured as asked, and `allow_partial` is off.
-        FaceError: a reference image shows no face, or more than one, and `allow_partial` is off.
+        FaceError: reference images show no face, or more than one, and `allow_partial` is off; all are named.
         PvbenchError: nothing can be measured: no videos, missing weights, no such device.
     """
     profile = order.profile
@@ -159,13 +170,17 @@ def measure(order: Order, progress: Progress | None = None,
     if Fvd.name in order.metrics:
         wanted |= set(Fvd.needs)
     found = _find(order)
-    checked = precheck(found.videos, found.problems, _needs(profile, metrics, order))
+    reference = _reference_videos(order) if Fvd.name in order.metrics else []
+    checked = precheck(found.videos, found.problems, _needs(profile, metrics, order), reference)
     if looked is not None:
         looked(checked)
     if checked.problems and not order.allow_partial:
         raise ProblemsError(checked)
     if not checked.usable:
         raise VideoError(f"none of the {len(found.videos)} videos can be measured; see the problems above")
+    if reference and len(checked.reference) < _FEWEST_IN_A_SET:
+        raise VideoError(f"--reference {order.reference}: {len(checked.reference)} of its {len(reference)} videos can "
+                         f"be used, and FVD needs at least {_FEWEST_IN_A_SET}; see the problems above")
     _provide(profile, wanted)
     store = Store(order.out)
     with store.locked():
@@ -241,6 +256,27 @@ def _find(order: Order) -> Found:
     return refuse_twins(found)
 
 
+def _takes_renderings(order: Order) -> bool:
+    """Whether FVD's reference set is the miniature world's own."""
+    mini = order.profile.evaluators["kind"] == "mini"
+    if order.reference == _RENDERED and not mini:
+        raise ProfileError(f"--reference rendered is for the miniature world; the profile {order.profile.name!r} takes "
+                           f"a folder of videos")
+    return mini and order.reference in ("", _RENDERED)
+
+
+def _reference_videos(order: Order) -> list[Path]:
+    """The videos of the folder that FVD refers to; none where it refers to no folder."""
+    if not order.reference or _takes_renderings(order):
+        return []
+    folder = Path(order.reference)
+    videos = videos_below(folder) if folder.is_dir() else []
+    if len(videos) < _FEWEST_IN_A_SET:
+        raise VideoError(f"--reference {folder}: it holds {counted(len(videos), 'video')}; FVD needs a folder with at "
+                         f"least two, and hundreds to mean something")
+    return videos
+
+
 def _needs(profile: Profile, metrics: Sequence[Metric], order: Order) -> Needs:
     def needing(prefix: str) -> tuple[str, ...]:
         return tuple(metric.name for metric in metrics if any(need.startswith(prefix) for need in metric.needs))
@@ -299,7 +335,7 @@ class Work:
             around = Surroundings(self.order.profile, device, self.wanted, self.store.folder / "workers.log")
             with LocalExecutor(start, around, max(1, min(workers, len(first) + len(then)))) as pool:
                 self._drain(pool, deque(first))
-                self._stop_for_faces()
+                self._stop_for_inputs()
                 self._drain(pool, deque(then))
 
     def features(self, video: ImportedVideo) -> dict[str, np.ndarray]:
@@ -317,7 +353,7 @@ class Work:
 
     def rendered(self) -> Mapping[tuple[str, str, int], np.ndarray]:
         """The embeddings of the rendered videos by cell, where they are FVD's reference set: one for all seeds."""
-        if Fvd.name not in self.order.metrics or not self._rendered():
+        if Fvd.name not in self.order.metrics or not _takes_renderings(self.order):
             return {}
         seeds = {video.seed for video in self.checked.usable}
         return KeptEmbeddings({(name, prompt_id, seed): self._rendered_paths(archive, place)
@@ -325,12 +361,15 @@ class Work:
 
     def pool(self) -> tuple[str, Mapping[str, np.ndarray]] | None:
         """Name and embeddings of the folder that FVD refers to, where one was given."""
-        if Fvd.name not in self.order.metrics or self._rendered() or not self.order.reference:
+        if not self.checked.reference:
             return None
-        kept = KeptEmbeddings({str(path): self.paths("video", self.content(path), ("video",))
-                               for path in self._reference_videos()})
+        kept = self._pool()
         name = f"{Path(self.order.reference).resolve().name}@{self.reference_content()[:8]}"
-        return (name, kept) if len(kept) > 1 else None
+        return (name, kept) if len(kept) >= _FEWEST_IN_A_SET else None
+
+    def _pool(self) -> KeptEmbeddings[str]:
+        return KeptEmbeddings({str(path): self.paths("video", self.content(path), ("video",))
+                               for path in self.checked.reference})
 
     def embeddings(self, videos: Mapping[Cell, Path]) -> Mapping[Cell, np.ndarray]:
         """The embeddings of videos by their cells, as far as FVD was asked for."""
@@ -338,14 +377,12 @@ class Work:
                                for cell, path in videos.items()} if Fvd.name in self.order.metrics else {})
 
     def reference_content(self) -> str:
-        """Digest of the videos that FVD refers to."""
+        """Digest of the videos that FVD refers to: those that have an embedding."""
         if Fvd.name not in self.order.metrics:
             return ""
-        if self._rendered():
+        if _takes_renderings(self.order):
             return digest([[place, self.content(archive)] for _, _, place, archive in self._renderings()])
-        if not self.order.reference:
-            return ""
-        return digest(sorted(self.content(path) for path in self._reference_videos()))
+        return digest(sorted(self.content(Path(path)) for path in self._pool())) if self.checked.reference else ""
 
     def paths(self, kind: str, content: str, groups: Sequence[str]) -> tuple[tuple[str, Path], ...]:
         """Where the wanted groups of something lie."""
@@ -399,29 +436,17 @@ class Work:
     def _reference_pieces(self) -> list[Piece]:
         if Fvd.name not in self.order.metrics:
             return []
-        if self._rendered():
-            pieces = []
+        pieces = []
+        if _takes_renderings(self.order):
             for identity, prompt_id, place, archive in self._renderings():
                 missing = _missing(self._rendered_paths(archive, place))
                 if missing:
                     pieces.append(Piece("reference video", f"{identity}, {prompt_id}", archive, missing, place))
-            return pieces
-        if self.order.reference:
-            pieces = []
-            for path in self._reference_videos():
-                missing = _missing(self.paths("video", self.content(path), ("video",)))
-                if missing:
-                    pieces.append(Piece("reference video", str(path), path, missing))
-            return pieces
-        return []
-
-    def _rendered(self) -> bool:
-        reference = self.order.reference
-        mini = self.order.profile.evaluators["kind"] == "mini"
-        if reference == _RENDERED and not mini:
-            raise ProfileError(f"--reference rendered is for the miniature world; the profile "
-                               f"{self.order.profile.name!r} takes a folder of videos")
-        return mini and reference in ("", _RENDERED)
+        for path in self.checked.reference:
+            missing = _missing(self.paths("video", self.content(path), ("video",)))
+            if missing:
+                pieces.append(Piece("reference video", str(path), path, missing))
+        return pieces
 
     def _renderings(self) -> list[tuple[str, str, int, Path]]:
         """Identity, prompt, place and archive of the rendered videos of the cells that there are."""
@@ -435,16 +460,6 @@ class Work:
 
     def _rendered_paths(self, archive: Path, place: int) -> tuple[tuple[str, Path], ...]:
         return self.paths("video", digest([self.content(archive), place]), ("video",))
-
-    def _reference_videos(self) -> list[Path]:
-        from pvbench.measuring.layouts import videos_below
-
-        folder = Path(self.order.reference)
-        videos = videos_below(folder) if folder.is_dir() else []
-        if len(videos) < 2:
-            raise VideoError(f"--reference {folder}: it holds {len(videos)} videos; FVD needs a folder with at least "
-                             f"two, and hundreds to mean something")
-        return videos
 
     # Running.
 
@@ -466,7 +481,7 @@ class Work:
             self.refused[answer.kind, answer.name] = answer.refused
         if answer.kind in ("video", "reference video"):
             self._done += 1
-            self.made += answer.kind == "video"
+            self.made += answer.kind == "video" and answer.refused is None
             if self.progress is not None:
                 self.progress(self._done, self._total, Path(answer.name).name)
 
@@ -477,12 +492,13 @@ class Work:
         piece = event.job.piece
         self._answered(Answer(piece.kind, piece.name, Refused(event.error, event.message, event.traceback)))
 
-    def _stop_for_faces(self) -> None:
-        faults = [Problem(f"identity {name}", refused.message) for (kind, name), refused in self.refused.items()
-                  if kind == "identity"]
+    def _stop_for_inputs(self) -> None:
+        faults = [Problem(f"{kind} {name}", refused.message) for (kind, name), refused in self.refused.items()
+                  if kind in ("identity", "text")]
         self.checked.problems += faults
         if faults and not self.order.allow_partial:
-            raise FaceError(f"{faults[0].where}: {faults[0].what}")
+            raise FaceError("; ".join(f"{fault.where}: {fault.what}" for fault in faults)
+                            + "; or go on without with --allow-partial")
 
 
 Cell = TypeVar("Cell")

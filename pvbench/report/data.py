@@ -123,6 +123,8 @@ class ReportData:
     """Sentences that a reader of the tables must know of these videos."""
     left_out: tuple[tuple[str, str], ...] = ()
     """Where and why: what was given to be measured and stands for no cell, so that no table counts it."""
+    doubts: tuple[tuple[str, str], ...] = ()
+    """Where and what: other problems, of videos that have numbers, of identities, of FVD's reference set."""
 
     @property
     def cells(self) -> tuple[CellKey, ...]:

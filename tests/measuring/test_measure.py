@@ -45,6 +45,10 @@ def scores(measured):
         return {tuple(list(row.values())[:5]): row["value"] for row in csv.DictReader(file)}
 
 
+def report_of(measured, method="mine"):
+    return json.loads((measured.report / "aggregates.json").read_text())["methods"][method]["scores"]
+
+
 def test_workers_order_and_company_move_no_number(world):
     both = scores(measure(order(world)))
     assert len(both) == 12 * 9
@@ -113,6 +117,45 @@ def test_the_reference_set_can_be_any_folder(world):
         measure(order(world, reference="rendered"))
 
 
+def test_broken_videos_of_the_reference_set_are_listed_and_the_sets_digest_covers_the_others(world):
+    for index in range(4):
+        clip(world / "real" / f"{index}.mkv", 20 + index)
+    whole = report_of(measure(order(world, reference=str(world / "real"))))["fvd"]["signature_long"]
+    (world / "real" / "text.mp4").write_text("this is no video")
+    (world / "real" / "empty.webm").write_bytes(b"")
+    with pytest.raises(ProblemsError) as refused:
+        measure(order(world, reference=str(world / "real")))
+    assert [problem.where.rsplit("/")[-1] for problem in refused.value.found.problems] == ["empty.webm", "text.mp4"]
+    done = measure(order(world, reference=str(world / "real"), allow_partial=True))
+    assert len(done.problems) == 2
+    signed = report_of(done)["fvd"]["signature_long"]
+    assert (signed["n_reference"], signed["reference"]) == (4, whole["reference"])
+    text = (done.report / "report.md").read_text()
+    assert "2 problems are listed below" in text
+    assert "empty.webm | is empty (0 bytes); make it again |" in text
+
+
+def test_a_reference_video_that_breaks_while_measured_is_listed(world):
+    for index in range(4):
+        clip(world / "real" / f"{index}.mkv", 20 + index)
+    path = world / "real" / "2.mkv"
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 0xFF
+    path.write_bytes(data)
+    done = measure(order(world, reference=str(world / "real")))
+    assert [problem.where for problem in done.problems] == [str(path)]
+    assert report_of(done)["fvd"]["signature_long"]["n_reference"] == 3
+    assert "2.mkv" in (done.report / "report.md").read_text()
+    assert done.failed == 0
+
+
+def test_a_reference_set_of_which_one_video_is_whole_is_refused(world):
+    clip(world / "real" / "0.mkv", 20)
+    (world / "real" / "1.mkv").write_text("this is no video")
+    with pytest.raises(VideoError, match="1 of its 2 videos can be used"):
+        measure(order(world, reference=str(world / "real"), allow_partial=True))
+
+
 def test_a_set_compared_with_itself_has_no_distance(world):
     done = measure(order(world, world / "videos" / "mine", reference=str(world / "videos" / "mine")))
     numbers = json.loads((done.report / "aggregates.json").read_text())
@@ -135,6 +178,17 @@ def test_an_identity_without_a_face_is_told_and_costs_its_own_metrics_alone(worl
     assert found["mine", "ann", "surf", "0", "face_sim"] == ""
     assert found["mine", "ann", "surf", "0", "flow_magnitude"] != ""
     assert found["mine", "bob", "surf", "0", "face_sim"] != ""
+    assert [problem.where for problem in done.problems] == ["identity ann"]
+    assert "identity ann | reference 1 shows no face" in (done.report / "report.md").read_text()
+
+
+def test_all_identities_without_a_face_are_named(world):
+    from PIL import Image
+
+    for name in ("ann", "bob"):
+        Image.fromarray(np.zeros((80, 72, 3), np.uint8)).save(world / "people" / name / "0.png")
+    with pytest.raises(FaceError, match=r"identity ann: .*identity bob: .*--allow-partial"):
+        measure(order(world))
 
 
 def test_a_video_that_breaks_while_measured_is_listed_and_not_counted(world, monkeypatch):
@@ -154,7 +208,11 @@ def test_nothing_is_computed_while_there_are_problems(world):
         measure(order(world))
     assert "9 frames" in refused.value.found.problems[0].what
     assert not (world / "out").exists()
-    assert measure(order(world, allow_partial=True)).made == 12
+    done = measure(order(world, allow_partial=True))
+    assert done.made == 12
+    text = (done.report / "report.md").read_text()
+    assert "12 of 12 videos measured. 1 problem is listed below" in text
+    assert "wave-0.mkv | has 9 frames of 24x32 pixels at 8 a second; most videos of 'mine' have 6 frames" in text
 
 
 def test_one_prompt_may_be_given_for_all(world):
