@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from pvbench.atomic import write_bytes
+from pvbench.containers import ends_early
 from pvbench.errors import VideoError
 
 # Rates such as 23.976 are fractions over 1001.
@@ -106,6 +107,8 @@ def read_video(path: Path) -> Video:
         raise VideoError(f"{path} does not say how many frames it shows a second; encode it again with a frame rate")
     if len({frame.shape for frame in frames}) > 1:
         raise VideoError(f"{path} changes its size on the way; encode it again at one size")
+    if ends_early(path):
+        raise VideoError(f"{path} {_CUT_SHORT}")
     video = Video(np.stack(frames), float(_rate(float(rate))))
     if promised is not None and promised != video.digest:
         raise VideoError(f"{path} is corrupt: its frames are not the ones that were written; delete it, or make it "
@@ -113,6 +116,7 @@ def read_video(path: Path) -> Video:
     return video
 
 
+_CUT_SHORT = "is cut short: its container says that more belongs to it; fetch or make it again"
 LARGEST_BYTES = 6 << 30
 """Of decoded frames in memory at a time: 4k for half a minute."""
 FOLDER_FPS = 8.0
@@ -165,7 +169,7 @@ def probe_video(path: Path) -> VideoFacts:
     """The facts of a video file or a folder of frames; its first frame alone is decoded.
 
     Raises:
-        VideoError: it is missing, empty, no video, or its first frame does not decode.
+        VideoError: it is missing, empty, cut short, no video, or its first frame does not decode.
     """
     import av
     from av.error import FFmpegError
@@ -181,7 +185,9 @@ def probe_video(path: Path) -> VideoFacts:
             if not container.streams.video:
                 raise VideoError(f"{path} holds no video stream; expected a video file")
             stream = container.streams.video[0]
-            times = sorted(packet.pts for packet in container.demux(stream) if packet.size and packet.pts is not None)
+            # FFmpeg marks as corrupt what it read in part.
+            packets = [(packet.pts, packet.is_corrupt) for packet in container.demux(stream) if packet.size]
+            times = sorted(pts for pts, _ in packets if pts is not None)
             rate = stream.average_rate or stream.guessed_rate
             promised = stream.frames
         with av.open(str(path)) as container:
@@ -194,6 +200,8 @@ def probe_video(path: Path) -> VideoFacts:
         raise VideoError(f"{path} does not say how many frames it shows a second; encode it again with a frame rate")
     if len(times) < promised:
         raise VideoError(f"{path} is cut short: it holds {len(times)} of {promised} frames; fetch or make it again")
+    if any(broken for _, broken in packets) or ends_early(path):
+        raise VideoError(f"{path} {_CUT_SHORT}")
     turned = round(first.rotation / 90) % 2
     height, width = (first.width, first.height) if turned else (first.height, first.width)
     gaps = np.diff(times)
