@@ -176,6 +176,10 @@ def probe_video(path: Path) -> VideoFacts:
 
     if path.is_dir():
         return _probe_frames(path)
+    if path.is_symlink() and not path.exists():
+        raise VideoError(f"{path} is a link to {path.readlink()}, which is not there; mend the link, or remove it")
+    if path.exists() and not path.is_file():
+        raise VideoError(f"{path} is no regular file; put a video in its place")
     if not path.is_file():
         raise VideoError(f"no video at {path}; check the path")
     if not path.stat().st_size:
@@ -213,7 +217,10 @@ def probe_video(path: Path) -> VideoFacts:
 def _probe_frames(folder: Path) -> VideoFacts:
     from PIL import Image
 
-    files = frame_files(folder)
+    try:
+        files = frame_files(folder)
+    except OSError as error:
+        raise VideoError(f"{folder} cannot be read ({error.strerror}); change its permissions") from error
     if not files:
         raise VideoError(f"{folder} holds no pictures; expected the frames of a video ({', '.join(PICTURE_SUFFIXES)})")
     try:

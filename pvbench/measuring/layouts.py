@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -19,6 +19,7 @@ from pvbench.video import PICTURE_SUFFIXES
 VIDEO_SUFFIXES = (".mp4", ".mkv", ".webm", ".gif", ".mov", ".avi")
 MANIFEST_SUFFIXES = (".csv", ".jsonl")
 MANIFEST_FIELDS = ("video", "identity", "prompt", "method", "seed")
+_REPORT = "aggregates.json"
 NOBODY = "-"
 """Stands where a video's identity is not known."""
 
@@ -112,7 +113,8 @@ class Given:
 
 
 def find_videos(
-    source: Path, people: People, prompts: Sequence[Prompt], given: Given | None = None, label: str = ""
+    source: Path, people: People, prompts: Sequence[Prompt], given: Given | None = None, label: str = "",
+    besides: Collection[Path] = (),
 ) -> Found:
     """The videos of a folder or a manifest, in the order of their paths or lines.
 
@@ -123,6 +125,7 @@ def find_videos(
 
     Args:
         label: the method of videos for which nothing else names one; the source's own name by default.
+        besides: folders that hold no videos to be measured.
 
     Raises:
         VideoError: there is no such folder or manifest, or it holds no video.
@@ -131,7 +134,9 @@ def find_videos(
     if source.suffix.lower() in MANIFEST_SUFFIXES and not source.is_dir():
         found = _read_manifest(source, people, prompts, given, label)
     elif source.is_dir():
-        found = _read_folder(source, people, prompts, given, label)
+        # Of a folder that `pvbench run` made, the videos alone.
+        inner = source / "videos" if (source / "plan.json").is_file() else source
+        found = _read_folder(inner, people, prompts, given, label, besides)
     else:
         raise VideoError(f"{source} is neither a folder with videos nor a manifest ({' or '.join(MANIFEST_SUFFIXES)}); "
                          f"check the path")
@@ -153,10 +158,12 @@ def labels_of(sources: Sequence[Path]) -> tuple[str, ...]:
         for own in parts)
 
 
-def _read_folder(folder: Path, people: People, prompts: Sequence[Prompt], given: Given, label: str) -> Found:
+def _read_folder(
+    folder: Path, people: People, prompts: Sequence[Prompt], given: Given, label: str, besides: Collection[Path]
+) -> Found:
     found = Found()
     by_id = {prompt.id: prompt for prompt in prompts}
-    for path in videos_below(folder):
+    for path in videos_below(folder, besides):
         folders = path.relative_to(folder).parts[:-1]
         try:
             method, identity = _folders_say(folders, label, people, given)
@@ -172,23 +179,46 @@ def _read_folder(folder: Path, people: People, prompts: Sequence[Prompt], given:
     return found
 
 
-def videos_below(folder: Path) -> list[Path]:
-    """Video files, and folders whose pictures are a video's frames."""
-    videos = []
-    for path in folder.rglob("*"):
-        if any(part.startswith(".") for part in path.relative_to(folder).parts):
-            continue
-        is_file = path.suffix.lower() in VIDEO_SUFFIXES and path.is_file()
-        if is_file or (path.is_dir() and not (path / CARD).is_file() and _holds_frames(path)):
-            videos.append(path)
-    return sorted(videos)
+def videos_below(folder: Path, besides: Collection[Path] = ()) -> list[Path]:
+    """Whatever is named as a video is, and folders whose pictures are a video's frames; links are followed.
+
+    Links to nowhere and folders that cannot be read are among them, so that reading them says what is wrong.
+
+    Args:
+        besides: folders that are not looked into; a report's is not either, whose pictures are filmstrips.
+    """
+    return sorted(_videos_in(folder, (), {path.resolve() for path in besides}))
 
 
-def _holds_frames(folder: Path) -> bool:
-    """Whether a folder holds pictures and neither videos nor folders."""
-    names = [item for item in folder.iterdir() if not item.name.startswith(".")]
-    return any(item.suffix.lower() in PICTURE_SUFFIXES for item in names) and not any(
-        item.is_dir() or item.suffix.lower() in VIDEO_SUFFIXES for item in names)
+def _videos_in(folder: Path, above: tuple[Path, ...], besides: Collection[Path]) -> Iterator[Path]:
+    """The videos below a folder; `above` are the folders that it lies in, into which a link may lead back."""
+    true = folder.resolve()
+    if true in above or true in besides or (folder / _REPORT).is_file():
+        return
+    try:
+        items = [item for item in folder.iterdir() if not item.name.startswith(".")]
+    except OSError:
+        yield folder
+        return
+    for item in items:
+        if not item.is_dir():
+            if item.suffix.lower() in VIDEO_SUFFIXES:
+                yield item
+        elif _is_one_video(item):
+            yield item
+        else:
+            yield from _videos_in(item, (*above, true), besides)
+
+
+def _is_one_video(folder: Path) -> bool:
+    """Whether a folder holds pictures, or is named as a video is, and has neither videos nor folders in it."""
+    try:
+        items = [item for item in folder.iterdir() if not item.name.startswith(".")]
+    except OSError:
+        return True
+    if (folder / CARD).is_file() or any(item.is_dir() or item.suffix.lower() in VIDEO_SUFFIXES for item in items):
+        return False
+    return folder.suffix.lower() in VIDEO_SUFFIXES or any(item.suffix.lower() in PICTURE_SUFFIXES for item in items)
 
 
 def _folders_say(folders: Sequence[str], label: str, people: People, given: Given) -> tuple[str, Identity | None]:

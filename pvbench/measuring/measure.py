@@ -250,10 +250,16 @@ def _find(order: Order) -> Found:
     people = People(order.identities)
     found = Found()
     for source, label in zip(order.sources, labels_of(order.sources), strict=True):
-        of_one = find_videos(source, people, prompts, order.given, label)
+        of_one = find_videos(source, people, prompts, order.given, label, _own_folders(order))
         found.videos += of_one.videos
         found.problems += of_one.problems
     return refuse_twins(found)
+
+
+def _own_folders(order: Order) -> tuple[Path, ...]:
+    """What an earlier measuring left, which may lie among the videos."""
+    store = Store(order.out)
+    return store.folder / "features", store.report_folder
 
 
 def _takes_renderings(order: Order) -> bool:
@@ -270,7 +276,7 @@ def _reference_videos(order: Order) -> list[Path]:
     if not order.reference or _takes_renderings(order):
         return []
     folder = Path(order.reference)
-    videos = videos_below(folder) if folder.is_dir() else []
+    videos = videos_below(folder, _own_folders(order)) if folder.is_dir() else []
     if len(videos) < _FEWEST_IN_A_SET:
         raise VideoError(f"--reference {folder}: it holds {counted(len(videos), 'video')}; FVD needs a folder with at "
                          f"least two, and hundreds to mean something")

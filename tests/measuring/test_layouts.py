@@ -1,6 +1,7 @@
 """Which videos a folder or a manifest holds, and what each shows."""
 
 import json
+import os
 
 import pytest
 from example_inputs import make_identity
@@ -8,6 +9,7 @@ from example_inputs import make_identity
 from pvbench.errors import IdentityError, VideoError
 from pvbench.measuring.layouts import Given, People, find_videos, labels_of, render_text, slug
 from pvbench.prompt import Prompt
+from pvbench.video import probe_video
 
 PROMPTS = (Prompt("surf", "A <V> surfs"), Prompt("wave-2", "A <V> waves <his> hand"))
 
@@ -61,6 +63,39 @@ def test_a_folder_of_frames_is_one_video(tmp_path, crowd):
     touch(tmp_path / "v", "ann/surf-1/0001.png", "ann/surf-1/0002.png", ".hidden/a.mp4")
     (video,) = find_videos(tmp_path / "v", crowd, PROMPTS).videos
     assert (video.path.name, video.prompt_id, video.seed) == ("surf-1", "surf", 1)
+
+
+def test_links_are_followed_and_one_that_leads_back_ends(tmp_path, crowd):
+    touch(tmp_path / "v", "m/ann/surf.mp4")
+    touch(tmp_path / "elsewhere", "bob/wave-2.mp4")
+    (tmp_path / "v" / "linked").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "v" / "m" / "ann" / "back").symlink_to(tmp_path / "v")
+    assert shown(find_videos(tmp_path / "v", crowd, PROMPTS)) == [
+        ("linked", "bob", "wave-2", 0), ("m", "ann", "surf", 0)]
+
+
+def test_what_is_named_as_a_video_and_is_no_file_is_no_less_found(tmp_path, crowd):
+    (tmp_path / "v" / "surf-1.mp4").mkdir(parents=True)
+    (tmp_path / "v" / "surf-2.mp4").symlink_to(tmp_path / "nothing")
+    os.mkfifo(tmp_path / "v" / "surf-3.mp4")
+    videos = find_videos(tmp_path / "v", crowd, PROMPTS).videos
+    for video, message in zip(videos, ("holds no pictures", "is a link to .*nothing, which is not there",
+                                       "is no regular file"), strict=True):
+        with pytest.raises(VideoError, match=message):
+            probe_video(video.path)
+
+
+def test_reports_and_what_measuring_left_are_no_videos(tmp_path, crowd):
+    touch(tmp_path / "v", "m/ann/surf.mp4", "out/report/aggregates.json", "out/report/filmstrips/1.jpg",
+          "out/features/video/1.png", "m/old/aggregates.json", "m/old/filmstrips/1.jpg")
+    besides = (tmp_path / "v" / "out" / "features", tmp_path / "v" / "out" / "report")
+    assert shown(find_videos(tmp_path / "v", crowd, PROMPTS, besides=besides)) == [("m", "ann", "surf", 0)]
+
+
+def test_of_a_run_folder_the_videos_are_read(tmp_path, crowd):
+    touch(tmp_path / "run", "plan.json", "videos/base/ann/surf-s0-0123456789ab.mkv", "adapters/x/1.png",
+          "report/aggregates.json", "report/filmstrips/1.jpg")
+    assert shown(find_videos(tmp_path / "run", crowd, PROMPTS)) == [("base", "ann", "surf", 0)]
 
 
 def test_the_command_line_goes_before_folders_and_names(tmp_path, crowd):

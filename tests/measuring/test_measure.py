@@ -73,6 +73,13 @@ def test_what_is_measured_is_kept(world):
     assert (third.made, third.reused) == (1, 11)
 
 
+def test_the_own_report_among_the_videos_is_passed_over(world):
+    out = world / "videos" / "measured"
+    measure(order(world, out=out))
+    done = measure(order(world, out=out))
+    assert (done.made, done.reused, done.problems) == (0, 12, ())
+
+
 def test_a_video_that_moved_is_known_by_its_content(world):
     measure(order(world))
     (world / "videos").rename(world / "elsewhere")
