@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -26,6 +27,7 @@ NOBODY = "-"
 # What `pvbench run` appends to a prompt's id: seed and part of the cell's key. Others append a number alone.
 _SEED = re.compile(r"(?P<prompt>.+?)-s?(?P<seed>\d+)(?:-[0-9a-f]{12})?")
 _LONGEST_SLUG = 48
+_LONGEST_SEED = 18
 
 
 @dataclass(frozen=True)
@@ -91,16 +93,15 @@ class People:
         self._root = root
         self._loaded: dict[str, Identity] = {}
 
-    def find(self, name: str, base: Path | None = None) -> Identity:
-        """The identity of that name, or in the folder that a name with a slash gives, from `base`.
+    def find(self, name: str) -> Identity:
+        """The identity of that name, or in the folder that a name with a slash gives.
 
         Raises:
             IdentityError: there is none, or it cannot be used.
         """
-        key = str((base or Path()) / name) if "/" in name else name
-        if key not in self._loaded:
-            (self._loaded[key],) = load_identities([key], self._root)
-        return self._loaded[key]
+        if name not in self._loaded:
+            (self._loaded[name],) = load_identities([name], self._root)
+        return self._loaded[name]
 
 
 @dataclass(frozen=True)
@@ -130,6 +131,10 @@ def find_videos(
     Raises:
         VideoError: there is no such folder or manifest, or it holds no video.
     """
+    try:
+        source.exists()
+    except OSError as error:
+        raise VideoError(f"{source.name[:60]!r} cannot be looked up ({error.strerror}); check the path") from error
     given, label = given or Given(), label or labels_of([source])[0]
     if source.suffix.lower() in MANIFEST_SUFFIXES and not source.is_dir():
         found = _read_manifest(source, people, prompts, given, label)
@@ -285,14 +290,16 @@ def _read_manifest(path: Path, people: People, prompts: Sequence[Prompt], given:
     for number, row in _rows(path):
         where = f"{path} line {number}"
         try:
-            video = _inside(root, row.get("video", ""))
+            if not row.get("video"):
+                raise VideoError("names no video; give its path from the manifest's folder")
+            video = _inside(root, "video", row["video"])
             asked = given.prompt or row.get("prompt", "")
             prompt_id, text = _prompt_of(asked, by_id) if asked else (slug(video.stem), "")
-            who = given.identity or row.get("identity", "")
-            identity = people.find(who, root) if who else None
+            identity = people.find(given.identity) if given.identity else _person(root, row.get("identity", ""), people)
             seed = row.get("seed", "") or "0"
-            if not seed.isdecimal():
-                raise VideoError(f"seed is {seed!r}; expected a whole number from 0")
+            if not seed.isdecimal() or len(seed) > _LONGEST_SEED:
+                raise VideoError(f"seed is {seed[:40]!r}; expected a whole number from 0, of {_LONGEST_SEED} digits at "
+                                 f"most")
         except (IdentityError, PromptError, VideoError) as error:
             found.problems.append(Problem(where, str(error)))
             continue
@@ -310,7 +317,8 @@ def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
     except (OSError, UnicodeDecodeError) as error:
         raise VideoError(f"{path} cannot be read as UTF-8 text ({error})") from error
     if path.suffix.lower() == ".jsonl":
-        for number, line in enumerate(text.splitlines(), start=1):
+        # Not at other line ends, which JSON allows within a text.
+        for number, line in enumerate(text.split("\n"), start=1):
             if not line.strip():
                 continue
             try:
@@ -323,13 +331,17 @@ def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
             _check_fields(row, f"{path} line {number}")
             yield number, {name: _plain(value) for name, value in row.items()}
         return
-    reader = csv.DictReader(text.splitlines())
-    _check_fields(reader.fieldnames or (), f"{path} line 1")
-    for row in reader:
-        if None in row:
-            raise VideoError(f"{path} line {reader.line_num} has more fields than its first line names; put a text "
-                             f"with commas into double quotes")
-        yield reader.line_num, {name: (value or "").strip() for name, value in row.items()}
+    reader = csv.DictReader(io.StringIO(text, newline=""))
+    try:
+        _check_fields(reader.fieldnames or (), f"{path} line 1")
+        for row in reader:
+            if None in row:
+                raise VideoError(f"{path} line {reader.line_num} has more fields than its first line names; put a text "
+                                 f"with commas into double quotes")
+            yield reader.line_num, {name: (value or "").strip() for name, value in row.items()}
+    except csv.Error as error:
+        raise VideoError(f"{path} line {reader.line_num} is no CSV ({error}); a double quote is perhaps not closed") \
+            from error
 
 
 def _plain(value: Any) -> str:
@@ -345,26 +357,35 @@ def _check_fields(names: Sequence[str] | Mapping[str, Any], where: str) -> None:
         raise VideoError(f"{where} lacks the field video; known: {', '.join(MANIFEST_FIELDS)}")
 
 
-def _inside(root: Path, name: str) -> Path:
+def _inside(root: Path, field: str, name: str) -> Path:
     """A manifest's path, refused where it leaves the manifest's folder."""
-    if not name:
-        raise VideoError("names no video; give its path from the manifest's folder")
-    path = (root / name).resolve()
+    try:
+        path = (root / name).resolve()
+        path.exists()
+    except (OSError, ValueError) as error:
+        raise VideoError(f"{field} {name[:60]!r} is no path that can be looked up ({error}); mend the line") from error
     if not path.is_relative_to(root):
-        raise VideoError(f"video {name!r} lies outside of the manifest's folder; put the manifest above the videos, "
-                         f"or move them below it")
+        raise VideoError(f"{field} {name!r} lies outside of the manifest's folder; put the manifest above what it "
+                         f"names, or move that below it")
     return path
 
 
-def refuse_twins(found: Found) -> Found:
-    """The same with problems for videos that stand for a cell which another has taken."""
+def _person(root: Path, name: str, people: People) -> Identity | None:
+    """The identity of a manifest's line: a known one, or one in a folder below the manifest's."""
+    if not name:
+        return None
+    return people.find(str(_inside(root, "identity", name))) if "/" in name else people.find(name)
+
+
+def refuse_twins(found: Found, advice: str = "give one of them another seed") -> Found:
+    """The same with problems for videos that stand for a cell which another has taken, and what to do about it."""
     taken: dict[tuple[str, str, str, int], ImportedVideo] = {}
     kept, problems = [], []
     for video in found.videos:
         cell = (video.method, video.identity.name if video.identity else NOBODY, video.prompt_id, video.seed)
         if cell in taken:
             problems.append(Problem(video.source, f"stands for the same method, identity, prompt and seed as "
-                                                        f"{taken[cell].source}; give one of them another seed"))
+                                                        f"{taken[cell].source}; {advice}"))
             continue
         taken[cell] = video
         kept.append(video)

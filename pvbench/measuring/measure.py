@@ -253,7 +253,9 @@ def _find(order: Order) -> Found:
         of_one = find_videos(source, people, prompts, order.given, label, _own_folders(order))
         found.videos += of_one.videos
         found.problems += of_one.problems
-    return refuse_twins(found)
+    # Twins within one source were refused by now.
+    return refuse_twins(found, "where they are of two methods of one name, rename one of the folders, or measure them "
+                               "apart, each with its own --method; else give one another seed")
 
 
 def _own_folders(order: Order) -> tuple[Path, ...]:

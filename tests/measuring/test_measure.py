@@ -222,6 +222,13 @@ def test_nothing_is_computed_while_there_are_problems(world):
     assert "wave-0.mkv | has 9 frames of 24x32 pixels at 8 a second; most videos of 'mine' have 6 frames" in text
 
 
+def test_methods_of_one_name_in_two_sources_are_told_apart_from_seeds(world):
+    clip(world / "other" / "mine" / "ann" / "surf-0.mkv", 30)
+    with pytest.raises(ProblemsError) as refused:
+        measure(order(world, world / "videos", world / "other"))
+    assert "each with its own --method" in refused.value.found.problems[0].what
+
+
 def test_one_prompt_may_be_given_for_all(world):
     clip(world / "one" / "x-0.mkv")
     clip(world / "one" / "x-1.mkv", 1)
