@@ -58,7 +58,11 @@ from pvbench.weights import verified, weights_folder
 METRIC_NAMES = (*(metric.name for metric in METRICS), Fvd.name)
 EXTRA_NAMES = tuple(metric.name for metric in EXTRA_METRICS)
 _RENDERED = "rendered"
+_EMBEDDING = "video/embedding"
+REFERENCE_ROWS = ("base", "oracle")
+"""Methods whose videos a report takes for a reference set."""
 _FEWEST_IN_A_SET = 2
+_NO_REFERENCE = "fvd needs --reference FOLDER, videos to measure the distance to"
 
 
 @dataclass(frozen=True)
@@ -167,11 +171,18 @@ def measure(order: Order, progress: Progress | None = None,
     profile = order.profile
     metrics = load_metrics(profile.evaluators.get("metrics", {}), order.metrics)
     wanted = {name for metric in metrics for name in metric.needs}
-    if Fvd.name in order.metrics:
-        wanted |= set(Fvd.needs)
     found = _find(order)
+    notes = []
+    if Fvd.name in order.metrics:
+        if _has_reference(order, {video.method for video in found.videos}):
+            wanted |= set(Fvd.needs)
+        elif metrics:
+            notes.append(_NO_REFERENCE)
+        else:
+            raise ProfileError(_NO_REFERENCE)
     reference = _reference_videos(order) if Fvd.name in order.metrics else []
-    checked = precheck(found.videos, found.problems, _needs(profile, metrics, order), reference)
+    checked = precheck(found.videos, found.problems, _needs(profile, metrics, wanted), reference)
+    checked.notes += notes
     if looked is not None:
         looked(checked)
     if checked.problems and not order.allow_partial:
@@ -273,6 +284,12 @@ def _takes_renderings(order: Order) -> bool:
     return mini and order.reference in ("", _RENDERED)
 
 
+def _has_reference(order: Order, methods: Collection[str]) -> bool:
+    """Whether FVD has anything to refer to: a folder, the miniature world's renderings, or another method's row."""
+    rows = set(methods) & set(REFERENCE_ROWS)
+    return bool(order.reference) or _takes_renderings(order) or (bool(rows) and len(methods) > 1)
+
+
 def _reference_videos(order: Order) -> list[Path]:
     """The videos of the folder that FVD refers to; none where it refers to no folder."""
     if not order.reference or _takes_renderings(order):
@@ -285,7 +302,7 @@ def _reference_videos(order: Order) -> list[Path]:
     return videos
 
 
-def _needs(profile: Profile, metrics: Sequence[Metric], order: Order) -> Needs:
+def _needs(profile: Profile, metrics: Sequence[Metric], wanted: Collection[str]) -> Needs:
     def needing(prefix: str) -> tuple[str, ...]:
         return tuple(metric.name for metric in metrics if any(need.startswith(prefix) for need in metric.needs))
 
@@ -294,9 +311,9 @@ def _needs(profile: Profile, metrics: Sequence[Metric], order: Order) -> Needs:
         from pvbench.features import FRAMES_MULTIPLE
 
         size = (profile.sampling.height, profile.sampling.width)
-        multiple = FRAMES_MULTIPLE if Fvd.name in order.metrics else 1
+        multiple = FRAMES_MULTIPLE if _EMBEDDING in wanted else 1
         return dataclasses.replace(needs, size=size, multiple=multiple)
-    if profile.evaluators["kind"] == "published" and Fvd.name in order.metrics:
+    if profile.evaluators["kind"] == "published" and _EMBEDDING in wanted:
         from pvbench.features.published import FEWEST_FRAMES
 
         return dataclasses.replace(needs, frames=FEWEST_FRAMES)
@@ -361,7 +378,7 @@ class Work:
 
     def rendered(self) -> Mapping[tuple[str, str, int], np.ndarray]:
         """The embeddings of the rendered videos by cell, where they are FVD's reference set: one for all seeds."""
-        if Fvd.name not in self.order.metrics or not _takes_renderings(self.order):
+        if _EMBEDDING not in self.wanted or not _takes_renderings(self.order):
             return {}
         seeds = {video.seed for video in self.checked.usable}
         return KeptEmbeddings({(name, prompt_id, seed): self._rendered_paths(archive, place)
@@ -380,13 +397,13 @@ class Work:
                                for path in self.checked.reference})
 
     def embeddings(self, videos: Mapping[Cell, Path]) -> Mapping[Cell, np.ndarray]:
-        """The embeddings of videos by their cells, as far as FVD was asked for."""
+        """The embeddings of videos by their cells, as far as FVD has anything to refer to."""
         return KeptEmbeddings({cell: self.paths("video", self.content(path), ("video",))
-                               for cell, path in videos.items()} if Fvd.name in self.order.metrics else {})
+                               for cell, path in videos.items()} if _EMBEDDING in self.wanted else {})
 
     def reference_content(self) -> str:
         """Digest of the videos that FVD refers to: those that have an embedding."""
-        if Fvd.name not in self.order.metrics:
+        if _EMBEDDING not in self.wanted:
             return ""
         if _takes_renderings(self.order):
             return digest([[place, self.content(archive)] for _, _, place, archive in self._renderings()])
@@ -442,7 +459,7 @@ class Work:
     # FVD's reference set.
 
     def _reference_pieces(self) -> list[Piece]:
-        if Fvd.name not in self.order.metrics:
+        if _EMBEDDING not in self.wanted:
             return []
         pieces = []
         if _takes_renderings(self.order):
@@ -519,7 +536,7 @@ class KeptEmbeddings(Mapping[Cell, np.ndarray]):
         self._paths = {key: groups for key, groups in paths.items() if not _missing(groups)}
 
     def __getitem__(self, key: Cell) -> np.ndarray:
-        return _features(self._paths[key])["video/embedding"]
+        return _features(self._paths[key])[_EMBEDDING]
 
     def __iter__(self) -> Iterator[Cell]:
         return iter(self._paths)

@@ -83,7 +83,9 @@ def _kept_blocks(data: ReportData, numbers: Aggregates) -> Iterable[Block]:
 def _fvd_blocks(data: ReportData, numbers: Aggregates) -> Iterable[Block]:
     table = fvd_table(data, numbers)
     if table is None:
-        yield Paragraph("Without the method `oracle` or `base` in the run there is no set to measure the distance to.")
+        ask = "" if data.expected is None else "; `--reference FOLDER` names one"
+        yield Paragraph("Without the method `oracle` or `base` in the run there is no set to measure the distance to"
+                        f"{ask}.")
         return
     yield table
     for name, floor in numbers.floors.items():

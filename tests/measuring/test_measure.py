@@ -6,11 +6,23 @@ import json
 import numpy as np
 import pytest
 from example_inputs import EXAMPLE_PROFILE, make_identity
+from safetensors.numpy import load
 
 from pvbench.errors import FaceError, ProfileError, VideoError
 from pvbench.measuring.layouts import Given
-from pvbench.measuring.measure import METRIC_NAMES, Order, ProblemsError, chosen_metrics, measure, with_weights
+from pvbench.measuring.measure import (
+    METRIC_NAMES,
+    REFERENCE_ROWS,
+    Order,
+    ProblemsError,
+    _needs,
+    chosen_metrics,
+    measure,
+    with_weights,
+)
+from pvbench.metrics import load_metrics
 from pvbench.profile import load_profile
+from pvbench.report.set_score import REFERENCE_METHODS
 from pvbench.video import Video, write_video
 
 
@@ -172,6 +184,26 @@ def test_a_set_compared_with_itself_has_no_distance(world):
 def test_without_a_reference_set_there_is_no_fvd(world):
     done = measure(order(world))
     assert json.loads((done.report / "aggregates.json").read_text())["methods"]["mine"]["scores"]["fvd"]["n"] == 0
+    assert (done.report / "report.md").read_text().count("fvd needs --reference FOLDER") == 1
+    # Nothing was made for it.
+    assert not any("video/embedding" in load(path.read_bytes()) for path in (world / "out" / "features").rglob("*.*"))
+    with pytest.raises(ProfileError, match="fvd needs --reference FOLDER"):
+        measure(order(world, metrics=("fvd",)))
+
+
+def test_without_a_reference_set_short_videos_are_not_asked_to_be_longer(world):
+    profile = load_profile("animatediff")
+    metrics = load_metrics({}, ("dynamic_degree", "fvd"))
+    assert _needs(profile, metrics, {"flow/top5"}).frames == 1
+    assert _needs(profile, metrics, {"flow/top5", "video/embedding"}).frames == 10
+
+
+def test_the_row_of_another_method_is_a_reference_set(world):
+    assert set(REFERENCE_ROWS) == set(REFERENCE_METHODS.values())
+    (world / "videos" / "theirs").rename(world / "videos" / "base")
+    done = measure(order(world))
+    assert report_of(done)["fvd_base"]["n"] == 6
+    assert "fvd needs" not in (done.report / "report.md").read_text()
 
 
 def test_an_identity_without_a_face_is_told_and_costs_its_own_metrics_alone(world):
