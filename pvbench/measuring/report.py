@@ -85,6 +85,7 @@ def report_data(
         failures=failures,
         shapes=described if len(described) > 1 else (),
         frames=max(facts.frames for facts in shapes),
+        fewest_frames=min(facts.frames for facts in shapes),
         fps=max(facts.fps for facts in shapes),
         size=(max(facts.height for facts in shapes), max(facts.width for facts in shapes)),
         command=order.command,

@@ -109,7 +109,8 @@ def _sets(data: ReportData, reference: str) -> _Sets:
         data.embeddings.get(variant.label, {}).keys() & (embeddings.keys() if pool is None else set(data.cells))
         for variant in data.variants
     )
-    signature = Fvd(name).signature(data.extractors).having(frames=data.frames_fact)
+    signature = Fvd(name).signature(data.extractors)
+    signature = signature.having(frames=data.frames_fact(signature.extractors))
     if pool is not None:
         signature = signature.having(sets="cells of all methods", n_reference=len(pool))
     asked = reference == "rendered" and data.expected is not None

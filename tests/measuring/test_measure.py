@@ -251,6 +251,7 @@ def test_nothing_is_computed_while_there_are_problems(world):
     assert done.made == 12
     text = (done.report / "report.md").read_text()
     assert "12 of 12 videos measured. 1 problem is listed below" in text
+    assert report_of(done)["face_sim"]["signature_long"]["frames"] == "6-9"
     assert "wave-0.mkv | has 9 frames of 24x32 pixels at 8 a second; most videos of 'mine' have 6 frames" in text
 
 
