@@ -146,12 +146,13 @@ def measure(
         help="Folders of videos (METHOD/IDENTITY/PROMPT-0.mp4, IDENTITY/PROMPT-0.mp4 or PROMPT-0.mp4), or manifests "
              "(.csv, .jsonl: video, identity, prompt, and if wanted method, seed).")],
     metrics: Annotated[str | None, typer.Option(
-        help="Metrics by comma: all for the six of the paper, identity_consistency, background_consistency, "
-             "warping_error besides [dim](default: all)[/]", show_default=False)] = None,
+        help="Metrics by comma: all for the six of the paper, identity_consistency, subject_consistency, "
+             "background_consistency, warping_error, hps_score besides [dim](default: all)[/]",
+        show_default=False)] = None,
     profile: ProfileOption = "mini",
     weights: Annotated[list[str] | None, typer.Option(
-        help="NAME=PATH: a file of your own for one evaluator (raft, i3d, face, clip); may be given several times.",
-        show_default=False)] = None,
+        help="NAME=PATH: a file of your own for one evaluator (raft, i3d, face, clip, hps, dino); may be given several "
+             "times.", show_default=False)] = None,
     identity: Annotated[str, typer.Option(
         help="Name or folder of the identity that every video shows.", show_default=False)] = "",
     prompt: Annotated[str, typer.Option(

@@ -12,7 +12,9 @@ from example_inputs import EXAMPLE_PROFILE, edit, make_identity
 from PIL import Image
 
 from pvbench import __version__, cli
+from pvbench.measuring.measure import EXTRA_NAMES
 from pvbench.video import Video, write_video
+from pvbench.weights.published import OPTIONS
 
 
 @pytest.fixture
@@ -357,6 +359,13 @@ def test_the_doctor_stops_at_a_profile_that_does_not_load(pvbench):
     status, out, _ = pvbench("doctor", "--profile", "mimi")
     assert status == 2
     assert "unknown profile 'mimi'" in out
+
+
+def test_the_help_of_measure_names_every_extra_metric_and_every_weight(pvbench, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "300")
+    status, out, _ = pvbench("measure", "--help")
+    assert status == 0
+    assert all(name in out for name in (*EXTRA_NAMES, *OPTIONS.values()))
 
 
 def test_a_folder_that_is_no_run_has_no_report(pvbench, tmp_path):

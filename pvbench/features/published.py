@@ -20,7 +20,7 @@ from pvbench.errors import ProfileError, VideoError, WeightsError, did_you_mean
 from pvbench.features.extractor import CORE_PARTS, EXTRA_PARTS, Features, Frames, SelectiveExtractors, parts_for, wants
 from pvbench.profile import Profile
 from pvbench.video import Video
-from pvbench.weights.published import PUBLISHED, digest_of, fetch, located, published, weights_root
+from pvbench.weights.published import OPTIONS, PUBLISHED, digest_of, fetch, located, published, weights_root
 
 if TYPE_CHECKING:
     from pvbench.features.dino import Dino
@@ -92,7 +92,7 @@ def weights_of(settings: Mapping[str, Any], part: str, *, fetching: bool = False
         return fetch(entry) if fetching else located(entry)
     path = Path(own).expanduser()
     if not path.exists():
-        raise WeightsError(f"--weights {part}={own}: there is no such file or folder; check the path")
+        raise WeightsError(f"--weights {OPTIONS[part]}={own}: there is no such file or folder; check the path")
     return path
 
 

@@ -26,6 +26,10 @@ NOBODY = "-"
 
 # What `pvbench run` appends to a prompt's id: seed and part of the cell's key. Others append a number alone.
 _SEED = re.compile(r"(?P<prompt>.+?)-s?(?P<seed>\d+)(?:-[0-9a-f]{12})?")
+_WORD_AND_INDEX = re.compile(r"[a-z]{3,}-\d{1,3}")
+_WORDS_FOR_FILES = ("clip", "film", "frame", "frames", "gen", "generated", "img", "movie", "out", "output", "result",
+                    "sample", "samples", "seed", "test", "vid", "video", "videos")
+"""What files are called, whatever they show."""
 _LONGEST_SLUG = 48
 _LONGEST_SEED = 18
 
@@ -120,9 +124,9 @@ def find_videos(
     """The videos of a folder or a manifest, in the order of their paths or lines.
 
     A folder is read as `METHOD/IDENTITY/PROMPT[-SEED].mp4`, `IDENTITY/PROMPT[-SEED].mp4` or `PROMPT-INDEX.mp4` (as
-    VBench names videos). PROMPT is the id of one of `prompts`, or a text, which has spaces. A folder above a video that
-    is no identity is a method. A manifest (`.csv` or `.jsonl`) has the fields video, identity, prompt and, if wanted,
-    method and seed; its paths start from its folder and stay in it.
+    VBench names videos). PROMPT is the id of one of `prompts`, or a text, which has spaces or, in the last form, is a
+    word in small letters. A folder above a video that is no identity is a method. A manifest (`.csv` or `.jsonl`) has
+    the fields video, identity, prompt and, if wanted, method and seed; its paths start from its folder and stay in it.
 
     Args:
         label: the method of videos for which nothing else names one; the source's own name by default.
@@ -173,7 +177,7 @@ def _read_folder(
         try:
             method, identity = _folders_say(folders, label, people, given)
             stem = path.name if path.is_dir() else path.stem
-            prompt_id, text, seed = _name_says(stem, by_id, given)
+            prompt_id, text, seed = _name_says(stem, by_id, given, flat=not folders)
         except (IdentityError, PromptError) as error:
             found.problems.append(Problem(str(path), str(error)))
             continue
@@ -244,8 +248,11 @@ def _folders_say(folders: Sequence[str], label: str, people: People, given: Give
     return method, identity
 
 
-def _name_says(stem: str, by_id: Mapping[str, Prompt], given: Given) -> tuple[str, str, int]:
-    """Prompt id, text and seed that a file's name says."""
+def _name_says(stem: str, by_id: Mapping[str, Prompt], given: Given, *, flat: bool) -> tuple[str, str, int]:
+    """Prompt id, text and seed that a file's name says.
+
+    A single word is a text where it stands as VBench's do: beside others (`flat`), with an index, in small letters.
+    """
     if given.prompt:
         matched = _SEED.fullmatch(stem)
         return (*_prompt_of(given.prompt, by_id), int(matched["seed"]) if matched else 0)
@@ -258,6 +265,8 @@ def _name_says(stem: str, by_id: Mapping[str, Prompt], given: Given) -> tuple[st
     if " " in name.strip():
         return slug(name), name.strip(), seed
     near = did_you_mean(name, by_id)
+    if flat and not near and _WORD_AND_INDEX.fullmatch(stem) and name not in _WORDS_FOR_FILES:
+        return slug(name), name, seed
     if near:
         raise PromptError(f"its name {stem!r} begins with no prompt's id{near}; mend it, or say what the videos show "
                           f"with --prompt")

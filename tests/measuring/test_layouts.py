@@ -53,6 +53,26 @@ def test_vbenchs_names_are_texts_and_indices(tmp_path, crowd):
     assert first.identity is None
 
 
+def test_one_word_and_an_index_is_a_text_as_in_vbench(tmp_path, crowd):
+    touch(tmp_path / "v", "alley-0.mp4", "alley-4.mp4", "surf-1.mp4")
+    found = find_videos(tmp_path / "v", crowd, PROMPTS)
+    assert [(v.prompt_id, v.text, v.seed) for v in found.videos] == [
+        ("alley", "alley", 0), ("alley", "alley", 4), ("surf", "A <V> surfs", 1)]
+
+
+@pytest.mark.parametrize("name", ["video-0.mp4", "clip-12.mp4", "00017-0.mp4", "v2-0.mp4", "alley.mp4", "IMG-1.mp4",
+                                  "ann/alley-0.mp4", "alley-20240101.mp4", "alley-s0.mp4"])
+def test_other_names_of_one_word_say_nothing(tmp_path, crowd, name):
+    touch(tmp_path / "v", name)
+    (video,) = find_videos(tmp_path / "v", crowd, PROMPTS).videos
+    assert video.text == ""
+
+
+def test_a_slip_of_one_word_is_no_text(tmp_path, crowd):
+    touch(tmp_path / "v", "surv-0.mp4")
+    assert "did you mean 'surf'" in find_videos(tmp_path / "v", crowd, PROMPTS).problems[0].what
+
+
 def test_a_name_that_says_nothing_has_no_prompt(tmp_path, crowd):
     touch(tmp_path / "v", "00017.mp4")
     (video,) = find_videos(tmp_path / "v", crowd, PROMPTS).videos
