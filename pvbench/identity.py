@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import UInt8
 
-from pvbench.errors import IdentityError, did_you_mean
+from pvbench.errors import IdentityError, VideoError, did_you_mean
 from pvbench.toml import only_fields, read_toml
+from pvbench.video import read_picture
 
 CARD = "card.toml"
 CLASS_NOUNS = ("man", "woman")
@@ -145,14 +146,11 @@ def _images(fields: dict[str, Any], folder: Path) -> tuple[Path, ...]:
 
 
 def _read_image(path: Path, name: str) -> UInt8[np.ndarray, "H W 3"]:
-    from PIL import Image, UnidentifiedImageError
-
     try:
-        with Image.open(path) as image:
-            pixels = np.asarray(image.convert("RGB"))
-    except (OSError, UnidentifiedImageError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise IdentityError(f"identity {name!r}: {path} does not decode as an image ({error}); replace the file") \
-            from error
+        pixels = read_picture(path)
+    except VideoError as error:
+        raise IdentityError(f"identity {name!r}: {path} does not decode as an image ({error.__cause__ or error}); "
+                            f"replace the file") from error
     height, width = pixels.shape[:2]
     if min(height, width) < SMALLEST_SIDE:
         raise IdentityError(f"identity {name!r}: {path} is {width}x{height} pixels; expected at least {SMALLEST_SIDE} "
