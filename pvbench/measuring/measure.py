@@ -20,6 +20,7 @@ from pvbench.errors import FaceError, ProfileError, PvbenchError, VideoError, di
 from pvbench.executors.executor import Done, Executor, Failed, Job
 from pvbench.executors.local import LocalExecutor
 from pvbench.features.extractor import CORE_PARTS, EXTRA_PARTS, parts_for
+from pvbench.features.published import FEWEST_FRAMES
 from pvbench.identity import Identity
 from pvbench.measuring.jobs import (
     EXTRACTORS_OF,
@@ -48,7 +49,7 @@ from pvbench.metrics import EXTRA_METRICS, METRICS, Fvd, Metric, load_metrics
 from pvbench.profile import Profile
 from pvbench.prompt import load_prompts
 from pvbench.runner import parts
-from pvbench.runner.device import default_workers, resolve_device
+from pvbench.runner.device import default_workers, memory_of, resolve_device
 from pvbench.runner.jobs import Refused
 from pvbench.runner.surroundings import machine, versions
 from pvbench.store import Store, read_features
@@ -181,7 +182,12 @@ def measure(order: Order, progress: Progress | None = None,
         else:
             raise ProfileError(_NO_REFERENCE)
     reference = _reference_videos(order) if Fvd.name in order.metrics else []
-    checked = precheck(found.videos, found.problems, _needs(profile, metrics, wanted), reference)
+    needs = _needs(profile, metrics, wanted)
+    if needs.raft:
+        device = resolve_device(order.device)
+        workers = min(order.jobs or default_workers(device), max(1, len(found.videos)))
+        needs = dataclasses.replace(needs, memory=memory_of(device) // workers)
+    checked = precheck(found.videos, found.problems, needs, reference)
     checked.notes += notes
     if looked is not None:
         looked(checked)
@@ -313,10 +319,9 @@ def _needs(profile: Profile, metrics: Sequence[Metric], wanted: Collection[str])
         size = (profile.sampling.height, profile.sampling.width)
         multiple = FRAMES_MULTIPLE if _EMBEDDING in wanted else 1
         return dataclasses.replace(needs, size=size, multiple=multiple)
-    if profile.evaluators["kind"] == "published" and _EMBEDDING in wanted:
-        from pvbench.features.published import FEWEST_FRAMES
-
-        return dataclasses.replace(needs, frames=FEWEST_FRAMES)
+    if profile.evaluators["kind"] == "published":
+        frames = FEWEST_FRAMES if _EMBEDDING in wanted else 1
+        return dataclasses.replace(needs, frames=frames, raft=needing("flow/"))
     return needs
 
 

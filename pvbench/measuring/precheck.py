@@ -12,10 +12,12 @@ from rich.markup import escape
 from rich.table import Table
 
 from pvbench.errors import VideoError
+from pvbench.features.published import flow_bytes
 from pvbench.measuring.layouts import ImportedVideo, Problem
 from pvbench.video import VideoFacts, probe_video
 
 SHOWN = 30
+_GIBI = 2**30
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,8 @@ class Needs:
         size: height and width that the extractors see alone; None for any.
         frames: the fewest frames.
         multiple: the number of frames is a multiple of it.
+        raft: names of the metrics that need flow by RAFT.
+        memory: bytes that a worker has; None for as much as it takes.
     """
 
     identity: tuple[str, ...] = ()
@@ -34,6 +38,8 @@ class Needs:
     size: tuple[int, int] | None = None
     frames: int = 1
     multiple: int = 1
+    raft: tuple[str, ...] = ()
+    memory: int | None = None
 
 
 @dataclass
@@ -99,6 +105,11 @@ def _unusable(facts: VideoFacts, needs: Needs) -> str:
     if facts.frames % needs.multiple:
         return (f"has {facts.frames} frames; the profile's video encoder sees multiples of {needs.multiple}: cut it, "
                 f"leave FVD out with --metrics, or measure with another --profile")
+    if needs.memory is not None and flow_bytes(facts.height, facts.width) > needs.memory:
+        return (f"is too large for RAFT: {facts.width}x{facts.height} pixels take about "
+                f"{flow_bytes(facts.height, facts.width) / _GIBI:.0f} GiB of memory, and a worker has "
+                f"{needs.memory / _GIBI:.0f}: scale it down, measure with --jobs 1, or leave "
+                f"{' and '.join(needs.raft)} out with --metrics")
     return ""
 
 

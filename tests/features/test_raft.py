@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from pvbench.errors import WeightsError
+from pvbench.errors import VideoError, WeightsError
 from pvbench.features import raft
 from pvbench.features.flow import sampling_interval
+from pvbench.features.published import flow_bytes
 from pvbench.features.raft import UPDATES, load_raft, pairs_at_once, working_size
 from pvbench.metrics.dynamic_degree import flow_threshold, is_dynamic
 from pvbench.torchvision_shim import load_torchvision
@@ -252,6 +253,19 @@ def test_small_frames_have_a_finite_flow_over_the_enlarged_field(random_small):
     (field,) = random_small.fields(textures(2, 48, 64))
     assert field.shape == (1, 2, 128, 176)
     assert torch.isfinite(field).all()
+
+
+def test_the_memory_of_a_pair_is_that_of_its_cells():
+    assert flow_bytes(1080, 1920) == 2 * 4 * (1080 // raft.STRIDE * 1920 // raft.STRIDE) ** 2
+
+
+def test_no_memory_is_told_in_words_of_the_video(random_small, monkeypatch):
+    def full(*_):
+        raise RuntimeError("[enforce fail at alloc_cpu.cpp:124] DefaultCPUAllocator: can't allocate memory")
+
+    monkeypatch.setattr(random_small.network.corr_block, "build_pyramid", full)
+    with pytest.raises(VideoError, match="frames of 128x128 pixels are too large for RAFT"):
+        random_small(textures(2))
 
 
 def test_larger_frames_go_fewer_at_a_time():

@@ -9,6 +9,7 @@ from example_inputs import EXAMPLE_PROFILE, make_identity
 from safetensors.numpy import load
 
 from pvbench.errors import FaceError, ProfileError, VideoError
+from pvbench.measuring.jobs import Bench, Surroundings
 from pvbench.measuring.layouts import Given
 from pvbench.measuring.measure import (
     METRIC_NAMES,
@@ -239,6 +240,23 @@ def test_a_video_that_breaks_while_measured_is_listed_and_not_counted(world, mon
     assert any("corrupt" in problem.what for problem in done.problems)
     assert scores(done)["mine", "ann", "surf", "0", "face_sim"] == ""
     assert "11 of 12 videos measured" in (done.report / "report.md").read_text()
+
+
+def test_features_that_worked_are_kept_where_others_fail(tmp_path):
+    class Flowless:
+        selective = True
+
+        def video(self, video, wanted):
+            if "flow/top5" in wanted:
+                raise VideoError("frames are too large")
+            return {name: np.zeros(2, np.float32) for name in wanted}
+
+    bench = Bench(Surroundings(load_profile(EXAMPLE_PROFILE), "cpu", frozenset(), tmp_path / "log"))
+    bench._extractors = Flowless()
+    groups = {group: tmp_path / f"{group}.safetensors" for group in ("flow", "face", "clip", "clip_face", "video")}
+    with pytest.raises(VideoError, match="too large"):
+        bench.made("video", None, groups)
+    assert {path.stem for path in tmp_path.iterdir()} == {"face", "clip", "clip_face", "video"}
 
 
 def test_nothing_is_computed_while_there_are_problems(world):
