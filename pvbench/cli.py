@@ -32,6 +32,9 @@ _INTERRUPTED = 130
 
 ProfileOption = Annotated[str, typer.Option(help="Name of a profile, or path of a TOML file.")]
 OutOption = Annotated[Path | None, typer.Option(help="Run folder [dim](default: runs/PROFILE)[/]", show_default=False)]
+WeightsOption = Annotated[list[str] | None, typer.Option(
+    help="NAME=PATH: a file of your own for one evaluator (raft, i3d, face, clip, hps, dino); may be given several "
+         "times.", show_default=False)]
 DeviceOption = Annotated[str, typer.Option(help="cpu, cuda, or auto: CUDA where there is one.")]
 
 
@@ -129,12 +132,13 @@ def list_(
 @app.command()
 def doctor(
     profile: ProfileOption = "mini",
+    weights: WeightsOption = None,
     device: DeviceOption = "auto",
 ) -> None:
     """Check that everything a run needs is there and whole: libraries, device, weights, identities, prompts, disk."""
     from pvbench.doctor import examine, findings_table
 
-    findings = examine(profile, device)
+    findings = examine(profile, device, weights or ())
     console.print(findings_table(findings))
     if any(finding.verdict == "bad" for finding in findings):
         raise typer.Exit(PvbenchError.exit_status)
@@ -150,9 +154,7 @@ def measure(
              "background_consistency, warping_error, hps_score besides [dim](default: all)[/]",
         show_default=False)] = None,
     profile: ProfileOption = "mini",
-    weights: Annotated[list[str] | None, typer.Option(
-        help="NAME=PATH: a file of your own for one evaluator (raft, i3d, face, clip, hps, dino); may be given several "
-             "times.", show_default=False)] = None,
+    weights: WeightsOption = None,
     identity: Annotated[str, typer.Option(
         help="Name or folder of the identity that every video shows.", show_default=False)] = "",
     prompt: Annotated[str, typer.Option(
@@ -177,8 +179,9 @@ def measure(
     All videos are looked over first. Exit status 2: some have problems, or an input cannot be used. Exit status 1: a
     report was written, and some could not be measured, or not as asked; they are listed, here and in the report.
     """
+    from pvbench.features.published import with_weights
     from pvbench.measuring.layouts import Given
-    from pvbench.measuring.measure import Order, ProblemsError, chosen_metrics, with_weights
+    from pvbench.measuring.measure import Order, ProblemsError, chosen_metrics
     from pvbench.measuring.measure import measure as measure_videos
     from pvbench.measuring.precheck import counted, problems_table
     from pvbench.measuring.progress import MeasureObserver

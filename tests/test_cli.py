@@ -2,17 +2,20 @@
 
 import csv
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from example_inputs import EXAMPLE_PROFILE, edit, make_identity
 from PIL import Image
 
 from pvbench import __version__, cli
 from pvbench.measuring.measure import EXTRA_NAMES
+from pvbench.torchvision_shim import load_torchvision
 from pvbench.video import Video, write_video
 from pvbench.weights.published import OPTIONS
 
@@ -353,6 +356,23 @@ def test_the_doctor_tells_weights_that_every_report_needs_from_those_of_one_metr
     assert lines["hps"].split()[0] == "note"
     assert "only hps_score needs it" in lines["hps"]
     assert "HPS_v2.1_compressed.pt" in lines["hps"]
+
+
+def test_the_doctor_looks_at_weights_of_ones_own_and_says_what_each_part_takes(pvbench, monkeypatch, tmp_path):
+    monkeypatch.setenv("PVBENCH_WEIGHTS", str(tmp_path))
+    monkeypatch.setenv("COLUMNS", "999")
+    (tmp_path / "my.pth").write_bytes(b"nothing of the sort")
+    network = load_torchvision().models.optical_flow.raft_small(weights=None)
+    torch.save(network.state_dict(), tmp_path / "raft.pth")
+    options = ("doctor", "--profile", "animatediff", "--device", "cpu", "--weights")
+    _, out, _ = pvbench(*options, "raft=raft.pth")
+    lines = {line.split()[1].rstrip(":"): line for line in out.splitlines() if len(line.split()) > 1}
+    assert lines["flow"].split()[0] == "good"
+    assert "raft.pth loads" in lines["flow"]
+    assert len(re.findall(r"takes about \d GiB of memory, [\d.]+ are there", " ".join(out.split()))) == len(OPTIONS)
+    status, out, _ = pvbench(*options, "hps=my.pth")
+    assert status == 2
+    assert any(line.split()[:2] == ["bad", "hps:"] for line in out.splitlines())
 
 
 def test_the_doctor_stops_at_a_profile_that_does_not_load(pvbench):

@@ -8,6 +8,7 @@ Each part is loaded when a wanted feature first needs it, from weights that thei
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import cached_property
@@ -79,6 +80,27 @@ def settings_of(profile: Profile) -> dict[str, Any]:
         if part not in PARTS:
             raise ProfileError(f"{where}: files names {part!r}{did_you_mean(part, PARTS)}; known: {', '.join(PARTS)}")
     return settings
+
+
+def with_weights(profile: Profile, given: Sequence[str]) -> Profile:
+    """The profile with files of the user's: each `NAME=PATH`.
+
+    Raises:
+        ProfileError: one has no name or no path, or the name stands for no part.
+    """
+    aliases = {option: part for part, option in OPTIONS.items()} | {part: part for part in PARTS}
+    files: dict[str, str] = {}
+    for text in given:
+        name, equals, path = text.partition("=")
+        if not equals or not path:
+            raise ProfileError(f"--weights {text}: expected NAME=PATH, such as raft=raft-things.pth")
+        if name not in aliases:
+            raise ProfileError(f"--weights {text}: no part is called {name!r}{did_you_mean(name, aliases)}; known: "
+                               f"{', '.join(aliases)}")
+        files[aliases[name]] = path
+    if not files:
+        return profile
+    return dataclasses.replace(profile, evaluators={**profile.evaluators, "files": files})
 
 
 def weights_of(settings: Mapping[str, Any], part: str, *, fetching: bool = False) -> Path:

@@ -19,7 +19,7 @@ from pvbench.digest import digest, file_digest
 from pvbench.errors import FaceError, ProfileError, PvbenchError, VideoError, did_you_mean
 from pvbench.executors.executor import Done, Executor, Failed, Job
 from pvbench.executors.local import LocalExecutor
-from pvbench.features.extractor import CORE_PARTS, EXTRA_PARTS, parts_for
+from pvbench.features.extractor import EXTRA_PARTS, parts_for
 from pvbench.features.published import FEWEST_FRAMES
 from pvbench.identity import Identity
 from pvbench.measuring.jobs import (
@@ -134,27 +134,6 @@ def chosen_metrics(text: str | None) -> tuple[str, ...]:
     if not names:
         raise ProfileError(f"--metrics names none; known: all, {', '.join(known)}")
     return tuple(dict.fromkeys(names))
-
-
-def with_weights(profile: Profile, given: Sequence[str]) -> Profile:
-    """The profile with files of the user's: each `NAME=PATH`.
-
-    Raises:
-        ProfileError: one has no name or no path, or the name stands for no part.
-    """
-    aliases = {"raft": "flow", "i3d": "video"} | {part: part for part in (*CORE_PARTS, *EXTRA_PARTS)}
-    files: dict[str, str] = {}
-    for text in given:
-        name, equals, path = text.partition("=")
-        if not equals or not path:
-            raise ProfileError(f"--weights {text}: expected NAME=PATH, such as raft=raft-things.pth")
-        if name not in aliases:
-            raise ProfileError(f"--weights {text}: no part is called {name!r}{did_you_mean(name, aliases)}; known: "
-                               f"{', '.join(aliases)}")
-        files[aliases[name]] = path
-    if not files:
-        return profile
-    return dataclasses.replace(profile, evaluators={**profile.evaluators, "files": files})
 
 
 def measure(order: Order, progress: Progress | None = None,

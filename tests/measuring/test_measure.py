@@ -9,6 +9,7 @@ from example_inputs import EXAMPLE_PROFILE, make_identity
 from safetensors.numpy import load
 
 from pvbench.errors import FaceError, ProfileError, VideoError
+from pvbench.features.published import with_weights
 from pvbench.measuring.jobs import Bench, Surroundings
 from pvbench.measuring.layouts import Given
 from pvbench.measuring.measure import (
@@ -19,7 +20,6 @@ from pvbench.measuring.measure import (
     _needs,
     chosen_metrics,
     measure,
-    with_weights,
 )
 from pvbench.metrics import load_metrics
 from pvbench.profile import load_profile
