@@ -1,11 +1,14 @@
 """Measuring as a whole, with extractors that are quick."""
 
 import csv
+import dataclasses
 import json
 
 import numpy as np
 import pytest
+import torch
 from example_inputs import EXAMPLE_PROFILE, make_identity
+from example_videos import encode, turned
 from safetensors.numpy import load
 
 from pvbench.errors import FaceError, ProfileError, VideoError
@@ -24,6 +27,7 @@ from pvbench.measuring.measure import (
 from pvbench.metrics import load_metrics
 from pvbench.profile import load_profile
 from pvbench.report.set_score import REFERENCE_METHODS
+from pvbench.torchvision_shim import load_torchvision
 from pvbench.video import Video, write_video
 
 
@@ -63,11 +67,13 @@ def report_of(measured, method="mine"):
 
 
 def test_workers_order_and_company_move_no_number(world):
-    both = scores(measure(order(world)))
+    one = measure(order(world))
+    both = scores(one)
     assert len(both) == 12 * 9
-    two = scores(measure(order(world, world / "videos" / "theirs", world / "videos" / "mine", jobs=2,
-                               out=world / "other")))
-    assert two == both
+    other = measure(order(world, world / "videos" / "theirs", world / "videos" / "mine", jobs=2, out=world / "other"))
+    assert scores(other) == both
+    # Means, intervals, the bootstrap's too, places and signatures, whatever the order of the rows.
+    assert all(report_of(other, method) == report_of(one, method) for method in ("mine", "theirs"))
     alone = scores(measure(order(world, world / "videos" / "mine", out=world / "alone")))
     assert alone == {key: value for key, value in both.items() if key[0] == "mine"}
 
@@ -220,6 +226,44 @@ def test_an_identity_without_a_face_is_told_and_costs_its_own_metrics_alone(worl
     assert found["mine", "bob", "surf", "0", "face_sim"] != ""
     assert [problem.where for problem in done.problems] == ["identity ann"]
     assert "identity ann | reference 1 shows no face" in (done.report / "report.md").read_text()
+
+
+@pytest.fixture(scope="module")
+def raft(tmp_path_factory):
+    """RAFT of random weights, as a file."""
+    path = tmp_path_factory.mktemp("raft") / "raft.pth"
+    torch.save(load_torchvision().models.optical_flow.raft_small(weights=None).state_dict(), path)
+    return path
+
+
+def odd_videos(folder):
+    encode(folder / "one.mp4", frames=1)
+    encode(folder / "grey.mkv", codec="ffv1", pixels="gray", frames=3)
+    encode(folder / "alpha.mkv", codec="ffv1", pixels="bgra", frames=3)
+    encode(folder / "odd.mkv", codec="ffv1", pixels="bgr0", width=33, height=21, frames=3)
+    turned(encode(folder / "rotated.mp4", frames=3))
+    encode(folder / "vp9.webm", codec="libvpx-vp9", frames=3)
+    encode(folder / "short.gif", codec="gif", pixels="rgb8", frames=3)
+    encode(folder / "4k.mp4", width=3840, height=2160, frames=2)
+
+
+def test_odd_videos_are_measured_or_told(world, raft, monkeypatch):
+    # A machine of some size, of whose memory 4k needs more.
+    monkeypatch.setattr("pvbench.measuring.measure.memory_of", lambda device: 16 << 30)
+    odd_videos(world / "odd")
+    profile = with_weights(load_profile("animatediff"), [f"raft={raft}"])
+    asked = Order((world / "odd",), profile, world / "out", metrics=("dynamic_degree",), jobs=1)
+    with pytest.raises(ProblemsError) as refused:
+        measure(asked)
+    (large,) = [problem for problem in refused.value.found.problems if "4k.mp4" in problem.where]
+    assert "is too large for RAFT" in large.what
+    done = measure(dataclasses.replace(asked, allow_partial=True))
+    found = {key[2].rsplit("-", 1)[0]: value for key, value in scores(done).items() if key[4] == "flow_magnitude"}
+    assert [name for name, value in found.items() if not value] == ["4k"]
+    assert len(found) == 8
+    assert all(np.isfinite(float(value)) for value in found.values() if value)
+    assert float(found["one"]) == 0
+    assert done.failed == 1
 
 
 def test_all_identities_without_a_face_are_named(world):
