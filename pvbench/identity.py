@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
 from importlib.resources import files
+from os.path import isfile
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +60,7 @@ def load_identity(folder: Path) -> Identity:
         IdentityError: naming the file and the field that is wrong.
     """
     card = folder / CARD
-    if not card.is_file():
+    if not isfile(card):  # noqa: PTH113 - the path's own method raises for a name that is too long
         raise IdentityError(f"no {CARD} in {folder}; an identity is a folder with a {CARD} and reference images")
     fields = read_toml(card, IdentityError)
     only_fields(fields, _FIELDS, str(card), IdentityError)

@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
+from os.path import isdir
 from pathlib import Path
 from typing import TypeVar
 
@@ -280,7 +281,8 @@ def _reference_videos(order: Order) -> list[Path]:
     if not order.reference or _takes_renderings(order):
         return []
     folder = Path(order.reference)
-    videos = videos_below(folder, _own_folders(order)) if folder.is_dir() else []
+    there = isdir(folder)  # noqa: PTH112 - the path's own method raises for a name that is too long
+    videos = videos_below(folder, _own_folders(order)) if there else []
     if len(videos) < _FEWEST_IN_A_SET:
         raise VideoError(f"--reference {folder}: it holds {counted(len(videos), 'video')}; FVD needs a folder with at "
                          f"least two, and hundreds to mean something")

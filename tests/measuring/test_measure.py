@@ -139,6 +139,10 @@ def test_the_reference_set_can_be_any_folder(world):
     assert numbers["methods"]["mine"]["scores"]["kvd"]["value"] is not None
     with pytest.raises(VideoError, match="it holds 0 videos"):
         measure(order(world, reference=str(world / "people")))
+    with pytest.raises(VideoError, match="it holds 0 videos"):
+        measure(order(world, reference="a" * 300))
+    with pytest.raises(ProblemsError, match="12 problems"):
+        measure(order(world, given=Given("./" + "a" * 300)))
     with pytest.raises(ProfileError, match="rendered is for the miniature world"):
         measure(order(world, reference="rendered"))
 
