@@ -32,6 +32,9 @@ _INTERRUPTED = 130
 
 ProfileOption = Annotated[str, typer.Option(help="Name of a profile, or path of a TOML file.")]
 OutOption = Annotated[Path | None, typer.Option(help="Run folder [dim](default: runs/PROFILE)[/]", show_default=False)]
+WeightsOption = Annotated[list[str] | None, typer.Option(
+    help="NAME=PATH: a file of your own for one evaluator (raft, i3d, face, clip, hps, dino); may be given several "
+         "times.", show_default=False)]
 DeviceOption = Annotated[str, typer.Option(help="cpu, cuda, or auto: CUDA where there is one.")]
 
 
@@ -129,12 +132,13 @@ def list_(
 @app.command()
 def doctor(
     profile: ProfileOption = "mini",
+    weights: WeightsOption = None,
     device: DeviceOption = "auto",
 ) -> None:
     """Check that everything a run needs is there and whole: libraries, device, weights, identities, prompts, disk."""
     from pvbench.doctor import examine, findings_table
 
-    findings = examine(profile, device)
+    findings = examine(profile, device, weights or ())
     console.print(findings_table(findings))
     if any(finding.verdict == "bad" for finding in findings):
         raise typer.Exit(PvbenchError.exit_status)
@@ -146,12 +150,11 @@ def measure(
         help="Folders of videos (METHOD/IDENTITY/PROMPT-0.mp4, IDENTITY/PROMPT-0.mp4 or PROMPT-0.mp4), or manifests "
              "(.csv, .jsonl: video, identity, prompt, and if wanted method, seed).")],
     metrics: Annotated[str | None, typer.Option(
-        help="Metrics by comma: all for the six of the paper, identity_consistency, background_consistency, "
-             "warping_error besides [dim](default: all)[/]", show_default=False)] = None,
-    profile: ProfileOption = "mini",
-    weights: Annotated[list[str] | None, typer.Option(
-        help="NAME=PATH: a file of your own for one evaluator (raft, i3d, face, clip); may be given several times.",
+        help="Metrics by comma: all for the six of the paper, identity_consistency, subject_consistency, "
+             "background_consistency, warping_error, hps_score besides [dim](default: all)[/]",
         show_default=False)] = None,
+    profile: ProfileOption = "mini",
+    weights: WeightsOption = None,
     identity: Annotated[str, typer.Option(
         help="Name or folder of the identity that every video shows.", show_default=False)] = "",
     prompt: Annotated[str, typer.Option(
@@ -173,13 +176,14 @@ def measure(
 ) -> None:
     """Score videos that were made elsewhere, as a run scores its own: several folders go into one table.
 
-    All videos are looked over first. Exit status 2: some have problems, or an input cannot be used. Exit status 1: some
-    could not be measured; they are listed.
+    All videos are looked over first. Exit status 2: some have problems, or an input cannot be used. Exit status 1: a
+    report was written, and some could not be measured, or not as asked; they are listed, here and in the report.
     """
+    from pvbench.features.published import with_weights
     from pvbench.measuring.layouts import Given
-    from pvbench.measuring.measure import Order, ProblemsError, chosen_metrics, with_weights
+    from pvbench.measuring.measure import Order, ProblemsError, chosen_metrics
     from pvbench.measuring.measure import measure as measure_videos
-    from pvbench.measuring.precheck import problems_table
+    from pvbench.measuring.precheck import counted, problems_table
     from pvbench.measuring.progress import MeasureObserver
     from pvbench.profile import load_profile
 
@@ -199,9 +203,10 @@ def measure(
         raise typer.Exit(_INTERRUPTED) from None
     if result.problems:
         console.print(problems_table(result.problems))
-    console.print(f"{result.made} videos measured, {result.reused} known from before; report in "
+    console.print(f"{counted(result.made, 'video')} measured, {result.reused} known from before"
+                  f"{f', {result.failed} without a number' if result.failed else ''}; report in "
                   f"[cyan]{escape(str(result.report / 'report.md'))}[/]")
-    if result.failed:
+    if result.failed or result.problems:
         raise typer.Exit(1)
 
 

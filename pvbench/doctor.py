@@ -6,7 +6,7 @@ import importlib.util
 import os
 import platform
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
@@ -19,13 +19,14 @@ from rich.table import Table
 import pvbench
 from pvbench.backbones import MEASURE_ONLY
 from pvbench.errors import PvbenchError
+from pvbench.features.published import with_weights
 from pvbench.identity import load_identities
 from pvbench.metrics import load_metrics
 from pvbench.profile import Profile, load_profile
 from pvbench.prompt import check_disjoint, load_prompts
 from pvbench.registry import list_methods, method_class, parse_variant, settings_of
 from pvbench.runner import parts
-from pvbench.runner.device import default_workers, resolve_device
+from pvbench.runner.device import default_workers, memory_of, resolve_device
 
 Verdict = Literal["good", "note", "bad"]
 
@@ -49,8 +50,12 @@ class Finding:
     detail: str
 
 
-def examine(profile_name: str, device: str) -> list[Finding]:
-    """The findings, in the order in which a run would meet them; a profile that does not load ends the list."""
+def examine(profile_name: str, device: str, weights: Sequence[str] = ()) -> list[Finding]:
+    """The findings, in the order in which a run would meet them; a profile that does not load ends the list.
+
+    Args:
+        weights: files of the user's in the places of published ones, each `NAME=PATH`.
+    """
     findings = [Finding("pvbench", "good", f"{pvbench.__version__} on Python {platform.python_version()}")]
     findings += _libraries()
     findings += _machine()
@@ -58,7 +63,7 @@ def examine(profile_name: str, device: str) -> list[Finding]:
 
     def read_profile() -> str:
         nonlocal profile
-        profile = load_profile(profile_name)
+        profile = with_weights(load_profile(profile_name), weights)
         load_metrics(profile.evaluators.get("metrics", {}))
         return f"{profile.name}: {profile.summary}" if profile.summary else profile.name
 
@@ -165,22 +170,30 @@ _EXTRA_METRICS = {"dino": "subject_consistency", "hps": "hps_score"}
 
 
 def _published(profile: Profile, device: str) -> Iterator[Finding]:
-    """Each part's files, looked for and checked; nothing is fetched and no network loaded."""
-    from pvbench.features.published import settings_of, weights_of
+    """Each part's files, looked for and checked, nothing fetched, and what it takes of the memory there is.
 
-    settings = settings_of(profile)
+    Files of the user's, whose sha256 nobody knows, are loaded.
+    """
+    from pvbench.features.published import PublishedExtractors, settings_of, weights_of
+
+    settings, have = settings_of(profile), memory_of(device) / _GIBI
+
+    def look(part: str) -> str:
+        path = weights_of(settings, part)
+        if part not in settings["files"]:
+            return str(path)
+        getattr(PublishedExtractors(profile, device), "encoder" if part == "video" else part)
+        return f"{path} loads"
+
     for part, need in _NEED_GIB.items():
-        found = _tried(f"{part}: {settings[part]}", lambda part=part: f"{weights_of(settings, part)}")  # type: ignore[misc]
-        if part in _EXTRA_METRICS and found.verdict == "bad":
+        name = "a file of your own" if part in settings["files"] else settings[part]
+        found = _tried(f"{part}: {name}", lambda part=part: look(part))  # type: ignore[misc]
+        if part in _EXTRA_METRICS and part not in settings["files"] and found.verdict == "bad":
             found = replace(found, verdict="note", detail=f"only {_EXTRA_METRICS[part]} needs it: {found.detail}")
-        yield found
-        if device.startswith("cuda"):
-            import torch
-
-            have = torch.cuda.get_device_properties(torch.device(device)).total_memory / _GIBI
-            if have < need:
-                yield Finding(f"{part} on {device}", "note", f"{have:.1f} GiB of GPU memory; about {need} are needed: "
-                                                             f"measure with --device cpu")
+        yield replace(found, detail=f"{found.detail}; takes about {need} GiB of memory, {have:.1f} are there")
+        if have < need:
+            yield Finding(f"{part} on {device}", "note", f"{have:.1f} GiB of memory; about {need} are needed: "
+                          + ("measure elsewhere" if device == "cpu" else "measure with --device cpu"))
     if importlib.util.find_spec("insightface") is None or importlib.util.find_spec("onnxruntime") is None:
         yield Finding("insightface", "bad", 'not installed; pip install "pvbench[face]", then pip install --no-deps '
                                             "insightface==2.1")

@@ -7,14 +7,16 @@ from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
 from importlib.resources import files
+from os.path import isfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from jaxtyping import UInt8
 
-from pvbench.errors import IdentityError, did_you_mean
+from pvbench.errors import IdentityError, VideoError, did_you_mean
 from pvbench.toml import only_fields, read_toml
+from pvbench.video import read_picture
 
 CARD = "card.toml"
 CLASS_NOUNS = ("man", "woman")
@@ -58,7 +60,7 @@ def load_identity(folder: Path) -> Identity:
         IdentityError: naming the file and the field that is wrong.
     """
     card = folder / CARD
-    if not card.is_file():
+    if not isfile(card):  # noqa: PTH113 - the path's own method raises for a name that is too long
         raise IdentityError(f"no {CARD} in {folder}; an identity is a folder with a {CARD} and reference images")
     fields = read_toml(card, IdentityError)
     only_fields(fields, _FIELDS, str(card), IdentityError)
@@ -145,14 +147,11 @@ def _images(fields: dict[str, Any], folder: Path) -> tuple[Path, ...]:
 
 
 def _read_image(path: Path, name: str) -> UInt8[np.ndarray, "H W 3"]:
-    from PIL import Image, UnidentifiedImageError
-
     try:
-        with Image.open(path) as image:
-            pixels = np.asarray(image.convert("RGB"))
-    except (OSError, UnidentifiedImageError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise IdentityError(f"identity {name!r}: {path} does not decode as an image ({error}); replace the file") \
-            from error
+        pixels = read_picture(path)
+    except VideoError as error:
+        raise IdentityError(f"identity {name!r}: {path} does not decode as an image ({error.__cause__ or error}); "
+                            f"replace the file") from error
     height, width = pixels.shape[:2]
     if min(height, width) < SMALLEST_SIDE:
         raise IdentityError(f"identity {name!r}: {path} is {width}x{height} pixels; expected at least {SMALLEST_SIDE} "

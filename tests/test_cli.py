@@ -2,17 +2,22 @@
 
 import csv
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from example_inputs import EXAMPLE_PROFILE, edit, make_identity
 from PIL import Image
 
 from pvbench import __version__, cli
+from pvbench.measuring.measure import EXTRA_NAMES
+from pvbench.torchvision_shim import load_torchvision
 from pvbench.video import Video, write_video
+from pvbench.weights.published import OPTIONS
 
 
 @pytest.fixture
@@ -307,9 +312,25 @@ def test_a_corrupt_video_is_told_with_status_2_and_left_out_when_asked(pvbench, 
     assert status == 1
     text = (tmp_path / "out" / "report" / "report.md").read_text()
     assert "1 of 2 videos measured" in text
+    assert "1 video measured, 0 known from before, 1 without a number" in out
+    assert "1 problem" in out
+    # Whole in Markdown, however long.
+    assert "delete it, or make it again |" in text
     values = {(row["prompt"], row["metric"]): row["value"] for row in rows_of(tmp_path / "out")}
     assert values["surf", "face_sim"] == ""
     assert values["wave", "face_sim"] != ""
+
+
+def test_whatever_is_listed_gives_status_1(pvbench, tmp_path):
+    ann = make_identity(tmp_path / "people", "ann")
+    for name in ("surf", "wave"):
+        video(tmp_path / "videos" / f"{name}.mkv")
+    write_video(tmp_path / "videos" / "read.mkv", Video(np.zeros((8, 32, 24, 3), np.uint8), 8.0))
+    options = ("measure", "videos", "--identity", str(ann), "--profile", EXAMPLE_PROFILE, "--allow-partial")
+    status, out, _ = pvbench(*options)
+    assert status == 1
+    assert "1 problem" in out
+    assert "most videos of 'videos' have 6 frames" in " ".join(out.split())
 
 
 def test_a_folder_without_videos_is_told(pvbench, tmp_path):
@@ -337,10 +358,34 @@ def test_the_doctor_tells_weights_that_every_report_needs_from_those_of_one_metr
     assert "HPS_v2.1_compressed.pt" in lines["hps"]
 
 
+def test_the_doctor_looks_at_weights_of_ones_own_and_says_what_each_part_takes(pvbench, monkeypatch, tmp_path):
+    monkeypatch.setenv("PVBENCH_WEIGHTS", str(tmp_path))
+    monkeypatch.setenv("COLUMNS", "999")
+    (tmp_path / "my.pth").write_bytes(b"nothing of the sort")
+    network = load_torchvision().models.optical_flow.raft_small(weights=None)
+    torch.save(network.state_dict(), tmp_path / "raft.pth")
+    options = ("doctor", "--profile", "animatediff", "--device", "cpu", "--weights")
+    _, out, _ = pvbench(*options, "raft=raft.pth")
+    lines = {line.split()[1].rstrip(":"): line for line in out.splitlines() if len(line.split()) > 1}
+    assert lines["flow"].split()[0] == "good"
+    assert "raft.pth loads" in lines["flow"]
+    assert len(re.findall(r"takes about \d GiB of memory, [\d.]+ are there", " ".join(out.split()))) == len(OPTIONS)
+    status, out, _ = pvbench(*options, "hps=my.pth")
+    assert status == 2
+    assert any(line.split()[:2] == ["bad", "hps:"] for line in out.splitlines())
+
+
 def test_the_doctor_stops_at_a_profile_that_does_not_load(pvbench):
     status, out, _ = pvbench("doctor", "--profile", "mimi")
     assert status == 2
     assert "unknown profile 'mimi'" in out
+
+
+def test_the_help_of_measure_names_every_extra_metric_and_every_weight(pvbench, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "300")
+    status, out, _ = pvbench("measure", "--help")
+    assert status == 0
+    assert all(name in out for name in (*EXTRA_NAMES, *OPTIONS.values()))
 
 
 def test_a_folder_that_is_no_run_has_no_report(pvbench, tmp_path):

@@ -60,7 +60,7 @@ class Executor(ABC):
     @property
     @abstractmethod
     def running(self) -> int:
-        """How many jobs are under way."""
+        """How many jobs are under way, or have ended without `wait` having told of it."""
 
     @abstractmethod
     def submit(self, job: Job) -> None:

@@ -51,7 +51,9 @@ class LocalExecutor(Executor):
 
     @property
     def running(self) -> int:
-        return sum(worker.job is not None for worker in self._workers)
+        # Several jobs may have ended at once: those that `wait` has not told of yet count.
+        ended = sum(not isinstance(event, Noted) for event in self._events)
+        return ended + sum(worker.job is not None for worker in self._workers)
 
     def submit(self, job: Job) -> None:
         worker = self._free_worker()

@@ -5,6 +5,7 @@ The weights are a file on disk: no model is fetched, and no code in a file runs.
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -238,7 +239,11 @@ def _fill(network: nn.Module, state: dict[str, Tensor], complaint: str, ignore_o
 def _read_state(path: Path) -> dict[str, Tensor]:
     if path.suffix == ".safetensors":
         return load_file(path)
-    found = torch.load(path, map_location="cpu", weights_only=True)
+    try:
+        found = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        # torch's own words advise to run what is in the file.
+        raise ValueError("it holds more than tensors, or is damaged; nothing of it was run") from error
     found = found.get("state_dict", found) if isinstance(found, dict) else found
     if not isinstance(found, dict) or not all(isinstance(value, Tensor) for value in found.values()):
         raise ValueError("it holds something else than named tensors")

@@ -8,6 +8,8 @@ Each part is loaded when a wanted feature first needs it, from weights that thei
 
 from __future__ import annotations
 
+import dataclasses
+import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -20,7 +22,7 @@ from pvbench.errors import ProfileError, VideoError, WeightsError, did_you_mean
 from pvbench.features.extractor import CORE_PARTS, EXTRA_PARTS, Features, Frames, SelectiveExtractors, parts_for, wants
 from pvbench.profile import Profile
 from pvbench.video import Video
-from pvbench.weights.published import PUBLISHED, digest_of, fetch, located, published, weights_root
+from pvbench.weights.published import OPTIONS, PUBLISHED, digest_of, fetch, located, published, weights_root
 
 if TYPE_CHECKING:
     from pvbench.features.dino import Dino
@@ -80,6 +82,27 @@ def settings_of(profile: Profile) -> dict[str, Any]:
     return settings
 
 
+def with_weights(profile: Profile, given: Sequence[str]) -> Profile:
+    """The profile with files of the user's: each `NAME=PATH`.
+
+    Raises:
+        ProfileError: one has no name or no path, or the name stands for no part.
+    """
+    aliases = {option: part for part, option in OPTIONS.items()} | {part: part for part in PARTS}
+    files: dict[str, str] = {}
+    for text in given:
+        name, equals, path = text.partition("=")
+        if not equals or not path:
+            raise ProfileError(f"--weights {text}: expected NAME=PATH, such as raft=raft-things.pth")
+        if name not in aliases:
+            raise ProfileError(f"--weights {text}: no part is called {name!r}{did_you_mean(name, aliases)}; known: "
+                               f"{', '.join(aliases)}")
+        files[aliases[name]] = path
+    if not files:
+        return profile
+    return dataclasses.replace(profile, evaluators={**profile.evaluators, "files": files})
+
+
 def weights_of(settings: Mapping[str, Any], part: str, *, fetching: bool = False) -> Path:
     """The file or folder of a part's weights, checked.
 
@@ -92,7 +115,7 @@ def weights_of(settings: Mapping[str, Any], part: str, *, fetching: bool = False
         return fetch(entry) if fetching else located(entry)
     path = Path(own).expanduser()
     if not path.exists():
-        raise WeightsError(f"--weights {part}={own}: there is no such file or folder; check the path")
+        raise WeightsError(f"--weights {OPTIONS[part]}={own}: there is no such file or folder; check the path")
     return path
 
 
@@ -155,6 +178,15 @@ def provide(profile: Profile, wanted: Collection[str] | None) -> None:
     settings = settings_of(profile)
     for part in parts_for(wanted):
         weights_of(settings, part, fetching=True)
+
+
+def flow_bytes(height: int, width: int) -> int:
+    """Memory that RAFT takes for one pair of frames: every cell of 8 by 8 pixels is compared with every other.
+
+    Seen at 1280x720 and 1920x1080: 2.1 to 2.3 times the comparisons themselves, which are scaled into a copy.
+    """
+    cells = math.ceil(height / 8) * math.ceil(width / 8)
+    return 2 * 4 * cells**2
 
 
 def spread(total: int, count: int) -> NDArray[np.intp]:

@@ -17,7 +17,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 from torch.nn import functional
 
-from pvbench.errors import WeightsError
+from pvbench.errors import VideoError, WeightsError
 from pvbench.features.flow import Flow
 from pvbench.torchvision_shim import load_torchvision
 from pvbench.weights.checkpoint import read_checkpoint
@@ -108,7 +108,11 @@ class Raft:
     def fields(
         self, frames: UInt8[np.ndarray, "frames height width 3"]
     ) -> Iterator[Float[Tensor, "pairs 2 padded_height padded_width"]]:
-        """The flow (x, y) of each pair over the padded frame, some pairs at a time, in pixels of the frames given."""
+        """The flow (x, y) of each pair over the padded frame, some pairs at a time, in pixels of the frames given.
+
+        Raises:
+            VideoError: the memory does not hold what frames of this size take.
+        """
         if len(frames) < 2:
             return
         height, width = frames.shape[1:3]
@@ -120,7 +124,16 @@ class Raft:
             for start in range(0, len(frames) - 1, pairs):
                 images = self._images(frames[start : start + pairs + 1], size)
                 maps = torch.cat([last, self.network.feature_encoder(images[1:])])
-                yield self._flow(maps[:-1], maps[1:], self.network.context_encoder(images[:-1])) * scale
+                context = self.network.context_encoder(images[:-1])
+                try:
+                    found = self._flow(maps[:-1], maps[1:], context)
+                except RuntimeError as error:
+                    # torch has no other sign of a CPU's memory being used up.
+                    if "memory" not in str(error):
+                        raise
+                    raise VideoError(f"frames of {width}x{height} pixels are too large for RAFT and the memory there "
+                                     f"is: scale the video down, or leave out the metrics that need flow") from error
+                yield found * scale
                 last = maps[-1:]
 
     def _images(self, frames: np.ndarray, size: tuple[int, int]) -> Tensor:

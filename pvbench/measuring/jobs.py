@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -78,13 +78,30 @@ class Bench:
         return self._archive[1][place]
 
     def made(self, what: str, given: Any, groups: Mapping[str, Path]) -> None:
-        """Writes the features of one thing (`video`, `references` or `text`), each group into its file."""
+        """Writes the features of one thing (`video`, `references` or `text`), each group into its file.
+
+        What belongs together is made and written before what comes next, so that it is kept if that fails.
+        """
         function = getattr(self.extractors, what)
-        wanted = frozenset(name for group in groups for name in GROUPS[group])
-        selective = getattr(self.extractors, "selective", False)
-        found = function(given, wanted) if selective else function(given)
-        for group, path in groups.items():
-            write_features(path, {name: found[name] for name in GROUPS[group] if name in found})
+        if not getattr(self.extractors, "selective", False):
+            _write(function(given), groups)
+            return
+        for together in _together(groups):
+            wanted = frozenset(name for group in together for name in GROUPS[group])
+            _write(function(given, wanted), {group: groups[group] for group in together})
+
+
+def _together(groups: Collection[str]) -> list[list[str]]:
+    """The groups, those in one list that rest on the same faces; flow last, which takes the most memory."""
+    faces = ("face", "clip_face", "reference_face", "reference_clip_face")
+    of_faces = [group for group in groups if group in faces]
+    others = [[group] for group in groups if group not in faces]
+    return ([of_faces] if of_faces else []) + sorted(others, key=lambda one: one[0] in ("flow", "warp"))
+
+
+def _write(found: Mapping[str, Any], groups: Mapping[str, Path]) -> None:
+    for group, path in groups.items():
+        write_features(path, {name: found[name] for name in GROUPS[group] if name in found})
 
 
 def start(surroundings: Surroundings) -> Bench:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -19,12 +20,18 @@ from pvbench.video import PICTURE_SUFFIXES
 VIDEO_SUFFIXES = (".mp4", ".mkv", ".webm", ".gif", ".mov", ".avi")
 MANIFEST_SUFFIXES = (".csv", ".jsonl")
 MANIFEST_FIELDS = ("video", "identity", "prompt", "method", "seed")
+_REPORT = "aggregates.json"
 NOBODY = "-"
 """Stands where a video's identity is not known."""
 
 # What `pvbench run` appends to a prompt's id: seed and part of the cell's key. Others append a number alone.
 _SEED = re.compile(r"(?P<prompt>.+?)-s?(?P<seed>\d+)(?:-[0-9a-f]{12})?")
+_WORD_AND_INDEX = re.compile(r"[a-z]{3,}-\d{1,3}")
+_WORDS_FOR_FILES = ("clip", "film", "frame", "frames", "gen", "generated", "img", "movie", "out", "output", "result",
+                    "sample", "samples", "seed", "test", "vid", "video", "videos")
+"""What files are called, whatever they show."""
 _LONGEST_SLUG = 48
+_LONGEST_SEED = 18
 
 
 @dataclass(frozen=True)
@@ -90,16 +97,15 @@ class People:
         self._root = root
         self._loaded: dict[str, Identity] = {}
 
-    def find(self, name: str, base: Path | None = None) -> Identity:
-        """The identity of that name, or in the folder that a name with a slash gives, from `base`.
+    def find(self, name: str) -> Identity:
+        """The identity of that name, or in the folder that a name with a slash gives.
 
         Raises:
             IdentityError: there is none, or it cannot be used.
         """
-        key = str((base or Path()) / name) if "/" in name else name
-        if key not in self._loaded:
-            (self._loaded[key],) = load_identities([key], self._root)
-        return self._loaded[key]
+        if name not in self._loaded:
+            (self._loaded[name],) = load_identities([name], self._root)
+        return self._loaded[name]
 
 
 @dataclass(frozen=True)
@@ -112,26 +118,34 @@ class Given:
 
 
 def find_videos(
-    source: Path, people: People, prompts: Sequence[Prompt], given: Given | None = None, label: str = ""
+    source: Path, people: People, prompts: Sequence[Prompt], given: Given | None = None, label: str = "",
+    besides: Collection[Path] = (),
 ) -> Found:
     """The videos of a folder or a manifest, in the order of their paths or lines.
 
     A folder is read as `METHOD/IDENTITY/PROMPT[-SEED].mp4`, `IDENTITY/PROMPT[-SEED].mp4` or `PROMPT-INDEX.mp4` (as
-    VBench names videos). PROMPT is the id of one of `prompts`, or a text, which has spaces. A folder above a video that
-    is no identity is a method. A manifest (`.csv` or `.jsonl`) has the fields video, identity, prompt and, if wanted,
-    method and seed; its paths start from its folder and stay in it.
+    VBench names videos). PROMPT is the id of one of `prompts`, or a text, which has spaces or, in the last form, is a
+    word in small letters. A folder above a video that is no identity is a method. A manifest (`.csv` or `.jsonl`) has
+    the fields video, identity, prompt and, if wanted, method and seed; its paths start from its folder and stay in it.
 
     Args:
         label: the method of videos for which nothing else names one; the source's own name by default.
+        besides: folders that hold no videos to be measured.
 
     Raises:
         VideoError: there is no such folder or manifest, or it holds no video.
     """
+    try:
+        source.exists()
+    except OSError as error:
+        raise VideoError(f"{source.name[:60]!r} cannot be looked up ({error.strerror}); check the path") from error
     given, label = given or Given(), label or labels_of([source])[0]
     if source.suffix.lower() in MANIFEST_SUFFIXES and not source.is_dir():
         found = _read_manifest(source, people, prompts, given, label)
     elif source.is_dir():
-        found = _read_folder(source, people, prompts, given, label)
+        # Of a folder that `pvbench run` made, the videos alone.
+        inner = source / "videos" if (source / "plan.json").is_file() else source
+        found = _read_folder(inner, people, prompts, given, label, besides)
     else:
         raise VideoError(f"{source} is neither a folder with videos nor a manifest ({' or '.join(MANIFEST_SUFFIXES)}); "
                          f"check the path")
@@ -153,15 +167,17 @@ def labels_of(sources: Sequence[Path]) -> tuple[str, ...]:
         for own in parts)
 
 
-def _read_folder(folder: Path, people: People, prompts: Sequence[Prompt], given: Given, label: str) -> Found:
+def _read_folder(
+    folder: Path, people: People, prompts: Sequence[Prompt], given: Given, label: str, besides: Collection[Path]
+) -> Found:
     found = Found()
     by_id = {prompt.id: prompt for prompt in prompts}
-    for path in videos_below(folder):
+    for path in videos_below(folder, besides):
         folders = path.relative_to(folder).parts[:-1]
         try:
             method, identity = _folders_say(folders, label, people, given)
             stem = path.name if path.is_dir() else path.stem
-            prompt_id, text, seed = _name_says(stem, by_id, given)
+            prompt_id, text, seed = _name_says(stem, by_id, given, flat=not folders)
         except (IdentityError, PromptError) as error:
             found.problems.append(Problem(str(path), str(error)))
             continue
@@ -172,23 +188,46 @@ def _read_folder(folder: Path, people: People, prompts: Sequence[Prompt], given:
     return found
 
 
-def videos_below(folder: Path) -> list[Path]:
-    """Video files, and folders whose pictures are a video's frames."""
-    videos = []
-    for path in folder.rglob("*"):
-        if any(part.startswith(".") for part in path.relative_to(folder).parts):
-            continue
-        is_file = path.suffix.lower() in VIDEO_SUFFIXES and path.is_file()
-        if is_file or (path.is_dir() and not (path / CARD).is_file() and _holds_frames(path)):
-            videos.append(path)
-    return sorted(videos)
+def videos_below(folder: Path, besides: Collection[Path] = ()) -> list[Path]:
+    """Whatever is named as a video is, and folders whose pictures are a video's frames; links are followed.
+
+    Links to nowhere and folders that cannot be read are among them, so that reading them says what is wrong.
+
+    Args:
+        besides: folders that are not looked into; a report's is not either, whose pictures are filmstrips.
+    """
+    return sorted(_videos_in(folder, (), {path.resolve() for path in besides}))
 
 
-def _holds_frames(folder: Path) -> bool:
-    """Whether a folder holds pictures and neither videos nor folders."""
-    names = [item for item in folder.iterdir() if not item.name.startswith(".")]
-    return any(item.suffix.lower() in PICTURE_SUFFIXES for item in names) and not any(
-        item.is_dir() or item.suffix.lower() in VIDEO_SUFFIXES for item in names)
+def _videos_in(folder: Path, above: tuple[Path, ...], besides: Collection[Path]) -> Iterator[Path]:
+    """The videos below a folder; `above` are the folders that it lies in, into which a link may lead back."""
+    true = folder.resolve()
+    if true in above or true in besides or (folder / _REPORT).is_file():
+        return
+    try:
+        items = [item for item in folder.iterdir() if not item.name.startswith(".")]
+    except OSError:
+        yield folder
+        return
+    for item in items:
+        if not item.is_dir():
+            if item.suffix.lower() in VIDEO_SUFFIXES:
+                yield item
+        elif _is_one_video(item):
+            yield item
+        else:
+            yield from _videos_in(item, (*above, true), besides)
+
+
+def _is_one_video(folder: Path) -> bool:
+    """Whether a folder holds pictures, or is named as a video is, and has neither videos nor folders in it."""
+    try:
+        items = [item for item in folder.iterdir() if not item.name.startswith(".")]
+    except OSError:
+        return True
+    if (folder / CARD).is_file() or any(item.is_dir() or item.suffix.lower() in VIDEO_SUFFIXES for item in items):
+        return False
+    return folder.suffix.lower() in VIDEO_SUFFIXES or any(item.suffix.lower() in PICTURE_SUFFIXES for item in items)
 
 
 def _folders_say(folders: Sequence[str], label: str, people: People, given: Given) -> tuple[str, Identity | None]:
@@ -209,8 +248,11 @@ def _folders_say(folders: Sequence[str], label: str, people: People, given: Give
     return method, identity
 
 
-def _name_says(stem: str, by_id: Mapping[str, Prompt], given: Given) -> tuple[str, str, int]:
-    """Prompt id, text and seed that a file's name says."""
+def _name_says(stem: str, by_id: Mapping[str, Prompt], given: Given, *, flat: bool) -> tuple[str, str, int]:
+    """Prompt id, text and seed that a file's name says.
+
+    A single word is a text where it stands as VBench's do: beside others (`flat`), with an index, in small letters.
+    """
     if given.prompt:
         matched = _SEED.fullmatch(stem)
         return (*_prompt_of(given.prompt, by_id), int(matched["seed"]) if matched else 0)
@@ -223,6 +265,8 @@ def _name_says(stem: str, by_id: Mapping[str, Prompt], given: Given) -> tuple[st
     if " " in name.strip():
         return slug(name), name.strip(), seed
     near = did_you_mean(name, by_id)
+    if flat and not near and _WORD_AND_INDEX.fullmatch(stem) and name not in _WORDS_FOR_FILES:
+        return slug(name), name, seed
     if near:
         raise PromptError(f"its name {stem!r} begins with no prompt's id{near}; mend it, or say what the videos show "
                           f"with --prompt")
@@ -255,14 +299,16 @@ def _read_manifest(path: Path, people: People, prompts: Sequence[Prompt], given:
     for number, row in _rows(path):
         where = f"{path} line {number}"
         try:
-            video = _inside(root, row.get("video", ""))
+            if not row.get("video"):
+                raise VideoError("names no video; give its path from the manifest's folder")
+            video = _inside(root, "video", row["video"])
             asked = given.prompt or row.get("prompt", "")
             prompt_id, text = _prompt_of(asked, by_id) if asked else (slug(video.stem), "")
-            who = given.identity or row.get("identity", "")
-            identity = people.find(who, root) if who else None
+            identity = people.find(given.identity) if given.identity else _person(root, row.get("identity", ""), people)
             seed = row.get("seed", "") or "0"
-            if not seed.isdecimal():
-                raise VideoError(f"seed is {seed!r}; expected a whole number from 0")
+            if not seed.isdecimal() or len(seed) > _LONGEST_SEED:
+                raise VideoError(f"seed is {seed[:40]!r}; expected a whole number from 0, of {_LONGEST_SEED} digits at "
+                                 f"most")
         except (IdentityError, PromptError, VideoError) as error:
             found.problems.append(Problem(where, str(error)))
             continue
@@ -280,7 +326,8 @@ def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
     except (OSError, UnicodeDecodeError) as error:
         raise VideoError(f"{path} cannot be read as UTF-8 text ({error})") from error
     if path.suffix.lower() == ".jsonl":
-        for number, line in enumerate(text.splitlines(), start=1):
+        # Not at other line ends, which JSON allows within a text.
+        for number, line in enumerate(text.split("\n"), start=1):
             if not line.strip():
                 continue
             try:
@@ -293,13 +340,17 @@ def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
             _check_fields(row, f"{path} line {number}")
             yield number, {name: _plain(value) for name, value in row.items()}
         return
-    reader = csv.DictReader(text.splitlines())
-    _check_fields(reader.fieldnames or (), f"{path} line 1")
-    for row in reader:
-        if None in row:
-            raise VideoError(f"{path} line {reader.line_num} has more fields than its first line names; put a text "
-                             f"with commas into double quotes")
-        yield reader.line_num, {name: (value or "").strip() for name, value in row.items()}
+    reader = csv.DictReader(io.StringIO(text, newline=""))
+    try:
+        _check_fields(reader.fieldnames or (), f"{path} line 1")
+        for row in reader:
+            if None in row:
+                raise VideoError(f"{path} line {reader.line_num} has more fields than its first line names; put a text "
+                                 f"with commas into double quotes")
+            yield reader.line_num, {name: (value or "").strip() for name, value in row.items()}
+    except csv.Error as error:
+        raise VideoError(f"{path} line {reader.line_num} is no CSV ({error}); a double quote is perhaps not closed") \
+            from error
 
 
 def _plain(value: Any) -> str:
@@ -315,26 +366,35 @@ def _check_fields(names: Sequence[str] | Mapping[str, Any], where: str) -> None:
         raise VideoError(f"{where} lacks the field video; known: {', '.join(MANIFEST_FIELDS)}")
 
 
-def _inside(root: Path, name: str) -> Path:
+def _inside(root: Path, field: str, name: str) -> Path:
     """A manifest's path, refused where it leaves the manifest's folder."""
-    if not name:
-        raise VideoError("names no video; give its path from the manifest's folder")
-    path = (root / name).resolve()
+    try:
+        path = (root / name).resolve()
+        path.exists()
+    except (OSError, ValueError) as error:
+        raise VideoError(f"{field} {name[:60]!r} is no path that can be looked up ({error}); mend the line") from error
     if not path.is_relative_to(root):
-        raise VideoError(f"video {name!r} lies outside of the manifest's folder; put the manifest above the videos, "
-                         f"or move them below it")
+        raise VideoError(f"{field} {name!r} lies outside of the manifest's folder; put the manifest above what it "
+                         f"names, or move that below it")
     return path
 
 
-def refuse_twins(found: Found) -> Found:
-    """The same with problems for videos that stand for a cell which another has taken."""
+def _person(root: Path, name: str, people: People) -> Identity | None:
+    """The identity of a manifest's line: a known one, or one in a folder below the manifest's."""
+    if not name:
+        return None
+    return people.find(str(_inside(root, "identity", name))) if "/" in name else people.find(name)
+
+
+def refuse_twins(found: Found, advice: str = "give one of them another seed") -> Found:
+    """The same with problems for videos that stand for a cell which another has taken, and what to do about it."""
     taken: dict[tuple[str, str, str, int], ImportedVideo] = {}
     kept, problems = [], []
     for video in found.videos:
         cell = (video.method, video.identity.name if video.identity else NOBODY, video.prompt_id, video.seed)
         if cell in taken:
             problems.append(Problem(video.source, f"stands for the same method, identity, prompt and seed as "
-                                                        f"{taken[cell].source}; give one of them another seed"))
+                                                        f"{taken[cell].source}; {advice}"))
             continue
         taken[cell] = video
         kept.append(video)

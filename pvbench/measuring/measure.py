@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
+from os.path import isdir
 from pathlib import Path
 from typing import TypeVar
 
@@ -19,7 +20,8 @@ from pvbench.digest import digest, file_digest
 from pvbench.errors import FaceError, ProfileError, PvbenchError, VideoError, did_you_mean
 from pvbench.executors.executor import Done, Executor, Failed, Job
 from pvbench.executors.local import LocalExecutor
-from pvbench.features.extractor import CORE_PARTS, EXTRA_PARTS, parts_for
+from pvbench.features.extractor import EXTRA_PARTS, parts_for
+from pvbench.features.published import FEWEST_FRAMES
 from pvbench.identity import Identity
 from pvbench.measuring.jobs import (
     EXTRACTORS_OF,
@@ -32,13 +34,23 @@ from pvbench.measuring.jobs import (
     VideoJob,
     start,
 )
-from pvbench.measuring.layouts import Found, Given, ImportedVideo, People, Problem, find_videos, labels_of, refuse_twins
-from pvbench.measuring.precheck import Needs, Precheck, precheck
+from pvbench.measuring.layouts import (
+    Found,
+    Given,
+    ImportedVideo,
+    People,
+    Problem,
+    find_videos,
+    labels_of,
+    refuse_twins,
+    videos_below,
+)
+from pvbench.measuring.precheck import Needs, Precheck, counted, precheck
 from pvbench.metrics import EXTRA_METRICS, METRICS, Fvd, Metric, load_metrics
 from pvbench.profile import Profile
 from pvbench.prompt import load_prompts
 from pvbench.runner import parts
-from pvbench.runner.device import default_workers, resolve_device
+from pvbench.runner.device import default_workers, memory_of, resolve_device
 from pvbench.runner.jobs import Refused
 from pvbench.runner.surroundings import machine, versions
 from pvbench.store import Store, read_features
@@ -48,6 +60,11 @@ from pvbench.weights import verified, weights_folder
 METRIC_NAMES = (*(metric.name for metric in METRICS), Fvd.name)
 EXTRA_NAMES = tuple(metric.name for metric in EXTRA_METRICS)
 _RENDERED = "rendered"
+_EMBEDDING = "video/embedding"
+REFERENCE_ROWS = ("base", "oracle")
+"""Methods whose videos a report takes for a reference set."""
+_FEWEST_IN_A_SET = 2
+_NO_REFERENCE = "fvd needs --reference FOLDER, videos to measure the distance to"
 
 
 @dataclass(frozen=True)
@@ -98,8 +115,8 @@ class ProblemsError(VideoError):
 
     def __init__(self, found: Precheck) -> None:
         count = len(found.problems)
-        super().__init__(f"{count} {'problem' if count == 1 else 'problems'} with the videos; mend "
-                         f"{'it' if count == 1 else 'them'}, or go on without with --allow-partial")
+        super().__init__(f"{counted(count, 'problem')} with the videos; mend {'it' if count == 1 else 'them'}, or go "
+                         f"on without with --allow-partial")
         self.found = found
 
 
@@ -120,27 +137,6 @@ def chosen_metrics(text: str | None) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
 
 
-def with_weights(profile: Profile, given: Sequence[str]) -> Profile:
-    """The profile with files of the user's: each `NAME=PATH`.
-
-    Raises:
-        ProfileError: one has no name or no path, or the name stands for no part.
-    """
-    aliases = {"raft": "flow", "i3d": "video"} | {part: part for part in (*CORE_PARTS, *EXTRA_PARTS)}
-    files: dict[str, str] = {}
-    for text in given:
-        name, equals, path = text.partition("=")
-        if not equals or not path:
-            raise ProfileError(f"--weights {text}: expected NAME=PATH, such as raft=raft-things.pth")
-        if name not in aliases:
-            raise ProfileError(f"--weights {text}: no part is called {name!r}{did_you_mean(name, aliases)}; known: "
-                               f"{', '.join(aliases)}")
-        files[aliases[name]] = path
-    if not files:
-        return profile
-    return dataclasses.replace(profile, evaluators={**profile.evaluators, "files": files})
-
-
 def measure(order: Order, progress: Progress | None = None,
             looked: Callable[[Precheck], None] | None = None) -> Measured:
     """Every video measured, and the report written to `<out>/report`.
@@ -150,22 +146,38 @@ def measure(order: Order, progress: Progress | None = None,
 
     Raises:
         ProblemsError: some videos cannot be measured as asked, and `allow_partial` is off.
-        FaceError: a reference image shows no face, or more than one, and `allow_partial` is off.
+        FaceError: reference images show no face, or more than one, and `allow_partial` is off; all are named.
         PvbenchError: nothing can be measured: no videos, missing weights, no such device.
     """
     profile = order.profile
     metrics = load_metrics(profile.evaluators.get("metrics", {}), order.metrics)
     wanted = {name for metric in metrics for name in metric.needs}
-    if Fvd.name in order.metrics:
-        wanted |= set(Fvd.needs)
     found = _find(order)
-    checked = precheck(found.videos, found.problems, _needs(profile, metrics, order))
+    notes = []
+    if Fvd.name in order.metrics:
+        if _has_reference(order, {video.method for video in found.videos}):
+            wanted |= set(Fvd.needs)
+        elif metrics:
+            notes.append(_NO_REFERENCE)
+        else:
+            raise ProfileError(_NO_REFERENCE)
+    reference = _reference_videos(order) if Fvd.name in order.metrics else []
+    needs = _needs(profile, metrics, wanted)
+    if needs.raft:
+        device = resolve_device(order.device)
+        workers = min(order.jobs or default_workers(device), max(1, len(found.videos)))
+        needs = dataclasses.replace(needs, memory=memory_of(device) // workers)
+    checked = precheck(found.videos, found.problems, needs, reference)
+    checked.notes += notes
     if looked is not None:
         looked(checked)
     if checked.problems and not order.allow_partial:
         raise ProblemsError(checked)
     if not checked.usable:
         raise VideoError(f"none of the {len(found.videos)} videos can be measured; see the problems above")
+    if reference and len(checked.reference) < _FEWEST_IN_A_SET:
+        raise VideoError(f"--reference {order.reference}: {len(checked.reference)} of its {len(reference)} videos can "
+                         f"be used, and FVD needs at least {_FEWEST_IN_A_SET}; see the problems above")
     _provide(profile, wanted)
     store = Store(order.out)
     with store.locked():
@@ -235,13 +247,49 @@ def _find(order: Order) -> Found:
     people = People(order.identities)
     found = Found()
     for source, label in zip(order.sources, labels_of(order.sources), strict=True):
-        of_one = find_videos(source, people, prompts, order.given, label)
+        of_one = find_videos(source, people, prompts, order.given, label, _own_folders(order))
         found.videos += of_one.videos
         found.problems += of_one.problems
-    return refuse_twins(found)
+    # Twins within one source were refused by now.
+    return refuse_twins(found, "where they are of two methods of one name, rename one of the folders, or measure them "
+                               "apart, each with its own --method; else give one another seed")
 
 
-def _needs(profile: Profile, metrics: Sequence[Metric], order: Order) -> Needs:
+def _own_folders(order: Order) -> tuple[Path, ...]:
+    """What an earlier measuring left, which may lie among the videos."""
+    store = Store(order.out)
+    return store.folder / "features", store.report_folder
+
+
+def _takes_renderings(order: Order) -> bool:
+    """Whether FVD's reference set is the miniature world's own."""
+    mini = order.profile.evaluators["kind"] == "mini"
+    if order.reference == _RENDERED and not mini:
+        raise ProfileError(f"--reference rendered is for the miniature world; the profile {order.profile.name!r} takes "
+                           f"a folder of videos")
+    return mini and order.reference in ("", _RENDERED)
+
+
+def _has_reference(order: Order, methods: Collection[str]) -> bool:
+    """Whether FVD has anything to refer to: a folder, the miniature world's renderings, or another method's row."""
+    rows = set(methods) & set(REFERENCE_ROWS)
+    return bool(order.reference) or _takes_renderings(order) or (bool(rows) and len(methods) > 1)
+
+
+def _reference_videos(order: Order) -> list[Path]:
+    """The videos of the folder that FVD refers to; none where it refers to no folder."""
+    if not order.reference or _takes_renderings(order):
+        return []
+    folder = Path(order.reference)
+    there = isdir(folder)  # noqa: PTH112 - the path's own method raises for a name that is too long
+    videos = videos_below(folder, _own_folders(order)) if there else []
+    if len(videos) < _FEWEST_IN_A_SET:
+        raise VideoError(f"--reference {folder}: it holds {counted(len(videos), 'video')}; FVD needs a folder with at "
+                         f"least two, and hundreds to mean something")
+    return videos
+
+
+def _needs(profile: Profile, metrics: Sequence[Metric], wanted: Collection[str]) -> Needs:
     def needing(prefix: str) -> tuple[str, ...]:
         return tuple(metric.name for metric in metrics if any(need.startswith(prefix) for need in metric.needs))
 
@@ -250,12 +298,11 @@ def _needs(profile: Profile, metrics: Sequence[Metric], order: Order) -> Needs:
         from pvbench.features import FRAMES_MULTIPLE
 
         size = (profile.sampling.height, profile.sampling.width)
-        multiple = FRAMES_MULTIPLE if Fvd.name in order.metrics else 1
+        multiple = FRAMES_MULTIPLE if _EMBEDDING in wanted else 1
         return dataclasses.replace(needs, size=size, multiple=multiple)
-    if profile.evaluators["kind"] == "published" and Fvd.name in order.metrics:
-        from pvbench.features.published import FEWEST_FRAMES
-
-        return dataclasses.replace(needs, frames=FEWEST_FRAMES)
+    if profile.evaluators["kind"] == "published":
+        frames = FEWEST_FRAMES if _EMBEDDING in wanted else 1
+        return dataclasses.replace(needs, frames=frames, raft=needing("flow/"))
     return needs
 
 
@@ -299,7 +346,7 @@ class Work:
             around = Surroundings(self.order.profile, device, self.wanted, self.store.folder / "workers.log")
             with LocalExecutor(start, around, max(1, min(workers, len(first) + len(then)))) as pool:
                 self._drain(pool, deque(first))
-                self._stop_for_faces()
+                self._stop_for_inputs()
                 self._drain(pool, deque(then))
 
     def features(self, video: ImportedVideo) -> dict[str, np.ndarray]:
@@ -317,7 +364,7 @@ class Work:
 
     def rendered(self) -> Mapping[tuple[str, str, int], np.ndarray]:
         """The embeddings of the rendered videos by cell, where they are FVD's reference set: one for all seeds."""
-        if Fvd.name not in self.order.metrics or not self._rendered():
+        if _EMBEDDING not in self.wanted or not _takes_renderings(self.order):
             return {}
         seeds = {video.seed for video in self.checked.usable}
         return KeptEmbeddings({(name, prompt_id, seed): self._rendered_paths(archive, place)
@@ -325,27 +372,28 @@ class Work:
 
     def pool(self) -> tuple[str, Mapping[str, np.ndarray]] | None:
         """Name and embeddings of the folder that FVD refers to, where one was given."""
-        if Fvd.name not in self.order.metrics or self._rendered() or not self.order.reference:
+        if not self.checked.reference:
             return None
-        kept = KeptEmbeddings({str(path): self.paths("video", self.content(path), ("video",))
-                               for path in self._reference_videos()})
+        kept = self._pool()
         name = f"{Path(self.order.reference).resolve().name}@{self.reference_content()[:8]}"
-        return (name, kept) if len(kept) > 1 else None
+        return (name, kept) if len(kept) >= _FEWEST_IN_A_SET else None
+
+    def _pool(self) -> KeptEmbeddings[str]:
+        return KeptEmbeddings({str(path): self.paths("video", self.content(path), ("video",))
+                               for path in self.checked.reference})
 
     def embeddings(self, videos: Mapping[Cell, Path]) -> Mapping[Cell, np.ndarray]:
-        """The embeddings of videos by their cells, as far as FVD was asked for."""
+        """The embeddings of videos by their cells, as far as FVD has anything to refer to."""
         return KeptEmbeddings({cell: self.paths("video", self.content(path), ("video",))
-                               for cell, path in videos.items()} if Fvd.name in self.order.metrics else {})
+                               for cell, path in videos.items()} if _EMBEDDING in self.wanted else {})
 
     def reference_content(self) -> str:
-        """Digest of the videos that FVD refers to."""
-        if Fvd.name not in self.order.metrics:
+        """Digest of the videos that FVD refers to: those that have an embedding."""
+        if _EMBEDDING not in self.wanted:
             return ""
-        if self._rendered():
+        if _takes_renderings(self.order):
             return digest([[place, self.content(archive)] for _, _, place, archive in self._renderings()])
-        if not self.order.reference:
-            return ""
-        return digest(sorted(self.content(path) for path in self._reference_videos()))
+        return digest(sorted(self.content(Path(path)) for path in self._pool())) if self.checked.reference else ""
 
     def paths(self, kind: str, content: str, groups: Sequence[str]) -> tuple[tuple[str, Path], ...]:
         """Where the wanted groups of something lie."""
@@ -397,31 +445,19 @@ class Work:
     # FVD's reference set.
 
     def _reference_pieces(self) -> list[Piece]:
-        if Fvd.name not in self.order.metrics:
+        if _EMBEDDING not in self.wanted:
             return []
-        if self._rendered():
-            pieces = []
+        pieces = []
+        if _takes_renderings(self.order):
             for identity, prompt_id, place, archive in self._renderings():
                 missing = _missing(self._rendered_paths(archive, place))
                 if missing:
                     pieces.append(Piece("reference video", f"{identity}, {prompt_id}", archive, missing, place))
-            return pieces
-        if self.order.reference:
-            pieces = []
-            for path in self._reference_videos():
-                missing = _missing(self.paths("video", self.content(path), ("video",)))
-                if missing:
-                    pieces.append(Piece("reference video", str(path), path, missing))
-            return pieces
-        return []
-
-    def _rendered(self) -> bool:
-        reference = self.order.reference
-        mini = self.order.profile.evaluators["kind"] == "mini"
-        if reference == _RENDERED and not mini:
-            raise ProfileError(f"--reference rendered is for the miniature world; the profile "
-                               f"{self.order.profile.name!r} takes a folder of videos")
-        return mini and reference in ("", _RENDERED)
+        for path in self.checked.reference:
+            missing = _missing(self.paths("video", self.content(path), ("video",)))
+            if missing:
+                pieces.append(Piece("reference video", str(path), path, missing))
+        return pieces
 
     def _renderings(self) -> list[tuple[str, str, int, Path]]:
         """Identity, prompt, place and archive of the rendered videos of the cells that there are."""
@@ -435,16 +471,6 @@ class Work:
 
     def _rendered_paths(self, archive: Path, place: int) -> tuple[tuple[str, Path], ...]:
         return self.paths("video", digest([self.content(archive), place]), ("video",))
-
-    def _reference_videos(self) -> list[Path]:
-        from pvbench.measuring.layouts import videos_below
-
-        folder = Path(self.order.reference)
-        videos = videos_below(folder) if folder.is_dir() else []
-        if len(videos) < 2:
-            raise VideoError(f"--reference {folder}: it holds {len(videos)} videos; FVD needs a folder with at least "
-                             f"two, and hundreds to mean something")
-        return videos
 
     # Running.
 
@@ -466,7 +492,7 @@ class Work:
             self.refused[answer.kind, answer.name] = answer.refused
         if answer.kind in ("video", "reference video"):
             self._done += 1
-            self.made += answer.kind == "video"
+            self.made += answer.kind == "video" and answer.refused is None
             if self.progress is not None:
                 self.progress(self._done, self._total, Path(answer.name).name)
 
@@ -477,12 +503,13 @@ class Work:
         piece = event.job.piece
         self._answered(Answer(piece.kind, piece.name, Refused(event.error, event.message, event.traceback)))
 
-    def _stop_for_faces(self) -> None:
-        faults = [Problem(f"identity {name}", refused.message) for (kind, name), refused in self.refused.items()
-                  if kind == "identity"]
+    def _stop_for_inputs(self) -> None:
+        faults = [Problem(f"{kind} {name}", refused.message) for (kind, name), refused in self.refused.items()
+                  if kind in ("identity", "text")]
         self.checked.problems += faults
         if faults and not self.order.allow_partial:
-            raise FaceError(f"{faults[0].where}: {faults[0].what}")
+            raise FaceError("; ".join(f"{fault.where}: {fault.what}" for fault in faults)
+                            + "; or go on without with --allow-partial")
 
 
 Cell = TypeVar("Cell")
@@ -495,7 +522,7 @@ class KeptEmbeddings(Mapping[Cell, np.ndarray]):
         self._paths = {key: groups for key, groups in paths.items() if not _missing(groups)}
 
     def __getitem__(self, key: Cell) -> np.ndarray:
-        return _features(self._paths[key])["video/embedding"]
+        return _features(self._paths[key])[_EMBEDDING]
 
     def __iter__(self) -> Iterator[Cell]:
         return iter(self._paths)

@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from rich import box
 from rich.markup import escape
 from rich.table import Table
 
 from pvbench.errors import VideoError
+from pvbench.features.published import flow_bytes
 from pvbench.measuring.layouts import ImportedVideo, Problem
 from pvbench.video import VideoFacts, probe_video
 
 SHOWN = 30
+_GIBI = 2**30
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,8 @@ class Needs:
         size: height and width that the extractors see alone; None for any.
         frames: the fewest frames.
         multiple: the number of frames is a multiple of it.
+        raft: names of the metrics that need flow by RAFT.
+        memory: bytes that a worker has; None for as much as it takes.
     """
 
     identity: tuple[str, ...] = ()
@@ -33,6 +38,8 @@ class Needs:
     size: tuple[int, int] | None = None
     frames: int = 1
     multiple: int = 1
+    raft: tuple[str, ...] = ()
+    memory: int | None = None
 
 
 @dataclass
@@ -41,47 +48,68 @@ class Precheck:
 
     Attributes:
         usable: videos that can be measured, with their facts, in the order in which they were found.
+        reference: videos of FVD's reference set that can be measured.
         problems: what keeps others from being measured, or from being compared.
         notes: worth knowing, but nothing to stop for.
     """
 
     usable: dict[ImportedVideo, VideoFacts] = field(default_factory=dict)
+    reference: list[Path] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
 
-def precheck(videos: Sequence[ImportedVideo], problems: Sequence[Problem], needs: Needs) -> Precheck:
-    """Looks at every video's head. A video of another size or rate than most of its method's is a problem, but can be
-    measured; one that lacks what a metric needs is measured without that metric."""
+def precheck(
+    videos: Sequence[ImportedVideo], problems: Sequence[Problem], needs: Needs, reference: Sequence[Path] = ()
+) -> Precheck:
+    """Looks at every video's head, those of FVD's `reference` set included. A video of another size or rate than most
+    of its method's is a problem, but can be measured; one that lacks what a metric needs is measured without that
+    metric."""
     found = Precheck(problems=list(problems))
-    facts: dict[ImportedVideo, VideoFacts] = {}
     for video in videos:
-        try:
-            facts[video] = probe_video(video.path)
-        except VideoError as error:
-            found.problems.append(Problem(video.source, str(error)))
-    for video, its in facts.items():
-        why = _unusable(its, needs)
-        if why:
-            found.problems.append(Problem(video.source, why))
-            continue
-        found.usable[video] = its
+        facts = _facts(video.path, video.source, needs)
+        if isinstance(facts, Problem):
+            found.problems.append(facts)
+        else:
+            found.usable[video] = facts
+    for path in reference:
+        facts = _facts(path, str(path), needs)
+        if isinstance(facts, VideoFacts):
+            found.reference.append(path)
+        elif facts not in found.problems:
+            found.problems.append(facts)
     found.problems += _lacking(found.usable, needs)
     found.problems += _odd_ones(found.usable)
     found.notes += _notes(found.usable)
     return found
 
 
+def _facts(path: Path, source: str, needs: Needs) -> VideoFacts | Problem:
+    """What a video's head says, or why it cannot be measured."""
+    try:
+        facts = probe_video(path)
+    except VideoError as error:
+        # The path stands before it already.
+        return Problem(source, str(error).removeprefix(f"{source} "))
+    why = _unusable(facts, needs)
+    return Problem(source, why) if why else facts
+
+
 def _unusable(facts: VideoFacts, needs: Needs) -> str:
     if facts.frames < needs.frames:
-        return (f"is too short: {facts.frames} {'frame' if facts.frames == 1 else 'frames'}; the metrics asked for "
-                f"need {needs.frames}: leave FVD out with --metrics, or make it longer")
+        return (f"is too short: {counted(facts.frames, 'frame')}; the metrics asked for need {needs.frames}: leave FVD "
+                f"out with --metrics, or make it longer")
     if needs.size is not None and (facts.height, facts.width) != needs.size:
         return (f"has {facts.width}x{facts.height} pixels; the profile's extractors see {needs.size[1]}x"
                 f"{needs.size[0]} alone: resize it, or measure with another --profile")
     if facts.frames % needs.multiple:
         return (f"has {facts.frames} frames; the profile's video encoder sees multiples of {needs.multiple}: cut it, "
                 f"leave FVD out with --metrics, or measure with another --profile")
+    if needs.memory is not None and flow_bytes(facts.height, facts.width) > needs.memory:
+        return (f"is too large for RAFT: {facts.width}x{facts.height} pixels take about "
+                f"{flow_bytes(facts.height, facts.width) / _GIBI:.0f} GiB of memory, and a worker has "
+                f"{needs.memory / _GIBI:.0f}: scale it down, measure with --jobs 1, or leave "
+                f"{' and '.join(needs.raft)} out with --metrics")
     return ""
 
 
@@ -117,20 +145,25 @@ def _odd_ones(videos: Mapping[ImportedVideo, VideoFacts]) -> list[Problem]:
 
 def shape_of(facts: VideoFacts) -> str:
     """Frames, size and rate in words."""
-    return f"{facts.frames} frames of {facts.width}x{facts.height} pixels at {facts.fps:.4g} a second"
+    return f"{counted(facts.frames, 'frame')} of {facts.width}x{facts.height} pixels at {facts.fps:.4g} a second"
 
 
 def _notes(videos: Mapping[ImportedVideo, VideoFacts]) -> list[str]:
     unsteady = [video.path.name for video, facts in videos.items() if not facts.steady]
     notes = []
     if unsteady:
-        notes.append(f"{len(unsteady)} videos show their frames for unequal times ({_some(unsteady)}): frames are "
-                     f"taken as they come, at the average rate")
+        notes.append(f"{counted(len(unsteady), 'video')} with frames shown for unequal times ({_some(unsteady)}): "
+                     f"frames are taken as they come, at the average rate")
     shapes = {video.method: shape_of(facts) for video, facts in videos.items()}
     if len(set(shapes.values())) > 1:
         notes.append("methods differ in the shape of their videos, which moves Dynamic Degree, FVD and T. Cons.: "
                      + "; ".join(f"{method} {shape}" for method, shape in shapes.items()))
     return notes
+
+
+def counted(count: int, noun: str) -> str:
+    """Such as `1 video`, `2 videos`."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def _some(names: Sequence[str], count: int = 3) -> str:
@@ -139,7 +172,7 @@ def _some(names: Sequence[str], count: int = 3) -> str:
 
 def problems_table(problems: Sequence[Problem]) -> Table:
     """The problems, the first so many."""
-    table = Table(box=box.SIMPLE_HEAD, title=f"{len(problems)} problems", title_justify="left")
+    table = Table(box=box.SIMPLE_HEAD, title=counted(len(problems), "problem"), title_justify="left")
     table.add_column("where", overflow="fold")
     table.add_column("what", overflow="fold")
     for problem in problems[:SHOWN]:

@@ -7,7 +7,7 @@ from types import TracebackType
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from pvbench.measuring.precheck import Precheck
+from pvbench.measuring.precheck import Precheck, counted
 
 
 class MeasureObserver:
@@ -31,8 +31,9 @@ class MeasureObserver:
         """What the look at the videos found."""
         shapes = sorted({f"{facts.width}x{facts.height}" for facts in found.usable.values()})
         methods = list(dict.fromkeys(video.method for video in found.usable))
-        self._console.print(f"{len(found.usable)} videos of {len(methods)} methods ({', '.join(methods)}), "
-                            f"{', '.join(shapes)} pixels; {len(found.problems)} problems")
+        self._console.print(f"{counted(len(found.usable), 'video')} of {counted(len(methods), 'method')} "
+                            f"({', '.join(methods)}), {', '.join(shapes)} pixels; "
+                            f"{counted(len(found.problems), 'problem')}")
         for note in found.notes:
             self._console.print(f"[yellow]note[/] {note}")
 

@@ -41,7 +41,8 @@ def report_data(
     videos: dict[str, dict[CellKey, Path]] = {}
     failures: dict[str, dict[CellKey, str]] = {}
     expected: dict[str, set[CellKey]] = {}
-    problems = []
+    problems = [Problem(name, refused.message) for (kind, name), refused in work.refused.items()
+                if kind == "reference video"]
     why = {problem.where: problem.what for problem in reversed(work.checked.problems)}
     for video in found.videos:
         label, cell = video.method, _cell(video)
@@ -64,6 +65,8 @@ def report_data(
         videos[label][cell] = video.path
     shapes = list(work.checked.usable.values())
     described = tuple(sorted({shape_of(facts) for facts in shapes}))
+    failed = {video.source for video in found.videos if _cell(video) in failures[video.method]}
+    left_out = _left_out(found)
     people = {_cell(video).identity: video.identity for video in found.videos}
     prompts = {video.prompt_id: video.text for video in found.videos}
     data = ReportData(
@@ -82,6 +85,7 @@ def report_data(
         failures=failures,
         shapes=described if len(described) > 1 else (),
         frames=max(facts.frames for facts in shapes),
+        fewest_frames=min(facts.frames for facts in shapes),
         fps=max(facts.fps for facts in shapes),
         size=(max(facts.height for facts in shapes), max(facts.width for facts in shapes)),
         command=order.command,
@@ -91,7 +95,9 @@ def report_data(
         metrics=order.metrics,
         licences=licences_of(order.profile, work.signature),
         remarks=(*work.checked.notes, *_cut_short(found.videos, work)),
-        left_out=_left_out(found),
+        left_out=left_out,
+        doubts=tuple((problem.where, problem.what) for problem in (*work.checked.problems, *problems)
+                     if problem.where not in failed and (problem.where, problem.what) not in left_out),
     )
     return data, problems
 

@@ -45,7 +45,8 @@ def _video_scores(data: ReportData) -> dict[str, dict[str, Score]]:
     scores: dict[str, dict[str, Score]] = {variant.label: {} for variant in data.variants}
     asked = None if data.metrics is None else {METRIC_OF[name] for name in (*VIDEO_COLUMNS, *data.video_columns)}
     for metric in load_metrics(data.metric_settings, asked):
-        signature = metric.signature(data.extractors).having(frames=data.frames_fact)
+        signature = metric.signature(data.extractors)
+        signature = signature.having(frames=data.frames_fact(signature.extractors))
         for column in metric.columns:
             for label, of_variant in scores.items():
                 values = data.defined(label, column.name)

@@ -10,6 +10,7 @@ from pvbench.report.tables import (
     MAIN,
     beside_table,
     comparison_table,
+    doubts_table,
     extra_table,
     failed_table,
     fvd_table,
@@ -46,6 +47,8 @@ def contents(data: ReportData, numbers: Aggregates, filmstrips: Sequence[Figure]
         sections.append(Section("Face Sim. of each person", (identity_table(data, numbers),)))
     if missing := [table for table in (failed_table(data), left_out_table(data)) if table]:
         sections.append(Section("Failed cells", tuple(missing)))
+    if doubts := doubts_table(data):
+        sections.append(Section("Problems", (doubts,)))
     sections.append(Section("How this was made", tuple(_protocol(data))))
     lead = (Paragraph(summary(data)), Figure("sheet.png", "The report in one picture."))
     return Document(f"pvbench report: profile {data.profile}", tuple(sections), lead)
@@ -64,6 +67,9 @@ def summary(data: ReportData) -> str:
     plural = {"method": "methods", "person": "people", "prompt": "prompts", "seed": "seeds"}
     grid = " × ".join(f"{count} {noun if count == 1 else plural[noun]}" for count, noun in factors)
     beside = f" {len(data.left_out)} more were given and stand for no cell: see Failed cells." if data.left_out else ""
+    if data.doubts:
+        some = "1 problem is" if len(data.doubts) == 1 else f"{len(data.doubts)} problems are"
+        beside += f" {some} listed below: see Problems."
     return f"{grid}: {done} of {planned} videos measured.{beside}"
 
 
@@ -77,7 +83,9 @@ def _kept_blocks(data: ReportData, numbers: Aggregates) -> Iterable[Block]:
 def _fvd_blocks(data: ReportData, numbers: Aggregates) -> Iterable[Block]:
     table = fvd_table(data, numbers)
     if table is None:
-        yield Paragraph("Without the method `oracle` or `base` in the run there is no set to measure the distance to.")
+        ask = "" if data.expected is None else "; `--reference FOLDER` names one"
+        yield Paragraph("Without the method `oracle` or `base` in the run there is no set to measure the distance to"
+                        f"{ask}.")
         return
     yield table
     for name, floor in numbers.floors.items():

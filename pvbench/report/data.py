@@ -104,6 +104,8 @@ class ReportData:
     shapes: tuple[str, ...] = ()
     """In words, where videos differ in frames, size or rate; `frames`, `fps` and `size` then are the largest."""
     frames: int = 0
+    fewest_frames: int = 0
+    """Of the shortest video, where they differ."""
     fps: float = 0.0
     size: tuple[int, int] = (0, 0)
     """Of the videos: number of frames, rate, (height, width)."""
@@ -123,6 +125,8 @@ class ReportData:
     """Sentences that a reader of the tables must know of these videos."""
     left_out: tuple[tuple[str, str], ...] = ()
     """Where and why: what was given to be measured and stands for no cell, so that no table counts it."""
+    doubts: tuple[tuple[str, str], ...] = ()
+    """Where and what: other problems, of videos that have numbers, of identities, of FVD's reference set."""
 
     @property
     def cells(self) -> tuple[CellKey, ...]:
@@ -144,10 +148,12 @@ class ReportData:
             return self.cells
         return tuple(cell for cell in self.cells if cell in self.expected.get(label, frozenset()))
 
-    @property
-    def frames_fact(self) -> int | str:
-        """The number of frames as signatures say it."""
-        return "of several numbers" if self.shapes else self.frames
+    def frames_fact(self, made_by: Mapping[str, Mapping[str, object]]) -> int | str:
+        """How many frames of a video the extractors of these signatures saw, as signatures say it: 16, or 8-16."""
+        words = [str(one.get("frames_seen", "all")).removeprefix("first ") for one in made_by.values()]
+        most = min([self.frames, *(int(word) for word in words if word.isdecimal())])
+        fewest = min(self.fewest_frames or self.frames, most)
+        return most if fewest == most else f"{fewest}-{most}"
 
     def shows(self, column: str) -> bool:
         """Whether the metric of a column was asked for."""

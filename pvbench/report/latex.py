@@ -5,6 +5,9 @@ import unicodedata
 
 from pvbench.report.block import Block, Bullets, Code, Document, Entry, Figure, Paragraph, Table
 
+LONGEST_ENTRY = 100
+"""Signs of a table's cell, which LaTeX would not wrap: what is longer is cut, and whole in Markdown."""
+
 LONGEST_ON_ONE_PAGE = 30
 
 _PREAMBLE = r"""\documentclass[10pt]{article}
@@ -142,7 +145,7 @@ def _breakable(line: str) -> str:
 
 
 def _entry(entry: Entry) -> str:
-    text = _escaped(entry.text)
+    text = _escaped(entry.text if len(entry.text) <= LONGEST_ENTRY else f"{entry.text[: LONGEST_ENTRY - 1]}…")
     if text.startswith("["):
         # At the start of a row TeX would read it as the height of the row above.
         text = "{}" + text

@@ -50,6 +50,8 @@ class _Sets:
     cells: tuple[CellKey, ...]
     pool: Mapping[str, np.ndarray] | None
     """Embeddings of a set that has no cells in common with the report."""
+    missing: str
+    """What to say where there is no such set."""
     planned: int
     signature: Signature
 
@@ -66,7 +68,7 @@ class _Sets:
         if label == self.row:
             return "is the reference set"
         if not self.embeddings and self.pool is None:
-            return f"no reference set {self.name!r}"
+            return self.missing
         if len(self.cells) < 2 or any(cell not in embeddings for cell in self.cells):
             return "too few cells"
         return ""
@@ -107,10 +109,13 @@ def _sets(data: ReportData, reference: str) -> _Sets:
         data.embeddings.get(variant.label, {}).keys() & (embeddings.keys() if pool is None else set(data.cells))
         for variant in data.variants
     )
-    signature = Fvd(name).signature(data.extractors).having(frames=data.frames_fact)
+    signature = Fvd(name).signature(data.extractors)
+    signature = signature.having(frames=data.frames_fact(signature.extractors))
     if pool is not None:
         signature = signature.having(sets="cells of all methods", n_reference=len(pool))
-    return _Sets(name, row, embeddings, cells, pool, len(data.cells), signature)
+    asked = reference == "rendered" and data.expected is not None
+    missing = "no --reference" if asked else f"no reference set {name!r}"
+    return _Sets(name, row, embeddings, cells, pool, missing, len(data.cells), signature)
 
 
 def _distances(sets: _Sets, embeddings: Mapping[CellKey, np.ndarray]) -> dict[str, Score]:

@@ -224,22 +224,32 @@ def failed_table(data: ReportData) -> Table | None:
 
 def left_out_table(data: ReportData) -> Table | None:
     """What was given to be measured and stands for no cell, the first so many; None when there is nothing."""
-    if not data.left_out:
+    caption = f"Given, but no cell: {len(data.left_out)}; they are in no number and not in scores.csv"
+    return _problems_table("left_out", caption, data.left_out)
+
+
+def doubts_table(data: ReportData) -> Table | None:
+    """The other problems, the first so many; None when there are none."""
+    caption = f"Problems besides: {len(data.doubts)}; some numbers rest on less for them, or do not compare"
+    return _problems_table("doubts", caption, data.doubts)
+
+
+def _problems_table(name: str, caption: str, problems: Sequence[tuple[str, str]]) -> Table | None:
+    if not problems:
         return None
-    more = len(data.left_out) - FAILURES_SHOWN
+    more = len(problems) - FAILURES_SHOWN
     return Table(
-        name="left_out",
-        caption=f"Given, but no cell: {len(data.left_out)}; they are in no number and not in scores.csv",
+        name=name,
+        caption=caption,
         header=("Where", "Why"),
-        rows=tuple(tuple(Entry(_first_line(text)) for text in row) for row in data.left_out[:FAILURES_SHOWN]),
+        rows=tuple(tuple(Entry(_first_line(text)) for text in row) for row in problems[:FAILURES_SHOWN]),
         notes=(f"And {more} more.",) if more > 0 else (),
         text_columns=2,
     )
 
 
 def _first_line(text: str) -> str:
-    line = text.strip().partition("\n")[0]
-    return line if len(line) <= 100 else f"{line[:99]}…"
+    return text.strip().partition("\n")[0]
 
 
 def listed(facts: Mapping[str, object]) -> str:

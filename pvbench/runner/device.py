@@ -9,6 +9,7 @@ from pvbench.devices import torch_device
 
 # Without either there is no CUDA on Linux (the second is WSL's), and torch need not be imported to know.
 _CUDA_NODES = ("/dev/nvidiactl", "/dev/dxg")
+_CONTAINER_LIMIT = Path("/sys/fs/cgroup/memory.max")
 
 
 def resolve_device(device: str) -> str:
@@ -20,6 +21,20 @@ def resolve_device(device: str) -> str:
     if device == "cpu" or (device == "auto" and not any(Path(node).exists() for node in _CUDA_NODES)):
         return "cpu"
     return str(torch_device(device))
+
+
+def memory_of(device: str) -> int:
+    """Bytes of memory that a device has: the GPU's, or the machine's as far as this process may use it."""
+    if device != "cpu":
+        import torch
+
+        return int(torch.cuda.get_device_properties(torch_device(device)).total_memory)
+    whole = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    try:
+        limit = _CONTAINER_LIMIT.read_text().strip()
+    except OSError:
+        return whole
+    return min(whole, int(limit)) if limit.isdecimal() else whole
 
 
 def default_workers(device: str) -> int:

@@ -112,6 +112,11 @@ PUBLISHED: Mapping[str, Published] = {
 """By the names that a profile uses."""
 
 
+OPTIONS: Mapping[str, str] = {
+    "face": "face", "clip": "clip", "flow": "raft", "video": "i3d", "dino": "dino", "hps": "hps"}
+"""What --weights calls each part."""
+
+
 def weights_root() -> Path:
     """Where published weights lie."""
     return Path(os.environ.get(FOLDER_VARIABLE) or "~/.cache/pvbench/weights").expanduser()
@@ -126,7 +131,7 @@ def published(name: str, part: str) -> Published:
     known = [entry.name for entry in PUBLISHED.values() if entry.part == part]
     if name not in known:
         raise WeightsError(f"no published weights {name!r} for {part}{did_you_mean(name, known)}; known: "
-                           f"{', '.join(known)}; give a file of your own with --weights {part}=PATH")
+                           f"{', '.join(known)}; give a file of your own with --weights {OPTIONS[part]}=PATH")
     return PUBLISHED[name]
 
 
@@ -164,7 +169,8 @@ def located(entry: Published, root: Path | None = None) -> Path:
         raise WeightsError(f"{entry.name} ({entry.part}) is not there: {', '.join(map(str, missing))} is missing. It "
                            f"is published at {entry.url}"
                            + (" (a zip archive that holds it)" if entry.zipped else "")
-                           + f"; put it there, or give your own with --weights {entry.part}=PATH. {entry.licence}"
+                           + f"; put it there, or give your own with --weights {OPTIONS[entry.part]}=PATH. "
+                           + entry.licence
                            + ("" if all(entry.files.values()) else ". It is not fetched: nobody told pvbench its "
                                                                    "sha256"))
     for file, wanted in entry.files.items():
@@ -172,7 +178,7 @@ def located(entry: Published, root: Path | None = None) -> Path:
         if wanted and found != wanted:
             raise WeightsError(f"{root / file} has sha256 {found[:16]}..., its publisher's has {wanted[:16]}...; the "
                                f"file is damaged or another one: delete it and fetch it again from {entry.url}, or "
-                               f"name it as your own with --weights {entry.part}=PATH")
+                               f"name it as your own with --weights {OPTIONS[entry.part]}=PATH")
     return root / entry.path
 
 

@@ -48,6 +48,16 @@ def test_idle_and_running_count_the_workers(executor):
         executor.wait()
 
 
+def test_of_jobs_that_end_at_once_none_is_forgotten(executor):
+    executor.submit(Numbered(1))
+    executor.submit(Numbered(2))
+    for worker in executor._workers:
+        assert worker.pipe.poll(60)
+    first = executor.wait()
+    assert executor.running == 1
+    assert sorted(event.result for event in [first, *drain(executor)]) == [1, 2]
+
+
 def test_notes_come_before_the_result(executor):
     job = Note(3)
     executor.submit(job)

@@ -1,6 +1,7 @@
 """Which videos a folder or a manifest holds, and what each shows."""
 
 import json
+import os
 
 import pytest
 from example_inputs import make_identity
@@ -8,6 +9,7 @@ from example_inputs import make_identity
 from pvbench.errors import IdentityError, VideoError
 from pvbench.measuring.layouts import Given, People, find_videos, labels_of, render_text, slug
 from pvbench.prompt import Prompt
+from pvbench.video import probe_video
 
 PROMPTS = (Prompt("surf", "A <V> surfs"), Prompt("wave-2", "A <V> waves <his> hand"))
 
@@ -51,6 +53,26 @@ def test_vbenchs_names_are_texts_and_indices(tmp_path, crowd):
     assert first.identity is None
 
 
+def test_one_word_and_an_index_is_a_text_as_in_vbench(tmp_path, crowd):
+    touch(tmp_path / "v", "alley-0.mp4", "alley-4.mp4", "surf-1.mp4")
+    found = find_videos(tmp_path / "v", crowd, PROMPTS)
+    assert [(v.prompt_id, v.text, v.seed) for v in found.videos] == [
+        ("alley", "alley", 0), ("alley", "alley", 4), ("surf", "A <V> surfs", 1)]
+
+
+@pytest.mark.parametrize("name", ["video-0.mp4", "clip-12.mp4", "00017-0.mp4", "v2-0.mp4", "alley.mp4", "IMG-1.mp4",
+                                  "ann/alley-0.mp4", "alley-20240101.mp4", "alley-s0.mp4"])
+def test_other_names_of_one_word_say_nothing(tmp_path, crowd, name):
+    touch(tmp_path / "v", name)
+    (video,) = find_videos(tmp_path / "v", crowd, PROMPTS).videos
+    assert video.text == ""
+
+
+def test_a_slip_of_one_word_is_no_text(tmp_path, crowd):
+    touch(tmp_path / "v", "surv-0.mp4")
+    assert "did you mean 'surf'" in find_videos(tmp_path / "v", crowd, PROMPTS).problems[0].what
+
+
 def test_a_name_that_says_nothing_has_no_prompt(tmp_path, crowd):
     touch(tmp_path / "v", "00017.mp4")
     (video,) = find_videos(tmp_path / "v", crowd, PROMPTS).videos
@@ -61,6 +83,39 @@ def test_a_folder_of_frames_is_one_video(tmp_path, crowd):
     touch(tmp_path / "v", "ann/surf-1/0001.png", "ann/surf-1/0002.png", ".hidden/a.mp4")
     (video,) = find_videos(tmp_path / "v", crowd, PROMPTS).videos
     assert (video.path.name, video.prompt_id, video.seed) == ("surf-1", "surf", 1)
+
+
+def test_links_are_followed_and_one_that_leads_back_ends(tmp_path, crowd):
+    touch(tmp_path / "v", "m/ann/surf.mp4")
+    touch(tmp_path / "elsewhere", "bob/wave-2.mp4")
+    (tmp_path / "v" / "linked").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "v" / "m" / "ann" / "back").symlink_to(tmp_path / "v")
+    assert shown(find_videos(tmp_path / "v", crowd, PROMPTS)) == [
+        ("linked", "bob", "wave-2", 0), ("m", "ann", "surf", 0)]
+
+
+def test_what_is_named_as_a_video_and_is_no_file_is_no_less_found(tmp_path, crowd):
+    (tmp_path / "v" / "surf-1.mp4").mkdir(parents=True)
+    (tmp_path / "v" / "surf-2.mp4").symlink_to(tmp_path / "nothing")
+    os.mkfifo(tmp_path / "v" / "surf-3.mp4")
+    videos = find_videos(tmp_path / "v", crowd, PROMPTS).videos
+    for video, message in zip(videos, ("holds no pictures", "is a link to .*nothing, which is not there",
+                                       "is no regular file"), strict=True):
+        with pytest.raises(VideoError, match=message):
+            probe_video(video.path)
+
+
+def test_reports_and_what_measuring_left_are_no_videos(tmp_path, crowd):
+    touch(tmp_path / "v", "m/ann/surf.mp4", "out/report/aggregates.json", "out/report/filmstrips/1.jpg",
+          "out/features/video/1.png", "m/old/aggregates.json", "m/old/filmstrips/1.jpg")
+    besides = (tmp_path / "v" / "out" / "features", tmp_path / "v" / "out" / "report")
+    assert shown(find_videos(tmp_path / "v", crowd, PROMPTS, besides=besides)) == [("m", "ann", "surf", 0)]
+
+
+def test_of_a_run_folder_the_videos_are_read(tmp_path, crowd):
+    touch(tmp_path / "run", "plan.json", "videos/base/ann/surf-s0-0123456789ab.mkv", "adapters/x/1.png",
+          "report/aggregates.json", "report/filmstrips/1.jpg")
+    assert shown(find_videos(tmp_path / "run", crowd, PROMPTS)) == [("base", "ann", "surf", 0)]
 
 
 def test_the_command_line_goes_before_folders_and_names(tmp_path, crowd):
@@ -109,13 +164,44 @@ def test_a_manifest_says_it_all(tmp_path, crowd, kind):
     ("a.mp4,anne,surf", "unknown identity 'anne' (did you mean 'ann'?)"),
     ("a.mp4,ann,surv", "unknown prompt 'surv' (did you mean 'surf'?)"),
     (",ann,surf", "names no video"),
+    ("a.mp4,../out/eve,surf", "identity '../out/eve' lies outside of the manifest's folder"),
+    ("a.mp4,/etc/eve,surf", "identity '/etc/eve' lies outside of the manifest's folder"),
+    ("a.mp4,link/eve,surf", "identity 'link/eve' lies outside of the manifest's folder"),
+    ("a.mp4,people/eve,surf", "no card.toml in"),
+    ("a\0b.mp4,ann,surf", "is no path that can be looked up"),
+    ("a.mp4,x\0/y,surf", "is no path that can be looked up"),
+    ("a" * 300 + ".mp4,ann,surf", "is no path that can be looked up"),
 ])
 def test_a_manifests_line_that_cannot_be_used_is_told_by_its_number(tmp_path, crowd, line, message):
+    make_identity(tmp_path.parent / f"{tmp_path.name}-out", "eve")
+    (tmp_path / "link").symlink_to(tmp_path.parent / f"{tmp_path.name}-out")
     (tmp_path / "list.csv").write_text(f"video,identity,prompt\n{line}\n")
     found = find_videos(tmp_path / "list.csv", crowd, PROMPTS)
     assert not found.videos
     assert message in found.problems[0].what
     assert found.problems[0].where.endswith("list.csv line 2")
+
+
+def test_a_manifests_identity_may_be_a_folder_below_it(tmp_path, crowd):
+    make_identity(tmp_path / "mine", "eve")
+    (tmp_path / "list.csv").write_text("video,identity,prompt\na.mp4,mine/eve,surf\nb.mp4,./mine/eve,wave-2\n")
+    assert [video.identity.name for video in find_videos(tmp_path / "list.csv", crowd, PROMPTS).videos] == ["eve"] * 2
+    # What the command line says is the user's own, and starts where the user is.
+    given = Given(identity=str(tmp_path / "people" / "bob"))
+    (tmp_path / "list.csv").rename(tmp_path / "mine" / "list.csv")
+    found = find_videos(tmp_path / "mine" / "list.csv", crowd, PROMPTS, given)
+    assert [video.identity.name for video in found.videos] == ["bob"] * 2
+
+
+def test_texts_in_manifests_may_hold_line_ends(tmp_path, crowd):
+    text = "a man walks\u2028and a dog\u0085runs"
+    rows = [{"video": f"{index}.mp4", "prompt": text, "seed": index} for index in range(2)]
+    lines = [json.dumps(row, ensure_ascii=False) for row in rows]
+    (tmp_path / "list.jsonl").write_text("\r\n".join(lines), newline="")
+    assert [video.text for video in find_videos(tmp_path / "list.jsonl", crowd, PROMPTS).videos] == [text, text]
+    (tmp_path / "list.csv").write_text('video,prompt\r\n1.mp4,"a man walks\nand a dog\u2028runs"\r\n', newline="")
+    (video,) = find_videos(tmp_path / "list.csv", crowd, PROMPTS).videos
+    assert video.text == "a man walks\nand a dog\u2028runs"
 
 
 def test_a_link_out_of_the_manifests_folder_is_refused(tmp_path, crowd):
@@ -138,6 +224,7 @@ def test_the_same_line_twice_is_told(tmp_path, crowd):
     ("identity,prompt\nann,surf\n", "lacks the field video"),
     ("video,identity,prompt\na.mp4,ann,one,two\n", "more fields than its first line"),
     ("video\n", "lists no videos"),
+    ('video,prompt\na.mp4,"' + "x" * 140_000, "is no CSV"),
 ])
 def test_a_manifest_of_another_form_is_told(tmp_path, crowd, text, message):
     (tmp_path / "list.csv").write_text(text)
@@ -151,6 +238,8 @@ def test_an_empty_folder_and_no_folder_are_told(tmp_path, crowd):
         find_videos(tmp_path, People(), PROMPTS)
     with pytest.raises(VideoError, match="neither a folder with videos nor a manifest"):
         find_videos(tmp_path / "nothing", crowd, PROMPTS)
+    with pytest.raises(VideoError, match="cannot be looked up"):
+        find_videos(tmp_path / ("a" * 300), crowd, PROMPTS)
     with pytest.raises(IdentityError, match="no identities in"):
         People(tmp_path / "nothing")
 

@@ -1,16 +1,33 @@
 """Measuring as a whole, with extractors that are quick."""
 
 import csv
+import dataclasses
 import json
 
 import numpy as np
 import pytest
+import torch
 from example_inputs import EXAMPLE_PROFILE, make_identity
+from example_videos import encode, turned
+from safetensors.numpy import load
 
 from pvbench.errors import FaceError, ProfileError, VideoError
+from pvbench.features.published import with_weights
+from pvbench.measuring.jobs import Bench, Surroundings
 from pvbench.measuring.layouts import Given
-from pvbench.measuring.measure import METRIC_NAMES, Order, ProblemsError, chosen_metrics, measure, with_weights
+from pvbench.measuring.measure import (
+    METRIC_NAMES,
+    REFERENCE_ROWS,
+    Order,
+    ProblemsError,
+    _needs,
+    chosen_metrics,
+    measure,
+)
+from pvbench.metrics import load_metrics
 from pvbench.profile import load_profile
+from pvbench.report.set_score import REFERENCE_METHODS
+from pvbench.torchvision_shim import load_torchvision
 from pvbench.video import Video, write_video
 
 
@@ -45,12 +62,18 @@ def scores(measured):
         return {tuple(list(row.values())[:5]): row["value"] for row in csv.DictReader(file)}
 
 
+def report_of(measured, method="mine"):
+    return json.loads((measured.report / "aggregates.json").read_text())["methods"][method]["scores"]
+
+
 def test_workers_order_and_company_move_no_number(world):
-    both = scores(measure(order(world)))
+    one = measure(order(world))
+    both = scores(one)
     assert len(both) == 12 * 9
-    two = scores(measure(order(world, world / "videos" / "theirs", world / "videos" / "mine", jobs=2,
-                               out=world / "other")))
-    assert two == both
+    other = measure(order(world, world / "videos" / "theirs", world / "videos" / "mine", jobs=2, out=world / "other"))
+    assert scores(other) == both
+    # Means, intervals, the bootstrap's too, places and signatures, whatever the order of the rows.
+    assert all(report_of(other, method) == report_of(one, method) for method in ("mine", "theirs"))
     alone = scores(measure(order(world, world / "videos" / "mine", out=world / "alone")))
     assert alone == {key: value for key, value in both.items() if key[0] == "mine"}
 
@@ -67,6 +90,13 @@ def test_what_is_measured_is_kept(world):
     clip(world / "videos" / "mine" / "ann" / "surf-0.mkv", 77)
     third = measure(order(world))
     assert (third.made, third.reused) == (1, 11)
+
+
+def test_the_own_report_among_the_videos_is_passed_over(world):
+    out = world / "videos" / "measured"
+    measure(order(world, out=out))
+    done = measure(order(world, out=out))
+    assert (done.made, done.reused, done.problems) == (0, 12, ())
 
 
 def test_a_video_that_moved_is_known_by_its_content(world):
@@ -109,8 +139,51 @@ def test_the_reference_set_can_be_any_folder(world):
     assert numbers["methods"]["mine"]["scores"]["kvd"]["value"] is not None
     with pytest.raises(VideoError, match="it holds 0 videos"):
         measure(order(world, reference=str(world / "people")))
+    with pytest.raises(VideoError, match="it holds 0 videos"):
+        measure(order(world, reference="a" * 300))
+    with pytest.raises(ProblemsError, match="12 problems"):
+        measure(order(world, given=Given("./" + "a" * 300)))
     with pytest.raises(ProfileError, match="rendered is for the miniature world"):
         measure(order(world, reference="rendered"))
+
+
+def test_broken_videos_of_the_reference_set_are_listed_and_the_sets_digest_covers_the_others(world):
+    for index in range(4):
+        clip(world / "real" / f"{index}.mkv", 20 + index)
+    whole = report_of(measure(order(world, reference=str(world / "real"))))["fvd"]["signature_long"]
+    (world / "real" / "text.mp4").write_text("this is no video")
+    (world / "real" / "empty.webm").write_bytes(b"")
+    with pytest.raises(ProblemsError) as refused:
+        measure(order(world, reference=str(world / "real")))
+    assert [problem.where.rsplit("/")[-1] for problem in refused.value.found.problems] == ["empty.webm", "text.mp4"]
+    done = measure(order(world, reference=str(world / "real"), allow_partial=True))
+    assert len(done.problems) == 2
+    signed = report_of(done)["fvd"]["signature_long"]
+    assert (signed["n_reference"], signed["reference"]) == (4, whole["reference"])
+    text = (done.report / "report.md").read_text()
+    assert "2 problems are listed below" in text
+    assert "empty.webm | is empty (0 bytes); make it again |" in text
+
+
+def test_a_reference_video_that_breaks_while_measured_is_listed(world):
+    for index in range(4):
+        clip(world / "real" / f"{index}.mkv", 20 + index)
+    path = world / "real" / "2.mkv"
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 0xFF
+    path.write_bytes(data)
+    done = measure(order(world, reference=str(world / "real")))
+    assert [problem.where for problem in done.problems] == [str(path)]
+    assert report_of(done)["fvd"]["signature_long"]["n_reference"] == 3
+    assert "2.mkv" in (done.report / "report.md").read_text()
+    assert done.failed == 0
+
+
+def test_a_reference_set_of_which_one_video_is_whole_is_refused(world):
+    clip(world / "real" / "0.mkv", 20)
+    (world / "real" / "1.mkv").write_text("this is no video")
+    with pytest.raises(VideoError, match="1 of its 2 videos can be used"):
+        measure(order(world, reference=str(world / "real"), allow_partial=True))
 
 
 def test_a_set_compared_with_itself_has_no_distance(world):
@@ -122,6 +195,26 @@ def test_a_set_compared_with_itself_has_no_distance(world):
 def test_without_a_reference_set_there_is_no_fvd(world):
     done = measure(order(world))
     assert json.loads((done.report / "aggregates.json").read_text())["methods"]["mine"]["scores"]["fvd"]["n"] == 0
+    assert (done.report / "report.md").read_text().count("fvd needs --reference FOLDER") == 1
+    # Nothing was made for it.
+    assert not any("video/embedding" in load(path.read_bytes()) for path in (world / "out" / "features").rglob("*.*"))
+    with pytest.raises(ProfileError, match="fvd needs --reference FOLDER"):
+        measure(order(world, metrics=("fvd",)))
+
+
+def test_without_a_reference_set_short_videos_are_not_asked_to_be_longer(world):
+    profile = load_profile("animatediff")
+    metrics = load_metrics({}, ("dynamic_degree", "fvd"))
+    assert _needs(profile, metrics, {"flow/top5"}).frames == 1
+    assert _needs(profile, metrics, {"flow/top5", "video/embedding"}).frames == 10
+
+
+def test_the_row_of_another_method_is_a_reference_set(world):
+    assert set(REFERENCE_ROWS) == set(REFERENCE_METHODS.values())
+    (world / "videos" / "theirs").rename(world / "videos" / "base")
+    done = measure(order(world))
+    assert report_of(done)["fvd_base"]["n"] == 6
+    assert "fvd needs" not in (done.report / "report.md").read_text()
 
 
 def test_an_identity_without_a_face_is_told_and_costs_its_own_metrics_alone(world):
@@ -135,6 +228,55 @@ def test_an_identity_without_a_face_is_told_and_costs_its_own_metrics_alone(worl
     assert found["mine", "ann", "surf", "0", "face_sim"] == ""
     assert found["mine", "ann", "surf", "0", "flow_magnitude"] != ""
     assert found["mine", "bob", "surf", "0", "face_sim"] != ""
+    assert [problem.where for problem in done.problems] == ["identity ann"]
+    assert "identity ann | reference 1 shows no face" in (done.report / "report.md").read_text()
+
+
+@pytest.fixture(scope="module")
+def raft(tmp_path_factory):
+    """RAFT of random weights, as a file."""
+    path = tmp_path_factory.mktemp("raft") / "raft.pth"
+    torch.save(load_torchvision().models.optical_flow.raft_small(weights=None).state_dict(), path)
+    return path
+
+
+def odd_videos(folder):
+    encode(folder / "one.mp4", frames=1)
+    encode(folder / "grey.mkv", codec="ffv1", pixels="gray", frames=3)
+    encode(folder / "alpha.mkv", codec="ffv1", pixels="bgra", frames=3)
+    encode(folder / "odd.mkv", codec="ffv1", pixels="bgr0", width=33, height=21, frames=3)
+    turned(encode(folder / "rotated.mp4", frames=3))
+    encode(folder / "vp9.webm", codec="libvpx-vp9", frames=3)
+    encode(folder / "short.gif", codec="gif", pixels="rgb8", frames=3)
+    encode(folder / "4k.mp4", width=3840, height=2160, frames=2)
+
+
+def test_odd_videos_are_measured_or_told(world, raft, monkeypatch):
+    # A machine of some size, of whose memory 4k needs more.
+    monkeypatch.setattr("pvbench.measuring.measure.memory_of", lambda device: 16 << 30)
+    odd_videos(world / "odd")
+    profile = with_weights(load_profile("animatediff"), [f"raft={raft}"])
+    asked = Order((world / "odd",), profile, world / "out", metrics=("dynamic_degree",), jobs=1)
+    with pytest.raises(ProblemsError) as refused:
+        measure(asked)
+    (large,) = [problem for problem in refused.value.found.problems if "4k.mp4" in problem.where]
+    assert "is too large for RAFT" in large.what
+    done = measure(dataclasses.replace(asked, allow_partial=True))
+    found = {key[2].rsplit("-", 1)[0]: value for key, value in scores(done).items() if key[4] == "flow_magnitude"}
+    assert [name for name, value in found.items() if not value] == ["4k"]
+    assert len(found) == 8
+    assert all(np.isfinite(float(value)) for value in found.values() if value)
+    assert float(found["one"]) == 0
+    assert done.failed == 1
+
+
+def test_all_identities_without_a_face_are_named(world):
+    from PIL import Image
+
+    for name in ("ann", "bob"):
+        Image.fromarray(np.zeros((80, 72, 3), np.uint8)).save(world / "people" / name / "0.png")
+    with pytest.raises(FaceError, match=r"identity ann: .*identity bob: .*--allow-partial"):
+        measure(order(world))
 
 
 def test_a_video_that_breaks_while_measured_is_listed_and_not_counted(world, monkeypatch):
@@ -148,13 +290,42 @@ def test_a_video_that_breaks_while_measured_is_listed_and_not_counted(world, mon
     assert "11 of 12 videos measured" in (done.report / "report.md").read_text()
 
 
+def test_features_that_worked_are_kept_where_others_fail(tmp_path):
+    class Flowless:
+        selective = True
+
+        def video(self, video, wanted):
+            if "flow/top5" in wanted:
+                raise VideoError("frames are too large")
+            return {name: np.zeros(2, np.float32) for name in wanted}
+
+    bench = Bench(Surroundings(load_profile(EXAMPLE_PROFILE), "cpu", frozenset(), tmp_path / "log"))
+    bench._extractors = Flowless()
+    groups = {group: tmp_path / f"{group}.safetensors" for group in ("flow", "face", "clip", "clip_face", "video")}
+    with pytest.raises(VideoError, match="too large"):
+        bench.made("video", None, groups)
+    assert {path.stem for path in tmp_path.iterdir()} == {"face", "clip", "clip_face", "video"}
+
+
 def test_nothing_is_computed_while_there_are_problems(world):
     clip(world / "videos" / "mine" / "ann" / "wave-0.mkv", frames=9)
     with pytest.raises(ProblemsError) as refused:
         measure(order(world))
     assert "9 frames" in refused.value.found.problems[0].what
     assert not (world / "out").exists()
-    assert measure(order(world, allow_partial=True)).made == 12
+    done = measure(order(world, allow_partial=True))
+    assert done.made == 12
+    text = (done.report / "report.md").read_text()
+    assert "12 of 12 videos measured. 1 problem is listed below" in text
+    assert report_of(done)["face_sim"]["signature_long"]["frames"] == "6-9"
+    assert "wave-0.mkv | has 9 frames of 24x32 pixels at 8 a second; most videos of 'mine' have 6 frames" in text
+
+
+def test_methods_of_one_name_in_two_sources_are_told_apart_from_seeds(world):
+    clip(world / "other" / "mine" / "ann" / "surf-0.mkv", 30)
+    with pytest.raises(ProblemsError) as refused:
+        measure(order(world, world / "videos", world / "other"))
+    assert "each with its own --method" in refused.value.found.problems[0].what
 
 
 def test_one_prompt_may_be_given_for_all(world):

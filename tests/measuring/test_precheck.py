@@ -1,45 +1,17 @@
 """What the look at the videos finds before anything is computed, and how odd files decode."""
 
-import struct
+import tracemalloc
 
 import av
 import numpy as np
 import pytest
+from example_videos import encode, turned
 from PIL import Image
 
 from pvbench.errors import VideoError
 from pvbench.measuring.layouts import ImportedVideo
 from pvbench.measuring.precheck import Needs, precheck
 from pvbench.video import content_digest, probe_video, read_video
-
-
-def encode(path, frames=12, width=48, height=32, rate=8, codec="libx264", pixels="yuv420p", times=None):
-    """A clip of a square that moves, by any codec."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream(codec, rate=rate)
-        stream.width, stream.height, stream.pix_fmt = width, height, pixels
-        for index in range(frames):
-            image = np.full((height, width, 3), 30, np.uint8)
-            image[2:10, 2 + index : 10 + index] = (220, 40, 40)
-            frame = av.VideoFrame.from_ndarray(image, format="rgb24").reformat(format=pixels)
-            if times is not None:
-                frame.pts = times[index]
-            for packet in stream.encode(frame):
-                container.mux(packet)
-        for packet in stream.encode(None):
-            container.mux(packet)
-    return path
-
-
-def turned(path):
-    """The same mp4 with a head that says: show it turned by 90 degrees."""
-    data = bytearray(path.read_bytes())
-    at = data.find(b"tkhd") + 44
-    for index, value in enumerate((0, 1 << 16, 0, -(1 << 16), 0, 0, 32 << 16, 0, 1 << 30)):
-        data[at + 4 * index : at + 4 * index + 4] = struct.pack(">i", value)
-    path.write_bytes(data)
-    return path
 
 
 def imported(path, method="m", text="a text of words"):
@@ -86,6 +58,15 @@ def test_4k_is_read(tmp_path):
     assert read_video(path).frames.shape == (2, 2160, 3840, 3)
 
 
+def test_frames_that_raft_has_no_memory_for_are_told_before(tmp_path):
+    path = encode(tmp_path / "a.mp4", frames=2, width=3840, height=2160)
+    needs = Needs(raft=("dynamic_degree", "warping_error"), memory=16 << 30)
+    assert problems(path, needs=needs)[0] == [
+        "is too large for RAFT: 3840x2160 pixels take about 125 GiB of memory, and a worker has 16: scale it down, "
+        "measure with --jobs 1, or leave dynamic_degree and warping_error out with --metrics"]
+    assert problems(encode(tmp_path / "b.mp4", width=1920, height=1080), needs=needs)[0] == []
+
+
 def test_more_frames_than_the_memory_holds_are_refused(tmp_path, monkeypatch):
     monkeypatch.setattr("pvbench.video.LARGEST_BYTES", 10_000)
     with pytest.raises(VideoError, match="cut it, or scale it down"):
@@ -107,6 +88,62 @@ def test_a_folder_of_frames_is_eight_a_second_in_the_order_of_names(tmp_path):
     assert video.fps == 8.0
     assert video.frames[:, 0, 0, 0].tolist() == [50, 100, 200]
     assert probe_video(tmp_path).frames == 3
+
+
+def test_numbers_in_the_names_of_frames_count_by_their_value(tmp_path):
+    for number in (1, 2, 10):
+        Image.fromarray(np.full((20, 30, 3), number, np.uint8)).save(tmp_path / f"frame{number}.png")
+    assert read_video(tmp_path).frames[:, 0, 0, 0].tolist() == [1, 2, 10]
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+def test_pictures_of_16_bits_are_scaled_to_8(tmp_path, suffix):
+    levels = np.array([[0, 255, 256, 0x1234, 0x8000, 0xFFFF]], np.uint16).repeat(3, axis=0)
+    Image.fromarray(levels).save(tmp_path / f"0.{suffix}")
+    frames = read_video(tmp_path).frames
+    assert frames[0, 0].tolist() == [[level] * 3 for level in (0, 0, 1, 0x12, 0x80, 0xFF)]
+
+
+def test_pictures_of_32_bits_are_refused(tmp_path):
+    Image.fromarray(np.zeros((8, 8), np.float32)).save(tmp_path / "0.tif")
+    with pytest.raises(VideoError, match=r"0\.tif has colours of 32 bits"):
+        probe_video(tmp_path)
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png"])
+def test_frames_are_turned_as_their_exif_says(tmp_path, suffix):
+    image = np.zeros((16, 32, 3), np.uint8)
+    image[:, :16] = 255
+    exif = Image.Exif()
+    exif[0x0112] = 6  # a quarter to the right: what was left is on top
+    Image.fromarray(image).save(tmp_path / f"0.{suffix}", exif=exif)
+    assert (probe_video(tmp_path).height, probe_video(tmp_path).width) == (32, 16)
+    frames = read_video(tmp_path).frames
+    assert frames.shape == (1, 32, 16, 3)
+    assert frames[0, 4].min() > 200
+    assert frames[0, 28].max() < 50
+
+
+@pytest.mark.parametrize("fault", ["size", "text", "empty"])
+def test_a_fault_of_any_frame_shows_in_its_head(tmp_path, fault):
+    for index in range(8):
+        side = 24 if fault == "size" and index == 5 else 20
+        Image.fromarray(np.zeros((side, 30, 3), np.uint8)).save(tmp_path / f"{index}.png")
+    if fault != "size":
+        (tmp_path / "5.png").write_bytes(b"no picture" if fault == "text" else b"")
+    with pytest.raises(VideoError, match=r"5\.png (is corrupt or no picture|has 30x24 pixels)"):
+        probe_video(tmp_path)
+
+
+def test_a_video_is_in_memory_once_while_it_is_read(tmp_path):
+    path = encode(tmp_path / "a.mkv", frames=40, width=640, height=480, codec="ffv1", pixels="bgr0")
+    size = 40 * 640 * 480 * 3
+    tracemalloc.start()
+    try:
+        read_video(path)
+        assert tracemalloc.get_traced_memory()[1] < 1.3 * size
+    finally:
+        tracemalloc.stop()
 
 
 def test_frames_of_different_sizes_are_no_video(tmp_path):

@@ -198,6 +198,21 @@ def test_a_reference_set_that_is_no_row_can_be_given(make_run):
     assert aggregate(data).scores["base"]["fvd"].value == approx(aggregate(complete).scores["base"]["fvd"].value)
 
 
+def test_signatures_say_how_many_frames_were_seen(make_run):
+    data = make_run(labels=("personalvideo",))
+    seen = {"face": 16, "clip": 16, "video": "first 16", "flow": "all"}
+    extractors = {part: {**made_by, "frames_seen": seen[part]} for part, made_by in data.extractors.items()}
+
+    def frames(**sizes):
+        numbers = aggregate(dataclasses.replace(data, extractors=extractors, **sizes)).scores["personalvideo"]
+        return [numbers[name].signature.facts["frames"] for name in ("face_sim", "clip_i", "fvd", "dynamic_degree")]
+
+    assert frames(frames=24) == [16, 16, 16, 24]
+    assert frames(frames=12) == [12] * 4
+    assert frames(frames=24, fewest_frames=8) == ["8-16", "8-16", "8-16", "8-24"]
+    assert frames(frames=24, fewest_frames=20) == [16, 16, 16, "20-24"]
+
+
 def test_without_a_reference_set_there_is_no_fvd(make_run):
     numbers = aggregate(make_run(labels=("dreambooth_lora", "personalvideo")))
     assert numbers.scores["personalvideo"]["fvd"].note == "no reference set 'rendered'"

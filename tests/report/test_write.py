@@ -9,6 +9,8 @@ import pytest
 
 from pvbench.errors import ReportError, StoreError, VideoError
 from pvbench.report import ReferenceSet, write_report
+from pvbench.report.latex import table_latex
+from pvbench.report.markdown import table_markdown
 from pvbench.report.tables import FAILURES_SHOWN, failed_table, listed
 
 
@@ -74,7 +76,11 @@ def test_long_and_empty_messages_of_failed_cells_take_one_line(make_run):
     first, second = data.cells
     data.failures["base"].update({first: "", second: "ValueError: " + "x" * 200 + "\nTraceback"})
     table = failed_table(data)
-    assert [row[-1].text for row in table.rows] == ["", "ValueError: " + "x" * 87 + "…"]
+    whole = "ValueError: " + "x" * 200
+    assert [row[-1].text for row in table.rows] == ["", whole]
+    assert f"| {whole} |" in table_markdown(table)
+    # LaTeX does not wrap a cell.
+    assert "ValueError: " + "x" * 87 + r"\ldots{}" in table_latex(table)
 
 
 def test_many_failed_cells_are_counted_and_not_all_listed(make_run):

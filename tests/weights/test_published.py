@@ -79,7 +79,7 @@ def test_offline_the_message_says_which_file_goes_where_and_where_it_is_publishe
     text = str(refused.value)
     assert str(place / "weights" / "raft" / "net.pth") in text
     assert "published at file://" in text
-    assert "--weights flow=PATH" in text
+    assert "--weights raft=PATH" in text
 
 
 def test_where_nothing_can_be_fetched_the_message_says_the_same(place):
