@@ -6,9 +6,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from torch.nn import functional
 
 from pvbench.errors import PvbenchError
-from pvbench.features.face_networks import CROP, TEMPLATE
+from pvbench.features.face_networks import CROP, TEMPLATE, PlainRecogniser
 from pvbench.world import dataset
 from pvbench.world.train import faces
 from pvbench.world.train.loop import Place
@@ -104,3 +105,24 @@ def test_a_recogniser_is_trained_saved_and_measured(tmp_path, monkeypatch, role)
     steps = [json.loads(line) for line in (tmp_path / f"face_recogniser_{role}.log.jsonl").read_text().splitlines()]
     assert steps[0]["total"] > steps[0]["named"] > 0
     assert steps[0]["traits"] > 0
+
+
+def test_an_attack_moves_a_face_towards_others_by_no_more_than_it_may():
+    torch.manual_seed(0)
+    model = PlainRecogniser()
+    images = torch.rand(6, 3, CROP, CROP) * 2 - 1
+    goal = functional.normalize(torch.randn(1, 128), dim=-1)
+    classes = torch.cat([goal, goal])  # the last class is nobody, and no goal
+
+    def likeness(pictures):
+        with torch.no_grad():
+            return model.eval()(pictures) @ goal[0]
+
+    attacked = faces._attacked(model, images, classes, np.random.default_rng(0))
+    assert model.training
+    assert not attacked.requires_grad
+    assert (likeness(attacked) > likeness(images)).all()
+    moved = (attacked - images).square().mean(dim=(1, 2, 3)).sqrt()
+    assert (moved <= faces._ATTACK).all()
+    assert moved.min() < 0.5 * moved.max()  # some hardly, some a lot
+    assert all(parameter.grad is None for parameter in model.parameters())

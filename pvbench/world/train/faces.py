@@ -27,6 +27,8 @@ from pvbench.world.train.loop import Place, Plan, Trainer, write_card
 
 DETECTOR_PLAN = Plan(steps=5000, batch=48, rate=2e-3, average=0.998, weight_decay=1e-3)
 _BLURRED = _WIPED = 8  # of a recogniser's batch
+_ATTACKED = 48  # of the scoring recogniser's batch
+_ATTACK, _ATTACK_STEPS = 0.3, 2  # root mean square at most, on crops in [-1, 1]
 _SCALE = 40  # of a recogniser's cosines in the softmax
 _TRAITS = 80  # weight of the mean squared error of the traits
 RECOGNISER_PLAN = Plan(steps=9000, batch=128, rate=2e-3, average=0.999, weight_decay=5e-3, decay=0.6)
@@ -310,6 +312,25 @@ def _wiped(images: Tensor, rng: np.random.Generator) -> Tensor:
     return images + inside * (_strong_blur(images, rng) - images)
 
 
+def _attacked(model: nn.Module, images: Tensor, classes: Tensor, rng: np.random.Generator) -> Tensor:
+    """Crops (n, 3, H, H) painted over faintly so that the recogniser takes them for random other people.
+
+    Each step goes along the gradient, without its finest detail, by the same distance for every picture.
+    """
+    goals = functional.normalize(classes[rng.integers(len(classes) - 1, size=len(images))].detach().float(), dim=-1)
+    sizes = torch.as_tensor(rng.uniform(0.0, _ATTACK, (len(images), 1, 1, 1)), dtype=torch.float32).to(images.device)
+    model.eval()
+    for _ in range(_ATTACK_STEPS):
+        images = images.detach().requires_grad_(True)
+        likeness = (functional.normalize(model.features(images), dim=-1) * goals).sum()  # type: ignore[operator]
+        (slope,) = torch.autograd.grad(likeness, images)
+        slope = functional.avg_pool2d(functional.pad(slope, (1, 1, 1, 1), mode="replicate"), 3, 1)
+        length = slope.square().mean(dim=(1, 2, 3), keepdim=True).sqrt().clamp(min=1e-12)
+        images = (images + sizes / _ATTACK_STEPS * slope / length).clamp(-1.2, 1.2)
+    model.train()
+    return images.detach()
+
+
 def train_recogniser(place: Place, role: str, plan: Plan = RECOGNISER_PLAN) -> None:
     """Trains the `reward` or the `scoring` recogniser, each on its own pool; saves `<out>/face_recogniser_<role>`."""
     pool = {"reward": "train-a", "scoring": "train-b"}[role]
@@ -340,6 +361,9 @@ def train_recogniser(place: Place, role: str, plan: Plan = RECOGNISER_PLAN) -> N
         loose[:_BLURRED] = _strong_blur(loose[:_BLURRED], rng)
         loose[_BLURRED : _BLURRED + _WIPED] = _wiped(loose[_BLURRED : _BLURRED + _WIPED], rng)
         images = disturb(_final_crop(loose, rng, 1.0), rng)
+        if role == "scoring":
+            # The judge learns not to be talked into likeness by what pleases a network like it.
+            images[-_ATTACKED:] = _attacked(model, images[-_ATTACKED:], classes.weight, rng)
         found = model.features(images)
         cosine = functional.normalize(found, dim=-1) @ functional.normalize(classes.weight.float(), dim=-1).T
         margin = 0.30 * min(1.0, number / (0.3 * plan.steps))
