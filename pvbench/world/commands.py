@@ -82,7 +82,7 @@ def make_dataset(
 ) -> None:
     """Render training data, in parallel and resumable.
 
-    Costs 35 ms a photo, 0.1 s a video and 0.12 s a portrait of eight frames on one core.
+    Costs 35 ms a photo, 0.1 s a video or a portrait of eight frames on one core.
     """
     from rich.progress import Progress, TimeRemainingColumn
 

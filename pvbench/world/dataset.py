@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -231,12 +230,21 @@ def load_shard(path: Path) -> Shard:
         return Shard(*(found[name] for name in Shard.__dataclass_fields__))
 
 
-def shards(root: Path, pool: str, kind: str) -> Iterator[Shard]:
-    """The shards of a pool, one by one, as far as they are there without a gap."""
+def shards(root: Path, pool: str, kind: str, wanted: int | None = None) -> Iterator[Shard]:
+    """The first `wanted` shards of a pool, one by one; by default as many as are there without a gap.
+
+    Raises:
+        PvbenchError: fewer shards are there than wanted, or none.
+    """
     number = 0
-    while (path := shard_path(root, pool, kind, number)).exists():
+    while number != wanted and (path := shard_path(root, pool, kind, number)).exists():
         yield load_shard(path)
         number += 1
+    if number < (wanted or 1):
+        raise PvbenchError(
+            f"{root} holds {number} shards {kind}-{pool}; {wanted or 'at least 1'} are needed; make them with: "
+            f"pvbench world dataset --pool {pool} --kind {kind} --samples {(wanted or 1) * SHARD[kind]}"
+        )
 
 
 def load(root: Path, pool: str, kind: str, samples: int | None = None) -> Shard:
@@ -246,12 +254,7 @@ def load(root: Path, pool: str, kind: str, samples: int | None = None) -> Shard:
         PvbenchError: fewer shards are there than asked for.
     """
     wanted = None if samples is None else -(-samples // SHARD[kind])
-    found = list(islice(shards(root, pool, kind), wanted))
-    if not found or (wanted is not None and len(found) < wanted):
-        raise PvbenchError(
-            f"{root} holds {len(found)} shards {kind}-{pool}; {wanted or 'at least 1'} are needed; "
-            f"make them with: pvbench world dataset --pool {pool} --kind {kind} --samples {samples or SHARD[kind]}"
-        )
+    found = list(shards(root, pool, kind, wanted))
     joined = Shard(*(np.concatenate([getattr(s, field) for s in found]) for field in Shard.__dataclass_fields__))
     if samples is None:
         return joined

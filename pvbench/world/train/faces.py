@@ -266,8 +266,6 @@ def _crop_source(place: Place, pool: str) -> tuple[Tensor, NDArray[np.int64], Te
         crops.append(((loose + 1) * 127.5).round().clamp(0, 255).byte())
         people.append(np.repeat(shard.person, shard.frames.shape[1]).astype(np.int64))
         traits.append(np.repeat(shard.traits, shard.frames.shape[1], axis=0))
-    if not crops:
-        dataset.load(place.data, pool, "portrait", 1)
     raw = torch.from_numpy(np.concatenate(traits))
     return torch.cat(crops), np.concatenate(people), (raw - raw.mean(dim=0)) / raw.std(dim=0)
 
