@@ -22,6 +22,9 @@ def test_rare_words_become_as_long_as_trained_ones_and_others_stay(tmp_path):
     torch.testing.assert_close(table[others], before[others], rtol=0, atol=0)
     turned = torch.nn.functional.cosine_similarity(table[rare], before[rare])
     torch.testing.assert_close(turned, torch.ones(len(rare)))
+    lengthened = table.detach().clone()
+    lengthen_rare_words(text, tokenizer)
+    torch.testing.assert_close(table, lengthened, rtol=0, atol=0, msg="a training that went on from finished weights")
 
 
 def test_a_resumed_training_reads_the_same_tokens(tmp_path):

@@ -93,7 +93,9 @@ def lengthen_rare_words(text: nn.Module, tokenizer: Any) -> None:
         others[rare] = False
         lengths = table.norm(dim=1)
         trained = lengths[others][lengths[others] > 2 * lengths[rare].mean()]
-        table[rare] *= (trained.mean() / lengths[rare])[:, None]
+        # In a training that went on from finished weights they are long already.
+        if len(trained):
+            table[rare] *= (trained.mean() / lengths[rare])[:, None]
 
 
 def make_unet() -> nn.Module:
