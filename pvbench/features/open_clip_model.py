@@ -186,10 +186,14 @@ def hps_pixels(
     the torchvision of the day. Here it is filtered, as in torchvision 0.17 and later. A frame whose long side is `side`
     already is padded as well, where hpsv2 leaves it oblong and fails.
     """
-    height, width = frames.shape[1:3]
+    return hps_prepared(_levels(frames), side)
+
+
+def hps_prepared(pictures: Float[Tensor, "n 3 height width"], side: int) -> Float[Tensor, "n 3 {side} {side}"]:
+    """The same of pictures in [0, 1]; differentiable, so that HPSv2 can be a reward."""
+    height, width = pictures.shape[2:]
     scale = side / max(height, width)
     rows, columns = round(height * scale), round(width * scale)
-    pictures = _levels(frames)
     if (rows, columns) != (height, width):
         pictures = functional.interpolate(pictures, (rows, columns), mode="bicubic", antialias=True)
     top, left = (side - rows) // 2, (side - columns) // 2

@@ -3,28 +3,72 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 
 from pvbench.features.clip import ClipModel
+from pvbench.features.open_clip_model import OpenClip, hps_prepared, load_open_clip
+
+
+@runtime_checkable
+class PreferenceModel(Protocol):
+    """A preference-tuned CLIP, frozen; embeddings (n, E) have length 1."""
+
+    def images(self, images: Tensor) -> Tensor:
+        """Of images (n, 3, H, W) in [-1, 1]; differentiable."""
+        ...
+
+    def texts(self, texts: list[str]) -> Tensor:
+        """Of texts; what is beyond the context is cut off."""
+        ...
+
+
+class HpsModel:
+    """HPSv2 under the pictures of a sampler.
+
+    Source: hpsv2 1.2.0; what it embeds is what the metric `hps_score` embeds, with gradient and without rounding to
+    whole levels.
+    """
+
+    def __init__(self, network: OpenClip) -> None:
+        self.network = network
+
+    def images(self, images: Tensor) -> Tensor:
+        return self.network.images(hps_prepared((images + 1) / 2, self.network.side))
+
+    def texts(self, texts: list[str]) -> Tensor:
+        return torch.from_numpy(self.network.texts(texts)).to(self.network.device)
 
 
 class SemanticReward:
-    """A preference-tuned CLIP, frozen.
+    """How well pictures match a prompt, by a preference-tuned CLIP.
 
     Source: PersonalVideo, eq. 3 and 4: a softmax over M frames' scores, and the KL divergence of the tuned model's
     from the frozen model's. The scores are raw cosines, over which a softmax is nearly uniform, so `temperature`
     multiplies them; 100 is CLIP's own logit scale.
     """
 
-    def __init__(self, model: ClipModel) -> None:
+    def __init__(self, model: PreferenceModel) -> None:
         self.model = model
 
     @classmethod
     def load(cls, weights: Path, device: torch.device) -> SemanticReward:
         """The mini network out of a folder of weights."""
         return cls(ClipModel.load(weights, "reward", device))
+
+    @classmethod
+    def load_hps(cls, checkpoint: Path, device: torch.device, model: str = "ViT-H-14") -> SemanticReward:
+        """HPSv2 by its checkpoint, 2.0 or 2.1: the paper's reward, in full precision.
+
+        Args:
+            model: open_clip's name of what the checkpoint holds.
+
+        Raises:
+            WeightsError: the checkpoint is missing, damaged, would run code, or does not fit the model.
+        """
+        return cls(HpsModel(load_open_clip(model, checkpoint, device)))
 
     def scores(self, images: Tensor, text: str) -> Tensor:
         """Cosine (n,) of each image to the text; differentiable."""

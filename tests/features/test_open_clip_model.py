@@ -24,6 +24,7 @@ from pvbench.features.open_clip_model import (
     load_open_clip,
     middle_square,
 )
+from pvbench.rewards.semantic import SemanticReward
 
 NAME, QUICK = "pvbench-tiny", "pvbench-tiny-quickgelu"
 
@@ -188,6 +189,24 @@ def test_hps_embeds_what_it_sees_and_the_order_of_frames_moves_nothing(clip):
     np.testing.assert_allclose(found, pictures, atol=2e-6)
     assert found.dtype == np.float32
     np.testing.assert_allclose(found[::-1], clip.hps_frames(frames(40)[::-1]), atol=2e-6)
+
+
+def test_hps_as_a_reward_scores_as_the_metric_does_and_its_gradient_raises_the_score(clip, files):
+    reward, text = SemanticReward.load_hps(files / "plain.pt", torch.device("cpu"), NAME), "a red balloon"
+    pictures = torch.from_numpy(frames(3)).permute(0, 3, 1, 2).float() / 127.5 - 1
+    pictures.requires_grad_()
+    scores = reward.scores(pictures, text)
+    metric = clip.hps_frames(frames(3)) @ clip.texts([text])[0]
+    np.testing.assert_allclose(scores.detach().numpy(), metric, atol=2e-6)
+    scores.sum().backward()
+    with torch.no_grad():
+        nearer = reward.scores(pictures + 0.02 * pictures.grad.sign(), text)
+    assert (nearer > scores).all()
+
+
+def test_hps_as_a_reward_needs_a_checkpoint_that_fits(tmp_path):
+    with pytest.raises(WeightsError, match="no weights at"):
+        SemanticReward.load_hps(tmp_path / "HPS_v2.1_compressed.pt", torch.device("cpu"), NAME)
 
 
 # Files
