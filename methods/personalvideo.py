@@ -18,9 +18,6 @@ from pvbench.rewards.identity import IdentityReward, Reference
 from pvbench.rewards.semantic import SemanticReward, divergence, shortfall
 from pvbench.video import Video
 
-# A person may be darker or lighter than whom the model would draw, and then also of somewhat another hue.
-_TINT = 0.25
-
 
 @dataclass(frozen=True)
 class PersonalVideoSettings:
@@ -49,8 +46,8 @@ class PersonalVideoSettings:
         jitter: size of the face crops' random changes: colour alike for references and frames; shift, scale and blur
             for frames.
         pixel_anchor: weight of the squared distance to the frozen model's frame: outside of the face, which keeps all
-            that is not the person; at a quarter, in the face, of what is not grey in the change, which keeps coloured
-            patches out; and everywhere in the finest detail, which keeps grain out.
+            that is not the person; in the face, of what is not grey in the change, which keeps coloured patches out;
+            and everywhere in the finest detail, which keeps grain out.
     """
 
     where: Literal["t2v", "t2i"] = "t2v"
@@ -73,7 +70,7 @@ class PersonalVideoSettings:
     video_rate: float = 8e-4
     prefixes: int = 12
     jitter: float = 0.15
-    pixel_anchor: float = 8.0
+    pixel_anchor: float = 24.0
 
     def __post_init__(self) -> None:
         if not 0 < self.span <= 1:
@@ -131,7 +128,7 @@ class PersonalVideo(Method):
     """
 
     name: ClassVar[str] = "personalvideo"
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     summary: ClassVar[str] = "identity and semantic rewards on sampled videos, adapter in the last steps only"
     tunes: ClassVar[bool] = True
     Settings: ClassVar[type] = PersonalVideoSettings
@@ -290,7 +287,7 @@ def _anchor(drift: Tensor, outside: Tensor) -> Tensor:
         outside: (n, 1, H, W), 1 far from the face and 0 on it.
     """
     tint = drift - drift.mean(dim=1, keepdim=True)
-    return (outside * drift.square() + _TINT * (1 - outside) * tint.square() + _fine(drift).square()).mean()
+    return (outside * drift.square() + (1 - outside) * tint.square() + _fine(drift).square()).mean()
 
 
 def _fine(images: Tensor) -> Tensor:
