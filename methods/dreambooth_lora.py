@@ -43,6 +43,8 @@ class DreamBoothSettings:
     def __post_init__(self) -> None:
         if min(self.rank, self.steps, self.batch) < 1 or self.rate <= 0:
             raise SettingError("rank, steps, batch and rate must be positive")
+        if not self.prior_weight >= 0:
+            raise SettingError(f"prior_weight is {self.prior_weight}; expected a weight, 0 or above")
         if self.prior_weight > 0 and self.prior_images < 1:
             raise SettingError("prior preservation needs prior_images >= 1; or set prior_weight=0")
 

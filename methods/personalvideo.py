@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
@@ -79,15 +80,22 @@ class PersonalVideoSettings:
             raise SettingError(f"finish is {self.finish}; expected a share of the steps, 0 to below span, {self.span}")
         if not 0 < self.ceiling <= 1:
             raise SettingError(f"ceiling is {self.ceiling}; expected a cosine, above 0 and at most 1")
-        if min(self.rank, self.steps, self.icr_frames, self.scr_frames) < 1 or min(self.rate, self.video_rate) <= 0:
-            raise SettingError("rank, steps, icr_frames, scr_frames, rate and video_rate must be positive")
-        if min(self.prefixes, self.gradient_steps, self.warm_steps) < 0:
-            raise SettingError("prefixes, gradient_steps and warm_steps cannot be negative")
+        _at_least("must be positive", self, ("rank", "steps", "icr_frames", "scr_frames"), 1)
+        _at_least("must be positive", self, ("rate", "video_rate", "temperature"), math.ulp(0.0))
+        weights = ("scr_weight", "scr_floor", "jitter", "pixel_anchor")
+        _at_least("cannot be negative", self, ("prefixes", "gradient_steps", "warm_steps", *weights), 0)
 
     @property
     def active(self) -> tuple[float, float]:
         """Where in the trajectory the adapter is active, in tuning and in sampling: begin and end, shares of it."""
         return 1 - self.span, 1 - self.finish
+
+
+def _at_least(demand: str, settings: PersonalVideoSettings, names: Sequence[str], least: float) -> None:
+    for name in names:
+        # Not-a-number is no value either.
+        if not getattr(settings, name) >= least:
+            raise SettingError(f"{name} {demand}; it is {getattr(settings, name)}")
 
 
 @dataclass(frozen=True)

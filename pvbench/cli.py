@@ -120,7 +120,8 @@ def report(
 
 @app.command("list")
 def list_(
-    what: Annotated[Literal["methods", "identities", "prompts", "metrics", "profiles"], typer.Argument()],
+    what: Annotated[Literal["methods", "identities", "prompts", "metrics", "profiles"],
+        typer.Argument(help="Which kind of thing.")],
     profile: ProfileOption = "mini",
 ) -> None:
     """Show what is installed."""

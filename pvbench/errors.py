@@ -61,6 +61,10 @@ class ReportError(PvbenchError):
     """A report cannot be written from what the run holds."""
 
 
+class ExtraError(PvbenchError, ImportError):
+    """A part of pvbench that is installed on demand, an extra, is not there."""
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """' (did you mean ...?)' for the known word nearest to `word`; '' when none is near."""
     lowered = {name.lower(): name for name in known}

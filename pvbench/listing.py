@@ -25,8 +25,9 @@ def listing(what: str, profile_name: str) -> Table:
 
 def _table(*headings: str) -> Table:
     table = Table(box=box.SIMPLE_HEAD)
-    for heading in headings:
-        table.add_column(heading, overflow="fold")
+    for number, heading in enumerate(headings):
+        # The first column holds names to be copied.
+        table.add_column(heading, overflow="fold", no_wrap=number == 0)
     return table
 
 

@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,9 +15,11 @@ from example_inputs import EXAMPLE_PROFILE, edit, make_identity
 from PIL import Image
 
 from pvbench import __version__, cli
+from pvbench.identity import load_identities
 from pvbench.measuring.measure import EXTRA_NAMES
 from pvbench.torchvision_shim import load_torchvision
 from pvbench.video import Video, write_video
+from pvbench.weights import weights_folder
 from pvbench.weights.published import OPTIONS
 
 
@@ -395,3 +398,39 @@ def test_a_folder_that_is_no_run_has_no_report(pvbench, tmp_path):
     (tmp_path / "old").mkdir()
     (tmp_path / "old" / "plan.json").write_text(json.dumps({"choice": {"colour": "red"}}))
     assert pvbench("report", "old")[0] == 2
+
+
+def mini(pvbench, *arguments):
+    """A run of one real cell, which the shipped networks look at before it costs anything."""
+    return pvbench("run", "--prompts", "1", "--out", "out", "--device", "cpu", "--workers", "1", *arguments)
+
+
+def test_mini_weights_with_a_flipped_bit_stop_a_run_with_their_names(pvbench, tmp_path):
+    weights = shutil.copytree(weights_folder("mini"), tmp_path / "weights")
+    file = weights / "unet" / "diffusion_pytorch_model.safetensors"
+    content = bytearray(file.read_bytes())
+    content[-1] ^= 1
+    file.write_bytes(content)
+    (tmp_path / "mine.toml").write_text(f'extends = "mini"\n[backbone]\nweights = "{weights}"\n')
+    status, _, err = mini(pvbench, "--profile", "mine.toml", "--methods", "base", "--identities", "1")
+    assert status == 2
+    assert "diffusion_pytorch_model.safetensors" in err
+    assert "sha256" in err
+
+
+@pytest.mark.parametrize(("pictures", "message"), [(2, "shows 2 faces"), (0, "shows no face")])
+def test_a_reference_photo_without_a_single_face_stops_a_run_of_mini(pvbench, tmp_path, pictures, message):
+    home = make_identity(tmp_path, "zoe", images=1)
+    (ada, *_), (ben, *_) = (person.references() for person in load_identities(["ada", "ben"]))
+    beside = [ada, ben][:pictures] or [np.full_like(ada, 128)]
+    Image.fromarray(np.concatenate(beside, axis=1)).save(home / "0.png")
+    status, _, err = mini(pvbench, "--methods", "dreambooth_lora", "--identities", str(home))
+    assert status == 2
+    assert message in " ".join(err.split())
+
+
+@pytest.mark.parametrize(("out", "message"), [("a.gif2", "expected a name that ends in"), ("no/a.png", "no folder")])
+def test_the_world_renders_nothing_that_it_cannot_write(pvbench, out, message):
+    status, _, err = pvbench("world", "render", "--prompt", "ev01-sway-desert-yellow-jacket", "--out", out)
+    assert status == 2
+    assert message in " ".join(err.split())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -55,8 +54,3 @@ class VideoEncoder(nn.Module):
         """Logits (n, classes) by label."""
         found = functional.relu(self.embedding(videos))
         return {name: head(found) for name, head in self.heads.items()}
-
-
-def count_parameters(module: nn.Module) -> int:
-    """Number of trained values."""
-    return int(sum(torch.tensor(p.numel()) for p in module.parameters()))

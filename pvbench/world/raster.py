@@ -18,7 +18,6 @@ import warp as wp
 
 wp.config.quiet = True
 
-_FAR = wp.constant(1.0e9)
 
 
 @wp.kernel

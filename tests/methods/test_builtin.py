@@ -273,11 +273,20 @@ def test_likeness_above_the_ceiling_earns_nothing(short_backbone, short_profile,
         ({"span": 0.25, "finish": 0.25}, r"finish is 0\.25.*below span, 0\.25"),
         ({"ceiling": 0.0}, r"ceiling is 0\.0; expected a cosine"),
         ({"video_rate": 0.0}, "video_rate must be positive"),
+        ({"temperature": 0.0}, "temperature must be positive"),
+        ({"jitter": -1.0}, "jitter.*cannot be negative"),
+        ({"pixel_anchor": -2.0}, "pixel_anchor.*cannot be negative"),
+        ({"scr_weight": -1.0}, "scr_weight.*cannot be negative"),
     ],
 )
 def test_settings_out_of_range_are_refused(settings, message):
     with pytest.raises(SettingError, match=message):
         method_class("personalvideo").Settings(**settings)
+
+
+def test_prior_preservation_cannot_weigh_less_than_nothing():
+    with pytest.raises(SettingError, match=r"prior_weight is -0\.5"):
+        method_class("dreambooth_lora").Settings(prior_weight=-0.5)
 
 
 def test_the_semantic_reward_is_asked_only_when_it_is_on(short_backbone, short_profile, ada):

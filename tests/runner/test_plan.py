@@ -5,7 +5,7 @@ import json
 import pytest
 from example_inputs import EXAMPLE_PROFILE
 
-from pvbench.errors import MethodError, PromptError, SettingError
+from pvbench.errors import IdentityError, MethodError, PromptError, SettingError
 from pvbench.prompt import load_prompts
 from pvbench.runner.plan import Cell, Choice, make_plan, plan_from_summary, select_prompts, select_seeds
 
@@ -29,7 +29,7 @@ def test_seeds_are_a_number_or_a_list(text, seeds):
     assert select_seeds(text) == seeds
 
 
-@pytest.mark.parametrize("text", ["0", "-1", "a", "1,b", ",", "1.5", "3,3"])
+@pytest.mark.parametrize("text", ["", "0", "-1", "a", "1,b", ",", "1.5", "3,3"])
 def test_other_texts_are_no_seeds(text):
     with pytest.raises(SettingError, match="--seeds is"):
         select_seeds(text)
@@ -42,6 +42,14 @@ def test_prompts_are_a_number_a_list_or_all():
     assert len(select_prompts("all", prompts)) == 4
     with pytest.raises(PromptError, match="0 prompts"):
         select_prompts("0", prompts)
+
+
+@pytest.mark.parametrize(("option", "error"), [("identities", IdentityError), ("prompts", PromptError),
+                                               ("seeds", SettingError), ("methods", MethodError)])
+@pytest.mark.parametrize("text", ["", " , "])
+def test_an_empty_choice_is_not_the_default(choice, option, error, text):
+    with pytest.raises(error, match=f"--{option} is|no methods chosen"):
+        make_plan(choice(**{option: text}))
 
 
 def make_plan_prompts():

@@ -35,6 +35,20 @@ def test_trainings_that_the_pages_name_exist():
     assert named <= set(_MODELS)
 
 
+@pytest.mark.parametrize("model", _MODELS)
+def test_the_help_says_what_a_training_costs_at_the_pace_of_its_card(model):
+    from pvbench.world.train import autoencoder, clip, faces, motion, text_to_image, video_encoder
+
+    plans = {"vae": autoencoder.PLAN, "text-to-image": text_to_image.PLAN, "motion": motion.PLAN,
+             "face-detector": faces.DETECTOR_PLAN, "video-encoder": video_encoder.PLAN}
+    plan = plans.get(model, clip.PLAN if model.startswith("clip") else faces.RECOGNISER_PLAN)
+    folder = {"text-to-image": "unet", "motion": "motion_adapter"}.get(model, model.replace("-", "_"))
+    card = json.loads((weights_folder("mini") / folder / "card.json").read_text())
+    number, unit = re.match(r"about (\d+) (minutes|hours) on one core", _MODELS[model]).groups()
+    hours = float(number) / (60 if unit == "minutes" else 1)
+    assert hours == pytest.approx(card["hours"] / card["steps"] * plan.steps, rel=0.15)
+
+
 def test_the_models_page_lists_every_packed_model():
     listed = re.findall(r"^\| `([a-z_]+)` \|", PAGE.split("## Files")[0], re.MULTILINE)
     assert sorted(listed) == sorted(MODELS)

@@ -1,10 +1,21 @@
 """The face score cannot be had by hair, skin tone, an average face, a blur or a face that lacks features."""
 
+import re
+from pathlib import Path
+
 import pytest
 
 pytest.importorskip("anny", reason='rendering people needs pip install "pvbench[world]"')
 
-# The table is in docs/face_score.md.
+PAGE = (Path(__file__).parents[2] / "docs/face_score.md").read_text(encoding="utf-8")
+# As the page calls what the table calls otherwise.
+NAMES = {
+    "same person, other pose, scene and light": "same person",
+    "same person, mild blur (sigma 0.6 px)": "same person, mild blur",
+    "same person, strong blur (sigma 2.5 px)": "same person, strong blur",
+    "same person, nose and mouth wiped out": "same person, mouth wiped out",
+    "another person, tuned on the reward until it saturates (24 pictures)": "another person, tuned on the reward",
+}
 FAKES = (
     "another person",
     "another person, same hair, beard and glasses",
@@ -33,7 +44,7 @@ def test_a_fake_scores_below_nearly_all_true_pairs(table, kind):
 
 @pytest.mark.parametrize("kind", ["same person, mild blur", "same person, grey", "same person, colour cast"])
 def test_a_worn_picture_of_the_person_scores_above_nearly_all_others(table, kind):
-    assert table[kind]["mean"] > table["another person"]["p95"]
+    assert table[kind]["p5"] > table["another person"]["p95"]
 
 
 def test_faces_are_found_in_all_that_were_not_tuned(table):
@@ -42,3 +53,13 @@ def test_faces_are_found_in_all_that_were_not_tuned(table):
 
 def test_the_rewards_own_recogniser_was_saturated(table):
     assert table["(the same, by the reward's own recogniser)"]["mean"] > 0.95
+
+
+def test_the_page_shows_these_numbers(table):
+    rows = re.findall(r"^\| ([a-z][^|]+) \| (-?\d\.\d+) \| (-?\d\.\d+) \| (-?\d\.\d+) \|", PAGE, re.MULTILINE)
+    shown = {NAMES.get(name, name): tuple(map(float, numbers)) for name, *numbers in rows}
+    assert set(shown) >= {*FAKES, "same person", "another person"}
+    for kind, numbers in shown.items():
+        # Gradients take another way on another processor.
+        loose = 0.1 if "tuned" in kind else 0.01
+        assert numbers == pytest.approx([table[kind][name] for name in ("mean", "p5", "p95")], abs=loose), kind

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -53,12 +51,6 @@ def psnr(model: PatchAutoencoder, images: Tensor) -> float:
         found = torch.cat([model(part).clamp(-1, 1) for part in images.split(64)])
     error = ((found - images) / 2).square().flatten(1).mean(dim=1)
     return float((-10 * torch.log10(error)).mean())
-
-
-@dataclass(frozen=True)
-class _Data:
-    photos: NDArray[np.uint8]
-    videos: NDArray[np.uint8]
 
 
 def train(place: Place, plan: Plan = PLAN) -> None:
