@@ -25,3 +25,13 @@ def test_tuning_dreambooth(benchmark, backbone, profile, identity):
     prompts = load_prompts("mini_simulated")
     tune = lambda: method.tune(identity, prompts, seed=0, progress=lambda *_: None)  # noqa: E731
     benchmark.pedantic(tune, rounds=2, warmup_rounds=1)
+
+
+@pytest.mark.parametrize("name", ["personalvideo", "dreambooth_lora"])
+def test_tuning_an_identity_whole(benchmark, backbone, profile, identity, name):
+    """With the default settings, nothing shared with another identity: some two minutes."""
+    cls = method_class(name)
+    prompts = load_prompts("mini_simulated")
+    tune = lambda: cls(cls.Settings(), backbone, profile).tune(  # noqa: E731
+        identity, prompts, seed=0, progress=lambda *_: None)
+    benchmark.pedantic(tune, rounds=1)

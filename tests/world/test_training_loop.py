@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -87,6 +88,23 @@ def test_a_card_holds_what_a_reader_asks(tmp_path):
     write_card(tmp_path, "Linear", "a toy", "noise", run, PLAN, {"error": 0.5})
     card = json.loads((tmp_path / "card.json").read_text())
     assert {"data", "steps", "seed", "hardware", "hours", "licence", "quality_on_held_out_people"} <= set(card)
+
+
+def test_a_card_tells_of_the_stages_before(tmp_path):
+    """Each training goes on from the weights of the one before."""
+    _, run = trainer(tmp_path, PLAN)
+    run.run()
+    start = None
+    for name in ("first", "second", "third"):
+        run.place = replace(run.place, start=start)
+        folder = tmp_path / name / "layer"
+        folder.mkdir(parents=True)
+        write_card(folder, "Linear", "a toy", f"noise {name}", run, PLAN, {"error": 0.5})
+        start = tmp_path / name
+    card = json.loads((tmp_path / "third" / "layer" / "card.json").read_text())
+    assert [stage["data"] for stage in card["earlier_stages"]] == ["noise first", "noise second"]
+    assert [stage["began_from"] for stage in card["earlier_stages"]] == ["random values",
+                                                                         "earlier weights of the same model"]
 
 
 def half_frozen(folder, steps, frozen):
