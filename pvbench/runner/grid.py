@@ -328,8 +328,7 @@ class _Run:
         elif made.damaged:
             # The run made this file itself, so it can make it again: the next round finds it missing.
             item.video.unlink(missing_ok=True)
-            problem = made.refused.message.partition("; ")[0]
-            self._observer.noted(f"{problem}: it is made again")
+            self._observer.noted(f"{item.video} is damaged: it is made again")
         else:
             self._refuse(made.refused, item.key, "measure", cell.variant, cell.identity, cell)
             self._failed.add(cell)

@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -96,7 +95,7 @@ def test_a_card_tells_of_the_stages_before(tmp_path):
     run.run()
     start = None
     for name in ("first", "second", "third"):
-        run.place = replace(run.place, start=start)
+        run.place = dataclasses.replace(run.place, start=start)
         folder = tmp_path / name / "layer"
         folder.mkdir(parents=True)
         write_card(folder, "Linear", "a toy", f"noise {name}", run, PLAN, {"error": 0.5})
