@@ -110,7 +110,7 @@ def read_video(path: Path) -> Video:
             rate = stream.average_rate or stream.guessed_rate
             promised = container.metadata.get(_DIGEST_TAG)
     except (FFmpegError, OSError, ValueError) as error:
-        raise VideoError(f"{path} is corrupt or no video ({error}); delete it, or make it again") from error
+        raise VideoError(f"{path} is corrupt or no video ({_reason(error)}); delete it, or make it again") from error
     if not shapes:
         raise VideoError(f"{path} is corrupt: it holds no frames; delete it, or make it again")
     if not rate:
@@ -135,6 +135,11 @@ FOLDER_FPS = 8.0
 """The rate of a folder of frames, at which VBench, too, looks at every picture."""
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
 """Of the frames in a folder."""
+
+
+def _reason(error: Exception) -> str:
+    """Without number and path, which FFmpeg and the system put around it."""
+    return getattr(error, "strerror", None) or str(error)
 
 
 def frame_files(folder: Path) -> list[Path]:
@@ -196,7 +201,7 @@ def _opened(path: Path) -> Iterator[Image.Image]:
                 raise VideoError(f"{path} has colours of 32 bits; save it with 8 or 16")
             yield image
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise VideoError(f"{path} is corrupt or no picture ({error}); make it again") from error
+        raise VideoError(f"{path} is corrupt or no picture ({_reason(error)}); make it again") from error
 
 
 def _turned(image: Image.Image) -> int:
@@ -273,7 +278,7 @@ def probe_video(path: Path) -> VideoFacts:
         with av.open(str(path)) as container:
             first = next(container.decode(video=0), None)
     except (FFmpegError, OSError, ValueError) as error:
-        raise VideoError(f"{path} is corrupt or no video ({error}); delete it, or make it again") from error
+        raise VideoError(f"{path} is corrupt or no video ({_reason(error)}); delete it, or make it again") from error
     if first is None or not times:
         raise VideoError(f"{path} is corrupt: it holds no frames; delete it, or make it again")
     if not rate:

@@ -86,7 +86,8 @@ def test_a_missing_file_is_an_error(tmp_path):
 
 def test_a_text_file_is_no_video(tmp_path):
     (tmp_path / "text.mp4").write_text("no video")
-    with pytest.raises(VideoError, match="corrupt or no video"):
+    # FFmpeg's reason, without its number and without the path a second time.
+    with pytest.raises(VideoError, match=r"text\.mp4 is corrupt or no video \(Invalid data found[^0-9/]*\);"):
         read_video(tmp_path / "text.mp4")
 
 

@@ -16,6 +16,8 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any
 
+from tqdm import tqdm
+
 from pvbench.executors.executor import Done, Event, Executor, Failed, Job, Noted
 
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
@@ -156,6 +158,7 @@ def _work(pipe: Connection, start: Callable[[Any], Any], argument: Any) -> None:
     # Ctrl-C reaches the whole process group; the parent decides what becomes of its workers.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _end_with_parent()
+    _lock_within_process()
     state: Any = None
     started = False
     while True:
@@ -182,6 +185,11 @@ def _limit_torch() -> None:
     torch = sys.modules.get("torch")
     if torch is not None and torch.get_num_threads() != 1:
         torch.set_num_threads(1)
+
+
+def _lock_within_process() -> None:
+    """Without it tqdm makes a lock between processes, a semaphore that a worker leaves behind when it is ended."""
+    tqdm.set_lock(threading.RLock())
 
 
 def _end_with_parent() -> None:

@@ -131,7 +131,9 @@ def _rows(table: Table) -> list[str]:
 
 
 def _bullets(items: tuple[str, ...]) -> str:
-    return "\n".join([r"\begin{itemize}", *(rf"\item {_escaped(item)}" for item in items), r"\end{itemize}"])
+    """A list; a name of several words may break at its underscores."""
+    texts = (_escaped(item).replace(r"\_", r"\_\allowbreak{}") for item in items)
+    return "\n".join([r"\begin{itemize}", *(rf"\item {text}" for text in texts), r"\end{itemize}"])
 
 
 def _fixed_width(lines: tuple[str, ...]) -> str:

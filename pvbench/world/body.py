@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial import cKDTree
 
-from pvbench.world.action import Pose
+from pvbench.world.action import EXPRESSIONS, Pose
 from pvbench.world.figure import Figure
 from pvbench.world.person import HAIR_COLOURS, Look, Person
 
@@ -25,6 +26,19 @@ COLOURS = {
     "orange": (0.95, 0.45, 0.05),
     "pink": (0.95, 0.52, 0.70),
 }
+TEETH = ("upper teeth", "lower teeth")  # groups of the figure
+_LIP_DEPTH = 0.0015  # metres of lip, cheek or chin before the teeth, at least
+_LAUGH = {"mouthSmileLeft": 1.2, "mouthSmileRight": 1.2, "cheekSquintLeft": 0.9, "cheekSquintRight": 0.9}
+_STRONG_UNITS: tuple[dict[str, float], ...] = (
+    {},
+    EXPRESSIONS["smiling"],
+    EXPRESSIONS["surprised"],
+    EXPRESSIONS["sad"],
+    EXPRESSIONS["angry"],
+    {**_LAUGH, "jawOpen": 0.28},
+    {**_LAUGH, "jawOpen": 0.68},
+    {"jawOpen": 0.55, "mouthFunnel": 0.7},
+)
 
 
 @dataclass(frozen=True)
@@ -204,14 +218,15 @@ def build(figure: Figure, person: Person, outfit: Outfit) -> Body:
     rest = rest + normals * thickness[:, None]
     paint = paint * (1 - scalp[:, None]) + hair_rgb * scalp[:, None]
     _dress_skin(figure, outfit, rest, normals, paint, joints, bone)
-    paint[figure.groups["teeth"].reshape(-1)] = (0.80, 0.78, 0.72, 0.2)
+    for row in TEETH:
+        paint[figure.groups[row].reshape(-1)] = (0.80, 0.78, 0.72, 0.2)
     paint[figure.groups["tongue"].reshape(-1)] = (0.35, 0.10, 0.10, 0.1)
     paint[figure.groups["lashes"].reshape(-1)] = np.append(0.25 * linear(HAIR_COLOURS[person.look.hair_colour]), 0.0)
     parts.add(
         rest,
         paint,
         figure.weights,
-        np.concatenate([body_triangles] + [figure.groups[g] for g in ("teeth", "tongue", "lashes")]),
+        np.concatenate([body_triangles] + [figure.groups[g] for g in (*TEETH, "tongue", "lashes")]),
     )
     _add_shirt(parts, figure, outfit, rest, reference)
     for side, eye in zip("LR", eyes, strict=True):
@@ -253,7 +268,7 @@ def _bare(figure: Figure, person: Person) -> tuple[NDArray, NDArray]:
     """Vertices and joints before paint; the last person's are kept, since pictures of one person come together."""
     if not _LAST_BARE or (_LAST_BARE[0][0].sliders, _LAST_BARE[0][0].phenotypes) != (person.sliders, person.phenotypes):
         coefficients = figure.coefficients(person.phenotypes, person.sliders)
-        shape = figure.template + np.tensordot(coefficients, figure.shapes, axes=1)
+        shape = _seat_teeth(figure, figure.template + np.tensordot(coefficients, figure.shapes, axes=1))
         joints = (figure.bone_heads + np.tensordot(coefficients, figure.bone_shapes, axes=1)).astype(float)
         _LAST_BARE[:] = [(person, shape, joints)]
     return _LAST_BARE[0][1], _LAST_BARE[0][2]
@@ -290,6 +305,46 @@ def _face_points(figure: Figure, reference: NDArray) -> list[NDArray]:
         left, right = shown[np.argmin(reference[shown, 0])], shown[np.argmax(reference[shown, 0])]
         _FACE_POINTS[id(figure)] = [np.array([tip]), np.array([left]), np.array([right])]
     return _FACE_POINTS[id(figure)]
+
+
+_SKIN: dict[int, NDArray] = {}
+
+
+def _skin_before_teeth(figure: Figure) -> NDArray:
+    """Vertex numbers of the outside of lips, cheeks and chin; the cavity of the mouth is left out."""
+    if id(figure) not in _SKIN:
+        reference = _reference_coordinates(figure)
+        mouth = np.array([0.0, 0.02, -0.07])
+        outwards = ((reference - mouth) * _normals(reference, figure.groups["body"])).sum(axis=1) > 0
+        x, y, z = np.abs(reference[:, 0]), reference[:, 1], reference[:, 2]
+        around = (x < 0.05) & (y < 0.05) & (z > -0.115) & (z < -0.04)
+        _SKIN[id(figure)] = np.flatnonzero(figure.is_body & outwards & around)
+    return _SKIN[id(figure)]
+
+
+def _seat_teeth(figure: Figure, shape: NDArray) -> NDArray:
+    """Each row of teeth moved back until lips, cheeks and chin cover it in every strong expression.
+
+    The asset's sliders move lips and chin without the teeth, and its smiles flatten the lips: teeth would come through
+    the skin below the lower lip of a short or receding chin.
+    """
+    rows = [np.unique(figure.groups[name]) for name in TEETH]
+    part = np.concatenate([_skin_before_teeth(figure), *rows])
+    skin, *parts = np.split(np.arange(len(part)), np.cumsum([len(part) - sum(map(len, rows)), len(rows[0])]))
+    back = np.zeros(len(rows))
+    for units in _STRONG_UNITS:
+        posed = shape[part].astype(float)
+        for name, value in units.items():
+            posed += value * figure.shapes[figure.action_rows[name], part]
+        tree = cKDTree(posed[skin][:, [0, 2]])
+        for k, row in enumerate(parts):
+            near = tree.query(posed[row][:, [0, 2]], k=4)[1]
+            cover = posed[skin, 1][near].max(axis=1)  # of the four nearest before a tooth, the one furthest back
+            back[k] = max(back[k], (cover + _LIP_DEPTH - posed[row, 1]).max())
+    seated = shape.copy()
+    for row, by in zip(rows, back, strict=True):
+        seated[row, 1] += by
+    return seated
 
 
 def _normals(vertices: NDArray, triangles: NDArray) -> NDArray:

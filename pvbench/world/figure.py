@@ -31,6 +31,7 @@ _LEFT_OUT = (
     "eye-push",
     "eye-trans-out",
 )
+_CROWN = 0.0117  # metres from the top of the lower teeth to below their crowns
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class Figure:
         bone_heads: (j, 3); `bone_shapes` (b, j, 3) moves them with the body's shape.
         bones, parents: names and parent numbers, -1 for the root.
         weights: (v, j) skinning weights, rows sum to 1.
-        groups: triangles (t, 3) of `body`, `shirt`, `teeth`, `lashes`, `tongue`.
+        groups: triangles (t, 3) of `body`, `shirt`, `upper teeth`, `lower teeth`, `lashes`, `tongue`.
         masks: per-vertex paint masks in [0, 1]: `lips`, `ears`, `eyelids`.
         eyes: numbers of the vertices of the left and right eyeball.
         action_rows: blend shape number of each facial action.
@@ -122,6 +123,14 @@ def _paint_mask(file: Path, count: int, texture: np.ndarray, body: tuple[np.ndar
     return mask
 
 
+def _crowns(teeth: np.ndarray, rest: np.ndarray) -> np.ndarray:
+    """The lower teeth without the gum below them, which no mouth shows and short chins do not cover."""
+    used = np.unique(teeth)
+    rise = np.polyfit(rest[used, 1], rest[used, 2], 1)[0]  # the row of teeth climbs towards the back
+    height = rest[:, 2] - rise * rest[:, 1]
+    return teeth[(height[teeth] > height[used].max() - _CROWN).all(axis=1)]
+
+
 @lru_cache(maxsize=1)
 def load_figure() -> Figure:
     """The figure, built once a process.
@@ -149,11 +158,11 @@ def load_figure() -> Figure:
     neutral = model.get_phenotype_blendshape_coefficients()
     rest = model.get_rest_vertices(neutral)[0].numpy()
     lashes = np.concatenate([triangles for name, (triangles, _) in groups.items() if "lashes" in name])
-    teeth = np.concatenate([groups["helper-upper-teeth"][0], groups["helper-lower-teeth"][0]])
     wanted = {
         "body": groups["body"][0],
         "shirt": groups["helper-tights"][0],
-        "teeth": teeth,
+        "upper teeth": groups["helper-upper-teeth"][0],
+        "lower teeth": _crowns(groups["helper-lower-teeth"][0], rest),
         "lashes": lashes,
         "tongue": groups["helper-tongue"][0],
     }

@@ -119,6 +119,22 @@ def test_at_least_one_worker_is_needed():
         LocalExecutor(start, 10, workers=0)
 
 
+def test_a_worker_ended_under_a_job_with_a_progress_bar_leaves_nothing_behind(tmp_path):
+    script = tmp_path / "parent.py"
+    script.write_text(textwrap.dedent("""
+        from example_jobs import Bar, start
+        from pvbench.executors.local import LocalExecutor
+
+        if __name__ == "__main__":
+            with LocalExecutor(start, 10, workers=1) as pool:
+                pool.submit(Bar())
+                print(pool.wait().note)
+    """))
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=600, check=True,
+                          env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1] / "plugin")})
+    assert (done.stdout, done.stderr) == ("the bar is there\n", "")
+
+
 def test_workers_end_when_their_parent_is_killed(tmp_path):
     script = tmp_path / "parent.py"
     script.write_text(textwrap.dedent("""

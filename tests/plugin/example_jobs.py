@@ -78,6 +78,18 @@ class Pid:
 
 
 @dataclass(frozen=True)
+class Bar:
+    """Shows progress by tqdm, then waits for ever."""
+
+    def run(self, state, notify):
+        from tqdm import tqdm
+
+        for _ in tqdm(range(1), disable=True):
+            notify("the bar is there")
+            signal.pause()
+
+
+@dataclass(frozen=True)
 class Environment:
     def run(self, state, notify):
         return {name: os.environ[name] for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}

@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -31,6 +32,17 @@ def test_a_whole_report_compiles_beside_its_pictures(make_run, tmp_path):
     write_report(tmp_path, data)
     log = compiled(tmp_path, (tmp_path / "report.tex").read_text())
     assert "Overfull" not in log
+
+
+def test_the_kept_report_compiles(tmp_path):
+    kept = Path(__file__).parents[2] / "reports/mini"
+    shutil.copytree(kept, tmp_path, dirs_exist_ok=True)
+    assert "Overfull" not in compiled(tmp_path, (kept / "report.tex").read_text(encoding="utf-8"))
+
+
+def test_long_names_in_a_list_break_at_their_underscores(tmp_path):
+    item = "face: extractor mini-face, weights (" + "face_detector_of_a_long_name, " * 6 + ")"
+    assert "Overfull" not in compiled(tmp_path, latex(Document("T", (Section("S", (Bullets((item,)),)),))))
 
 
 def test_every_sign_compiles(tmp_path):
