@@ -165,15 +165,22 @@ def slow_faces(folder: Path, weights: Path) -> Values:
     return {"face_sim": values}
 
 
+def plain_clip(weights: Path) -> Any:
+    """CLIP as open_clip has it, without what pvbench leaves out."""
+    from pvbench.features.open_clip_model import load_open_clip
+
+    clip = load_open_clip("ViT-B-32-quickgelu", weights / "clip.pt")
+    for module in clip.network.modules():
+        vars(module).pop("forward", None)
+    return clip
+
+
 def slow_clip_faces(folder: Path, weights: Path) -> Values:
     """CLIP-I of faces: they are found again, and crops embedded one by one."""
-    import torch
-
     from pvbench.features.insightface_faces import load_pack
-    from pvbench.features.open_clip_model import load_open_clip
     from pvbench.identity import load_identities
 
-    network = load_open_clip("ViT-B-32-quickgelu", weights / "clip.pt", torch.device("cpu"))
+    network = plain_clip(weights)
     pack = load_pack(weights / "pack")
     values = {}
     for path in clips_in(folder):
@@ -199,12 +206,9 @@ def slow_clip_one_pass(folder: Path, weights: Path) -> Values:
 
 def clip_loop(folder: Path, weights: Path, passes: tuple[tuple[str, ...], ...]) -> Values:
     """The numbers of each pass over all clips."""
-    import torch
-
-    from pvbench.features.open_clip_model import load_open_clip
     from pvbench.identity import load_identities
 
-    network = load_open_clip("ViT-B-32-quickgelu", weights / "clip.pt", torch.device("cpu"))
+    network = plain_clip(weights)
     values: Values = {name: {} for names in passes for name in names}
     for names in passes:
         for path in clips_in(folder):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +89,7 @@ class OpenClip:
 
     def __init__(self, network: Any, tokenizer: Any, device: torch.device) -> None:
         self.network = network.requires_grad_(False).eval()
+        _spare_work(self.network.visual)
         self.tokenizer, self.device = tokenizer, device
         size = self.network.visual.image_size
         self.side: int = size if isinstance(size, int) else size[0]
@@ -214,6 +216,37 @@ def _levels(frames: np.ndarray) -> Tensor:
 def _normalise(pictures: Tensor) -> Tensor:
     mean, std = (torch.tensor(values, device=pictures.device).view(3, 1, 1) for values in (MEAN, STD))
     return (pictures - mean) / std
+
+
+def _spare_work(tower: nn.Module) -> None:
+    """Leaves out what the embedding of a picture does not need; values move by rounding.
+
+    The embedding is read from the first token, so that the last block has to make no other: of ViT-B/32 that is a
+    fifteenth of the work. QuickGELU goes through memory once instead of three times.
+    """
+    from open_clip.transformer import QuickGELU, ResidualAttentionBlock, VisionTransformer
+
+    if isinstance(tower, VisionTransformer) and tower.pool_type == "tok" and tower.attn_pool is None:
+        last = tower.transformer.resblocks[-1]
+        if type(last) is ResidualAttentionBlock and tower.transformer.batch_first:
+            last.forward = partial(_first_token, last)
+    for module in tower.modules():
+        if isinstance(module, QuickGELU):
+            module.forward = _quick_gelu
+
+
+def _first_token(block: Any, tokens: Tensor, **nothing: None) -> Tensor:
+    """What a block makes of the first token, (n, 1, width)."""
+    normed = block.ln_1(tokens)
+    first = tokens[:, :1] + block.ls_1(block.attention(normed[:, :1], normed, normed))
+    return first + block.ls_2(block.mlp(block.ln_2(first)))
+
+
+def _quick_gelu(x: Tensor) -> Tensor:
+    """x * sigmoid(1.702 x); changes x where no gradient is asked for."""
+    if x.requires_grad:
+        return x * torch.sigmoid(1.702 * x)
+    return functional.silu(x.mul_(1.702), inplace=True).div_(1.702)
 
 
 # Weights

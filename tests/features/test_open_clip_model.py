@@ -7,6 +7,7 @@ import pickle
 import socket
 import warnings
 import zipfile
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -82,13 +83,31 @@ def test_a_frames_embedding_does_not_depend_on_the_others(clip):
     np.testing.assert_allclose(found[66], clip.frames(many[66:67])[0], atol=2e-6)
 
 
-def test_embeddings_are_those_of_open_clip_itself(open_clip, clip):
-    made = network(open_clip, NAME)
+@pytest.mark.parametrize("name", [NAME, QUICK])
+def test_embeddings_and_gradients_are_those_of_open_clip_itself(open_clip, files, name):
+    made, found = network(open_clip, name), load_open_clip(name, files / "weights.safetensors")
     with torch.no_grad():
         pictures = made.encode_image(clip_pixels(frames(), 64), normalize=True)
-        words = made.encode_text(open_clip.get_tokenizer(NAME)(["a man"]), normalize=True)
-    np.testing.assert_allclose(clip.frames(frames()), pictures, atol=2e-6)
-    np.testing.assert_allclose(clip.texts(["a man"]), words, atol=2e-6)
+        words = made.encode_text(open_clip.get_tokenizer(name)(["a man"]), normalize=True)
+    np.testing.assert_allclose(found.frames(frames()), pictures, atol=2e-6)
+    np.testing.assert_allclose(found.texts(["a man"]), words, atol=2e-6)
+    ours, theirs = (clip_pixels(frames(), 64).requires_grad_(True) for _ in range(2))
+    found.images(ours)[:, 0].sum().backward()
+    made.encode_image(theirs, normalize=True)[:, 0].sum().backward()
+    np.testing.assert_allclose(ours.grad, theirs.grad, atol=1e-5 * theirs.grad.abs().max())
+
+
+def test_only_what_is_asked_of_the_last_block_is_computed(files):
+    from torch.utils.flop_counter import FlopCounterMode
+
+    block = load_open_clip(NAME, files / "weights.safetensors").network.visual.transformer.resblocks[-1]
+    tokens, work = torch.randn(1, 17, block.ln_1.weight.shape[0]), []
+    for forward in (partial(type(block).forward, block), block):
+        with FlopCounterMode(display=False) as counter, torch.no_grad():
+            made = forward(tokens)
+        work.append(counter.get_total_flops())
+    assert made.shape[1] == 1
+    assert work[1] < work[0] / 3
 
 
 def test_the_middle_square_is_seen_at_the_models_side():
