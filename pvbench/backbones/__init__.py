@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 MINI_MODELS = ("vae", "text_encoder", "tokenizer", "unet", "scheduler", "motion_adapter", "domain_adapter")
 # Rewards belong to the backbone's side of a run: methods tune with them, metrics never see them.
 REWARD_MODELS = ("face_detector", "face_recogniser_reward", "clip_reward")
-_VERSION = 3
+_VERSION = 4
 MEASURE_ONLY = {"animatediff": "AnimateDiff", "hunyuan": "HunyuanVideo"}
 """Kinds of profiles that have evaluators and no backbone yet, and what the backbone would be."""
 
@@ -38,10 +38,14 @@ def signature(profile: Profile) -> Mapping[str, Any]:
     folder = weights_folder(profile.backbone["weights"])
     precision = _precision(profile)
     weights = weights_signature(folder, *MINI_MODELS, *REWARD_MODELS)
-    shared = _shared_noise(profile)
     return {
-        "backbone": kind, "version": _VERSION, "precision": precision, "shared_noise": shared, "weights": weights
-    }  # fmt: skip
+        "backbone": kind,
+        "version": _VERSION,
+        "precision": precision,
+        "shared_noise": _shared_noise(profile),
+        "joint_attention": _joint_attention(profile),
+        "weights": weights,
+    }
 
 
 def load_backbone(profile: Profile, device: str) -> AnimateDiffBackbone:
@@ -55,8 +59,15 @@ def load_backbone(profile: Profile, device: str) -> AnimateDiffBackbone:
 
     signed = signature(profile)
     half = signed["precision"] == "bfloat16"
-    folder, shared = weights_folder(profile.backbone["weights"]), signed["shared_noise"]
-    return load_mini(folder, profile.sampling, device, signed, half=half, shared_noise=shared)
+    return load_mini(
+        weights_folder(profile.backbone["weights"]),
+        profile.sampling,
+        device,
+        signed,
+        half=half,
+        shared_noise=signed["shared_noise"],
+        joint_attention=signed["joint_attention"],
+    )
 
 
 def _precision(profile: Profile) -> str:
@@ -79,3 +90,13 @@ def _shared_noise(profile: Profile) -> float:
             "from 0 to 1"
         )
     return float(found)
+
+
+def _joint_attention(profile: Profile) -> int:
+    found = profile.backbone.get("joint_attention", 0)
+    if isinstance(found, bool) or not isinstance(found, int) or found < 0:
+        raise ProfileError(
+            f"profile {profile.name!r} [backbone]: joint_attention is {found!r}; expected a number of positions up to "
+            "which frames see each other, or 0"
+        )
+    return found

@@ -21,7 +21,7 @@ from peft.tuners.tuners_utils import BaseTunerLayer
 from peft.utils import get_peft_model_state_dict, set_peft_model_state_dict
 from torch import Tensor, nn
 
-from pvbench.backbones.attention import choose_attention
+from pvbench.backbones.attention import choose_attention, see_all_frames
 from pvbench.backbones.noise import video_noise
 from pvbench.backbones.patch_autoencoder import PatchAutoencoder
 from pvbench.devices import torch_device
@@ -316,8 +316,12 @@ def load_mini(
     *,
     half: bool,
     shared_noise: float = 0.0,
+    joint_attention: int = 0,
 ) -> AnimateDiffBackbone:
     """The miniature backbone out of a folder of weights, through AnimateDiff's own classes.
+
+    Args:
+        joint_attention: up to how many positions frames see each other, see `see_all_frames`.
 
     Raises:
         WeightsError: a file is missing, damaged, or of another model.
@@ -348,4 +352,5 @@ def load_mini(
     pipe.unet.requires_grad_(False).eval()
     choose_attention(pipe.unet, place)
     choose_attention(unet, place)
+    see_all_frames(pipe.unet, joint_attention)
     return AnimateDiffBackbone(pipe, unet.to(place), sampling, place, signature, weights, half, shared_noise)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
+from torch import Tensor, nn
 
 
 def choose_attention(unet: Any, device: torch.device) -> None:
@@ -19,3 +21,52 @@ def choose_attention(unet: Any, device: torch.device) -> None:
 
     if device.type == "cpu":
         unet.set_attn_processor(AttnProcessor())
+
+
+def see_all_frames(unet: Any, positions: int) -> None:
+    """Lets the frames of a video see each other in spatial self-attention, on levels of at most `positions` positions.
+
+    There, the positions of all frames are attended to as those of one long picture, by the weights that are there;
+    finer levels, where this would cost most, keep to the frame. So a head that moves keeps its hair and skin, which
+    motion modules, that compare a place with itself over time, must otherwise carry along. A single frame gives what
+    it gave before.
+
+    Source: cross-frame attention without training, as Text2Video-Zero (Khachatryan et al., 2023) has it with the first
+        frame and on every level; here with all frames, where they are coarse.
+
+    Args:
+        unet: a `UNetMotionModel`; its processors as they are now compute the attention.
+        positions: 0 changes nothing.
+    """
+    if positions == 0:
+        return
+    shape = _Shape()
+
+    def note_frames(_: nn.Module, given: tuple[Any, ...], named: Mapping[str, Any]) -> None:
+        shape.frames = (given[0] if given else named["sample"]).shape[2]
+
+    unet.register_forward_pre_hook(note_frames, with_kwargs=True)
+    spatial = (name for name in unet.attn_processors if ".attentions." in name and ".attn1." in name)
+    joint = {name: _JointAttention(unet.attn_processors[name], positions, shape) for name in spatial}
+    unet.set_attn_processor({**unet.attn_processors, **joint})
+
+
+class _Shape:
+    """What processors must know of the video that goes through."""
+
+    frames = 1
+
+
+class _JointAttention:
+    """A diffusers processor of self-attention over the positions of all frames at once."""
+
+    def __init__(self, own: Any, positions: int, shape: _Shape) -> None:
+        self.own, self.positions, self.shape = own, positions, shape
+
+    def __call__(self, attention: nn.Module, hidden_states: Tensor, *rest: Any, **more: Any) -> Tensor:
+        if hidden_states.shape[1] > self.positions:
+            found: Tensor = self.own(attention, hidden_states, *rest, **more)
+            return found
+        joined = hidden_states.unflatten(0, (-1, self.shape.frames)).flatten(1, 2)
+        found = self.own(attention, joined, *rest, **more)
+        return found.reshape(hidden_states.shape)
