@@ -20,6 +20,7 @@ _PREAMBLE = r"""\documentclass[10pt]{article}
 \renewcommand{\labelitemi}{$\bullet$}
 \setlength{\parindent}{0pt}
 \setlength{\parskip}{4pt}
+\setlength{\emergencystretch}{4em}
 \begin{document}
 """
 

@@ -41,7 +41,7 @@ def test_the_kept_report_compiles(tmp_path):
 
 
 def test_long_names_in_a_list_break_at_their_underscores(tmp_path):
-    item = "face: extractor mini-face, weights (" + "face_detector_of_a_long_name, " * 6 + ")"
+    item = "face: extractor mini-face, weights (" + "face_detector_of_a_long_name df2a9faf175ecaaa, " * 6 + ")"
     assert "Overfull" not in compiled(tmp_path, latex(Document("T", (Section("S", (Bullets((item,)),)),))))
 
 
