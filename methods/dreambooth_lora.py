@@ -63,6 +63,8 @@ class DreamBoothLoRA(Method):
     Settings: ClassVar[type] = DreamBoothSettings
     settings: DreamBoothSettings
 
+    _priors: dict[tuple[str, int], Tensor] | None = None
+
     def tune(self, identity: Identity, prompts: PromptSet, *, seed: int, progress: Progress) -> Adapter:
         """A LoRA that reconstructs the identity's photos under the rare token."""
         settings, backbone = self.settings, self.backbone
@@ -116,7 +118,11 @@ class DreamBoothLoRA(Method):
 
     @torch.no_grad()
     def _prior(self, class_noun: str, seed: int) -> Tensor:
-        """Latents of class pictures by the untuned text-to-image model."""
+        """Latents of class pictures by the untuned text-to-image model, kept for the next identity of the class."""
+        if self._priors is None:
+            self._priors = {}
+        if (class_noun, seed) in self._priors:
+            return self._priors[class_noun, seed]
         backbone = self.backbone
         backbone.remove_lora(backbone.image_unet)
         text = backbone.encode(f"a {class_noun}")
@@ -124,4 +130,5 @@ class DreamBoothLoRA(Method):
         for i in range(self.settings.prior_images):
             latent = backbone.noise(seed + 1 + i, frames=1)[:, :, 0]
             drawn.append(backbone.denoise(latent, text, unet=backbone.image_unet))
-        return torch.cat(drawn)
+        self._priors[class_noun, seed] = torch.cat(drawn)
+        return self._priors[class_noun, seed]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
@@ -17,6 +17,15 @@ class Job(Protocol):
 
     def run(self, state: Any, notify: Notify) -> Any:
         """The job's result; `state` is what the worker's start function returned, kept from job to job."""
+
+
+def affinity(job: Job) -> Hashable | None:
+    """What a job finds ready in a worker that had one of the same affinity before; None where it makes no difference.
+
+    A job tells it as an attribute of this name.
+    """
+    found: Hashable | None = getattr(job, "affinity", None)
+    return found
 
 
 @dataclass(frozen=True)
@@ -61,6 +70,10 @@ class Executor(ABC):
     @abstractmethod
     def running(self) -> int:
         """How many jobs are under way, or have ended without `wait` having told of it."""
+
+    def choose(self, jobs: Sequence[Job]) -> Job:
+        """Which of the jobs, all as good to the caller, should be submitted next; the first, if it is all the same."""
+        return jobs[0]
 
     @abstractmethod
     def submit(self, job: Job) -> None:

@@ -10,7 +10,7 @@ import sys
 import threading
 import traceback
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
@@ -18,7 +18,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from pvbench.executors.executor import Done, Event, Executor, Failed, Job, Noted
+from pvbench.executors.executor import Done, Event, Executor, Failed, Job, Noted, affinity
 
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 _SECONDS_TO_END = 5.0
@@ -29,6 +29,7 @@ class _Worker:
     process: BaseProcess
     pipe: Connection
     job: Job | None = None
+    affinity: Hashable | None = None
 
 
 class LocalExecutor(Executor):
@@ -57,9 +58,24 @@ class LocalExecutor(Executor):
         ended = sum(not isinstance(event, Noted) for event in self._events)
         return ended + sum(worker.job is not None for worker in self._workers)
 
+    def choose(self, jobs: Sequence[Job]) -> Job:
+        """One for whose affinity an idle worker is ready; else, for a fresh worker, one that no other is ready for."""
+        ready = {worker.affinity for worker in self._workers}
+        ready_now = {worker.affinity for worker in self._workers if worker.job is None}
+        for job in jobs:
+            if affinity(job) is not None and affinity(job) in ready_now:
+                return job
+        if None in ready_now or len(self._workers) < self._size:
+            for job in jobs:
+                if affinity(job) not in ready:
+                    return job
+        return jobs[0]
+
     def submit(self, job: Job) -> None:
-        worker = self._free_worker()
+        wanted = affinity(job)
+        worker = self._free_worker(wanted)
         worker.job = job
+        worker.affinity = worker.affinity if wanted is None else wanted
         try:
             worker.pipe.send(job)
         except (BrokenPipeError, ConnectionResetError):
@@ -88,8 +104,8 @@ class LocalExecutor(Executor):
                 worker.process.join()
             worker.process.close()
 
-    def _free_worker(self) -> _Worker:
-        for worker in self._workers:
+    def _free_worker(self, wanted: Hashable | None) -> _Worker:
+        for worker in sorted(self._workers, key=lambda one: (one.affinity != wanted, one.affinity is not None)):
             if worker.job is None:
                 if worker.process.is_alive():
                     return worker

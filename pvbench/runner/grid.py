@@ -228,7 +228,7 @@ class _Run:
         """Jobs run until both queues and the workers are empty; `then` gets a worker when `first` has no job."""
         while True:
             while self._pool.idle and (first or then):
-                self._pool.submit(first.popleft() if first else then.popleft())
+                self._pool.submit(self._next(first) if first else then.popleft())
             if not self._pool.running:
                 if not self._fresh:
                     return
@@ -244,6 +244,16 @@ class _Run:
             if not first:
                 self._queue_measuring(everything=not self._waiting and self._pool.idle > 0)
             self._show(event.job)
+
+    def _next(self, queue: deque[Job]) -> Job:
+        """The queue's first job, or, where that is a tuning, one of the same variant that a worker is readier for."""
+        head = queue[0]
+        if not isinstance(head, TuneJob):
+            return queue.popleft()
+        alike = [job for job in queue if isinstance(job, TuneJob) and job.variant.label == head.variant.label]
+        chosen = self._pool.choose(alike)
+        del queue[next(place for place, job in enumerate(queue) if job is chosen)]
+        return chosen
 
     def _on_note(self, job: Job, note: Stepped | Made) -> None:
         if isinstance(note, Stepped):

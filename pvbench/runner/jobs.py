@@ -204,6 +204,11 @@ class TuneJob:
     path: Path
     stage: ClassVar[str] = "tune"
 
+    @property
+    def affinity(self) -> tuple[str, str]:
+        """What methods keep from one tuning for the next rests on the class noun, as prior pictures do."""
+        return self.variant.label, self.identity.class_noun
+
     def run(self, bench: Workbench, notify: Notify) -> Made:
         """Notes every step; answers with the seconds of tuning alone. The losses lie beside the adapter as a table."""
         steps: list[Stepped] = []

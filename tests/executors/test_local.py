@@ -8,7 +8,7 @@ import textwrap
 from pathlib import Path
 
 import pytest
-from example_jobs import Count, Die, EndWorker, Environment, Fail, Hang, Note, Numbered, start, start_badly
+from example_jobs import Count, Die, EndWorker, Environment, Fail, Hang, Kin, Note, Numbered, start, start_badly
 
 from pvbench.executors.executor import Done, Failed, Noted
 from pvbench.executors.local import LocalExecutor
@@ -46,6 +46,23 @@ def test_idle_and_running_count_the_workers(executor):
     assert sorted(event.result for event in drain(executor)) == [1, 2]
     with pytest.raises(RuntimeError, match="without a job"):
         executor.wait()
+
+
+def test_a_job_is_chosen_by_what_idle_workers_are_ready_for(executor):
+    man, woman, child = Kin("man"), Kin("woman"), Kin("child")
+    assert executor.choose([man, woman]) is man
+    executor.submit(man)
+    assert executor.choose([Kin("man"), woman]) is woman
+    executor.submit(woman)
+    drain(executor)
+    assert executor.choose([child, woman, man]) is woman
+    assert executor.choose([child, man, woman]) is man
+    assert executor.choose([child]) is child
+    executor.submit(man)
+    assert executor.choose([Kin("man"), woman]) is woman
+    executor.submit(woman)
+    assert {event.job for event in drain(executor)} == {man, woman}
+    assert sorted(worker.affinity for worker in executor._workers) == ["man", "woman"]
 
 
 def test_of_jobs_that_end_at_once_none_is_forgotten(executor):

@@ -289,6 +289,29 @@ def test_prior_preservation_cannot_weigh_less_than_nothing():
         method_class("dreambooth_lora").Settings(prior_weight=-0.5)
 
 
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [
+        ("dreambooth_lora", {"steps": 1, "prior_images": 2}),
+        ("personalvideo", {"steps": 1, "warm_steps": 1, "prefixes": 1, "scr": "off"}),
+    ],
+)
+def test_what_rests_on_the_class_noun_is_made_once(short_backbone, short_profile, ada, name, settings, monkeypatch):
+    """And the next identity of the class gets the adapter that it would have got alone."""
+    sampled, denoise = [], short_backbone.denoise
+    monkeypatch.setattr(short_backbone, "denoise", lambda latent, text, first=0, *rest, **more: (
+        sampled.append(first), denoise(latent, text, first, *rest, **more))[1])
+    method = make(name, short_backbone, short_profile, **settings)
+    adapters = []
+    for wholes in (True, False):
+        sampled.clear()
+        adapters.append(method.tune(ada, SIMULATED, seed=0, progress=lambda *_: None))
+        # A trajectory from its first step on is one of those that are kept.
+        assert (0 in sampled) is wholes
+    for key, value in adapters[0].tensors.items():
+        assert torch.equal(value, adapters[1].tensors[key]), key
+
+
 def test_the_semantic_reward_is_asked_only_when_it_is_on(short_backbone, short_profile, ada):
     for switch, asked in (("on", True), ("off", False)):
         losses = []

@@ -78,6 +78,16 @@ class Pid:
 
 
 @dataclass(frozen=True)
+class Kin:
+    """Answers with the process it ran in."""
+
+    affinity: str | None
+
+    def run(self, state, notify):
+        return os.getpid()
+
+
+@dataclass(frozen=True)
 class Bar:
     """Shows progress by tqdm, then waits for ever."""
 
