@@ -1,7 +1,5 @@
 """Attention by plain matrix products gives what torch's fused kernel gives; frames see each other where asked."""
 
-from dataclasses import replace
-
 import pytest
 import torch
 
@@ -111,15 +109,3 @@ def test_motion_modules_and_words_keep_their_attention(video_unet):
     for name, processor in video_unet.attn_processors.items():
         spatial = ".attentions." in name and ".attn1." in name
         assert (type(processor).__name__ == "_JointAttention") == spatial, name
-
-
-@pytest.mark.parametrize("wrong", [-1, 0.5, "all", True])
-def test_a_number_of_positions_that_is_none_is_told(wrong):
-    from pvbench.backbones import signature
-    from pvbench.errors import ProfileError
-    from pvbench.profile import load_profile
-
-    profile = load_profile("mini")
-    profile = replace(profile, backbone={**profile.backbone, "joint_attention": wrong})
-    with pytest.raises(ProfileError, match=r"joint_attention is .*number of positions"):
-        signature(profile)

@@ -27,17 +27,3 @@ def test_a_share_of_one_gives_every_frame_the_same():
 def test_a_share_of_zero_is_plain_noise():
     noise = video_noise(SHAPE, 0.0, torch.Generator().manual_seed(3))
     assert torch.equal(noise, torch.randn(SHAPE, generator=torch.Generator().manual_seed(3)))
-
-
-@pytest.mark.parametrize("wrong", [-0.1, 1.5, "half", True])
-def test_a_share_that_is_none_is_told(wrong):
-    from dataclasses import replace
-
-    from pvbench.backbones import signature
-    from pvbench.errors import ProfileError
-    from pvbench.profile import load_profile
-
-    profile = load_profile("mini")
-    profile = replace(profile, backbone={**profile.backbone, "shared_noise": wrong})
-    with pytest.raises(ProfileError, match=r"shared_noise is .*from 0 to 1"):
-        signature(profile)
