@@ -136,10 +136,10 @@ def slow_fvd(folder: Path, weights: Path) -> Values:
     from pvbench.features import i3d
     from pvbench.features.i3d import embed, load_i3d
 
-    def pool(x: torch.Tensor, window: tuple[int, int, int], stride: tuple[int, int, int]) -> torch.Tensor:
-        return torch.nn.functional.max_pool3d(i3d._pad_same(x, window, stride), window, stride)
+    def pool(x: torch.Tensor, window: tuple[int, ...], stride: tuple[int, ...]) -> torch.Tensor:
+        return torch.nn.functional.max_pool3d(i3d.pad_same(x, window, stride), window, stride)
 
-    i3d._pool = pool
+    i3d.pool_same = pool
     network = load_i3d(weights / "i3d.pt", torch.device("cpu"))
     one, other = (np.stack([embed(network, decoded(path), "styleganv") for path in clips_in(where)]).astype(np.float64)
                   for where in (folder, folder.parent / "reference"))

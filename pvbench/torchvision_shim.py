@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import importlib.util
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,28 @@ def load_torchvision() -> Any:
     import torchvision
 
     return torchvision
+
+
+@functools.cache
+def load_open_clip_package() -> Any:
+    """The open_clip module, without transformers behind it unless that is loaded already.
+
+    open_clip imports transformers, a second of a core, for text towers out of a hub, which nothing here takes; where it
+    is missing, open_clip goes without.
+
+    Raises:
+        PvbenchError: where torchvision is not installed.
+    """
+    load_torchvision()
+    hidden = "transformers" not in sys.modules
+    if hidden:
+        sys.modules["transformers"] = None  # type: ignore[assignment]
+    try:
+        import open_clip
+    finally:
+        if hidden:
+            del sys.modules["transformers"]
+    return open_clip
 
 
 # torch forgets an operator when its Library is collected.

@@ -170,7 +170,17 @@ def _one_thread() -> Iterator[None]:
 
 
 def _work(pipe: Connection, start: Callable[[Any], Any], argument: Any) -> None:
-    """A worker's life: jobs come in until the pipe closes."""
+    """A worker's life, without the second in which Python and torch would take themselves apart after it."""
+    try:
+        _do_jobs(pipe, start, argument)
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    os._exit(0)
+
+
+def _do_jobs(pipe: Connection, start: Callable[[Any], Any], argument: Any) -> None:
+    """Jobs come in until the pipe closes."""
     # Ctrl-C reaches the whole process group; the parent decides what becomes of its workers.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _end_with_parent()

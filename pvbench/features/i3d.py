@@ -1,12 +1,14 @@
 """I3D of Kinetics-400: the network whose logits FVD compares, its public weight files, its public preprocessings."""
 
+from __future__ import annotations
+
 import math
 import pickle
 import re
 import zipfile
 from collections.abc import Callable
-from functools import reduce
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -16,6 +18,9 @@ from torch.nn import functional
 
 from pvbench.errors import SettingError, VideoError, WeightsError, did_you_mean
 from pvbench.weights.torchscript import is_archive, read_archive
+
+if TYPE_CHECKING:
+    from pvbench.features.i3d_cpu import I3DOnCpu
 
 MIN_FRAMES = 10
 SIDE = 224
@@ -27,14 +32,14 @@ CHECKPOINT_EPS = 1e-5
 TENSORFLOW_EPS = 1e-3
 """What DeepMind's network adds, and StyleGAN-V's port of it in `i3d_torchscript.pt`."""
 
-_STEM: dict[str, tuple[int, int, int]] = {
+STEM: dict[str, tuple[int, int, int]] = {
     "Conv3d_1a_7x7": (3, 64, 7),
     "Conv3d_2b_1x1": (64, 64, 1),
     "Conv3d_2c_3x3": (64, 192, 3),
 }
 """Channels in, channels out, kernel."""
 
-_MIXED: dict[str, tuple[int, int, int, int, int, int]] = {
+MIXED: dict[str, tuple[int, int, int, int, int, int]] = {
     "Mixed_3b": (64, 96, 128, 16, 32, 32),
     "Mixed_3c": (128, 128, 192, 32, 96, 64),
     "Mixed_4b": (192, 96, 208, 16, 48, 64),
@@ -47,7 +52,7 @@ _MIXED: dict[str, tuple[int, int, int, int, int, int]] = {
 }
 """Channels out of b0, b1a, b1b, b2a, b2b, b3b."""
 
-_POOL_BEFORE: dict[str, tuple[tuple[int, int, int], tuple[int, int, int]]] = {
+POOL_BEFORE: dict[str, tuple[tuple[int, int, int], tuple[int, int, int]]] = {
     "Conv3d_2b_1x1": ((1, 3, 3), (1, 2, 2)),
     "Mixed_3b": ((1, 3, 3), (1, 2, 2)),
     "Mixed_4b": ((3, 3, 3), (2, 2, 2)),
@@ -56,26 +61,34 @@ _POOL_BEFORE: dict[str, tuple[tuple[int, int, int], tuple[int, int, int]]] = {
 """Window and stride."""
 
 
-def _pad_same(x: Tensor, window: tuple[int, ...], stride: tuple[int, ...]) -> Tensor:
-    """Zeros around a volume as TensorFlow's SAME lays them: the odd one behind."""
+def pad_same(x: Tensor, window: tuple[int, ...], stride: tuple[int, ...], first: int = 2) -> Tensor:
+    """Zeros around volumes as TensorFlow's SAME lays them, the odd one behind; `first` is the axis of time."""
     sides: list[int] = []
-    for size, wide, step in zip(reversed(x.shape[2:]), reversed(window), reversed(stride), strict=True):
+    for size, wide, step in zip(x.shape[first:], window, stride, strict=False):
         total = max((math.ceil(size / step) - 1) * step + wide - size, 0)
-        sides += [total // 2, total - total // 2]
-    return functional.pad(x, sides) if any(sides) else x
+        sides = [total // 2, total - total // 2, *sides]
+    return functional.pad(x, [0, 0] * (x.ndim - first - len(window)) + sides) if any(sides) else x
 
 
-def _pool(x: Tensor, window: tuple[int, int, int], stride: tuple[int, int, int]) -> Tensor:
-    """The largest value of each window, with SAME padding.
+def pool_same(x: Tensor, window: tuple[int, ...], stride: tuple[int, ...], first: int = 2) -> Tensor:
+    """The largest value of each window, as far as it lies on the volume: SAME padding. `first` is the axis of time.
 
     Axis by axis, whole slices compared: the values of `max_pool3d`, in a third of its time or less on a CPU.
     """
-    # Zeros are as good as minus infinity here: what is pooled has gone through a ReLU.
-    found = _pad_same(x, window, stride)
-    for axis, (wide, step) in enumerate(zip(window, stride, strict=True), start=2):
-        last = (found.shape[axis] - wide) // step * step
-        every = (slice(None),) * axis + (slice(None, None, step),)
-        found = reduce(torch.maximum, [found.narrow(axis, offset, last + 1)[every] for offset in range(wide)])
+    found = x
+    for axis, (wide, step) in enumerate(zip(window, stride, strict=True), start=first):
+        size = found.shape[axis]
+        count = math.ceil(size / step)
+        before = max((count - 1) * step + wide - size, 0) // 2
+        every = (slice(None),) * axis
+        largest = found[(*every, slice(None, None, step))].clone()
+        for offset in range(-before, wide - before):
+            low, high = math.ceil(max(0, -offset) / step), min(count, (size - 1 - offset) // step + 1)
+            if offset != 0 and high > low:
+                here = largest.narrow(axis, low, high - low)
+                other = found[(*every, slice(low * step + offset, (high - 1) * step + offset + 1, step))]
+                torch.maximum(here, other, out=here)
+        found = largest
     return found
 
 
@@ -88,7 +101,7 @@ class _Unit(nn.Module):
         self.bn = None if eps is None else nn.BatchNorm3d(outputs, eps=eps)
 
     def forward(self, x: Tensor) -> Tensor:
-        found = self.conv3d(_pad_same(x, self.conv3d.kernel_size, self.conv3d.stride))
+        found = self.conv3d(pad_same(x, self.conv3d.kernel_size, self.conv3d.stride))
         return found if self.bn is None else functional.relu_(self.bn(found))
 
 
@@ -105,7 +118,7 @@ class _Mixed(nn.Module):
         self.b3b = _Unit(inputs, widths[5], 1, eps=eps)
 
     def forward(self, x: Tensor) -> Tensor:
-        pooled = _pool(x, (3, 3, 3), (1, 1, 1))
+        pooled = pool_same(x, (3, 3, 3), (1, 1, 1))
         return torch.cat([self.b0(x), self.b1b(self.b1a(x)), self.b2b(self.b2a(x)), self.b3b(pooled)], dim=1)
 
 
@@ -119,19 +132,24 @@ class I3D(nn.Module):
 
     def __init__(self, eps: float = CHECKPOINT_EPS) -> None:
         super().__init__()
-        for name, (inputs, outputs, kernel) in _STEM.items():
+        for name, (inputs, outputs, kernel) in STEM.items():
             self.add_module(name, _Unit(inputs, outputs, kernel, 2 if name == "Conv3d_1a_7x7" else 1, eps))
         channels = 192
-        for name, widths in _MIXED.items():
+        for name, widths in MIXED.items():
             self.add_module(name, _Mixed(channels, widths, eps))
             channels = widths[0] + widths[2] + widths[4] + widths[5]
         self.logits = _Unit(channels, CLASSES, 1)
 
+    @property
+    def device(self) -> torch.device:
+        """Where its weights are."""
+        return self.logits.conv3d.weight.device
+
     def forward(self, videos: Float[Tensor, "n 3 frames height width"]) -> Float[Tensor, "n classes"]:
         x = videos
-        for name in (*_STEM, *_MIXED):
-            if name in _POOL_BEFORE:
-                x = _pool(x, *_POOL_BEFORE[name])
+        for name in (*STEM, *MIXED):
+            if name in POOL_BEFORE:
+                x = pool_same(x, *POOL_BEFORE[name])
             x = getattr(self, name)(x)
         return self.logits(functional.avg_pool3d(x, (2, 7, 7), stride=1)).mean(dim=(2, 3, 4))
 
@@ -174,8 +192,8 @@ PREPROCESSINGS: dict[str, Callable[[Tensor], Tensor]] = {
 
 
 def embed(
-    model: I3D, frames: UInt8[np.ndarray, "frames height width 3"], preprocessing: str
-) -> Float32[np.ndarray, "classes"]:
+    model: I3D | I3DOnCpu, frames: UInt8[np.ndarray, "frames height width 3"], preprocessing: str
+) -> Float32[np.ndarray, " classes"]:
     """The logits of one video, which FVD takes for its embedding.
 
     Raises:
@@ -193,7 +211,7 @@ def embed(
             f"then averages over two steps, and public FVD scripts refuse fewer than {MIN_FRAMES}; make longer videos"
         )
     # A copy: frames may be a view, or read-only as Pillow's are, and torch warns of those.
-    on_device = torch.from_numpy(np.array(frames, order="C")).to(model.logits.conv3d.weight.device)
+    on_device = torch.from_numpy(np.array(frames, order="C")).to(model.device)
     with torch.no_grad():
         return model(PREPROCESSINGS[preprocessing](on_device)[None])[0].cpu().numpy()
 

@@ -6,7 +6,8 @@ The weights are a file on disk: no model is fetched, and no code in a file runs.
 from __future__ import annotations
 
 import pickle
-from collections.abc import Iterator
+import zipfile
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,8 @@ from torch.nn import functional
 from pvbench.devices import torch_device
 from pvbench.errors import WeightsError, did_you_mean
 from pvbench.features.face_networks import crop_faces
-from pvbench.torchvision_shim import load_torchvision
+from pvbench.features.packed import PackedBlock, packable
+from pvbench.torchvision_shim import load_open_clip_package
 from pvbench.weights.blank import Blank
 from pvbench.weights.torchscript import is_archive, read_archive
 
@@ -31,6 +33,10 @@ MEAN = (0.48145466, 0.4578275, 0.40821073)
 STD = (0.26862954, 0.26130258, 0.27577711)
 # Always the same, so that a frame's neighbours in a batch do not depend on the machine's memory.
 _CHUNK = 32
+
+
+Pictures = UInt8[np.ndarray, "frames height width 3"] | Sequence[UInt8[np.ndarray, "_ _ 3"]]
+"""RGB frames of a video, or pictures of several sizes."""
 
 
 def load_open_clip(model: str, path: Path, device: torch.device | str = "cpu") -> OpenClip:
@@ -48,9 +54,7 @@ def load_open_clip(model: str, path: Path, device: torch.device | str = "cpu") -
         DeviceError: the device is not there.
     """
     place = torch_device(device) if isinstance(device, str) else device
-    load_torchvision()
-    import open_clip
-
+    open_clip = load_open_clip_package()
     # The list first: open_clip would fetch the configuration of a name that begins with a hub's prefix.
     if model not in open_clip.list_models():
         raise WeightsError(f"open_clip knows no model {model!r}{did_you_mean(model, open_clip.list_models())}; "
@@ -95,13 +99,29 @@ class OpenClip:
         self.side: int = size if isinstance(size, int) else size[0]
         self.context: int = tokenizer.context_length
 
+    def pack(self) -> OpenClip:
+        """Lays the weights that pictures go through out for a CPU; `images` has no gradients after that.
+
+        The embeddings are the same to within rounding. Models on a GPU, or of another make, are left as they are.
+        """
+        tower = self.network.visual
+        if not hasattr(tower, "transformer") or not all(map(packable, getattr(tower.transformer, "resblocks", [None]))):
+            return self
+        blocks = tower.transformer.resblocks
+        for place, block in enumerate(blocks):
+            last = place == len(blocks) - 1
+            # One by one, so that the weights lie there twice for one block alone.
+            blocks[place] = PackedBlock(block, first_alone=last and _reads_first_token(tower))
+        return self
+
     def images(self, pixels: Float[Tensor, "n 3 side side"]) -> Float[Tensor, "n embedding"]:
         """Unit embeddings of pictures that are prepared already; differentiable."""
         return functional.normalize(self.network.encode_image(pixels.to(self.device)).float(), dim=-1)
 
     @torch.no_grad()
-    def frames(self, frames: UInt8[np.ndarray, "frames height width 3"]) -> Float32[np.ndarray, "frames embedding"]:
-        """Unit embeddings of RGB frames: of their middle squares, see `clip_pixels`."""
+    def frames(self, frames: Pictures) -> Float32[np.ndarray, "frames embedding"]:
+        """Unit embeddings of RGB frames, or of pictures of several sizes: of their middle squares, see `clip_pixels`.
+        """
         parts = [self.images(clip_pixels(part, self.side)) for part in _chunks(frames)]
         return torch.cat(parts).cpu().numpy()
 
@@ -135,18 +155,19 @@ class OpenClip:
 
     @torch.no_grad()
     def faces(
-        self, frames: UInt8[np.ndarray, "frames height width 3"], landmarks: Float32[np.ndarray, "frames 5 2"]
+        self, frames: Pictures, landmarks: Float32[np.ndarray, "frames 5 2"]
     ) -> Float32[np.ndarray, "frames embedding"]:
         """Unit embeddings of crops around faces, hair and chin in them; NaN rows where the landmarks are NaN.
 
         Pixels of the crop are interpolated without a filter: a face much larger than the model's side is aliased.
         """
-        have = ~np.isnan(landmarks).any(axis=(1, 2))
+        places = torch.tensor(landmarks, device=self.device)
+        have = np.flatnonzero(~np.isnan(landmarks).any(axis=(1, 2)))
         found = []
-        for part, points in zip(_chunks(frames[have]), _chunks(landmarks[have]), strict=True):
-            places = torch.tensor(points, device=self.device)
-            crops = crop_faces(_levels(part).to(self.device), places, self.side, FACE_SPREAD)
-            found.append(self.images(_normalise(crops)).cpu().numpy())
+        for some in _chunks(have):
+            crops = [crop_faces(_levels(frames[place][None]).to(self.device), places[place : place + 1], self.side,
+                                FACE_SPREAD) for place in some]
+            found.append(self.images(_normalise(torch.cat(crops))).cpu().numpy())
         # An empty text has an embedding too, of the size that is needed where no frame shows a face.
         width = found[0].shape[1] if found else self.texts([""]).shape[1]
         rows = np.full((len(frames), width), np.nan, np.float32)
@@ -156,7 +177,7 @@ class OpenClip:
 
 
 def clip_pixels(
-    frames: UInt8[np.ndarray, "frames height width 3"], side: int
+    frames: Pictures, side: int
 ) -> Float32[Tensor, "frames 3 {side} {side}"]:
     """RGB frames as OpenAI's CLIP sees them: short side resized to `side`, middle square, its mean and deviation.
 
@@ -203,7 +224,7 @@ def hps_prepared(pictures: Float[Tensor, "n 3 height width"], side: int) -> Floa
     return _normalise(functional.pad(pictures, (left, side - columns - left, top, side - rows - top)))
 
 
-def _chunks(array: np.ndarray) -> Iterator[np.ndarray]:
+def _chunks(array: Any) -> Iterator[Any]:
     return (array[start : start + _CHUNK] for start in range(0, len(array), _CHUNK))
 
 
@@ -218,21 +239,27 @@ def _normalise(pictures: Tensor) -> Tensor:
     return (pictures - mean) / std
 
 
-def _spare_work(tower: nn.Module) -> None:
+def _spare_work(tower: Any) -> None:
     """Leaves out what the embedding of a picture does not need; values move by rounding.
 
     The embedding is read from the first token, so that the last block has to make no other: of ViT-B/32 that is a
     fifteenth of the work. QuickGELU goes through memory once instead of three times.
     """
-    from open_clip.transformer import QuickGELU, ResidualAttentionBlock, VisionTransformer
+    from open_clip.transformer import QuickGELU, ResidualAttentionBlock
 
-    if isinstance(tower, VisionTransformer) and tower.pool_type == "tok" and tower.attn_pool is None:
+    if _reads_first_token(tower):
         last = tower.transformer.resblocks[-1]
         if type(last) is ResidualAttentionBlock and tower.transformer.batch_first:
             last.forward = partial(_first_token, last)
     for module in tower.modules():
         if isinstance(module, QuickGELU):
             module.forward = _quick_gelu
+
+
+def _reads_first_token(tower: Any) -> bool:
+    from open_clip.transformer import VisionTransformer
+
+    return isinstance(tower, VisionTransformer) and tower.pool_type == "tok" and tower.attn_pool is None
 
 
 def _first_token(block: Any, tokens: Tensor, **nothing: None) -> Tensor:
@@ -277,7 +304,8 @@ def _read_state(path: Path) -> dict[str, Tensor]:
     if path.suffix == ".safetensors":
         return load_file(path)
     try:
-        found = torch.load(path, map_location="cpu", weights_only=True)
+        # Mapped where that can be: what is not needed is not read, and workers share the rest.
+        found = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
     except pickle.UnpicklingError as error:
         # torch's own words advise to run what is in the file.
         raise ValueError("it holds more than tensors, or is damaged; nothing of it was run") from error

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from pvbench.features.face import Faces
     from pvbench.features.flow import Flow
     from pvbench.features.i3d import I3D
+    from pvbench.features.i3d_cpu import I3DOnCpu
     from pvbench.features.insightface_faces import InsightFaces
     from pvbench.features.open_clip_model import OpenClip
     from pvbench.features.raft import Raft
@@ -202,9 +203,13 @@ class PublishedExtractors(SelectiveExtractors):
     def __init__(self, profile: Profile, device: str) -> None:
         from pvbench.devices import torch_device
 
-        self.settings = settings_of(profile)
-        self.signature: Mapping[str, Mapping[str, Any]] = signature(profile)
+        self.profile, self.settings = profile, settings_of(profile)
         self.device = torch_device(device)
+
+    @cached_property
+    def signature(self) -> Mapping[str, Mapping[str, Any]]:  # type: ignore[override]
+        """Read when it is asked for: digests of a gigabyte of weights take a second."""
+        return signature(self.profile)
 
     @cached_property
     def face(self) -> InsightFaces:
@@ -218,7 +223,7 @@ class PublishedExtractors(SelectiveExtractors):
         """CLIP."""
         from pvbench.features.open_clip_model import load_open_clip
 
-        return load_open_clip(_clip_model(self.settings), weights_of(self.settings, "clip"), self.device)
+        return load_open_clip(_clip_model(self.settings), weights_of(self.settings, "clip"), self.device).pack()
 
     @cached_property
     def flow(self) -> Raft:
@@ -228,11 +233,13 @@ class PublishedExtractors(SelectiveExtractors):
         return load_raft(weights_of(self.settings, "flow"), self.device)
 
     @cached_property
-    def encoder(self) -> I3D:
+    def encoder(self) -> I3D | I3DOnCpu:
         """I3D."""
         from pvbench.features.i3d import load_i3d
+        from pvbench.features.i3d_cpu import I3DOnCpu
 
-        return load_i3d(weights_of(self.settings, "video"), self.device)
+        network = load_i3d(weights_of(self.settings, "video"), self.device)
+        return I3DOnCpu(network) if self.device.type == "cpu" else network
 
     @cached_property
     def dino(self) -> Dino:
@@ -246,7 +253,7 @@ class PublishedExtractors(SelectiveExtractors):
         """HPSv2."""
         from pvbench.features.open_clip_model import load_open_clip
 
-        return load_open_clip(self.settings["hps_model"], weights_of(self.settings, "hps"), self.device)
+        return load_open_clip(self.settings["hps_model"], weights_of(self.settings, "hps"), self.device).pack()
 
     def load_all(self) -> None:
         """Loads every network of the paper's metrics, so that whatever is wrong with its weights shows."""
@@ -280,11 +287,9 @@ class PublishedExtractors(SelectiveExtractors):
             faces = self.face.reference(photos)
             found["reference/face"] = faces.embedding
         if wants(wanted, "reference/clip"):
-            found["reference/clip"] = np.concatenate([self._clip_frames(photo[None]) for photo in photos])
+            found["reference/clip"] = self.clip.frames(photos)
         if wants(wanted, "reference/clip_face"):
-            found["reference/clip_face"] = np.concatenate(
-                [self._clip_faces(photo[None], points[None])
-                 for photo, points in zip(photos, faces.landmarks, strict=True)])
+            found["reference/clip_face"] = self.clip.faces(photos, faces.landmarks)
         return found
 
     def _check(self, video: Video, wanted: Collection[str] | None) -> None:

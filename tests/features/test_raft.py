@@ -279,7 +279,7 @@ def test_no_memory_is_told_in_words_of_the_video(random_small, monkeypatch):
     def full(*_):
         raise RuntimeError("[enforce fail at alloc_cpu.cpp:124] DefaultCPUAllocator: can't allocate memory")
 
-    monkeypatch.setattr(random_small.network.corr_block, "build_pyramid", full)
+    monkeypatch.setattr(raft, "Correlations", full)
     with pytest.raises(VideoError, match="frames of 128x128 pixels are too large for RAFT"):
         random_small(textures(2))
 
