@@ -9,8 +9,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from pvbench.features.i3d import I3D, MIXED, POOL_BEFORE, STEM, pad_same, pool_same
-from pvbench.features.winograd import Winograd3d
+from pvbench.features.i3d import I3D, MIXED, POOL_BEFORE, STEM, pool_same
+from pvbench.features.winograd import Winograd3d, WinogradHalving
 
 _CHANNELS_LAST = 0
 """The axis of time in volumes (frames, height, width, channels)."""
@@ -50,17 +50,19 @@ class _Unit:
         kernels, shifts = zip(*(_folded(unit.conv3d, unit.bn) for unit in units), strict=True)
         self.kernel, self.shift = torch.cat(kernels), torch.cat(shifts)
         self.size, self.stride = units[0].conv3d.kernel_size, units[0].conv3d.stride
-        self.form = Winograd3d(self.kernel) if self.size == (3, 3, 3) else None
+        form = _FORMS.get((self.size, self.stride))
+        self.form = form and form(self.kernel)
 
     def __call__(self, x: Float[Tensor, "frames height width inputs"]) -> Float[Tensor, "_ _ _ outputs"]:
         if self.form is not None:
             found = self.form(x).add_(self.shift)
-        elif self.size == (1, 1, 1):
-            found = functional.linear(x, self.kernel.flatten(1), self.shift)
         else:
-            padded = pad_same(x, self.size, self.stride, first=_CHANNELS_LAST).movedim(-1, 0)[None]
-            found = functional.conv3d(padded, self.kernel, self.shift, self.stride)[0].movedim(0, -1)
+            found = functional.linear(x, self.kernel.flatten(1), self.shift)
         return functional.relu_(found)
+
+
+_FORMS: dict[Any, Any] = {((7, 7, 7), (2, 2, 2)): WinogradHalving, ((3, 3, 3), (1, 1, 1)): Winograd3d}
+"""By kernel and stride; kernels of 1 x 1 x 1 are matrices."""
 
 
 class _Mixed:

@@ -20,7 +20,7 @@ from torch.nn import functional
 
 from pvbench.errors import VideoError, WeightsError
 from pvbench.features.flow import Flow
-from pvbench.features.winograd import replace_convolutions, same_convolution
+from pvbench.features.winograd import Seen, replace_convolutions, same_convolution
 from pvbench.torchvision_shim import load_torchvision
 from pvbench.weights.checkpoint import read_checkpoint
 
@@ -84,11 +84,12 @@ class Raft:
     def __init__(self, network: nn.Module, device: torch.device) -> None:
         self.network: Any = network.to(device).requires_grad_(False).eval()
         self.device = device
-        self._fast: Any = copy.deepcopy(self.network)
-        if device.type == "cpu":
-            replace_convolutions(self._fast)
         block: Any = self.network.update_block
         self._units = [_Unit(unit, block.motion_encoder.out_channels) for unit in block.recurrent_block.children()]
+        self._head = _FlowHead(block.flow_head)
+        parts: Any = (self.network.feature_encoder, self.network.context_encoder, block.motion_encoder,
+                      self.network.mask_predictor)
+        self._features, self._context, self._motion, self._mask = (_prepared(part, device) for part in parts)
 
     def __call__(self, frames: UInt8[np.ndarray, "frames height width 3"]) -> Flow:
         """Flow magnitudes of consecutive frames, in pixels of the frames; empty arrays for fewer than two frames.
@@ -127,11 +128,11 @@ class Raft:
         scale = torch.tensor([width / size[1], height / size[0]], device=self.device)[:, None, None]
         pairs = pairs_at_once(*size)
         with torch.no_grad():
-            last = self._fast.feature_encoder(self._images(frames[:1], size))
+            last = self._features(self._images(frames[:1], size))
             for start in range(0, len(frames) - 1, pairs):
                 images = self._images(frames[start : start + pairs + 1], size)
-                maps = torch.cat([last, self._fast.feature_encoder(images[1:])])
-                context = self._fast.context_encoder(images[:-1])
+                maps = torch.cat([last, self._features(images[1:])])
+                context = self._context(images[:-1])
                 try:
                     found = self._flow(maps[:-1], maps[1:], context)
                 except RuntimeError as error:
@@ -157,20 +158,42 @@ class Raft:
         """Flow from feature maps: what torchvision's RAFT does after its encoders, enlarging the last flow alone."""
         from torchvision.models.optical_flow._utils import make_coords_grid, upsample_flow
 
-        block = self._fast.update_block
         correlations = Correlations(before, after, self.network.corr_block.radius, self.network.corr_block.num_levels)
-        size = block.hidden_state_size
-        hidden, context = (part.permute(0, 2, 3, 1) for part in (context[:, :size].tanh(), context[:, size:].relu()))
-        of_context = [unit.of_context(context) for unit in self._units]
+        size = self.network.update_block.hidden_state_size
+        hidden, constant = (Seen(part.permute(0, 2, 3, 1))
+                            for part in (context[:, :size].tanh(), context[:, size:].relu()))
+        of_context = [unit.of_context(constant) for unit in self._units]
         start = make_coords_grid(len(before), *before.shape[2:]).to(self.device)
         found = start
         for _ in range(UPDATES):
-            motion = block.motion_encoder(found - start, correlations.around(found)).permute(0, 2, 3, 1)
-            for unit, constant in zip(self._units, of_context, strict=True):
-                hidden = unit(hidden, motion, constant)
-            found = found + block.flow_head(hidden.permute(0, 3, 1, 2))
-        predictor = self._fast.mask_predictor
-        return upsample_flow(found - start, None if predictor is None else predictor(hidden.permute(0, 3, 1, 2)))
+            motion = Seen(self._motion(found - start, correlations.around(found)).permute(0, 2, 3, 1))
+            for unit, given in zip(self._units, of_context, strict=True):
+                hidden = Seen(unit(hidden, motion, given))
+            found = found + self._head(hidden).permute(0, 3, 1, 2)
+        mask = None if self._mask is None else self._mask(hidden.images.permute(0, 3, 1, 2))
+        return upsample_flow(found - start, mask)
+
+
+def _prepared(part: nn.Module | None, device: torch.device) -> Any:
+    """A part of the network with the convolutions that suit the device."""
+    if part is None or device.type != "cpu":
+        return part
+    found = copy.deepcopy(part)
+    replace_convolutions(found)
+    return found
+
+
+class _FlowHead:
+    """What a hidden state adds to the flow."""
+
+    def __init__(self, head: Any) -> None:
+        self._first, self._second = (same_convolution(conv.weight) for conv in (head.conv1, head.conv2))
+        self._biases = head.conv1.bias, head.conv2.bias
+
+    def __call__(self, hidden: Seen) -> Float[Tensor, "n height width 2"]:
+        wide = (self._first.of(hidden.by(self._first)) + self._biases[0]).relu_()
+        found: Tensor = self._second.of(self._second.spread(wide)) + self._biases[1]
+        return found
 
 
 class Correlations:
@@ -239,21 +262,20 @@ class _Unit:
         both = torch.cat([of_hidden, of_motion], dim=1)
         return same_convolution(both, [widths[0], widths[2]]), same_convolution(of_context)
 
-    def of_context(self, context: Float[Tensor, "n height width channels"]) -> tuple[Tensor, Tensor]:
+    def of_context(self, context: Seen) -> tuple[Tensor, Tensor]:
         """What a context gives in every update."""
         gates, new = self._gates_of_context, self._new_of_context
-        return gates.of(gates.spread(context)) + self._biases[0], new.of(new.spread(context)) + self._biases[1]
+        return gates.of(context.by(gates)) + self._biases[0], new.of(context.by(new)) + self._biases[1]
 
     def __call__(
-        self, hidden: Float[Tensor, "n height width channels"], motion: Float[Tensor, "n height width motion"],
-        of_context: tuple[Tensor, Tensor]
+        self, hidden: Seen, motion: Seen, of_context: tuple[Tensor, Tensor]
     ) -> Float[Tensor, "n height width channels"]:
         """The next hidden state."""
-        moved = self._gates.spread(motion)
-        gates = self._gates.of(self._gates.spread(hidden), moved) + of_context[0]
+        gates = self._gates.of(hidden.by(self._gates), motion.by(self._gates)) + of_context[0]
         update, reset = gates.sigmoid_().chunk(2, dim=-1)
-        new = (self._new.of(self._new.spread(reset * hidden), moved) + of_context[1]).tanh_()
-        return torch.lerp(hidden, new, update)
+        kept = self._new.spread(reset * hidden.images)
+        new = (self._new.of(kept, motion.by(self._new)) + of_context[1]).tanh_()
+        return torch.lerp(hidden.images, new, update)
 
 
 def load_raft(path: Path, device: torch.device) -> Raft:

@@ -27,6 +27,7 @@ OUTPUTS = 4
 
 _POINTS = {
     3: (Fraction(0), Fraction(1), Fraction(-1), Fraction(2), Fraction(-1, 2)),
+    4: (Fraction(0), Fraction(1), Fraction(-1), Fraction(2), Fraction(-1, 2), Fraction(-2)),
     5: (Fraction(0), Fraction(1), Fraction(-1), Fraction(2), Fraction(-2), Fraction(1, 2), Fraction(-1, 2)),
 }
 """By the kernel's width: where polynomials are evaluated, infinity besides."""
@@ -36,6 +37,9 @@ KERNELS = (1, *_POINTS)
 
 _FEWEST_CHANNELS = 32
 """With fewer, the transforms take what the products save."""
+
+_FEWEST_OUTPUTS = 8
+"""With fewer outputs than this, products first and sums then are the faster way."""
 
 _STRIP = 2**20
 """Products of a strip of tiles at once, as far as possible: 4 MiB, so that they stay in a processor's cache."""
@@ -55,7 +59,7 @@ class Spread:
 
 
 class Winograd:
-    """A convolution of stride 1 whose output has the size of its input, zeros around it.
+    """A convolution of stride 1 whose output has the size of its input, zeros around it: SAME, the odd one behind.
 
     Its inputs may come in parts, each with its share of the channels: a part that several convolutions of one kernel
     size see is spread once.
@@ -86,24 +90,25 @@ class Winograd:
 
     def of(self, *parts: Spread) -> Float[Tensor, "n height width outputs"]:
         """What comes of the input's parts."""
-        return self._gather(self.products(*parts), parts[0].shape)
+        return self.gather(self.products(*parts), parts[0].shape)
 
     def __call__(self, images: Float[Tensor, "n height width channels"]) -> Float[Tensor, "n height width outputs"]:
         """What comes of an input in one part."""
-        return self.by_strips(images, self.products)
+        return self.by_strips(images, self.of)
 
-    def by_strips(self, images: Tensor, products: Callable[[Spread], Tensor]) -> Tensor:
-        """What the products of an input's tiles give, some rows of tiles at a time, so that they fit a cache."""
-        count, height, width, _ = images.shape
+    def by_strips(
+        self, images: Float[Tensor, "n height width channels"], convolve: Callable[[Spread], Tensor]
+    ) -> Float[Tensor, "_ height width outputs"]:
+        """What `convolve` makes of an input, some rows of tiles at a time, so that they fit a cache."""
+        count, height, width, channels = images.shape
         windows = self._windows(images)
-        of_a_row = count * windows.shape[2] * len(self._of_inputs) * self._kernels[0].shape[2]
+        of_a_row = count * windows.shape[2] * len(self._of_inputs) * max(channels, self._kernels[0].shape[2])
         rows = max(1, round(_STRIP / of_a_row))
         strips = []
         for first in range(0, windows.shape[1], rows):
             strip = windows[:, first : first + rows]
             high = min(height - first * self.outputs[0], strip.shape[1] * self.outputs[0])
-            spread = self._spread(strip, (count, high, width))
-            strips.append(self._gather(products(spread), spread.shape))
+            strips.append(convolve(self._spread(strip, (count, high, width))))
         return strips[0] if len(strips) == 1 else torch.cat(strips, dim=1)
 
     def products(
@@ -119,7 +124,8 @@ class Winograd:
         """Overlapping tiles (n, rows, columns, channels, height, width), a view of the padded images."""
         sides = []
         for size, step, wide in zip(images.shape[2:0:-1], self.outputs[::-1], self.kernel[::-1], strict=True):
-            sides += [wide // 2, -size % step + wide - 1 - wide // 2]
+            before = (wide - 1) // 2
+            sides += [before, -size % step + wide - 1 - before]
         found = functional.pad(images, (0, 0, *sides))
         for axis, (size, step) in enumerate(zip(self.points, self.outputs, strict=True), start=1):
             found = found.unfold(axis, size, step)
@@ -130,7 +136,10 @@ class Winograd:
         flat = windows.permute(4, 5, 0, 1, 2, 3).reshape(len(self._of_inputs), -1)
         return Spread((self._of_inputs @ flat).view(len(flat), -1, channels), shape)
 
-    def _gather(self, products: Tensor, shape: tuple[int, int, int]) -> Tensor:
+    def gather(
+        self, products: Float[Tensor, "points tiles outputs"], shape: tuple[int, int, int]
+    ) -> Float[Tensor, "n height width outputs"]:
+        """Transformed tiles of an output back into it; `shape` is n, height and width."""
         count, height, width = shape
         down, right = self.outputs
         rows, columns = -(-height // down), -(-width // right)
@@ -139,25 +148,66 @@ class Winograd:
         return found[:, :height, :width]
 
 
+class Narrow:
+    """The same with few outputs: the products of every place with all of the kernel, then their sums; one part."""
+
+    def __init__(self, weight: Float[Tensor, "outputs inputs height width"]) -> None:
+        self.kernel = tuple(weight.shape[2:])
+        self._outputs = len(weight)
+        self._matrix = weight.permute(2, 3, 0, 1).flatten(0, 2).contiguous()
+
+    def spread(self, images: Float[Tensor, "n height width channels"]) -> Float[Tensor, "n height width channels"]:
+        """The input as it is."""
+        return images
+
+    def of(self, images: Float[Tensor, "n height width channels"]) -> Float[Tensor, "n height width outputs"]:
+        """What comes of an input."""
+        (high, wide), (height, width) = self.kernel, images.shape[1:3]
+        products = functional.linear(images, self._matrix)
+        around = [(side - 1) // 2 for side in (wide, high)]
+        padded = functional.pad(products, (0, 0, around[0], wide - 1 - around[0], around[1], high - 1 - around[1]))
+        taps = padded.unflatten(-1, (high, wide, self._outputs))
+        shifted = [taps[:, row : row + height, column : column + width, row, column]
+                   for row in range(high) for column in range(wide)]
+        return torch.stack(shifted).sum(dim=0)
+
+
 class Direct:
-    """The same convolution by torch, for devices that have a fast one; the same methods as `Winograd`."""
+    """The same by torch, for devices that have a fast one."""
 
     def __init__(self, weight: Float[Tensor, "outputs inputs height width"], parts: Sequence[int] = ()) -> None:
+        self.kernel = tuple(weight.shape[2:])
         self._weight, self._padding = weight, [side // 2 for side in weight.shape[2:]]
 
     def spread(self, images: Float[Tensor, "n height width channels"]) -> Float[Tensor, "n channels height width"]:
         """A part of the input, ready to be convolved."""
         return images.permute(0, 3, 1, 2)
 
-    def of(self, *parts: Float[Tensor, "n channels height width"]) -> Float[Tensor, "n height width outputs"]:
+    def of(self, *parts: Float[Tensor, "n _ height width"]) -> Float[Tensor, "n height width outputs"]:
         """What comes of the input's parts."""
         together = parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
         return functional.conv2d(together, self._weight, padding=self._padding).permute(0, 2, 3, 1)
 
 
 def same_convolution(weight: Float[Tensor, "outputs inputs height width"], parts: Sequence[int] = ()) -> Any:
-    """A convolution of stride 1 in the form that suits the device that its weights are on."""
-    return (Winograd if weight.device.type == "cpu" else Direct)(weight, parts)
+    """A convolution of stride 1 in the form that suits its outputs and the device that its weights are on."""
+    if weight.device.type != "cpu":
+        return Direct(weight, parts)
+    return Narrow(weight) if len(weight) < _FEWEST_OUTPUTS and not parts else Winograd(weight, parts)
+
+
+class Seen:
+    """Images that several convolutions see: spread once for each size of kernel."""
+
+    def __init__(self, images: Float[Tensor, "n height width channels"]) -> None:
+        self.images = images
+        self._spreads: dict[Any, Any] = {}
+
+    def by(self, form: Any) -> Any:
+        """The images, spread for a convolution."""
+        if form.kernel not in self._spreads:
+            self._spreads[form.kernel] = form.spread(self.images)
+        return self._spreads[form.kernel]
 
 
 class Winograd3d:
@@ -172,14 +222,52 @@ class Winograd3d:
     def __call__(self, volume: Float[Tensor, "frames height width channels"]) -> Float[
         Tensor, "frames height width outputs"]:
         """What comes of one volume."""
-        return self._same.by_strips(volume, self._products)
+        return self._same.by_strips(volume, self._convolved)
 
-    def _products(self, frames: Spread) -> Tensor:
+    def _convolved(self, frames: Spread) -> Tensor:
         tiles = frames.values.shape[1] // frames.shape[0]
-        found = self._same.products(frames)
-        self._before.products(Spread(frames.values[:, :-tiles], frames.shape), onto=found[:, tiles:])
-        self._after.products(Spread(frames.values[:, tiles:], frames.shape), onto=found[:, :-tiles])
-        return found
+        products = self._same.products(frames)
+        self._before.products(Spread(frames.values[:, :-tiles], frames.shape), onto=products[:, tiles:])
+        self._after.products(Spread(frames.values[:, tiles:], frames.shape), onto=products[:, :-tiles])
+        return self._same.gather(products, frames.shape)
+
+
+class WinogradHalving:
+    """A convolution over volumes, kernel 7 x 7 x 7, that halves their sizes: stride 2, SAME padding.
+
+    The even and the odd rows and columns are four images of half the size, and the kernel is one of 4 x 4 over them.
+    Every frame is spread once: frames lie beside each other as channels do, so that seven of them are one slice.
+    """
+
+    def __init__(self, weight: Float[Tensor, "outputs inputs 7 7 7"]) -> None:
+        outputs, self._inputs = weight.shape[:2]
+        halves = functional.pad(weight, (0, 1, 0, 1)).view(outputs, self._inputs, 7, 4, 2, 4, 2)
+        # By frame, by half of rows and of columns, by channel.
+        kernel = halves.permute(0, 2, 4, 6, 1, 3, 5).reshape(outputs, 7 * 4 * self._inputs, 4, 4)
+        self._form = Winograd(kernel)
+
+    def __call__(
+        self, volume: Float[Tensor, "frames height width channels"]
+    ) -> Float[Tensor, "half_frames half_height half_width outputs"]:
+        """What comes of one volume of even height and width.
+
+        Raises:
+            ValueError: its height or width is odd.
+        """
+        frames, height, width, inputs = volume.shape
+        if height % 2 or width % 2:
+            raise ValueError(f"expected an even height and width, got {height} x {width}")
+        of_frame = 4 * inputs
+        halves = volume.view(frames, height // 2, 2, width // 2, 2, inputs).permute(1, 3, 0, 2, 4, 5)
+        around = 5 if frames % 2 == 0 else 6
+        image = functional.pad(halves.flatten(2), (around // 2 * of_frame, (around - around // 2) * of_frame))
+
+        def convolved(spread: Spread) -> Tensor:
+            starts = range(0, -(-frames // 2) * 2 * of_frame, 2 * of_frame)
+            return torch.cat([self._form.of(Spread(spread.values[:, :, start : start + 7 * of_frame], spread.shape))
+                              for start in starts])
+
+        return self._form.by_strips(image[None], convolved)
 
 
 class Convolution(nn.Module):

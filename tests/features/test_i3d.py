@@ -11,9 +11,11 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from pvbench.errors import SettingError, VideoError, WeightsError
 from pvbench.features.i3d import CHECKPOINT_EPS, I3D, PREPROCESSINGS, TENSORFLOW_EPS, embed, load_i3d
+from pvbench.features.i3d_cpu import I3DOnCpu
 from pvbench.metrics.fvd import frechet_distance
 
 CPU = torch.device("cpu")
@@ -69,6 +71,16 @@ def video(frames=16, height=32, width=32, seed=0):
 # Conformance with the public implementations
 
 
+@pytest.mark.parametrize("frames", [10, 13, 16])
+def test_logits_on_a_cpu_are_those_of_the_network(random_i3d, frames):
+    """Random logits spread over 2; float32 errs by 1e-5 of that in either form."""
+    seen = torch.from_numpy(video(frames, 40, 50)[None]).float().permute(0, 4, 1, 2, 3)
+    seen = functional.interpolate(seen, size=(frames, 224, 224)) / 127.5 - 1
+    with torch.no_grad():
+        expected, found = random_i3d(seen), I3DOnCpu(random_i3d)(seen)
+    np.testing.assert_allclose(found, expected, atol=1e-4 * expected.std())
+
+
 # Two seconds a video, so one of the sixteen of each set by each arithmetic.
 @pytest.mark.parametrize(("name", "index"), [("real", 0), ("blur", 5), ("noise", 15)])
 def test_embeddings_are_those_of_the_public_implementations(reference, synthetic, inputs, name, index):
@@ -76,8 +88,9 @@ def test_embeddings_are_those_of_the_public_implementations(reference, synthetic
     expected = np.load(reference / "expected" / "fvd_features.npz")
     # Logits up to 8; 57 convolutions in float32 leave 6e-5. An eps of 1e-3 would make 0.3.
     for preprocessing in ("styleganv", "cdfvd"):
-        found = embed(synthetic, frames, preprocessing)
-        np.testing.assert_allclose(found, expected[f"{preprocessing}__{name}"][index], atol=5e-4)
+        for network in (synthetic, I3DOnCpu(synthetic)):
+            found = embed(network, frames, preprocessing)
+            np.testing.assert_allclose(found, expected[f"{preprocessing}__{name}"][index], atol=5e-4)
 
 
 def test_videogpts_and_styleganvs_recorded_embeddings_are_the_same(reference):

@@ -15,6 +15,7 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import save_file
+from torch import nn
 
 from pvbench.errors import WeightsError
 from pvbench.features.open_clip_model import (
@@ -25,6 +26,7 @@ from pvbench.features.open_clip_model import (
     load_open_clip,
     middle_square,
 )
+from pvbench.features.packed import PackedBlock
 from pvbench.rewards.semantic import SemanticReward
 
 NAME, QUICK = "pvbench-tiny", "pvbench-tiny-quickgelu"
@@ -108,6 +110,45 @@ def test_only_what_is_asked_of_the_last_block_is_computed(files):
         work.append(counter.get_total_flops())
     assert made.shape[1] == 1
     assert work[1] < work[0] / 3
+
+
+@pytest.mark.parametrize("name", [NAME, QUICK])
+def test_embeddings_by_laid_out_weights_are_the_same(files, name, monkeypatch):
+    expected = load_open_clip(name, files / "weights.safetensors")
+    found = load_open_clip(name, files / "weights.safetensors").pack()
+    assert all(type(block) is PackedBlock for block in found.network.visual.transformer.resblocks)
+    np.testing.assert_allclose(found.frames(frames()), expected.frames(frames()), atol=2e-6)
+    np.testing.assert_array_equal(found.texts(["a man"]), expected.texts(["a man"]))
+    monkeypatch.setattr("pvbench.features.packed.can_pack", lambda: False)
+    without = load_open_clip(name, files / "weights.safetensors").pack()
+    np.testing.assert_allclose(without.frames(frames()), expected.frames(frames()), atol=2e-6)
+
+
+def test_layers_that_scale_keep_doing_so_with_laid_out_weights():
+    from open_clip.transformer import ResidualAttentionBlock
+
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        block = ResidualAttentionBlock(32, 4, ls_init_value=0.3).requires_grad_(False).eval()
+        tokens = torch.randn(3, 5, 32)
+    torch.testing.assert_close(PackedBlock(block, first_alone=False)(tokens), block(tokens), atol=1e-5, rtol=0)
+    torch.testing.assert_close(PackedBlock(block, first_alone=True)(tokens), block(tokens)[:, :1], atol=1e-5, rtol=0)
+
+
+def test_a_tower_of_another_make_keeps_its_weights_as_they_are(files):
+    found = load_open_clip(NAME, files / "weights.safetensors")
+    found.network.visual.transformer.resblocks[0] = nn.Identity()
+    assert not any(isinstance(block, PackedBlock) for block in found.pack().network.visual.transformer.resblocks)
+
+
+def test_pictures_of_several_sizes_are_embedded_together(clip):
+    pictures = [frames(1, 50, 31)[0], frames(1, 64, 90)[0], frames(1, 40, 40)[0]]
+    alone = np.concatenate([clip.frames(picture[None]) for picture in pictures])
+    np.testing.assert_allclose(clip.frames(pictures), alone, atol=2e-6)
+    landmarks = np.array([[[10, 12], [20, 12], [15, 18], [11, 24], [19, 24]]] * 3, np.float32)
+    landmarks[1] = np.nan
+    crops = np.concatenate([clip.faces(one[None], at[None]) for one, at in zip(pictures, landmarks, strict=True)])
+    np.testing.assert_allclose(clip.faces(pictures, landmarks), crops, atol=2e-6)
 
 
 def test_the_middle_square_is_seen_at_the_models_side():

@@ -13,6 +13,7 @@ from pvbench.features import raft
 from pvbench.features.flow import sampling_interval
 from pvbench.features.published import flow_bytes
 from pvbench.features.raft import UPDATES, load_raft, pairs_at_once, working_size
+from pvbench.features.winograd import Direct
 from pvbench.metrics.dynamic_degree import flow_threshold, is_dynamic
 from pvbench.torchvision_shim import load_torchvision
 from pvbench.video import read_video
@@ -181,8 +182,12 @@ def test_princetons_names_and_torchvisions_load_to_the_same_network(size, tmp_pa
         assert all(torch.equal(found[name], wanted[name]) for name in wanted)
 
 
+@pytest.mark.parametrize("form", ["a CPU's", "a GPU's"])
 @pytest.mark.parametrize("size", ["small", "large"])
-def test_the_flow_is_that_of_torchvisions_forward(size):
+def test_the_flow_is_that_of_torchvisions_forward(size, form, monkeypatch):
+    if form == "a GPU's":
+        monkeypatch.setattr(raft, "same_convolution", Direct)
+        monkeypatch.setattr(raft, "replace_convolutions", lambda part: None)
     network = random_network(size)
     frames = textures(3 if size == "small" else 2)
     images = torch.from_numpy(frames).permute(0, 3, 1, 2).float() / 127.5 - 1
@@ -190,7 +195,7 @@ def test_the_flow_is_that_of_torchvisions_forward(size):
         expected = network(images[:-1], images[1:], num_flow_updates=UPDATES)[-1]
     found = torch.cat(list(raft.Raft(network, CPU).fields(frames)))
     assert expected.abs().max() > 1
-    # The same operations; only the encoder sees other batches.
+    # The same sums, rounded otherwise.
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-3)
 
 
@@ -265,6 +270,22 @@ def test_only_frames_that_raft_cannot_see_are_enlarged(height, width, working):
     assert working_size(height, width) == working
 
 
+@pytest.mark.parametrize("radius", [3, 4])
+def test_correlations_are_torchvisions_wherever_one_looks(radius):
+    from torchvision.models.optical_flow.raft import CorrBlock
+
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        before, after = torch.randn(2, 3, 24, 17, 21)
+        places = torch.rand(3, 2, 17, 21) * 60 - 20  # a third of them outside of the map
+        places[0, :, 0, 0] = torch.tensor([-1e4, 1e4])
+        places[0, :, 0, 1] = torch.tensor([5.0, 16.0])
+    theirs = CorrBlock(num_levels=4, radius=radius)
+    theirs.build_pyramid(before, after)
+    found = raft.Correlations(before, after, radius, 4).around(places)
+    torch.testing.assert_close(found, theirs.index_pyramid(places), atol=2e-5, rtol=0)
+
+
 def test_small_frames_have_a_finite_flow_over_the_enlarged_field(random_small):
     (field,) = random_small.fields(textures(2, 48, 64))
     assert field.shape == (1, 2, 128, 176)
@@ -272,7 +293,7 @@ def test_small_frames_have_a_finite_flow_over_the_enlarged_field(random_small):
 
 
 def test_the_memory_of_a_pair_is_that_of_its_cells():
-    assert flow_bytes(1080, 1920) == 2 * 4 * (1080 // raft.STRIDE * 1920 // raft.STRIDE) ** 2
+    assert flow_bytes(1080, 1920) == 7 * (1080 // raft.STRIDE * 1920 // raft.STRIDE) ** 2
 
 
 def test_no_memory_is_told_in_words_of_the_video(random_small, monkeypatch):
