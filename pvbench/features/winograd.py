@@ -289,9 +289,9 @@ class Convolution(nn.Module):
 def suits(conv: nn.Conv2d) -> bool:
     """Whether a convolution is one that has this form and gains by it."""
     sides = conv.kernel_size
-    return (set(sides) <= set(KERNELS) and conv.stride == (1, 1) and conv.dilation == (1, 1)
+    return (set(sides) <= set(KERNELS) and all(side % 2 for side in sides) and conv.stride == conv.dilation == (1, 1)
             and conv.groups == 1 and conv.padding == tuple(side // 2 for side in sides)
-            and min(conv.in_channels, conv.out_channels) >= _FEWEST_CHANNELS)
+            and conv.padding_mode == "zeros" and min(conv.in_channels, conv.out_channels) >= _FEWEST_CHANNELS)
 
 
 def replace_convolutions(network: nn.Module) -> None:
@@ -318,8 +318,8 @@ class _Transforms:
 def _transforms(width: int) -> _Transforms:
     """For a kernel's width: a product of polynomials, known by its values at the points, read backwards."""
     if width == 1:
-        one = torch.ones(1, 1, dtype=torch.float64)
-        return _Transforms(one, one, one)
+        same = torch.ones(1, 1, dtype=torch.float64)
+        return _Transforms(same, same, same)
     points = _POINTS[width]
     inputs, kernel, back = [], [], []
     for place, point in enumerate(points):
@@ -330,13 +330,14 @@ def _transforms(width: int) -> _Transforms:
         inputs.append([*_with_roots(others), Fraction(0)])
         kernel.append([point**power / scale for power in range(width)])
         back.append([point**power for power in range(OUTPUTS)])
-    infinity = Fraction(0), Fraction(1)
+    # At infinity a polynomial has its highest coefficient.
+    zero, one = Fraction(0), Fraction(1)
     inputs.append(_with_roots(points))
-    kernel.append([infinity[0]] * (width - 1) + [infinity[1]])
-    back.append([infinity[0]] * (OUTPUTS - 1) + [infinity[1]])
-    found = (torch.tensor([[float(value) for value in row] for row in matrix], dtype=torch.float64)
-             for matrix in (inputs, kernel, back))
-    of_inputs, of_kernel, to_outputs = found
+    kernel.append([zero] * (width - 1) + [one])
+    back.append([zero] * (OUTPUTS - 1) + [one])
+    of_inputs, of_kernel, to_outputs = (
+        torch.tensor([[float(value) for value in row] for row in matrix], dtype=torch.float64)
+        for matrix in (inputs, kernel, back))
     return _Transforms(of_inputs, of_kernel, to_outputs.T.contiguous())
 
 

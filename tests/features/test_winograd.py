@@ -15,6 +15,7 @@ from pvbench.features.winograd import (
     WinogradHalving,
     replace_convolutions,
     same_convolution,
+    suits,
 )
 
 KERNELS = ((3, 3), (1, 5), (5, 1), (5, 5), (4, 4))
@@ -120,6 +121,18 @@ def test_convolutions_of_a_network_are_replaced_where_they_can_be():
     kinds = [type(module).__name__ for module in (*network, *below)]
     assert kinds == ["Convolution", "ReLU", "Convolution", "Conv2d", "Sequential", "Conv2d", "Convolution"]
     close(network(images), expected, worst=1e-4)
+
+
+@pytest.mark.parametrize("given", [{"padding": 0}, {"padding": 1, "stride": 2}, {"padding": 2, "dilation": 2},
+                                   {"padding": 1, "groups": 2}, {"padding": 1, "padding_mode": "reflect"}])
+def test_convolutions_of_another_kind_stay(given):
+    assert not suits(nn.Conv2d(64, 64, 3, **given))
+
+
+def test_convolutions_stay_whose_kernel_has_no_middle_or_few_channels():
+    assert not suits(nn.Conv2d(64, 64, 4, padding=2))
+    assert not suits(nn.Conv2d(3, 64, 3, padding=1))
+    assert suits(nn.Conv2d(64, 64, (1, 5), padding=(0, 2)))
 
 
 @pytest.mark.parametrize("shape", [(1, 4, 16, 28, 29), (2, 3, 5, 7, 7), (1, 2, 4, 14, 15)])

@@ -62,7 +62,7 @@ def test_frames_that_raft_has_no_memory_for_are_told_before(tmp_path):
     path = encode(tmp_path / "a.mp4", frames=2, width=3840, height=2160)
     needs = Needs(raft=("dynamic_degree", "warping_error"), memory=16 << 30)
     assert problems(path, needs=needs)[0] == [
-        "is too large for RAFT: 3840x2160 pixels take about 125 GiB of memory, and a worker has 16: scale it down, "
+        "is too large for RAFT: 3840x2160 pixels take about 109 GiB of memory, and a worker has 16: scale it down, "
         "measure with --jobs 1, or leave dynamic_degree and warping_error out with --metrics"]
     assert problems(encode(tmp_path / "b.mp4", width=1920, height=1080), needs=needs)[0] == []
 
