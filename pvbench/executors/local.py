@@ -18,6 +18,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from pvbench.allocation import keep_freed_memory
 from pvbench.executors.executor import Done, Event, Executor, Failed, Job, Noted, affinity
 
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
@@ -185,6 +186,7 @@ def _do_jobs(pipe: Connection, start: Callable[[Any], Any], argument: Any) -> No
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _end_with_parent()
     _lock_within_process()
+    keep_freed_memory()
     state: Any = None
     started = False
     while True:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from pvbench.allocation import keep_freed_memory
 from pvbench.errors import PvbenchError
 from pvbench.executors.executor import Notify
 from pvbench.identity import Identity
@@ -108,7 +107,6 @@ def _write(found: Mapping[str, Any], groups: Mapping[str, Path]) -> None:
 def start(surroundings: Surroundings) -> Bench:
     """A fresh worker's state."""
     print_to(surroundings.log)
-    keep_freed_memory()
     return Bench(surroundings)
 
 
