@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import os
 import platform
@@ -145,7 +146,8 @@ def _device(device: str) -> str:
 def _networks(profile: Profile, device: str) -> Iterator[Finding]:
     """Loads everything once: the only way to know that every weight file is whole and fits its code."""
     def backbone() -> str:
-        parts.load_backbone(profile, device)
+        with _quiet():
+            parts.load_backbone(profile, device)
         return f"{profile.backbone['kind']} loads"
 
     def extractors() -> str:
@@ -175,6 +177,7 @@ def _published(profile: Profile, device: str) -> Iterator[Finding]:
     Files of the user's, whose sha256 nobody knows, are loaded.
     """
     from pvbench.features.published import PublishedExtractors, settings_of, weights_of
+    from pvbench.weights.published import fetchable
 
     settings, have = settings_of(profile), memory_of(device) / _GIBI
 
@@ -188,6 +191,8 @@ def _published(profile: Profile, device: str) -> Iterator[Finding]:
     for part, need in _NEED_GIB.items():
         name = "a file of your own" if part in settings["files"] else settings[part]
         found = _tried(f"{part}: {name}", lambda part=part: look(part))  # type: ignore[misc]
+        if part not in settings["files"] and found.verdict == "bad" and fetchable(settings[part], part):
+            found = replace(found, detail=f"pvbench measure fetches it when it needs it: {found.detail}")
         if part in _EXTRA_METRICS and part not in settings["files"] and found.verdict == "bad":
             found = replace(found, verdict="note", detail=f"only {_EXTRA_METRICS[part]} needs it: {found.detail}")
         yield replace(found, detail=f"{found.detail}; takes about {need} GiB of memory, {have:.1f} are there")
@@ -197,6 +202,26 @@ def _published(profile: Profile, device: str) -> Iterator[Finding]:
     if importlib.util.find_spec("insightface") is None or importlib.util.find_spec("onnxruntime") is None:
         yield Finding("insightface", "bad", 'not installed; pip install "pvbench[face]", then pip install --no-deps '
                                             "insightface==2.1")
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Without what diffusers and transformers say of models that load as they should."""
+    from diffusers.utils import logging as of_diffusers
+    from transformers.utils import logging as of_transformers
+
+    before = of_diffusers.get_verbosity(), of_transformers.get_verbosity()
+    bars = of_transformers.is_progress_bar_enabled()
+    of_diffusers.set_verbosity_error()
+    of_transformers.set_verbosity_error()
+    of_transformers.disable_progress_bar()
+    try:
+        yield
+    finally:
+        of_diffusers.set_verbosity(before[0])
+        of_transformers.set_verbosity(before[1])
+        if bars:
+            of_transformers.enable_progress_bar()
 
 
 def _prompts(profile: Profile) -> str:

@@ -18,6 +18,9 @@ from pvbench.errors import IdentityError, VideoError, did_you_mean
 from pvbench.toml import only_fields, read_toml
 from pvbench.video import read_picture
 
+NOBODY = "-"
+"""Stands in reports where nobody says whom a video shows."""
+
 CARD = "card.toml"
 CLASS_NOUNS = ("man", "woman")
 SMALLEST_SIDE = 64

@@ -15,6 +15,8 @@ from pvbench.errors import PromptError, did_you_mean
 from pvbench.toml import only_fields, read_toml
 
 PERSON = "<V>"
+_SHOWN = 100
+"""Characters of a prompt that a message repeats."""
 ROLES = ("evaluation", "simulated")
 _PRONOUNS = {
     "man": {"he": "he", "his": "his", "him": "him", "himself": "himself"},
@@ -42,7 +44,8 @@ class Prompt:
             raise PromptError(f"prompt id {self.id!r}: an id has letters, digits, - and _ only, as it names files")
         count = self.text.count(PERSON)
         if count != 1:
-            raise PromptError(f"prompt {self.id!r} has {PERSON} {count} times in {self.text!r}; expected exactly once, "
+            text = self.text if len(self.text) <= _SHOWN else f"{self.text[:_SHOWN]}..."
+            raise PromptError(f"prompt {self.id!r} has {PERSON} {count} times in {text!r}; expected exactly once, "
                               f"where the person is named")
         for name in _PLACEHOLDER.findall(self.text):
             if name != "V" and name.lower() not in _PRONOUNS["man"]:

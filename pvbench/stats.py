@@ -13,6 +13,8 @@ import numpy as np
 from jaxtyping import Float
 from scipy.stats import t as student
 
+from pvbench.identity import NOBODY
+
 EXACT_FLIPS = 2**16
 """Sign patterns that are enumerated; beyond, as many are drawn at random."""
 
@@ -49,13 +51,15 @@ def _sums_and_counts(
 def t_interval(values: Float[np.ndarray, "videos"], identities: Sequence[str], level: float = 0.95) -> Interval:
     """Student's interval for the mean over videos, with the identities as observations; NaN ends below two.
 
+    NaN ends, too, where it is not known of every video whom it shows: any two may show one person.
+
     With equally many videos an identity it is the usual interval of the identities' means. With unequal numbers (a
     failed cell) it is the interval of the ratio of sums, linearised.
 
     Source: Cochran, Sampling Techniques, section 2.11.
     """
     sums, counts = _sums_and_counts(values, identities)
-    if sums.size < 2:
+    if sums.size < 2 or NOBODY in identities:
         return Interval(math.nan, math.nan, level, "t over identities")
     mean = sums.sum() / counts.sum()
     residuals = (sums - mean * counts) / counts.mean()
@@ -76,7 +80,7 @@ def cluster_bootstrap(
     and 92 % with 20 where it should in 95 %. So tables print the t interval.
     """
     sums, counts = _sums_and_counts(values, identities)
-    if sums.size < 2:
+    if sums.size < 2 or NOBODY in identities:
         return Interval(math.nan, math.nan, level, "cluster bootstrap")
     drawn = rng.integers(sums.size, size=(resamples, sums.size))
     means = sums[drawn].sum(axis=1) / counts[drawn].sum(axis=1)

@@ -98,6 +98,9 @@ def read_video(path: Path) -> Video:
             stream.codec_context.thread_count = 1
             reformatter = av.video.reformatter.VideoReformatter()
             for frame in container.decode(stream):
+                if frame.is_corrupt:
+                    raise VideoError(f"{path} is corrupt: frame {len(shapes) + 1} does not decode whole; fetch or make "
+                                     f"it again")
                 picture = reformatter.reformat(frame, format="rgb24").to_ndarray()
                 # The angle is counted against the clock, as numpy's is.
                 turns = round(frame.rotation / 90) % 4

@@ -1,5 +1,7 @@
 """Videos in memory and in files."""
 
+import re
+
 import av
 import numpy as np
 import pytest
@@ -89,6 +91,30 @@ def test_a_text_file_is_no_video(tmp_path):
     # FFmpeg's reason, without its number and without the path a second time.
     with pytest.raises(VideoError, match=r"text\.mp4 is corrupt or no video \(Invalid data found[^0-9/]*\);"):
         read_video(tmp_path / "text.mp4")
+
+
+def test_a_file_with_other_bytes_in_its_middle_is_refused(tmp_path):
+    noise = np.random.default_rng(0).integers(0, 256, (12, 64, 96, 3), dtype=np.uint8)
+    path = tmp_path / "a.mp4"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=8)
+        stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p"
+        for frame in noise:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, "rgb24")))
+        container.mux(stream.encode(None))
+    assert len(read_video(path).frames) == 12
+    content = path.read_bytes()
+    rubbish = np.random.default_rng(1).integers(0, 256, 100, dtype=np.uint8).tobytes()
+    told = []
+    for place in range(len(content) // 4, 3 * len(content) // 4, len(content) // 16):
+        path.write_bytes(content[:place] + rubbish + content[place + 100 :])
+        try:
+            read_video(path)
+        except VideoError as error:
+            told.append(str(error))
+    # H.264 has no checksum: of some damage the decoder knows nothing.
+    assert any(re.search(r"a\.mp4 is corrupt: frame \d+ does not decode whole; fetch or make it again", one)
+               for one in told)
 
 
 def test_a_video_of_another_program_is_read(tmp_path):

@@ -54,6 +54,9 @@ DEFAULTS: Mapping[str, Any] = {
 open_clip's name of the network, by default the one that OpenAI's weights of the name `clip` were trained as;
 `hps_model`: the same for HPSv2's."""
 
+PREPROCESSINGS = ("styleganv", "videogpt", "cdfvd")
+"""Of `pvbench.features.i3d`, which takes a second to import."""
+
 FEWEST_FRAMES = 10
 """I3D halves the time three times and pools the rest in pairs."""
 _VERSION = 2
@@ -77,6 +80,10 @@ def settings_of(profile: Profile) -> dict[str, Any]:
     if settings["frames"] < 0 or settings["video_frames"] < FEWEST_FRAMES:
         raise ProfileError(f"{where}: frames is at least 0 and video_frames at least {FEWEST_FRAMES}; got "
                            f"{settings['frames']} and {settings['video_frames']}")
+    if settings["preprocessing"] not in PREPROCESSINGS:
+        raise ProfileError(f"{where}: unknown preprocessing {settings['preprocessing']!r}"
+                           f"{did_you_mean(settings['preprocessing'], PREPROCESSINGS)}; known: "
+                           f"{', '.join(PREPROCESSINGS)}")
     for part in settings["files"]:
         if part not in PARTS:
             raise ProfileError(f"{where}: files names {part!r}{did_you_mean(part, PARTS)}; known: {', '.join(PARTS)}")
@@ -163,11 +170,14 @@ def _clip_model(settings: Mapping[str, Any]) -> str:
     return str(settings["clip_model"] or f"{settings['clip']}-quickgelu")
 
 
+_OWN = "a file of your own, whose licence pvbench does not know"
+
+
 def licences(profile: Profile, extra: Collection[str] = ()) -> dict[str, str]:
     """What the publishers of each part's weights allow."""
     settings = settings_of(profile)
-    return {part: PUBLISHED[settings[part]].licence for part in (*CORE_PARTS, *extra)
-            if part not in settings["files"] and settings[part] in PUBLISHED}
+    return {part: _OWN if part in settings["files"] else PUBLISHED[settings[part]].licence
+            for part in (*CORE_PARTS, *extra) if part in settings["files"] or settings[part] in PUBLISHED}
 
 
 def provide(profile: Profile, wanted: Collection[str] | None) -> None:
@@ -184,10 +194,11 @@ def provide(profile: Profile, wanted: Collection[str] | None) -> None:
 def flow_bytes(height: int, width: int) -> int:
     """Memory that RAFT takes for one pair of frames: every cell of 8 by 8 pixels is compared with every other.
 
-    Seen at 1280x720 and 1920x1080: 1.7 and 1.5 times the comparisons themselves, a third of them at smaller scales.
+    Seen at 1280x720 and 1920x1080: 1.3 and 5.8 GiB of the small network, 1.7 and 6.5 of the large one; told are 1.7
+    and 7.1.
     """
     cells = math.ceil(height / 8) * math.ceil(width / 8)
-    return 7 * cells**2
+    return 6 * cells**2 + 40_000 * cells
 
 
 def spread(total: int, count: int) -> NDArray[np.intp]:

@@ -128,21 +128,19 @@ class Raft:
         scale = torch.tensor([width / size[1], height / size[0]], device=self.device)[:, None, None]
         pairs = pairs_at_once(*size)
         with torch.no_grad():
-            last = self._features(self._images(frames[:1], size))
-            for start in range(0, len(frames) - 1, pairs):
-                images = self._images(frames[start : start + pairs + 1], size)
-                maps = torch.cat([last, self._features(images[1:])])
-                context = self._context(images[:-1])
-                try:
-                    found = self._flow(maps[:-1], maps[1:], context)
-                except RuntimeError as error:
-                    # torch has no other sign of a CPU's memory being used up.
-                    if "memory" not in str(error):
-                        raise
-                    raise VideoError(f"frames of {width}x{height} pixels are too large for RAFT and the memory there "
-                                     f"is: scale the video down, or leave out the metrics that need flow") from error
-                yield found * scale
-                last = maps[-1:]
+            try:
+                last = self._features(self._images(frames[:1], size))
+                for start in range(0, len(frames) - 1, pairs):
+                    images = self._images(frames[start : start + pairs + 1], size)
+                    maps = torch.cat([last, self._features(images[1:])])
+                    yield self._flow(maps[:-1], maps[1:], self._context(images[:-1])) * scale
+                    last = maps[-1:]
+            except RuntimeError as error:
+                # torch has no other sign of a CPU's memory being used up.
+                if "memory" not in str(error):
+                    raise
+                raise VideoError(f"frames of {width}x{height} pixels are too large for RAFT and the memory there is: "
+                                 f"scale the video down, or leave out the metrics that need flow") from error
 
     def _images(self, frames: np.ndarray, size: tuple[int, int]) -> Tensor:
         """Frames in [-1, 1], enlarged to the size, padded on all sides to multiples of 8."""

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from pvbench.errors import IdentityError, PromptError, VideoError, did_you_mean
-from pvbench.identity import CARD, Identity, list_identities, load_identities
+from pvbench.identity import CARD, NOBODY, Identity, list_identities, load_identities
 from pvbench.prompt import PERSON, Prompt
 from pvbench.video import PICTURE_SUFFIXES
 
@@ -21,8 +21,6 @@ VIDEO_SUFFIXES = (".mp4", ".mkv", ".webm", ".gif", ".mov", ".avi")
 MANIFEST_SUFFIXES = (".csv", ".jsonl")
 MANIFEST_FIELDS = ("video", "identity", "prompt", "method", "seed")
 _REPORT = "aggregates.json"
-NOBODY = "-"
-"""Stands where a video's identity is not known."""
 
 # What `pvbench run` appends to a prompt's id: seed and part of the cell's key. Others append a number alone.
 _SEED = re.compile(r"(?P<prompt>.+?)-s?(?P<seed>\d+)(?:-[0-9a-f]{12})?")

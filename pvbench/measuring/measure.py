@@ -166,7 +166,7 @@ def measure(order: Order, progress: Progress | None = None,
     if needs.raft:
         device = resolve_device(order.device)
         workers = min(order.jobs or default_workers(device), max(1, len(found.videos)))
-        needs = dataclasses.replace(needs, memory=memory_of(device) // workers)
+        needs = dataclasses.replace(needs, memory=memory_of(device) // workers, workers=workers)
     checked = precheck(found.videos, found.problems, needs, reference)
     checked.notes += notes
     if looked is not None:
@@ -330,7 +330,8 @@ class Work:
         extra = [part for part in parts_for(wanted) if part in EXTRA_PARTS]
         signature = parts.extractor_signature(order.profile, extra)
         self.signature = signature
-        self._digests = {group: digest([signature.get(part, {}) for part in of_parts])
+        # By the group, too: flow and what it warps rest on the same part.
+        self._digests = {group: digest([group, *(signature.get(part, {}) for part in of_parts)])
                          for group, of_parts in EXTRACTORS_OF.items()}
         self.refused: dict[tuple[Kind, str], Refused] = {}
         self.reused = self.made = 0
@@ -408,10 +409,11 @@ class Work:
         ]
         first: list[Job] = [InputJob(given, missing) for given, paths in inputs if (missing := _missing(paths))]
         pieces = []
-        for video in self.checked.usable:
-            missing = _missing(self._video_paths(video.path))
+        # A file that is listed several times, as by several sources, is decoded once.
+        for path in dict.fromkeys(video.path for video in self.checked.usable):
+            missing = _missing(self._video_paths(path))
             if missing:
-                pieces.append(Piece("video", str(video.path), video.path, missing))
+                pieces.append(Piece("video", str(path), path, missing))
             else:
                 self.reused += 1
         own = {piece.path for piece in pieces}

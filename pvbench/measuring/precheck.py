@@ -31,6 +31,7 @@ class Needs:
         multiple: the number of frames is a multiple of it.
         raft: names of the metrics that need flow by RAFT.
         memory: bytes that a worker has; None for as much as it takes.
+        workers: among how many the memory is divided.
     """
 
     identity: tuple[str, ...] = ()
@@ -40,6 +41,7 @@ class Needs:
     multiple: int = 1
     raft: tuple[str, ...] = ()
     memory: int | None = None
+    workers: int = 1
 
 
 @dataclass
@@ -102,13 +104,17 @@ def _unusable(facts: VideoFacts, needs: Needs) -> str:
     if needs.size is not None and (facts.height, facts.width) != needs.size:
         return (f"has {facts.width}x{facts.height} pixels; the profile's extractors see {needs.size[1]}x"
                 f"{needs.size[0]} alone: resize it, or measure with another --profile")
+    if facts.frames < needs.multiple:
+        return (f"is too short: {counted(facts.frames, 'frame')}; the profile's video encoder sees {needs.multiple} "
+                f"together: leave FVD out with --metrics, make it longer, or measure with another profile")
     if facts.frames % needs.multiple:
         return (f"has {facts.frames} frames; the profile's video encoder sees multiples of {needs.multiple}: cut it, "
                 f"leave FVD out with --metrics, or measure with another --profile")
     if needs.memory is not None and flow_bytes(facts.height, facts.width) > needs.memory:
+        fewer = "measure with --jobs 1, " if needs.workers > 1 else ""
         return (f"is too large for RAFT: {facts.width}x{facts.height} pixels take about "
                 f"{flow_bytes(facts.height, facts.width) / _GIBI:.0f} GiB of memory, and a worker has "
-                f"{needs.memory / _GIBI:.0f}: scale it down, measure with --jobs 1, or leave "
+                f"{needs.memory / _GIBI:.0f}: scale it down, {fewer}or leave "
                 f"{' and '.join(needs.raft)} out with --metrics")
     return ""
 

@@ -31,9 +31,9 @@ class MeasureObserver:
         """What the look at the videos found."""
         shapes = sorted({f"{facts.width}x{facts.height}" for facts in found.usable.values()})
         methods = list(dict.fromkeys(video.method for video in found.usable))
-        self._console.print(f"{counted(len(found.usable), 'video')} of {counted(len(methods), 'method')} "
-                            f"({', '.join(methods)}), {', '.join(shapes)} pixels; "
-                            f"{counted(len(found.problems), 'problem')}")
+        of = (f" of {counted(len(methods), 'method')} ({', '.join(methods)}), {', '.join(shapes)} pixels"
+              if methods else " that can be measured")
+        self._console.print(f"{counted(len(found.usable), 'video')}{of}; {counted(len(found.problems), 'problem')}")
         for note in found.notes:
             self._console.print(f"[yellow]note[/] {note}")
 

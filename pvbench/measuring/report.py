@@ -8,12 +8,13 @@ from typing import cast
 
 import numpy as np
 
-from pvbench.errors import PvbenchError
-from pvbench.features.extractor import EXTRA_PARTS
-from pvbench.measuring.layouts import NOBODY, Found, ImportedVideo, Problem
+from pvbench.errors import ProfileError, PvbenchError
+from pvbench.features.extractor import CORE_PARTS, EXTRA_PARTS, parts_for
+from pvbench.identity import NOBODY
+from pvbench.measuring.layouts import Found, ImportedVideo, Problem
 from pvbench.measuring.measure import Order, Reported, Work
 from pvbench.measuring.precheck import shape_of
-from pvbench.metrics import Metric
+from pvbench.metrics import Fvd, Metric
 from pvbench.profile import Profile
 from pvbench.report import CellKey, ReferenceSet, ReportData, ReportIdentity, ReportPrompt, ReportVariant, write_report
 from pvbench.runner.surroundings import machine, versions
@@ -57,7 +58,7 @@ def report_data(
                 problems.append(Problem(video.source, refused.message))
             continue
         try:
-            scores[label][cell] = _scores(features, metrics)
+            scores[label][cell] = _scores(features, metrics, order.profile.name)
         except PvbenchError as error:
             failures[label][cell] = str(error)
             problems.append(Problem(video.source, str(error)))
@@ -69,6 +70,10 @@ def report_data(
     left_out = _left_out(found)
     people = {_cell(video).identity: video.identity for video in found.videos}
     prompts = {video.prompt_id: video.text for video in found.videos}
+    # Third parties may call parts as they like.
+    asked = set(parts_for(work.wanted | set(Fvd.needs) if Fvd.name in order.metrics else work.wanted))
+    signature = {part: one for part, one in work.signature.items()
+                 if part in asked or part not in (*CORE_PARTS, *EXTRA_PARTS)}
     data = ReportData(
         profile=order.profile.name,
         variants=tuple(ReportVariant(label, label, "made elsewhere") for label in expected),
@@ -77,7 +82,7 @@ def report_data(
         prompts=tuple(ReportPrompt(name, text) for name, text in prompts.items()),
         seeds=tuple(sorted({video.seed for video in found.videos})),
         scores=scores,
-        extractors=work.signature,
+        extractors=signature,
         metric_settings=order.profile.evaluators.get("metrics", {}),
         embeddings={label: work.embeddings(of_label) for label, of_label in videos.items()},
         reference_sets=tuple(_reference_sets(work)),
@@ -93,8 +98,8 @@ def report_data(
         machine=machine(),
         expected={label: frozenset(cells) for label, cells in expected.items()},
         metrics=order.metrics,
-        licences=licences_of(order.profile, work.signature),
-        remarks=(*work.checked.notes, *_cut_short(found.videos, work)),
+        licences=licences_of(order.profile, signature),
+        remarks=(*work.checked.notes, *_cut_short(found.videos, work), *_shared(work)),
         left_out=left_out,
         doubts=tuple((problem.where, problem.what) for problem in (*work.checked.problems, *problems)
                      if problem.where not in failed and (problem.where, problem.what) not in left_out),
@@ -109,7 +114,7 @@ def licences_of(profile: Profile, named: Collection[str]) -> Mapping[str, str]:
         return {}
     from pvbench.features.published import licences
 
-    return licences(profile, [part for part in named if part in EXTRA_PARTS])
+    return {part: terms for part, terms in licences(profile, EXTRA_PARTS).items() if part in named}
 
 
 def _cell(video: ImportedVideo) -> CellKey:
@@ -126,6 +131,16 @@ def _cut_short(videos: Sequence[ImportedVideo], work: Work) -> Iterable[str]:
         more = f" and {len(long) - _NAMED} more" if len(long) > _NAMED else ""
         yield (f"CLIP reads {long[0][2]:.0f} tokens of a prompt: what follows plays no part in CLIP-T for "
                f"{named}{more}.")
+
+
+def _shared(work: Work) -> Iterable[str]:
+    """A sentence on videos that are measured against themselves."""
+    reference = {work.content(path) for path in work.checked.reference}
+    measured = [work.content(video.path) for video in work.checked.usable] if reference else []
+    shared = sum(content in reference for content in measured)
+    if shared:
+        yield (f"{shared} of the {len(measured)} videos measured are in FVD's reference set, too: FVD and KVD are "
+               f"smaller than between sets of other videos.")
 
 
 def _left_out(found: Found) -> tuple[tuple[str, str], ...]:
@@ -147,11 +162,19 @@ def _reference_sets(work: Work) -> list[ReferenceSet]:
     return [ReferenceSet(name, f"{len(kept)} videos of the folder given with --reference", pool=kept)]
 
 
-def _scores(features: Mapping[str, np.ndarray], metrics: Sequence[Metric]) -> dict[str, float]:
-    """The columns of the metrics whose needs are met: a video without identity or prompt has no number for some."""
+def _scores(features: Mapping[str, np.ndarray], metrics: Sequence[Metric], profile: str) -> dict[str, float]:
+    """The columns of the metrics whose needs are met: a video without identity or prompt has no number for some.
+
+    Raises:
+        ProfileError: the video itself lacks a feature that a metric needs.
+    """
     values: dict[str, float] = {}
     for metric in metrics:
-        if all(need in features for need in metric.needs):
+        lacking = [need for need in metric.needs if need not in features]
+        if not lacking:
             row = metric.rows([features])[0]
             values |= {column.name: float(value) for column, value in zip(metric.columns, row, strict=True)}
+        elif not all(need.startswith(("reference/", "text/")) for need in lacking):
+            raise ProfileError(f"the evaluators of profile {profile!r} make no {' and no '.join(lacking)}, which "
+                               f"{metric.name} needs; leave it out with --metrics")
     return values

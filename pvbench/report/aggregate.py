@@ -9,9 +9,10 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from pvbench.identity import NOBODY
 from pvbench.metrics import COLUMNS, METRIC_OF, VIDEO_COLUMNS, Fvd, Signature, load_metrics
 from pvbench.report.block import Place
-from pvbench.report.comparison import comparisons, identity_means, kept_shares, report_rng
+from pvbench.report.comparison import comparisons, identity_means, kept_shares, known, report_rng
 from pvbench.report.data import CellKey, ReportData
 from pvbench.report.score import Aggregates, ReferenceFloor, Score
 from pvbench.report.set_score import SETS, set_scores
@@ -68,11 +69,11 @@ def _video_score(
         value=float(array.mean()),
         n=array.size,
         planned=planned,
-        identities=len(set(people)),
+        identities=len(set(people) - {NOBODY}),
         signature=signature.having(n=array.size),
         interval=t_interval(array, people).within(limits),
         bootstrap=cluster_bootstrap(array, people, report_rng(label, column)).within(limits),
-        by_identity=identity_means(values),
+        by_identity=identity_means(known(values)),
     )
 
 

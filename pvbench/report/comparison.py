@@ -8,6 +8,7 @@ from itertools import combinations
 import numpy as np
 
 from pvbench.digest import stable_seed
+from pvbench.identity import NOBODY
 from pvbench.report.data import CellKey, ReportData, ReportVariant
 from pvbench.report.score import Comparison, Family, Kept
 from pvbench.stats import holm, jackknife_interval, sign_flip_p, t_interval
@@ -16,6 +17,11 @@ from pvbench.stats import holm, jackknife_interval, sign_flip_p, t_interval
 def report_rng(*parts: str) -> np.random.Generator:
     """The generator for one number of a report: the same for the same number, whatever else is reported."""
     return np.random.default_rng(stable_seed("pvbench.report", *parts))
+
+
+def known(values: Mapping[CellKey, float]) -> dict[CellKey, float]:
+    """The cells of which one knows whom they show."""
+    return {cell: value for cell, value in values.items() if cell.identity != NOBODY}
 
 
 def identity_means(values: Mapping[CellKey, float]) -> dict[str, float]:
@@ -53,7 +59,7 @@ def comparisons(data: ReportData) -> Iterable[Comparison]:
 def _compare(
     column: str, family: Family, first: str, second: str, values: Mapping[str, Mapping[CellKey, float]]
 ) -> Comparison | None:
-    both = {cell: values[first][cell] - values[second][cell] for cell in values[first] if cell in values[second]}
+    both = known({cell: values[first][cell] - values[second][cell] for cell in values[first] if cell in values[second]})
     if not both:
         return None
     by_identity = identity_means(both)
@@ -98,7 +104,8 @@ def _first(data: ReportData, role: str) -> ReportVariant | None:
 def _share(data: ReportData, column: str, labels: Sequence[str], formula: Callable[..., float]) -> Kept | None:
     """A formula of the variants' means over the cells they share, with a jackknife interval over identities."""
     values = [data.defined(label, column) for label in labels]
-    cells = [cell for cell in data.cells if all(cell in of_variant for of_variant in values)]
+    cells = [cell for cell in data.cells
+             if cell.identity != NOBODY and all(cell in of_variant for of_variant in values)]
     if not cells:
         return None
     table = np.array([[of_variant[cell] for cell in cells] for of_variant in values])

@@ -19,18 +19,21 @@ from pvbench.report.tables import (
     left_out_table,
     listed,
     main_table,
+    set_name,
 )
 
 
 def contents(data: ReportData, numbers: Aggregates, filmstrips: Sequence[Figure]) -> Document:
     """The whole report. `filmstrips` and the sheet are pictures that were written beside it."""
-    sections = [
-        Section("Results", (main_table(data, numbers),)),
-        Section("Face, motion and prompt together", tuple(_kept_blocks(data, numbers))),
-        Section("Beside the six numbers", (beside_table(data, numbers),)),
-    ]
+    sections = []
+    if any(data.shows(name) for name in MAIN):
+        sections.append(Section("Results", (main_table(data, numbers),)))
+        sections.append(Section("Face, motion and prompt together", tuple(_kept_blocks(data, numbers))))
+    if beside := beside_table(data, numbers):
+        sections.append(Section("Beside the six numbers", (beside,)))
     if extra := extra_table(data, numbers):
-        sections.append(Section("Extra metrics", (extra,)))
+        remarks = () if sections else tuple(map(Paragraph, data.remarks))
+        sections.append(Section("Extra metrics", (extra, *remarks)))
     if filmstrips:
         how = (
             "Every strip shows one cell: the reference images, then each method's frames for the same prompt"
@@ -40,7 +43,8 @@ def contents(data: ReportData, numbers: Aggregates, filmstrips: Sequence[Figure]
         sections.append(Section("What the numbers look like", (Paragraph(how), *filmstrips)))
     if all(data.shows(name) for name in MAIN):
         sections.append(Section("Beside the published numbers", tuple(published_blocks(data, numbers))))
-    sections.append(Section("Comparisons", (comparison_table(data, numbers),)))
+    if numbers.comparisons:
+        sections.append(Section("Comparisons", (comparison_table(data, numbers),)))
     if data.shows("fvd"):
         sections.append(Section("FVD", tuple(_fvd_blocks(data, numbers))))
     if data.shows("face_sim"):
@@ -60,12 +64,14 @@ def summary(data: ReportData) -> str:
     planned = sum(len(data.planned(variant.label)) for variant in data.variants)
     factors = (
         (len(data.variants), "method"),
-        (len(data.identities), "person"),
+        (len(data.people), "person"),
         (len(data.prompts), "prompt"),
         (len(data.seeds), "seed"),
     )
     plural = {"method": "methods", "person": "people", "prompt": "prompts", "seed": "seeds"}
-    grid = " × ".join(f"{count} {noun if count == 1 else plural[noun]}" for count, noun in factors)
+    # Videos from elsewhere fill no grid.
+    between = " × " if data.expected is None else ", "
+    grid = between.join(f"{count} {noun if count == 1 else plural[noun]}" for count, noun in factors if count)
     beside = f" {len(data.left_out)} more were given and stand for no cell: see Failed cells." if data.left_out else ""
     if data.doubts:
         some = "1 problem is" if len(data.doubts) == 1 else f"{len(data.doubts)} problems are"
@@ -77,7 +83,8 @@ def _kept_blocks(data: ReportData, numbers: Aggregates) -> Iterable[Block]:
     if any(numbers.kept.values()):
         yield kept_table(data, numbers)
     else:
-        yield Paragraph("Without the method `base` in the run there is nothing to relate the methods to.")
+        yield Paragraph("Without videos of the method `base` for the same cells there is nothing to relate the methods "
+                        "to.")
 
 
 def _fvd_blocks(data: ReportData, numbers: Aggregates) -> Iterable[Block]:
@@ -88,7 +95,8 @@ def _fvd_blocks(data: ReportData, numbers: Aggregates) -> Iterable[Block]:
                         f"{ask}.")
         return
     yield table
-    for name, floor in numbers.floors.items():
+    for reference, floor in numbers.floors.items():
+        name = set_name(data, reference)
         if floor.cells <= floor.width:
             yield Paragraph(
                 f"The set `{name}` has {floor.cells} videos and embeddings of width {floor.width}: the covariances "

@@ -12,6 +12,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
+from pvbench.identity import NOBODY
 from pvbench.metrics import EXTRA_COLUMNS, METRIC_OF, VIDEO_COLUMNS
 
 ENOUGH_CELLS = 0.5
@@ -127,6 +128,11 @@ class ReportData:
     """Where and why: what was given to be measured and stands for no cell, so that no table counts it."""
     doubts: tuple[tuple[str, str], ...] = ()
     """Where and what: other problems, of videos that have numbers, of identities, of FVD's reference set."""
+
+    @property
+    def people(self) -> tuple[ReportIdentity, ...]:
+        """Those who are known: what statistics count."""
+        return tuple(identity for identity in self.identities if identity.name != NOBODY)
 
     @property
     def cells(self) -> tuple[CellKey, ...]:

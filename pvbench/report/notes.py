@@ -6,6 +6,15 @@ from pvbench.report.data import ReportData
 from pvbench.report.score import SIGNIFICANT, Aggregates
 from pvbench.stats import smallest_sign_flip_p
 
+_UNITS = {
+    "face_sim": "Face Sim. is a cosine × 100.",
+    "dynamic_degree": "Dyna. Deg. is % of videos.",
+    "temporal_consistency": "T. Cons. is a cosine. A frozen video raises it: read it beside a measure of motion.",
+    "clip_t": "CLIP-T is a cosine × 100.",
+    "clip_i": "CLIP-I is a cosine × 100. A copied background raises it: read it beside CLIP-I (face).",
+}
+"""By number, what it is counted in and what raises it for nothing."""
+
 
 def main_notes(data: ReportData, numbers: Aggregates) -> Iterable[str]:
     """What a reader of the main table must know."""
@@ -25,28 +34,37 @@ def main_notes(data: ReportData, numbers: Aggregates) -> Iterable[str]:
         yield f"Bold: best method{second}{rivals}."
     elif apart:
         yield f"{'; '.join(apart)}."
-    if len(data.identities) > 1:
+    if len(data.people) > 1:
         yield (
-            f"Small print: 95 % interval (Student's t) over the {len(data.identities)} people. FVD has none: "
+            f"Small print: 95 % interval (Student's t) over the {len(data.people)} people. FVD has none: "
             "resampling repeats videos and moves the number."
         )
-    yield (
-        "Raised letters: significantly better than those rows (paired sign-flip test over people, Holm's "
-        f"correction, p < {SIGNIFICANT:g}; the report lists every test)."
-    )
+    if data.people != data.identities:
+        yield (
+            "It is not known of every video whom it shows: numbers over such videos have no interval, since any two "
+            "may show one person, and tests leave these videos out."
+        )
+    if numbers.comparisons:
+        yield (
+            "Raised letters: significantly better than those rows (paired sign-flip test over people, Holm's "
+            f"correction, p < {SIGNIFICANT:g}; the report lists every test)."
+        )
     yield from power_notes(data, numbers)
     if any(len(data.done(variant.label)) < len(data.planned(variant.label)) for variant in data.variants):
         yield "Videos: measured/planned. Where cells are missing, places and tests use the cells that all have."
     yield from data.remarks
-    yield (
-        "Face Sim., CLIP-T and CLIP-I are cosines × 100; Dyna. Deg. is % of videos; T. Cons. is a cosine. A frozen "
-        "video raises T. Cons., a copied background CLIP-I: read them beside Flow and CLIP-I (face)."
-    )
+    if all(data.shows(name) for name in _UNITS):
+        yield (
+            "Face Sim., CLIP-T and CLIP-I are cosines × 100; Dyna. Deg. is % of videos; T. Cons. is a cosine. A frozen "
+            "video raises T. Cons., a copied background CLIP-I: read them beside Flow and CLIP-I (face)."
+        )
+    else:
+        yield from (text for name, text in _UNITS.items() if data.shows(name))
 
 
 def power_notes(data: ReportData, numbers: Aggregates) -> Iterable[str]:
     """What no outcome could have made significant, given the number of identities and of tests."""
-    people = len(data.identities)
+    people = len(data.people)
     smallest = smallest_sign_flip_p(people)
     by_family: dict[str, int] = {}
     for test in numbers.comparisons:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
+from pvbench.identity import NOBODY
 from pvbench.metrics import Fvd, Signature
 from pvbench.metrics.fvd import KernelSums, frechet_distance, reference_floor, unpaired_kernel_distance
 from pvbench.report.comparison import report_rng
@@ -121,7 +122,7 @@ def _sets(data: ReportData, reference: str) -> _Sets:
 def _distances(sets: _Sets, embeddings: Mapping[CellKey, np.ndarray]) -> dict[str, Score]:
     videos, reference = sets.stacked(embeddings), sets.reference
     people = [cell.identity for cell in sets.cells]
-    rests_on = (len(sets.cells), sets.planned, len(set(people)), sets.signature.having(n=len(sets.cells)))
+    rests_on = (len(sets.cells), sets.planned, len(set(people) - {NOBODY}), sets.signature.having(n=len(sets.cells)))
     if sets.pool is not None:
         distance, kvd = frechet_distance(videos, reference), unpaired_kernel_distance(videos, reference)
         of_kernel = Score(kvd, *rests_on)

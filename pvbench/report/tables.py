@@ -46,19 +46,24 @@ def main_table(data: ReportData, numbers: Aggregates) -> Table:
     return _score_table(data, numbers, "results", caption, names, tuple(main_notes(data, numbers)))
 
 
-def beside_table(data: ReportData, numbers: Aggregates) -> Table:
-    """The companions of the six numbers."""
-    notes = (
-        "Face Sim. (found) leaves out frames without a face; Face Sim. above counts them 0. Faces found is their "
-        "share, in %.",
-        "Flow is the mean flow of the fastest 5 % of pixels between frames about 1/8 s apart, in pixels of a short "
-        "side of 256; VBench calls a video dynamic where enough pairs exceed 6 (see the signature).",
-        "CLIP-I (face) compares face crops, where CLIP-I compares whole pictures and rewards a copied background.",
-        "FVD to base is the distance to the untuned model's videos: how far tuning moved them. KVD is the unbiased "
-        "kernel distance to the set that FVD refers to, about 0 for equal distributions at any number of videos.",
-    )
+def beside_table(data: ReportData, numbers: Aggregates) -> Table | None:
+    """The companions of the six numbers; None where none was asked for."""
+    notes = {
+        "face_sim_detected": (
+            "Face Sim. (found) leaves out frames without a face; Face Sim. above counts them 0. Faces found is their "
+            "share, in %."),
+        "flow_magnitude": (
+            "Flow is the mean flow of the fastest 5 % of pixels between frames about 1/8 s apart, in pixels of a short "
+            "side of 256; VBench calls a video dynamic where enough pairs exceed 6 (see the signature)."),
+        "clip_i_face": (
+            "CLIP-I (face) compares face crops, where CLIP-I compares whole pictures and rewards a copied background."),
+        "fvd_base": (
+            "FVD to base is the distance to the untuned model's videos: how far tuning moved them. KVD is the unbiased "
+            "kernel distance to the set that FVD refers to, about 0 for equal distributions at any number of videos."),
+    }
     names = tuple(name for name in BESIDE if data.shows(name))
-    return _score_table(data, numbers, "beside", "Companions of the six numbers", names, notes)
+    said = tuple(note for name, note in notes.items() if name in names)
+    return _score_table(data, numbers, "beside", "Companions of the six numbers", names, said) if names else None
 
 
 def extra_table(data: ReportData, numbers: Aggregates) -> Table | None:
@@ -137,12 +142,18 @@ def comparison_table(data: ReportData, numbers: Aggregates) -> Table:
     )
 
 
+def set_name(data: ReportData, reference: str) -> str:
+    """What a reference set of FVD is called: the folder that was given takes the place of the renderings."""
+    given = next((given.name for given in data.reference_sets if given.pool is not None), reference)
+    return given if reference == "rendered" else reference
+
+
 def fvd_table(data: ReportData, numbers: Aggregates) -> Table | None:
     """FVD taken apart, with what sampling alone gives; None without a reference set."""
     rows: list[tuple[Entry, ...]] = []
     rules = []
-    of_fvd = next((given.name for given in data.reference_sets if given.pool is not None), "rendered")
-    for name, reference, shown in (("fvd", "rendered", of_fvd), ("fvd_base", "base", "base")):
+    for name, reference in (("fvd", "rendered"), ("fvd_base", "base")):
+        shown = set_name(data, reference)
         rules.append(len(rows))
         rows += [
             _fvd_row(variant, shown, score, _floor(numbers, reference))

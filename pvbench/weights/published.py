@@ -146,6 +146,12 @@ def digest_of(path: Path) -> str:
     return _digest(path, state.st_mtime_ns, state.st_size)
 
 
+def fetchable(name: str, part: str) -> bool:
+    """Whether nothing but files that can be fetched is missing: those whose sha256 is known."""
+    entry = published(name, part)
+    return bool(missing_files(entry)) and all(entry.files.values())
+
+
 def missing_files(entry: Published, root: Path | None = None) -> tuple[Path, ...]:
     """Files of the weights that are not in the weights folder."""
     root = root or weights_root()

@@ -12,8 +12,9 @@ from example_videos import encode, turned
 from safetensors.numpy import load
 
 from pvbench.errors import FaceError, ProfileError, VideoError
-from pvbench.features.published import with_weights
-from pvbench.measuring.jobs import Bench, Surroundings
+from pvbench.features import i3d
+from pvbench.features.published import PREPROCESSINGS, settings_of, with_weights
+from pvbench.measuring.jobs import GROUPS, Bench, Surroundings
 from pvbench.measuring.layouts import Given
 from pvbench.measuring.measure import (
     METRIC_NAMES,
@@ -381,8 +382,96 @@ def test_a_shipped_profile_with_evaluators_of_its_own_takes_no_files():
 def test_the_report_says_what_the_publishers_allow():
     from pvbench.measuring.report import licences_of
 
-    assert "non-commercial" in licences_of(load_profile("animatediff"), ())["face"]
-    assert "Apache" in licences_of(load_profile("animatediff"), ("face", "hps"))["hps"]
+    profile = load_profile("animatediff")
+    assert list(licences_of(profile, ("face",))) == ["face"]
+    assert "non-commercial" in licences_of(profile, ("face",))["face"]
+    assert "Apache" in licences_of(profile, ("face", "hps"))["hps"]
+    own = licences_of(with_weights(profile, ["face=elsewhere"]), ("face", "flow"))
+    assert own["face"] == "a file of your own, whose licence pvbench does not know"
+
+
+def test_metrics_that_rest_on_one_network_have_features_of_their_own(world):
+    few, flow, warp = world / "videos" / "mine" / "ann", ("dynamic_degree",), ("warping_error",)
+    # One after the other in one folder, and then both.
+    one = scores(measure(order(world, few, metrics=flow)))
+    other = measure(order(world, few, metrics=warp))
+    assert other.made == 3
+    both = measure(order(world, few, metrics=flow + warp))
+    assert (both.made, scores(both)) == (0, one | scores(other))
+    assert all(scores(both).values())
+    assert scores(measure(order(world, few, metrics=flow + warp, out=world / "both"))) == scores(both)
+
+
+def test_a_feature_that_evaluators_do_not_make_is_told(world):
+    done = measure(order(world, world / "videos" / "mine" / "ann", metrics=("dynamic_degree", "subject_consistency")))
+    assert (done.failed, len(done.problems)) == (3, 3)
+    assert ("the evaluators of profile 'example' make no dino/frame, which subject_consistency needs; leave it out "
+            "with --metrics") in done.problems[0].what
+
+
+def test_every_group_of_features_has_a_file_of_its_own(world):
+    names = (*METRIC_NAMES, "identity_consistency", "warping_error", "background_consistency")
+    measure(order(world, world / "videos" / "mine", metrics=names))
+    for kind in ("video", "reference", "text"):
+        found = [set(load(path.read_bytes())) for path in (world / "out" / "features" / kind).iterdir()]
+        assert all(any(names <= set(group) for group in GROUPS.values()) for names in found)
+
+
+def test_a_file_that_is_listed_several_times_is_decoded_once(world, monkeypatch):
+    lines = [f"videos/mine/ann/surf-0.mkv,ann,surf,mine,{seed}" for seed in range(4)]
+    (world / "list.csv").write_text("\n".join(["video,identity,prompt,method,seed", *lines]) + "\n")
+    done = measure(order(world, world / "list.csv", metrics=("dynamic_degree",)))
+    assert (done.made, done.reused, done.failed) == (1, 0, 0)
+    assert len(set(scores(done).values())) == 2  # the verdict and the flow
+    assert len(scores(done)) == 8
+
+
+def test_nobody_is_no_person_in_intervals_and_tests(world):
+    lines = [f"videos/{method}/{who}/{prompt}-0.mkv,{who if who == 'ann' else ''},{prompt},{method},0"
+             for method in ("mine", "theirs") for who in ("ann", "bob") for prompt in ("surf", "read")]
+    (world / "list.csv").write_text("\n".join(["video,identity,prompt,method,seed", *lines]) + "\n")
+    done = measure(order(world, world / "list.csv", metrics=("dynamic_degree", "temporal_consistency")))
+    found = report_of(done)["temporal_consistency"]
+    assert (found["n"], found["identities"]) == (4, 1)
+    assert found["interval"] is None or found["interval"]["low"] is None
+    text = (done.report / "report.md").read_text()
+    assert "2 methods, 1 person, 2 prompts, 1 seed: 8 of 8 videos measured." in text
+    assert "It is not known of every video whom it shows" in text
+    assert "over the 2 people" not in text
+
+
+def test_a_report_of_one_extra_metric_has_no_empty_tables(world):
+    done = measure(order(world, world / "videos" / "mine", metrics=("warping_error",)))
+    text = (done.report / "report.md").read_text()
+    assert [line for line in text.splitlines() if line.startswith("## ")] == [
+        "## Extra metrics", "## What the numbers look like", "## How this was made"]
+    assert "Face Sim" not in text
+    assert "face: " not in text
+    text = (measure(order(world, world / "videos" / "mine", metrics=("clip_t",))).report / "report.md").read_text()
+    assert "CLIP-T is a cosine × 100." in text
+    assert "Dyna. Deg." not in text
+
+
+def test_a_given_reference_set_is_called_by_its_name_throughout(world):
+    for seed in range(3):
+        clip(world / "others" / f"{seed}.mkv", 50 + seed)
+    text = (measure(order(world, reference=str(world / "others"))).report / "report.md").read_text()
+    assert "The set `others@" in text
+    assert "in FVD's reference set, too" not in text
+    assert "`rendered`" not in text
+
+
+def test_videos_that_are_in_their_own_reference_set_are_told(world):
+    done = measure(order(world, world / "videos" / "mine", reference=str(world / "videos")))
+    assert "6 of the 6 videos measured are in FVD's reference set, too" in (done.report / "report.md").read_text()
+
+
+def test_a_preprocessing_that_does_not_exist_is_refused_before_anything_is_computed():
+    profile = load_profile("animatediff")
+    wrong = dataclasses.replace(profile, evaluators={**profile.evaluators, "preprocessing": "cdfv"})
+    with pytest.raises(ProfileError, match=r"unknown preprocessing 'cdfv'.*did you mean.*cdfvd"):
+        settings_of(wrong)
+    assert tuple(i3d.PREPROCESSINGS) == PREPROCESSINGS
 
 
 def test_extra_metrics_are_measured_and_shown_where_they_are_named(world):

@@ -179,6 +179,7 @@ class Extractors:
             "clip/face": np.stack([_picture(frame) for frame in frames]),
             "flow/top5": pairs * 2,
             "flow/mean": pairs,
+            "flow/warp_error": (pairs / 255) ** 2,
             "flow/size": np.array([height, width], np.float32),
             "flow/fps": np.array([video.fps], np.float32),
             "video/embedding": np.concatenate([_face(frames[0]), _face(frames[-1])]),
