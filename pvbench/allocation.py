@@ -13,8 +13,9 @@ def keep_freed_memory(kept: int = 2**29) -> None:
     """Up to `kept` bytes that are freed stay with the process for its next tensors, where the C library is glibc's.
 
     Otherwise a tensor of some megabytes is given back when it is freed, and the system clears as many pages for the
-    next: a sixth of the time of sampling a video with the mini weights, a twentieth of that of the published networks.
-    Blocks above 32 MiB, the most that glibc allows, are given back all the same.
+    next: a twentieth of the time of the published networks; a sixth of that of sampling with the mini weights, until
+    glibc has seen so many large tensors that it keeps some by itself, as after a tuning. Blocks above 32 MiB, the most
+    that glibc allows, are given back all the same.
     """
     if not sys.platform.startswith("linux"):
         return
