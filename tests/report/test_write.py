@@ -118,7 +118,7 @@ def test_a_report_of_one_failed_method_alone_is_written(make_run, tmp_path):
 def test_a_report_without_floor_and_ceiling_says_what_is_missing(make_run, tmp_path):
     write_report(tmp_path, make_run(people=2, prompts=2, labels=("dreambooth_lora", "personalvideo")))
     text = (tmp_path / "report.md").read_text()
-    assert "Without the method `base` in the run" in text
+    assert "Without videos of the method `base` for the same cells" in text
     assert "Without the method `oracle` or `base` in the run" in text
     assert "no reference set 'rendered'" in text
 
