@@ -11,7 +11,7 @@ from fractions import Fraction
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import UInt8
@@ -94,6 +94,7 @@ def read_video(path: Path) -> Video:
             if not container.streams.video:
                 raise VideoError(f"{path} holds no video stream; expected a video file")
             stream = container.streams.video[0]
+            _refuse_unknown(stream, path)
             # One thread decodes small frames fastest.
             stream.codec_context.thread_count = 1
             reformatter = av.video.reformatter.VideoReformatter()
@@ -138,6 +139,12 @@ FOLDER_FPS = 8.0
 """The rate of a folder of frames, at which VBench, too, looks at every picture."""
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
 """Of the frames in a folder."""
+
+
+def _refuse_unknown(stream: Any, path: Path) -> None:
+    """PyAV gives no decoder for a stream whose codec the file's head does not name."""
+    if stream.codec_context is None:
+        raise VideoError(f"{path} is corrupt or of a codec that is not known here; make it again, as H.264 in mp4")
 
 
 def _reason(error: Exception) -> str:
@@ -273,6 +280,7 @@ def probe_video(path: Path) -> VideoFacts:
             if not container.streams.video:
                 raise VideoError(f"{path} holds no video stream; expected a video file")
             stream = container.streams.video[0]
+            _refuse_unknown(stream, path)
             # FFmpeg marks as corrupt what it read in part.
             packets = [(packet.pts, packet.is_corrupt) for packet in container.demux(stream) if packet.size]
             times = sorted(pts for pts, _ in packets if pts is not None)
