@@ -94,7 +94,7 @@ def test_a_text_file_is_no_video(tmp_path):
         read_video(tmp_path / "text.mp4")
 
 
-def test_a_file_with_other_bytes_in_its_middle_is_refused(tmp_path):
+def test_damage_anywhere_is_refused_where_the_decoder_notices_it(tmp_path):
     path = encode(tmp_path / "a.mp4", frames=24, width=320, height=192)
     assert len(read_video(path).frames) == 24
     content = path.read_bytes()
