@@ -1,4 +1,4 @@
-"""Convolutions of stride 1 with fewer multiplications: Winograd's minimal filtering, for networks on a CPU.
+"""Convolutions in the forms that are fastest on a CPU, first of all Winograd's, which takes fewer multiplications.
 
 Tiles of the input are transformed, multiplied with transformed kernels and transformed back. A tile gives 4 x 4 outputs
 of a 3 x 3 kernel for 36 multiplications a pair of channels instead of 144, so that the convolution takes half its time,
