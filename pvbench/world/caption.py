@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pvbench.world.person import Look, Person
-from pvbench.world.render import Shot
+from pvbench.world.shot import Shot
 
 ACTION_PHRASES: dict[str, tuple[str, ...]] = {
     "still": ("standing still", "posing quietly"),

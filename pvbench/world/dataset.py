@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from pvbench.errors import PvbenchError
 from pvbench.world.action import ACTIONS, EXPRESSIONS, FACE_ACTIONS
 from pvbench.world.person import BEARDS, GLASSES, HAIR_COLOURS, HAIR_STYLES, Look, Person
+from pvbench.world.shot import Shot
 
 if TYPE_CHECKING:
     from pvbench.world.figure import Figure
@@ -115,7 +116,7 @@ def _portraits(figure: Figure, person: Person, first: dict[str, str], rng: np.ra
     frame takes a third of a photo's time.
     """
     from pvbench.world.body import Outfit, build
-    from pvbench.world.render import Rendering, Shot, render
+    from pvbench.world.render import Rendering, render
 
     worn = {name: first[name] for name in ("clothes", "colour", "cap")}
     body = build(figure, person, Outfit(worn["clothes"], worn["colour"], worn["cap"]))
@@ -141,7 +142,7 @@ def render_shard(root: Path, pool: str, kind: str, number: int, per_person: int)
         return path
     from pvbench.world.figure import load_figure
     from pvbench.world.person import pool_person, restyle, traits
-    from pvbench.world.render import Shot, render
+    from pvbench.world.render import render
 
     figure = load_figure()
     sliders = figure.face_sliders()

@@ -14,23 +14,12 @@ from pvbench.world.figure import Figure
 from pvbench.world.person import Person
 from pvbench.world.raster import Camera, Light, draw
 from pvbench.world.scene import CANVAS, Scene, paint_scene
+from pvbench.world.shot import Shot as Shot
 
 DOMAINS = ("photo", "video")
 _DISTANCE = 1.5  # metres from camera to face at nearness 1
 _FIELD_OF_VIEW = 13.8
 _EVEN_LIGHT = Light((0.25, -1.0, 0.55), (0.62, 0.61, 0.59), (0.50, 0.51, 0.53), (0.38, 0.37, 0.36))
-
-
-@dataclass(frozen=True)
-class Shot:
-    """What one photo or video shows; each field is a key of its module's table."""
-
-    action: str = "still"
-    expression: str = "neutral"
-    scene: str = "office"
-    clothes: str = "T-shirt"
-    colour: str = "blue"
-    cap: str = ""
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from pvbench.world.caption import (
     Described,
     caption,
 )
-from pvbench.world.render import Shot
+from pvbench.world.shot import Shot
 
 MAX_TOKENS = 40
 RARE_WORDS = ("sks", "ohwx", "zwx")
