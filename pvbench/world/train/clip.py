@@ -18,7 +18,7 @@ from pvbench.features.clip import fit
 from pvbench.world import dataset
 from pvbench.world.action import FACE_ACTIONS
 from pvbench.world.caption import EXPRESSION_PHRASES, SCENE_PHRASES, clothes_words
-from pvbench.world.render import Shot
+from pvbench.world.shot import Shot
 from pvbench.world.train.autoencoder import to_images
 from pvbench.world.train.captions import MAX_TOKENS, build_tokenizer, random_caption, tokens
 from pvbench.world.train.faces import disturb
@@ -81,9 +81,9 @@ def train(place: Place, role: str, plan: Plan = PLAN) -> None:
             marks.append(shard.landmarks[pick, time])
         return to_images(np.concatenate(frames)), labels, torch.from_numpy(np.concatenate(marks))
 
-    def step(number: int, rng: np.random.Generator) -> dict[str, Tensor]:
+    def step(_: int, rng: np.random.Generator) -> dict[str, Tensor]:
         images, labels, marks = batch(rng)
-        nearest = 1 + 2.5 * min(1.0, max(0.0, 1.25 * (0.8 - number / plan.steps)))
+        nearest = 1 + 2.5 * min(1.0, max(0.0, 1.25 * (0.8 - trainer.share)))
         zoom = np.where(rng.random(len(images)) < 0.5, 1.0, 1 + rng.uniform(0.6, 1.0, len(images)) * (nearest - 1))
         images = _nearer(images, marks, zoom).to(place.device)
         images = disturb(images, rng, 0.35, worn=0.25)
@@ -106,7 +106,7 @@ def train(place: Place, role: str, plan: Plan = PLAN) -> None:
             "attribute": fine.detach(),
             "face": face.detach(),
         }
-        if role == "reward" and number > 0.6 * plan.steps:
+        if role == "reward" and trainer.share > 0.6:
             extra = _preference(model, images, found, labels, tokenizer, rng)
             losses |= {"total": losses["total"] + 0.5 * extra, "preference": extra.detach()}
         return losses

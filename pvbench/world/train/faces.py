@@ -349,7 +349,7 @@ def train_recogniser(place: Place, role: str, plan: Plan = RECOGNISER_PLAN) -> N
         flush=True,
     )
 
-    def step(number: int, rng: np.random.Generator) -> dict[str, Tensor]:
+    def step(_: int, rng: np.random.Generator) -> dict[str, Tensor]:
         # Two pictures a person, so that rare people count as much as frequent ones.
         who = rng.integers(len(by_person), size=plan.batch // 2)
         pick = np.concatenate([rng.choice(by_person[k], size=2) for k in who])
@@ -364,7 +364,7 @@ def train_recogniser(place: Place, role: str, plan: Plan = RECOGNISER_PLAN) -> N
             images[-_ATTACKED:] = _attacked(model, images[-_ATTACKED:], classes.weight, rng)
         found = model.features(images)
         cosine = functional.normalize(found, dim=-1) @ functional.normalize(classes.weight.float(), dim=-1).T
-        margin = 0.30 * min(1.0, number / (0.3 * plan.steps))
+        margin = 0.30 * min(1.0, trainer.share / 0.3)
         cosine = cosine - margin * functional.one_hot(target, cosine.shape[1])
         named = functional.cross_entropy(_SCALE * cosine, target)
         # The renderer knows what a face is made of, and a picture of anybody teaches it, where a class teaches of its
