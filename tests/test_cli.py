@@ -434,3 +434,9 @@ def test_the_world_renders_nothing_that_it_cannot_write(pvbench, out, message):
     status, _, err = pvbench("world", "render", "--prompt", "ev01-sway-desert-yellow-jacket", "--out", out)
     assert status == 2
     assert message in " ".join(err.split())
+
+
+def test_a_training_ends_after_steps_or_seconds_but_not_both(pvbench):
+    status, _, err = pvbench("world", "train", "motion", "--steps", "10", "--seconds", "60")
+    assert status == 2
+    assert "--steps 10 and --seconds 60 both say when to end; leave one of them out" in " ".join(err.split())

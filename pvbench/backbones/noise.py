@@ -16,11 +16,12 @@ def video_noise(shape: tuple[int, ...], shared: float, generator: torch.Generato
 
     Args:
         shared: share of the power in [0, 1]; 0 is independent noise, as AnimateDiff's.
-        generator: on the CPU; the global one by default.
+        generator: draws on its device; the CPU's global one by default.
     """
-    own = torch.randn(shape, generator=generator)
+    device = generator.device if generator else torch.device("cpu")
+    own = torch.randn(shape, generator=generator, device=device)
     if shared == 0:
         return own
     n, channels, _, *size = shape
-    common = torch.randn(n, channels, 1, *size, generator=generator)
+    common = torch.randn(n, channels, 1, *size, generator=generator, device=device)
     return (1 - shared) ** 0.5 * own + shared**0.5 * common

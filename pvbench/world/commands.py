@@ -12,8 +12,8 @@ app = typer.Typer(no_args_is_help=True, help="The miniature world: render people
 # Default steps at the pace of the shipped cards.
 _MODELS = {
     "vae": "about 40 minutes on one core",
-    "text-to-image": "about 10 hours on one core, minutes on a GPU; needs vae",
-    "motion": "about 3 hours on one core; needs text-to-image",
+    "text-to-image": "about 10 hours on one core, about 3 minutes on an H200; needs vae",
+    "motion": "about 3 hours on one core, about 5 minutes on an H200; needs text-to-image",
     "face-detector": "about 12 minutes on one core",
     "face-recogniser-reward": "about 80 minutes on one core; needs portraits",
     "face-recogniser-scoring": "about 60 minutes on one core; needs portraits",
@@ -108,9 +108,19 @@ def train(
     model: Annotated[str, typer.Argument(help="One of: " + ", ".join(_MODELS))],
     data: Data = Path("data/world"),
     out: Out = Path("trainings"),
-    steps: Annotated[int, typer.Option(help="Steps in all; 0 for the model's default.")] = 0,
+    steps: Annotated[int, typer.Option(min=0, help="Steps in all; 0 for the model's default on this device.")] = 0,
+    seconds: Annotated[
+        float,
+        typer.Option(
+            min=0,
+            help="Seconds of training in all, in place of steps; loading and encoding come before. The learning rate "
+            "follows the clock, so that a repetition takes other steps and ends with other weights.",
+        ),
+    ] = 0,
+    batch: Annotated[int, typer.Option(min=0, help="Samples a step; 0 for the model's default on this device.")] = 0,
+    rate: Annotated[float, typer.Option(min=0, help="Learning rate; 0 for the model's default on this device.")] = 0,
     device: Annotated[str, typer.Option(help="cpu, cuda or auto.")] = "auto",
-    threads: Annotated[int, typer.Option(help="CPU threads.")] = 1,
+    threads: Annotated[int, typer.Option(help="CPU threads, and processes that write captions.")] = 1,
     start: Annotated[
         Path | None, typer.Option(help="Folder of weights to begin from instead of random values.")
     ] = None,
@@ -126,21 +136,25 @@ def train(
 
     if model not in _MODELS:
         raise PvbenchError(f"no model {model!r}{did_you_mean(model, list(_MODELS))}; known: {', '.join(_MODELS)}")
+    if steps and seconds:
+        raise PvbenchError(f"--steps {steps} and --seconds {seconds:g} both say when to end; leave one of them out")
     from pvbench.world.train import autoencoder, clip, faces, motion, text_to_image, video_encoder
     from pvbench.world.train.loop import Place, Plan
 
     place = Place(data, out, torch_device(device), threads, start, compiled)
 
-    def plan(default: Plan) -> Plan:
-        return replace(default, steps=steps) if steps else default
+    def plan(default: Plan, on_gpu: Plan | None = None) -> Plan:
+        usual = on_gpu if on_gpu and place.device.type == "cuda" else default
+        timed = replace(usual, steps=0, seconds=seconds) if seconds else replace(usual, steps=steps or usual.steps)
+        return replace(timed, batch=batch or usual.batch, rate=rate or usual.rate)
 
     role = model.rsplit("-", 1)[-1]
     if model == "vae":
         autoencoder.train(place, plan(autoencoder.PLAN))
     elif model == "text-to-image":
-        text_to_image.train(place, plan(text_to_image.PLAN))
+        text_to_image.train(place, plan(text_to_image.PLAN, text_to_image.GPU_PLAN))
     elif model == "motion":
-        motion.train(place, plan(motion.PLAN))
+        motion.train(place, plan(motion.PLAN, motion.GPU_PLAN))
     elif model == "face-detector":
         faces.train_detector(place, plan(faces.DETECTOR_PLAN))
     elif model.startswith("face-recogniser"):

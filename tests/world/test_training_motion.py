@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from pvbench.world.train.motion import moving_weights
-from pvbench.world.train.text_to_image import face_weights
+from pvbench.world.train.samples import face_weights
 
 
 def blink(cells: slice, size: float) -> torch.Tensor:

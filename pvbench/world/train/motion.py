@@ -9,22 +9,23 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from pvbench.backbones.attention import choose_attention
+from pvbench.backbones.attention import choose_attention, see_all_frames
 from pvbench.backbones.noise import video_noise
 from pvbench.world import dataset
 from pvbench.world.train.captions import random_caption, tokens
-from pvbench.world.train.loop import Place, Plan, Trainer, write_card
-from pvbench.world.train.text_to_image import (
-    NO_CAPTION,
-    encode_frames,
-    face_weights,
-    load_vae,
-    make_scheduler,
-    sample_sheet,
-)
+from pvbench.world.train.loop import Place, Plan, Trainer, generator_on, write_card
+from pvbench.world.train.samples import encode
+from pvbench.world.train.text_to_image import load_vae, make_scheduler, sample_sheet
 
 PLAN = Plan(steps=8000, batch=4, rate=2e-3, warmup=200, average=0.998, decay=0.3, optimiser="muon")
+# About 5 minutes of an H200.
+GPU_PLAN = Plan(
+    steps=1800, batch=48, rate=1.5e-3, warmup=60, average=0.998, decay=0.5, optimiser="muon", muon_kernels=True,
+    precision="bfloat16",
+)  # fmt: skip
 DOMAIN_RANK = 16
+# The modules learn with what sampling does: up to so many positions, frames see each other in spatial attention.
+JOINT_ATTENTION = 64
 SHARED_NOISE = 0.5
 # Motion is decided under much noise, where the modules are needed most: below 1, that is drawn more often.
 _EARLY = 0.8
@@ -69,9 +70,9 @@ def load_sides(place: Place) -> tuple[Any, Any, Any]:
     from diffusers import UNet2DConditionModel
     from transformers import CLIPTextModel, PreTrainedTokenizerFast
 
-    tokenizer = PreTrainedTokenizerFast.from_pretrained(place.out / "tokenizer")
-    text = CLIPTextModel.from_pretrained(place.out / "text_encoder").float().to(place.device)
-    unet = UNet2DConditionModel.from_pretrained(place.out / "unet").float().to(place.device)
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(place.finished("tokenizer"))
+    text = CLIPTextModel.from_pretrained(place.finished("text_encoder")).float().to(place.device)
+    unet = UNet2DConditionModel.from_pretrained(place.finished("unet")).float().to(place.device)
     return tokenizer, text.requires_grad_(False).eval(), unet.requires_grad_(False).eval()
 
 
@@ -83,20 +84,12 @@ def add_domain_adapter(unet: nn.Module, rank: int = DOMAIN_RANK) -> None:
     unet.add_adapter(LoraConfig(r=rank, lora_alpha=rank, target_modules=target), adapter_name="domain")  # type: ignore[operator]
 
 
-def train(place: Place, plan: Plan = PLAN) -> None:
-    """Trains and saves `<out>/motion_adapter` and `<out>/domain_adapter`."""
+def make_model(unet2d: Any, place: Place) -> Any:
+    """The UNet with motion modules and domain adapter, which alone are trained, and attention as sampling has it."""
     from diffusers import MotionAdapter, UNetMotionModel
     from peft import set_peft_model_state_dict
     from safetensors.torch import load_file
 
-    vae = load_vae(place)
-    tokenizer, text, unet2d = load_sides(place)
-    shard = dataset.load(place.data, "train-a", "video")
-    held = dataset.load(place.data, "held-out", "video")
-    times = shard.frames.shape[1]
-    flat = encode_frames(vae, shard.frames.reshape(-1, *shard.frames.shape[2:]), place.device)
-    latents = flat.unflatten(0, (-1, times))
-    torch.manual_seed(plan.seed)
     motion = make_motion_adapter()
     if place.start is not None:
         motion = MotionAdapter.from_pretrained(place.start / "motion_adapter").float()
@@ -110,44 +103,63 @@ def train(place: Place, plan: Plan = PLAN) -> None:
     for name, parameter in unet.named_parameters():
         parameter.requires_grad_("motion_modules" in name or "lora_" in name)
     choose_attention(unet, place.device)
+    see_all_frames(unet, JOINT_ATTENTION)
+    return unet
+
+
+def train(place: Place, plan: Plan = PLAN) -> None:
+    """Trains and saves `<out>/motion_adapter` and `<out>/domain_adapter`."""
+    vae = load_vae(place)
+    tokenizer, text, unet2d = load_sides(place)
+    samples = encode(vae, tokenizer, dataset.load(place.data, "train-a", "video"), place, plan.seed)
+    shown = dataset.load(place.data, "held-out", "video", 128)
+    held = encode(vae, tokenizer, shown, place, plan.seed)
+    times = shown.frames.shape[1]
+    torch.manual_seed(plan.seed)
+    unet = make_model(unet2d, place)
     predict = torch.compile(unet) if place.compiled else unet
     scheduler = make_scheduler()
     alphas = scheduler.alphas_cumprod.to(place.device)
     trained = sum(p.numel() for p in unet.parameters() if p.requires_grad) / 1e6
-    print(f"{len(latents)} videos, {trained:.2f} M trained parameters", flush=True)
+    print(f"{len(samples)} videos, {trained:.2f} M trained parameters", flush=True)
 
-    def step(_: int, rng: np.random.Generator) -> dict[str, Tensor]:
-        pick = rng.integers(len(latents), size=plan.batch)
-        texts = ["" if rng.random() < NO_CAPTION else random_caption(shard.labels[i], rng) for i in pick]
+    def loss_on(videos: tuple[Tensor, Tensor, Tensor], generator: torch.Generator) -> Tensor:
+        z, near, words = videos
         with torch.no_grad():
-            states = text(tokens(tokenizer, texts).to(place.device)).last_hidden_state.repeat_interleave(times, 0)
-        z = latents[pick].float().to(place.device).transpose(1, 2)
-        t = (torch.rand(plan.batch).pow(_EARLY) * 1000).long().clamp(max=999).to(place.device)
-        noise = video_noise(tuple(z.shape), SHARED_NOISE).to(place.device)
-        found = predict(scheduler.add_noise(z, noise, t), t, states).sample.float()
-        near = face_weights(shard.landmarks[pick].reshape(-1, 5, 2)).unflatten(0, (-1, times)).transpose(1, 2)
+            states = text(words).last_hidden_state.repeat_interleave(times, 0)
+        level = torch.rand(len(z), generator=generator, device=generator.device).pow(_EARLY)
+        t = (level * 1000).long().clamp(max=999).to(z.device)
+        noise = video_noise(tuple(z.shape), SHARED_NOISE, generator).to(z.device)
+        noisy = scheduler.add_noise(z, noise, t)
+        found = predict(noisy.to(unet.dtype), t, states.to(unet.dtype)).sample.float()
         error = found - scheduler.get_velocity(z, noise, t)
         mean = error.mean(2, keepdim=True)
-        error = (mean.square() + _CHANGE * moving_weights(z) * (error - mean).square()) * near.to(z.device)
+        error = (mean.square() + _CHANGE * moving_weights(z) * (error - mean).square()) * near
         error = error.mean(dim=(1, 2, 3, 4))
         ratio = alphas[t] / (1 - alphas[t]).clamp(min=1e-6)
         weight = torch.minimum(ratio, torch.full_like(ratio, 5.0)) / (ratio + 1)
-        return {"total": (error * (0.6 + weight)).mean()}
+        return (error * (0.6 + weight)).mean()
+
+    def step(_: int, rng: np.random.Generator) -> dict[str, Tensor]:
+        generator = generator_on(place.device, rng)
+        return {"total": loss_on(samples.draw(plan.batch, generator), generator)}
 
     def look(number: int) -> dict[str, float]:
-        rng = np.random.default_rng(5)
+        # Drawn on the CPU, so that every device measures the same.
         generator = torch.Generator().manual_seed(3)
-        texts = [random_caption(row, rng) for row in held.labels[:6]]
+        rng = np.random.default_rng(5)
+        texts = [random_caption(row, rng) for row in shown.labels[:6]]
         with torch.no_grad():
             drawn = sample(unet, text, tokenizer, texts, times, generator, place.device)
+            total = sum(float(loss_on(part, generator)) * len(part[0]) for part in held.split(16))
         sample_sheet(place.out / f"motion-{number:06d}.png", vae, drawn.transpose(1, 2).flatten(0, 1), columns=times)
         (place.out / f"motion-{number:06d}.txt").write_text("\n".join(texts) + "\n")
         change = (drawn[:, :, 1:] - drawn[:, :, :-1]).abs().mean()
-        return {"latent_change": float(change)}
+        return {"held_out_loss": total / len(held), "latent_change": float(change)}
 
     trainer = Trainer("motion", {"unet": unet}, step, plan, place, look, look_every=1000)
     quality = trainer.run()
-    save(unet, place.out, len(latents), trainer, plan, quality)
+    save(unet, place.out, len(samples), trainer, plan, quality)
 
 
 def save(unet: Any, out: Path, videos: int, trainer: Trainer, plan: Plan, quality: Any) -> None:
@@ -155,7 +167,7 @@ def save(unet: Any, out: Path, videos: int, trainer: Trainer, plan: Plan, qualit
     from diffusers import AnimateDiffPipeline
     from peft.utils import get_peft_model_state_dict
 
-    lora = {k: v.half().contiguous() for k, v in get_peft_model_state_dict(unet, adapter_name="domain").items()}
+    lora = {k: v.half().contiguous().cpu() for k, v in get_peft_model_state_dict(unet, adapter_name="domain").items()}
     AnimateDiffPipeline.save_lora_weights(out / "domain_adapter", unet_lora_layers=lora, safe_serialization=True)
     motion = make_motion_adapter()
     state = {k: v for k, v in unet.state_dict().items() if "motion_modules" in k}
@@ -174,6 +186,7 @@ def save(unet: Any, out: Path, videos: int, trainer: Trainer, plan: Plan, qualit
         plan,
         quality,
         shared_noise=SHARED_NOISE,
+        joint_attention=JOINT_ATTENTION,
     )
     write_card(
         out / "domain_adapter",
@@ -184,6 +197,7 @@ def save(unet: Any, out: Path, videos: int, trainer: Trainer, plan: Plan, qualit
         plan,
         quality,
         rank=DOMAIN_RANK,
+        joint_attention=JOINT_ATTENTION,
     )
 
 
@@ -204,8 +218,8 @@ def sample(
     n = len(texts)
     z = video_noise((n, 12, times, 16, 16), SHARED_NOISE, generator).to(device)
     words = tokens(tokenizer, [""] * n + texts).to(device)
-    states = text(words).last_hidden_state.repeat_interleave(times, 0)
+    states = text(words).last_hidden_state.repeat_interleave(times, 0).to(unet.dtype)
     for t in scheduler.timesteps:
-        without, with_ = unet(torch.cat([z, z]), t, states).sample.chunk(2)
+        without, with_ = unet(torch.cat([z, z]).to(unet.dtype), t, states).sample.float().chunk(2)
         z = scheduler.step(without + guidance * (with_ - without), t, z).prev_sample
     return z
