@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -23,6 +24,8 @@ class Sampling:
     none (Kynkäänniemi et al., 2024): those steps cost half, and an adapter of the last steps acts without a scale.
     `motion_guidance` is how many times as strong the guidance is for what differs between the frames of a video as for
     their mean: 1 is plain guidance, more gives more motion at the same colours and contrast.
+    `shift` gives a diffusion model the noise levels that flow matching with that shift has (HunyuanVideo's is 7);
+    without it the levels are the scheduler's own.
     """
 
     steps: int
@@ -33,14 +36,16 @@ class Sampling:
     fps: float
     guidance_stop: float = 1.0
     motion_guidance: float = 1.0
+    shift: float | None = None
 
 
 @dataclass(frozen=True)
 class Prompts:
-    """Names of the prompt sets: one that is scored, one that methods tune on."""
+    """Names of the prompt sets: one that is scored, one that methods tune on, and one on which choices are made."""
 
     evaluation: str
     simulated: str
+    development: str = ""
 
 
 @dataclass(frozen=True)
@@ -137,7 +142,7 @@ def load_profile(name: str) -> Profile:
 
 
 _PARTS = {"sampling": Sampling, "prompts": Prompts, "grid": Grid, "cost": Cost}
-_POSITIVE = ("steps", "frames", "height", "width", "fps", "motion_guidance", "identities")
+_POSITIVE = ("steps", "frames", "height", "width", "fps", "motion_guidance", "shift", "identities")
 
 
 def _root() -> Path:
@@ -195,7 +200,7 @@ def _part(table: Any, kind: type, where: str) -> Any:
     types = get_type_hints(kind)
     values = {name: _checked(value, types[name], f"{where}: {name}") for name, value in table.items()}
     for name in _POSITIVE:
-        if name in values and values[name] <= 0:
+        if name in values and not 0 < values[name] < math.inf:
             raise ProfileError(f"{where}: {name} is {values[name]!r}; expected a positive number")
     if not 0 <= values.get("guidance_stop", 1.0) <= 1:
         raise ProfileError(f"{where}: guidance_stop is {values['guidance_stop']!r}; expected a share of the steps, "
@@ -205,7 +210,7 @@ def _part(table: Any, kind: type, where: str) -> Any:
 
 def _checked(value: Any, kind: Any, where: str) -> Any:
     """`value` as `kind`: int for float is taken, a list for a tuple, nothing else is converted."""
-    if kind is float and type(value) in (int, float):
+    if kind in (float, float | None) and type(value) in (int, float):
         return float(value)
     if kind in (int, str) and type(value) is kind:
         return value
@@ -222,6 +227,7 @@ def _checked(value: Any, kind: Any, where: str) -> Any:
 _EXPECTED: dict[Any, str] = {
     int: "an integer",
     float: "a number",
+    float | None: "a number, or no line at all",
     str: "a text",
     tuple[int, ...]: "a list of integers, at least one",
     tuple[str, ...]: "a list of texts, at least one",

@@ -68,3 +68,31 @@ def reference_script(reference):
             sys.dont_write_bytecode = written
         return module
     return load
+
+
+@pytest.fixture(scope="session")
+def short_profile():
+    """The mini backbone with half of its steps: enough to see what a method does."""
+    import dataclasses
+
+    from pvbench.profile import load_profile
+
+    profile = load_profile("mini")
+    return dataclasses.replace(profile, sampling=dataclasses.replace(profile.sampling, steps=4))
+
+
+@pytest.fixture(scope="session")
+def short_backbone(short_profile):
+    import torch
+
+    from pvbench.backbones import load_backbone
+
+    torch.set_num_threads(1)
+    return load_backbone(short_profile, "cpu")
+
+
+@pytest.fixture(scope="session")
+def ada():
+    from pvbench.identity import load_identities
+
+    return load_identities(["ada"])[0]

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 MINI_MODELS = ("vae", "text_encoder", "tokenizer", "unet", "scheduler", "motion_adapter", "domain_adapter")
 # Rewards belong to the backbone's side of a run: methods tune with them, metrics never see them.
 REWARD_MODELS = ("face_detector", "face_recogniser_reward", "clip_reward")
-_VERSION = 4
+_VERSION = 5
 MEASURE_ONLY = {"animatediff": "AnimateDiff", "hunyuan": "HunyuanVideo"}
 """Kinds of profiles that have evaluators and no backbone yet, and what the backbone would be."""
 
@@ -67,6 +67,7 @@ def load_backbone(profile: Profile, device: str) -> AnimateDiffBackbone:
         half=half,
         shared_noise=signed["shared_noise"],
         joint_attention=signed["joint_attention"],
+        rare_words=_rare_words(profile),
     )
 
 
@@ -90,6 +91,16 @@ def _shared_noise(profile: Profile) -> float:
             "from 0 to 1"
         )
     return float(found)
+
+
+def _rare_words(profile: Profile) -> list[str]:
+    found = profile.backbone.get("rare_words", [])
+    if not isinstance(found, list) or not all(isinstance(word, str) and word for word in found):
+        raise ProfileError(
+            f"profile {profile.name!r} [backbone]: rare_words is {found!r}; expected a list of words that no caption "
+            "of the backbone's training holds"
+        )
+    return found
 
 
 def _joint_attention(profile: Profile) -> int:

@@ -24,6 +24,8 @@ from torch import Tensor, nn
 from pvbench.backbones.attention import choose_attention, see_all_frames
 from pvbench.backbones.noise import video_noise
 from pvbench.backbones.patch_autoencoder import PatchAutoencoder
+from pvbench.backbones.steps import DdimSteps
+from pvbench.backbones.tokens import Tokens, encode_with
 from pvbench.devices import torch_device
 from pvbench.digest import stable_seed
 from pvbench.errors import MethodError, WeightsError
@@ -36,7 +38,10 @@ _ATTENTION = r".*\.attentions\..*\.attn[12]\."
 TARGETS = {
     "qkv": _ATTENTION + r"to_[qkv]$",
     "qkvo": _ATTENTION + r"to_(q|k|v|out\.0)$",
+    "qkv_motion": r".*\.(attentions|motion_modules)\..*\.attn[12]\.to_[qkv]$",
 }
+"""Layers that an adapter can be put on: queries, keys and values of the spatial attention, the output projections too,
+or queries, keys and values of the motion modules too."""
 
 
 class AnimateDiffBackbone:
@@ -49,6 +54,7 @@ class AnimateDiffBackbone:
         folder: where the weights, those of the rewards included, lie.
         half: UNets compute in bfloat16, the rest in float32.
         shared_noise: share of the initial noise's power that all frames have in common, as in the training.
+        rare_words: words of the tokenizer that no caption of the training holds; empty where that is not known.
     """
 
     def __init__(
@@ -61,25 +67,25 @@ class AnimateDiffBackbone:
         folder: Path,
         half: bool,
         shared_noise: float = 0.0,
+        rare_words: Sequence[str] = (),
     ) -> None:
         self.pipe, self.image_unet, self.sampling, self.half = pipe, image_unet, sampling, half
-        self.shared_noise = shared_noise
+        self.shared_noise, self.rare_words = shared_noise, tuple(rare_words)
         self.device, self.signature, self.folder = device, signature, folder
         self._states: dict[str, Tensor] = {}
 
     @cached_property
-    def timesteps(self) -> list[Tensor]:
+    def steps(self) -> DdimSteps:
         """The denoising steps, noisiest first."""
-        self.pipe.scheduler.set_timesteps(self.sampling.steps, device=self.device)
-        return list(self.pipe.scheduler.timesteps)
+        return DdimSteps.of(self.pipe.scheduler, self.sampling.steps, self.sampling.shift, self.device)
 
     def first_step(self, share: float) -> int:
         """The number of the first step at or after `share` of the trajectory: 0.75 of 12 steps is step 9."""
-        return int(np.ceil(share * len(self.timesteps) - 1e-9))
+        return int(np.ceil(share * len(self.steps) - 1e-9))
 
     def active_steps(self, span: tuple[float, float]) -> tuple[int, int]:
         """First step of an adapter's span and the first one after it, shares of the trajectory; one step at least."""
-        first = min(self.first_step(span[0]), len(self.timesteps) - 1)
+        first = min(self.first_step(span[0]), len(self.steps) - 1)
         return first, max(self.first_step(span[1]), first + 1)
 
     @property
@@ -101,9 +107,22 @@ class AnimateDiffBackbone:
             found: Tensor = unet(latent, t, states).sample
         return found.float()
 
+    def encode(self, text: str, tokens: Tokens | None = None) -> Tensor:
+        """Hidden states (1, length, width) of a text.
+
+        Args:
+            tokens: learned words that stand in the text, see `spelled`; then the states are differentiable in their
+                vectors, and none are kept, since the same text means another person with other tokens.
+
+        Raises:
+            MethodError: the tokens were learned with another text encoder.
+        """
+        if tokens:
+            return encode_with(self.pipe.text_encoder, self.pipe.tokenizer, text, tokens)
+        return self._encoded(text)
+
     @torch.no_grad()
-    def encode(self, text: str) -> Tensor:
-        """Hidden states (1, tokens, width) of a text."""
+    def _encoded(self, text: str) -> Tensor:
         if text not in self._states:
             tokenizer = self.pipe.tokenizer
             found = tokenizer(
@@ -116,6 +135,17 @@ class AnimateDiffBackbone:
             self._states[text] = self.pipe.text_encoder(found.to(self.device)).last_hidden_state
         return self._states[text]
 
+    def word_vectors(self, words: str) -> Tensor:
+        """The text encoder's vectors (n, width) of the tokens that words are made of."""
+        numbers = self.pipe.tokenizer(words, add_special_tokens=False).input_ids
+        found: Tensor = self.pipe.text_encoder.get_input_embeddings().weight[numbers].detach().clone()
+        return found
+
+    @property
+    def text_signature(self) -> str:
+        """Digest of the text encoder's weights; learned words fit this one alone."""
+        return str(self.signature["weights"]["text_encoder"])
+
     def predict(
         self, unet: nn.Module, latent: Tensor, step: int, text: Tensor, *, through_both: bool = False
     ) -> Tensor:
@@ -124,7 +154,7 @@ class AnimateDiffBackbone:
         Where gradients are on, they flow through the conditional branch alone unless `through_both`: half the memory,
         and a direction that differs only in what the adapter does to an empty prompt.
         """
-        t = self.timesteps[step]
+        t = self.steps.time(step)
         video = latent.ndim == 5
         repeats = latent.shape[2] if video else 1
         empty, given = (
@@ -154,9 +184,9 @@ class AnimateDiffBackbone:
     ) -> Tensor:
         """The latent after steps `first` up to (not including) `last`; differentiable where gradients are on."""
         model = unet or self.pipe.unet
-        for step in range(first, len(self.timesteps) if last is None else last):
+        for step in range(first, len(self.steps) if last is None else last):
             output = self.predict(model, latent, step, text)
-            latent = self.pipe.scheduler.step(output, self.timesteps[step], latent).prev_sample
+            latent = self.steps.next(output, step, latent)
         return latent
 
     def clean(
@@ -166,13 +196,11 @@ class AnimateDiffBackbone:
         model = unet or self.pipe.unet
         latent = self.denoise(latent, text, first, last - 1, model)
         output = self.predict(model, latent, last - 1, text)
-        found: Tensor = self.pipe.scheduler.step(output, self.timesteps[last - 1], latent).pred_original_sample
-        return found
+        return self.steps.clean(output, last - 1, latent)
 
     def noised(self, latent: Tensor, step: int, noise: Tensor) -> Tensor:
         """A noiseless latent with as much of `noise` as step `step` takes away."""
-        found: Tensor = self.pipe.scheduler.add_noise(latent, noise, self.timesteps[step])
-        return found
+        return self.steps.noised(latent, step, noise)
 
     def decode(self, latent: Tensor, frames: Sequence[int] | None = None) -> Tensor:
         """Images (n, 3, H, W) in about [-1, 1] of a latent (1, c, T, h, w) or (n, c, h, w); all frames by default."""
@@ -187,6 +215,20 @@ class AnimateDiffBackbone:
         with torch.no_grad():
             mode: Tensor = self.pipe.vae.encode(images).latent_dist.mode()
         return mode * self.pipe.vae.config.scaling_factor
+
+    def errors(self, unet: nn.Module, clean: Tensor, states: Tensor, generator: torch.Generator) -> Tensor:
+        """The training loss (n,) of noiseless latents at random noise levels, with gradient: mean squared errors.
+
+        Args:
+            clean: (n, c, h, w).
+            states: (n, length, width), of the texts that describe them.
+            generator: draws noise and noise levels, on the CPU.
+        """
+        noise = torch.randn(clean.shape, generator=generator).to(clean.device)
+        times = torch.randint(len(self.steps.signal), (len(clean),), generator=generator).to(clean.device)
+        noisy, target = self.steps.training_pair(clean, noise, times)
+        found = self.run(unet, noisy, times, states)
+        return (found - target).square().flatten(1).mean(dim=1)
 
     @torch.no_grad()
     def video(self, latent: Tensor) -> Video:
@@ -285,20 +327,27 @@ class AnimateDiffBackbone:
                 layer._disable_adapters = False
 
     def sample(
-        self, text: str, noise_seed: int, span: tuple[float, float] = (0.0, 1.0), *, renew: bool = False
+        self,
+        text: str,
+        noise_seed: int,
+        span: tuple[float, float] = (0.0, 1.0),
+        *,
+        renew: bool = False,
+        tokens: Tokens | None = None,
     ) -> Video:
         """One video; a loaded adapter works in `span` of the steps and is off outside of it.
 
         Args:
+            tokens: learned words that stand in the text; they are part of the prompt in all steps.
             renew: the steps after the span begin from fresh noise on the latent that the adapter's last step predicts.
         """
         with torch.no_grad():
-            states = self.encode(text)
+            states = self.encode(text, tokens)
             latent = self.noise(noise_seed)
             start, stop = self.active_steps(span)
             with self.without_lora(self.pipe.unet):
                 latent = self.denoise(latent, states, 0, start)
-            if renew and stop < len(self.timesteps):
+            if renew and stop < len(self.steps):
                 latent = self.clean(latent, states, start, stop)
                 latent = self.noised(latent, stop, self.noise(stable_seed("fresh noise", noise_seed)))
             else:
@@ -317,6 +366,7 @@ def load_mini(
     half: bool,
     shared_noise: float = 0.0,
     joint_attention: int = 0,
+    rare_words: Sequence[str] = (),
 ) -> AnimateDiffBackbone:
     """The miniature backbone out of a folder of weights, through AnimateDiff's own classes.
 
@@ -353,4 +403,6 @@ def load_mini(
     choose_attention(pipe.unet, place)
     choose_attention(unet, place)
     see_all_frames(pipe.unet, joint_attention)
-    return AnimateDiffBackbone(pipe, unet.to(place), sampling, place, signature, weights, half, shared_noise)
+    return AnimateDiffBackbone(
+        pipe, unet.to(place), sampling, place, signature, weights, half, shared_noise, rare_words
+    )

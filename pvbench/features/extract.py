@@ -11,28 +11,18 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
 
 from pvbench.devices import torch_device
 from pvbench.errors import ProfileError, VideoError
 from pvbench.features import FRAMES_MULTIPLE, NO_DINO
 from pvbench.features.clip import ClipModel
 from pvbench.features.extractor import Features, Frames, SelectiveExtractors, wants
-from pvbench.features.face import FaceExtractor, Faces, load_detector, load_recogniser, load_state, to_tensor
+from pvbench.features.face import FaceExtractor, Faces, load_detector, load_recogniser, load_state
 from pvbench.features.flow import Flow, flow_fields, optical_flow
 from pvbench.features.video_networks import VideoEncoder
+from pvbench.pixels import resize_photo, to_tensor
 from pvbench.video import Video
 from pvbench.weights import verified
-
-
-def resize_photo(image: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
-    """The photo's middle square, area-averaged to (height, width): references are seen at the video's resolution."""
-    rows, columns = image.shape[:2]
-    side = min(rows, columns)
-    top, left = (rows - side) // 2, (columns - side) // 2
-    square = Image.fromarray(image[top : top + side, left : left + side])
-    kernel = Image.Resampling.BOX if side >= 2 * width else Image.Resampling.BICUBIC
-    return np.asarray(square.resize((width, height), kernel))
 
 
 class Extractors(SelectiveExtractors):

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from safetensors.torch import load_file
-from torch import Tensor, nn
+from torch import nn
 
 from pvbench.errors import FaceError, WeightsError
 from pvbench.features.face_networks import (
@@ -21,6 +21,7 @@ from pvbench.features.face_networks import (
     crop_faces,
     embed_faces,
 )
+from pvbench.pixels import to_tensor
 from pvbench.weights import verified
 
 _RECOGNISERS: dict[str, type[nn.Module]] = {
@@ -61,12 +62,6 @@ def load_recogniser(weights: Path, role: str, device: torch.device) -> nn.Module
     folder = verified(weights, f"face_recogniser_{role}")
     config = json.loads((folder / "config.json").read_text())
     return load_state(_RECOGNISERS[config["network"]](), folder, device)
-
-
-def to_tensor(frames: NDArray[np.uint8], device: torch.device) -> Tensor:
-    """uint8 (n, H, W, 3) to float (n, 3, H, W) in [-1, 1]."""
-    # A copy: frames may be a view, or read-only as Pillow's are, and torch warns of those.
-    return torch.from_numpy(np.array(frames, order="C")).to(device).permute(0, 3, 1, 2).float() / 127.5 - 1
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from pvbench.errors import FaceError
-from pvbench.features.extract import resize_photo
-from pvbench.features.face import load_detector, load_recogniser, to_tensor
+from pvbench.features.face import load_detector, load_recogniser
 from pvbench.features.face_networks import FaceDetector, crop_faces, embed_faces
+from pvbench.pixels import photo_tensor
 
 
 @dataclass(frozen=True)
@@ -24,12 +24,27 @@ class Reference:
     crops: Tensor
 
 
+@dataclass(frozen=True)
+class Jitter:
+    """Sizes of the random changes before faces are compared.
+
+    Attributes:
+        reference: of the gain and offset of each colour of the references, which the paper has.
+        image: the same of the generated crops: a colour cast then earns nothing.
+        crop: of the shift and scale of the generated crops, which are also blurred where it is not 0: a likeness that
+            lives in single pixels earns less.
+    """
+
+    reference: float = 0.0
+    image: float = 0.0
+    crop: float = 0.0
+
+
 class IdentityReward:
     """Detector and reward recogniser, frozen.
 
     Source: PersonalVideo, eq. 2, read as 1 - cos (as printed it would minimise the similarity). Faces are cropped and
-    aligned; references are colour-jittered, and so, alike, is the generated crop: a colour cast then earns nothing.
-    Generated crops are also shifted, scaled and blurred a little: a likeness that lives in single pixels earns less.
+    aligned; references are colour-jittered.
     """
 
     def __init__(self, detector: FaceDetector, recogniser: nn.Module, device: torch.device) -> None:
@@ -46,7 +61,7 @@ class IdentityReward:
         Raises:
             FaceError: a photo shows no face, or more than one.
         """
-        images = to_tensor(np.stack([resize_photo(p, height, width) for p in photos]), self.device)
+        images = photo_tensor(photos, height, width, self.device)
         landmarks = []
         for i, found in enumerate(self.detector.detect(images)):
             if len(found.scores) != 1:
@@ -77,14 +92,13 @@ class IdentityReward:
         return mask
 
     def __call__(
-        self, images: Tensor, reference: Reference, jitter: float, generator: torch.Generator, threshold: float = 0.3
+        self, images: Tensor, reference: Reference, jitter: Jitter, generator: torch.Generator, threshold: float = 0.3
     ) -> Tensor | None:
         """1 - cosine (m,) of the generated images that show a face to the references' mean; None where none does.
 
         Args:
             images: (n, 3, H, W) in about [-1, 1], with gradient.
-            jitter: size of the random gain and offset of each colour, alike for references and images, and of the
-                random shift and scale of the images' crops. Where it is not 0 these are blurred at random too.
+            jitter: sizes of the random changes of both.
             generator: on the CPU.
         """
         detected = self.detector.detect(images.detach().clamp(-1, 1), threshold)
@@ -92,9 +106,11 @@ class IdentityReward:
         if not have:
             return None
         landmarks = torch.stack([detected[i].landmarks[0] for i in have])
-        crops = self._blurred(crop_faces(images[have], self._moved(landmarks, jitter, generator)), jitter, generator)
-        gain = 1 + jitter * (2 * torch.rand(2, 3, 1, 1, generator=generator) - 1).to(self.device)
-        offset = 0.5 * jitter * (2 * torch.rand(2, 3, 1, 1, generator=generator) - 1).to(self.device)
+        moved = self._moved(landmarks, jitter.crop, generator)
+        crops = self._blurred(crop_faces(images[have], moved), jitter.crop, generator)
+        sizes = torch.tensor([jitter.reference, jitter.image]).reshape(2, 1, 1, 1)
+        gain = (1 + sizes * (2 * torch.rand(2, 3, 1, 1, generator=generator) - 1)).to(self.device)
+        offset = (0.5 * sizes * (2 * torch.rand(2, 3, 1, 1, generator=generator) - 1)).to(self.device)
         with torch.no_grad():
             # The network's average over jittered references is steadier than any one of them.
             wanted = embed_faces(self.recogniser, reference.crops * gain[:1] + offset[:1]).mean(dim=0)

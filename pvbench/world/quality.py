@@ -16,8 +16,9 @@ from torch.nn import functional
 
 from pvbench.backbones.patch_autoencoder import PatchAutoencoder
 from pvbench.digest import stable_seed
-from pvbench.features.face import FaceExtractor, to_tensor
+from pvbench.features.face import FaceExtractor
 from pvbench.features.face_networks import crop_faces, embed_faces
+from pvbench.pixels import to_tensor
 from pvbench.profile import load_profile
 from pvbench.prompt import load_prompts
 from pvbench.rewards.identity import IdentityReward

@@ -9,8 +9,9 @@ import torch
 
 from pvbench.errors import FaceError, ProfileError, VideoError, WeightsError
 from pvbench.features import signature
-from pvbench.features.extract import Extractors, resize_photo
+from pvbench.features.extract import Extractors
 from pvbench.features.video_networks import VideoEncoder
+from pvbench.pixels import resize_photo
 from pvbench.profile import load_profile
 from pvbench.video import Video
 

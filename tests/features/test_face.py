@@ -6,8 +6,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from pvbench.errors import FaceError, WeightsError
-from pvbench.features.face import load_state, to_tensor
+from pvbench.features.face import load_state
 from pvbench.features.face_networks import FaceDetector
+from pvbench.pixels import to_tensor
 from pvbench.world.train.faces import save_network
 
 BLACK, GREY, WHITE = 0, 128, 255

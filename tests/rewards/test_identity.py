@@ -6,7 +6,7 @@ import torch
 
 from pvbench.errors import FaceError
 from pvbench.features.face_networks import TEMPLATE, FaceDetector, ResidualRecogniser
-from pvbench.rewards.identity import IdentityReward
+from pvbench.rewards.identity import Jitter, IdentityReward
 
 SIDE = 64
 
@@ -50,21 +50,21 @@ def generator(seed=0):
 
 def test_the_references_own_picture_loses_nothing(reward, photo):
     reference = reward.reference([photo], SIDE, SIDE)
-    found = reward(as_image(photo), reference, 0.0, generator())
+    found = reward(as_image(photo), reference, Jitter(), generator())
     torch.testing.assert_close(found, torch.zeros(1), rtol=0, atol=1e-5)
 
 
 def test_another_picture_loses_more_and_at_most_two(reward, photo):
     reference = reward.reference([photo], SIDE, SIDE)
     other = torch.rand(1, 3, SIDE, SIDE, generator=generator(4)) * 2 - 1
-    found = float(reward(other, reference, 0.0, generator()))
+    found = float(reward(other, reference, Jitter(), generator()))
     assert 0.01 < found <= 2
 
 
 def test_gradients_reach_the_face_of_the_picture(reward, photo):
     reference = reward.reference([photo], SIDE, SIDE)
     image = (torch.rand(1, 3, SIDE, SIDE, generator=generator(4)) * 2 - 1).requires_grad_(True)
-    reward(image, reference, 0.1, generator()).sum().backward()
+    reward(image, reference, Jitter(0.1, 0.1, 0.1), generator()).sum().backward()
     assert image.grad[0, :, 20:44, 20:44].abs().sum() > 0
     assert image.grad[0, :, :10].abs().sum() == 0
 
@@ -72,24 +72,41 @@ def test_gradients_reach_the_face_of_the_picture(reward, photo):
 def test_descending_on_the_pixels_brings_the_face_closer(reward, photo):
     reference = reward.reference([photo], SIDE, SIDE)
     image = (torch.rand(1, 3, SIDE, SIDE, generator=generator(4)) * 2 - 1).requires_grad_(True)
-    before = float(reward(image.detach(), reference, 0.0, generator()))
+    before = float(reward(image.detach(), reference, Jitter(), generator()))
     for _ in range(20):
-        (slope,) = torch.autograd.grad(reward(image, reference, 0.0, generator()).sum(), image)
+        (slope,) = torch.autograd.grad(reward(image, reference, Jitter(), generator()).sum(), image)
         image = (image - 0.05 * slope / slope.abs().max()).detach().requires_grad_(True)
-    assert float(reward(image.detach(), reference, 0.0, generator())) < 0.7 * before
+    assert float(reward(image.detach(), reference, Jitter(), generator())) < 0.7 * before
 
 
 def test_pictures_without_a_face_have_no_loss(reward, photo):
     reference = reward.reference([photo], SIDE, SIDE)
     black = torch.full((2, 3, SIDE, SIDE), -1.0)
-    assert reward(black, reference, 0.0, generator()) is None
-    assert reward(torch.cat([black, as_image(photo)]), reference, 0.0, generator()).shape == (1,)
+    assert reward(black, reference, Jitter(), generator()) is None
+    assert reward(torch.cat([black, as_image(photo)]), reference, Jitter(), generator()).shape == (1,)
 
 
 def test_the_generator_determines_the_jitter(reward, photo):
     reference = reward.reference([photo], SIDE, SIDE)
-    found = [float(reward(as_image(photo), reference, 0.3, generator(seed))) for seed in (1, 1, 2)]
+    found = [float(reward(as_image(photo), reference, Jitter(0.3, 0.3, 0.3), generator(seed))) for seed in (1, 1, 2)]
     assert found[0] == found[1] != found[2]
+
+
+def test_references_images_and_crops_are_changed_each_by_its_own_size(reward, photo, monkeypatch):
+    """Of the paper is the references' alone: the image that is scored is the image that was made."""
+    from pvbench.rewards import identity
+
+    reference, seen = reward.reference([photo], SIDE, SIDE), []
+    embed = identity.embed_faces
+    monkeypatch.setattr(identity, "embed_faces", lambda network, crops: (seen.append(crops), embed(network, crops))[1])
+    calm = reward(as_image(photo), reference, Jitter(), generator())
+    plain, made = seen
+    for jitter, changed in ((Jitter(reference=0.3), (True, False)), (Jitter(image=0.3), (False, True)),
+                            (Jitter(crop=0.3), (False, True))):  # fmt: skip
+        seen.clear()
+        found = reward(as_image(photo), reference, jitter, generator())
+        assert (not torch.equal(seen[0], plain), not torch.equal(seen[1], made)) == changed
+        assert not torch.equal(found, calm)
 
 
 def test_several_references_are_averaged(reward, photo):
@@ -97,7 +114,7 @@ def test_several_references_are_averaged(reward, photo):
     three = reward.reference([photo] * 3, SIDE, SIDE)
     image = torch.rand(1, 3, SIDE, SIDE, generator=generator(4)) * 2 - 1
     torch.testing.assert_close(
-        reward(image, three, 0.0, generator()), reward(image, one, 0.0, generator()), rtol=0, atol=1e-5
+        reward(image, three, Jitter(), generator()), reward(image, one, Jitter(), generator()), rtol=0, atol=1e-5
     )
 
 

@@ -1,0 +1,32 @@
+"""From photos and frames to what networks take."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+
+def resize_photo(image: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
+    """The photo's middle square, area-averaged to (height, width): references are seen at the video's resolution."""
+    rows, columns = image.shape[:2]
+    side = min(rows, columns)
+    top, left = (rows - side) // 2, (columns - side) // 2
+    square = Image.fromarray(image[top : top + side, left : left + side])
+    kernel = Image.Resampling.BOX if side >= 2 * width else Image.Resampling.BICUBIC
+    return np.asarray(square.resize((width, height), kernel))
+
+
+def to_tensor(frames: NDArray[np.uint8], device: torch.device) -> Tensor:
+    """uint8 (n, H, W, 3) to float (n, 3, H, W) in [-1, 1]."""
+    # A copy: frames may be a view, or read-only as Pillow's are, and torch warns of those.
+    return torch.from_numpy(np.array(frames, order="C")).to(device).permute(0, 3, 1, 2).float() / 127.5 - 1
+
+
+def photo_tensor(photos: Sequence[NDArray[np.uint8]], height: int, width: int, device: torch.device) -> Tensor:
+    """Photos of any size, each uint8 (H, W, 3), as (n, 3, height, width) in [-1, 1]: their middle squares, resized."""
+    return to_tensor(np.stack([resize_photo(photo, height, width) for photo in photos]), device)

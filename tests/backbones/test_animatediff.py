@@ -1,0 +1,136 @@
+"""AnimateDiff's sampler: spans of adapters, guidance, noise, and adapters that do not fit."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from pvbench.method import Adapter
+
+
+def test_a_fresh_adapter_leaves_every_video_as_it_is(short_backbone, ada):
+    backbone = short_backbone
+    backbone.remove_lora(backbone.pipe.unet)
+    before = backbone.sample("a woman on a beach", 5)
+    backbone.add_lora(backbone.pipe.unet, 4, 4.0, "qkv", torch.Generator().manual_seed(0))
+    after = backbone.sample("a woman on a beach", 5)
+    backbone.remove_lora(backbone.pipe.unet)
+    assert before.digest == after.digest
+
+
+def test_an_adapter_is_silent_before_its_span(short_backbone):
+    backbone, generator = short_backbone, torch.Generator().manual_seed(0)
+    unet = backbone.pipe.unet
+    backbone.remove_lora(unet)
+    text = backbone.encode("a man in the snow")
+    with torch.no_grad():
+        plain = backbone.denoise(backbone.noise(3), text, 0, 3)
+        for parameter in backbone.add_lora(unet, 4, 4.0, "qkv", generator):
+            parameter.data.normal_(0, 0.5)
+        with backbone.without_lora(unet):
+            silent = backbone.denoise(backbone.noise(3), text, 0, 3)
+        loud = backbone.denoise(backbone.noise(3), text, 0, 3)
+    backbone.remove_lora(unet)
+    assert torch.equal(plain, silent)
+    assert not torch.allclose(plain, loud, atol=1e-2)
+
+
+def test_the_frozen_model_takes_the_grain_off_that_an_adapter_leaves(short_backbone, monkeypatch):
+    """Noise of a third of the latent's size goes for the most part, and what it lay on comes back."""
+    backbone = short_backbone
+    backbone.remove_lora(backbone.pipe.unet)
+    left, clean = {}, backbone.clean
+    grain = torch.randn(backbone.latent_shape, generator=torch.Generator().manual_seed(0))[None] / 3
+
+    def with_grain(*args):
+        left["plain"] = clean(*args)
+        return left["plain"] + grain
+
+    plain = backbone.sample("a man in the snow", 3, (0.5, 0.75), renew=True)
+    monkeypatch.setattr(backbone, "clean", with_grain)
+    finished, again = (backbone.sample("a man in the snow", 3, (0.5, 0.75), renew=True) for _ in range(2))
+    before = backbone.video(left["plain"] + grain).frames.astype(float) - backbone.video(left["plain"]).frames
+    after = finished.frames.astype(float) - plain.frames
+    assert finished.digest == again.digest
+    assert 0 < np.square(after).mean() < np.square(before).mean() / 3
+
+
+def test_noise_is_added_as_the_schedule_says(short_backbone):
+    latent, noise = short_backbone.noise(1), short_backbone.noise(2)
+    alpha = short_backbone.steps.signal[short_backbone.steps.times[3]]
+    expected = alpha.sqrt() * latent + (1 - alpha).sqrt() * noise
+    torch.testing.assert_close(short_backbone.noised(latent, 3, noise), expected)
+
+
+def test_the_last_step_ends_in_the_clean_latent(short_backbone):
+    text, latent = short_backbone.encode("a man in the snow"), short_backbone.noise(3)
+    with torch.no_grad():
+        torch.testing.assert_close(short_backbone.clean(latent, text, 2, 4), short_backbone.denoise(latent, text, 2))
+
+
+@pytest.mark.parametrize(("share", "step"), [(0.0, 0), (0.5, 2), (0.75, 3), (1.0, 4)])
+def test_a_span_begins_at_a_whole_step(short_backbone, share, step):
+    assert short_backbone.first_step(share) == step
+
+
+@pytest.mark.parametrize(
+    ("span", "steps"),
+    [((0.0, 1.0), (0, 4)), ((0.5, 0.75), (2, 3)), ((0.75, 0.9), (3, 4)), ((0.55, 0.6), (3, 4)), ((0.9, 1.0), (3, 4))],
+)
+def test_an_adapter_is_active_in_one_step_at_least(short_backbone, span, steps):
+    """Spans shorter than a step too, so that what was tuned is also seen in sampling."""
+    assert short_backbone.active_steps(span) == steps
+
+
+def test_guidance_ends_where_the_profile_says(short_backbone, monkeypatch):
+    backbone, unet = short_backbone, short_backbone.pipe.unet
+    text, latent = backbone.encode("a man in the snow"), backbone.noise(3)
+
+    def guided(scale, stop):
+        sampling = replace(backbone.sampling, guidance=scale, guidance_stop=stop, motion_guidance=1.0)
+        monkeypatch.setattr(backbone, "sampling", sampling)
+        with torch.no_grad():
+            return [backbone.predict(unet, latent, step, text) for step in range(4)]
+
+    halfway, all_along, never = guided(3.0, 0.5), guided(3.0, 1.0), guided(1.0, 1.0)
+    for step in range(4):
+        expected = all_along if step < 2 else never
+        # bfloat16 rounds a batch of two otherwise than a batch of one.
+        assert (halfway[step] - expected[step]).abs().mean() < 0.01
+        assert (all_along[step] - never[step]).abs().mean() > 0.02
+
+
+def test_motion_is_guided_by_a_scale_of_its_own(short_backbone, monkeypatch):
+    """The frames' mean goes as far as before, what differs between them twice as far; images know no motion."""
+    backbone, latent = short_backbone, short_backbone.noise(3)
+    monkeypatch.setattr(backbone, "half", False)
+    text = backbone.encode("a man turns his head to the left")
+
+    def guided(guidance, ratio, unet=None, z=latent):
+        sampling = replace(backbone.sampling, guidance=guidance, guidance_stop=1.0, motion_guidance=ratio)
+        monkeypatch.setattr(backbone, "sampling", sampling)
+        with torch.no_grad():
+            return backbone.predict(unet or backbone.pipe.unet, z, 1, text)
+
+    without, plain, more = guided(0.0, 1.0), guided(3.0, 1.0), guided(3.0, 2.0)
+    torch.testing.assert_close(more.mean(2), plain.mean(2))
+    moved = plain - without - (plain - without).mean(2, keepdim=True)
+    assert moved.abs().max() > 0.01
+    torch.testing.assert_close(more - plain, moved, atol=1e-5, rtol=1e-4)
+    picture = latent[:, :, 0]
+    assert torch.equal(guided(3.0, 2.0, backbone.image_unet, picture), guided(3.0, 1.0, backbone.image_unet, picture))
+
+
+def test_every_method_starts_from_the_same_noise(short_backbone):
+    assert torch.equal(short_backbone.noise(7), short_backbone.noise(7))
+    assert not torch.equal(short_backbone.noise(7), short_backbone.noise(8))
+
+
+def test_an_adapter_of_another_model_is_refused(short_backbone):
+    from pvbench.errors import MethodError
+
+    where = "unet.nowhere.to_q.lora"
+    wrong = Adapter({f"{where}_A.weight": torch.zeros(4, 8), f"{where}_B.weight": torch.zeros(8, 4)})
+    with pytest.raises((MethodError, ValueError), match=r"nowhere|place|Target"):
+        short_backbone.load_lora(wrong.tensors)
