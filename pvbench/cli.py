@@ -71,6 +71,9 @@ def run(
     seeds: Annotated[str | None, typer.Option(
         help="A number for the first so many from 0, or seeds by comma [dim](default: the profile's)[/]",
         show_default=False)] = None,
+    split: Annotated[Literal["benchmark", "development"], typer.Option(
+        help="Whose people and prompts: those that are scored and published, or those on whom settings are chosen.",
+    )] = "benchmark",
     profile: ProfileOption = "mini",
     out: OutOption = None,
     device: DeviceOption = "auto",
@@ -90,8 +93,8 @@ def run(
     # A scheduler's polite end is as good a moment to stop as Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        plan = make_plan(Choice(profile, methods, identities, prompts, seeds))
-        store = Store(out or Path("runs") / plan.profile.name)
+        plan = make_plan(Choice(profile, methods, identities, prompts, seeds, split))
+        store = Store(out or Path("runs") / plan.default_folder)
         result = run_grid(plan, store, RichObserver(console), device=device, workers=workers)
         failed = _report(result, anew=False)
     except KeyboardInterrupt:
@@ -104,16 +107,23 @@ def run(
 @app.command()
 def report(
     folder: Annotated[Path, typer.Argument(help="Run folder that `pvbench run` made.")],
+    keep: Annotated[Path | None, typer.Option(
+        help="Copy the report there, to be published: of a complete run of the benchmark's people only.",
+        show_default=False)] = None,
 ) -> None:
     """Write the report of a run folder anew, from the features that are there."""
     from pvbench.runner.grid import collect
     from pvbench.runner.plan import plan_from_summary
+    from pvbench.runner.report import keep_report
     from pvbench.store import Store
 
     store = Store(folder)
     plan = plan_from_summary(store.read_plan(), store.folder / "plan.json")
     with store.locked():
-        failed = _report(collect(plan, store), anew=True)
+        result = collect(plan, store)
+        failed = _report(result, anew=True)
+        if keep is not None:
+            console.print(f"kept in [cyan]{escape(str(keep_report(result, keep)))}[/]")
     if failed:
         raise typer.Exit(1)
 

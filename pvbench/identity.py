@@ -38,6 +38,9 @@ class Identity:
     consent: str
     source: str
     description: str
+    captions: tuple[str, ...] = ()
+    """What each photo shows beside the person, with `<V>` for them, as in "a <V> in a red shirt on a beach": words that
+    tuning on the photo then need not learn. `a <V>` where the card has none."""
 
     @cached_property
     def digest(self) -> str:
@@ -67,14 +70,30 @@ def load_identity(folder: Path) -> Identity:
         raise IdentityError(f"no {CARD} in {folder}; an identity is a folder with a {CARD} and reference images")
     fields = read_toml(card, IdentityError)
     only_fields(fields, _FIELDS, str(card), IdentityError)
-    texts = {name: _text(fields, name, card) for name in _FIELDS if name != "images"}
+    texts = {name: _text(fields, name, card) for name in _FIELDS if name not in ("images", "captions")}
     if texts["class_noun"] not in CLASS_NOUNS:
         raise IdentityError(f"{card}: class_noun is {texts['class_noun']!r}; expected {' or '.join(CLASS_NOUNS)}")
     if not texts["name"].replace("-", "").replace("_", "").isalnum():
         raise IdentityError(f"{card}: name is {texts['name']!r}; a name has letters, digits, - and _ only")
-    identity = Identity(folder=folder, images=_images(fields, folder), **texts)
+    images = _images(fields, folder)
+    identity = Identity(folder=folder, images=images, captions=_captions(fields, len(images), card), **texts)
     identity.references()
     return identity
+
+
+SPLITS = ("benchmark", "development")
+"""The people that are scored and published, and those on whom every choice is made."""
+
+
+def split_root(split: str) -> Path:
+    """The folder with the identities of a split that pvbench ships.
+
+    Raises:
+        IdentityError: for an unknown split.
+    """
+    if split not in SPLITS:
+        raise IdentityError(f"unknown split {split!r}{did_you_mean(split, SPLITS)}; expected {' or '.join(SPLITS)}")
+    return _root(None) if split == SPLITS[0] else _root(None) / split
 
 
 def list_identities(root: Path | None = None) -> tuple[str, ...]:
@@ -115,7 +134,8 @@ def load_identities(names: Sequence[str] | None = None, root: Path | None = None
     return tuple(identities)
 
 
-_FIELDS = ("name", "class_noun", "description", "licence", "consent", "source", "images")
+_FIELDS = ("name", "class_noun", "description", "licence", "consent", "source", "images", "captions")
+_PERSON = "<V>"
 
 
 def _root(root: Path | None) -> Path:
@@ -128,6 +148,19 @@ def _text(fields: dict[str, Any], name: str, card: Path) -> str:
         got = "is missing" if name not in fields else f"is {value!r}"
         raise IdentityError(f"{card}: {name} {got}; expected a text")
     return value
+
+
+def _captions(fields: dict[str, Any], photos: int, card: Path) -> tuple[str, ...]:
+    texts = fields.get("captions", [f"a {_PERSON}"] * photos)
+    if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
+        raise IdentityError(f"{card}: captions is {texts!r}; expected a list of texts, one for each image")
+    if len(texts) != photos:
+        raise IdentityError(f"{card}: there are {len(texts)} captions for {photos} images; expected one for each")
+    for text in texts:
+        if text.count(_PERSON) != 1:
+            raise IdentityError(f"{card}: the caption {text!r} names the person {text.count(_PERSON)} times; expected "
+                                f"{_PERSON} once, as in 'a {_PERSON} in a red shirt on a beach'")
+    return tuple(texts)
 
 
 def _images(fields: dict[str, Any], folder: Path) -> tuple[Path, ...]:

@@ -17,7 +17,7 @@ from pvbench.toml import only_fields, read_toml
 PERSON = "<V>"
 _SHOWN = 100
 """Characters of a prompt that a message repeats."""
-ROLES = ("evaluation", "simulated")
+ROLES = ("evaluation", "simulated", "development")
 _PRONOUNS = {
     "man": {"he": "he", "his": "his", "him": "him", "himself": "himself"},
     "woman": {"he": "she", "his": "her", "him": "her", "himself": "herself"},
@@ -68,7 +68,7 @@ class Prompt:
 
 @dataclass(frozen=True)
 class PromptSet:
-    """Prompts of one role: `evaluation` prompts are scored, `simulated` ones are tuned on."""
+    """Prompts of one role: `evaluation` ones are scored, `simulated` ones tuned on, `development` ones chosen by."""
 
     name: str
     role: str
@@ -100,7 +100,7 @@ def load_prompts(name: str) -> PromptSet:
     only_fields(content, ("role", "prompt"), str(path), PromptError)
     role = content.get("role")
     if role not in ROLES:
-        raise PromptError(f"{path}: role is {role!r}; expected {' or '.join(ROLES)}")
+        raise PromptError(f"{path}: role is {role!r}; expected {', '.join(ROLES[:-1])} or {ROLES[-1]}")
     tables = content.get("prompt")
     if not isinstance(tables, list) or not tables:
         raise PromptError(f"{path} holds no prompts; expected [[prompt]] tables with id, text and tags")
@@ -109,16 +109,19 @@ def load_prompts(name: str) -> PromptSet:
     return PromptSet(path.stem, role, prompts)
 
 
-def check_disjoint(evaluation: PromptSet, simulated: PromptSet) -> None:
+def check_disjoint(evaluation: PromptSet, simulated: PromptSet, role: str = "evaluation") -> None:
     """Nothing comes out; what is scored must not be what was tuned on.
+
+    Args:
+        role: of the prompts that are scored, `evaluation` or `development`.
 
     Raises:
         PromptError: for a role in the wrong place, or a text that both sets hold.
     """
-    for prompts, role in ((evaluation, "evaluation"), (simulated, "simulated")):
-        if prompts.role != role:
-            raise PromptError(f"prompt set {prompts.name!r} has the role {prompts.role!r}, used as {role}; name a set "
-                              f"with the role {role}")
+    for prompts, wanted in ((evaluation, role), (simulated, "simulated")):
+        if prompts.role != wanted:
+            raise PromptError(f"prompt set {prompts.name!r} has the role {prompts.role!r}, used as {wanted}; name a "
+                              f"set with the role {wanted}")
     texts = {_normalised(prompt.text): prompt.id for prompt in simulated.prompts}
     for prompt in evaluation.prompts:
         other = texts.get(_normalised(prompt.text))

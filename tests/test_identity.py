@@ -8,7 +8,7 @@ from example_inputs import make_identity
 from PIL import Image
 
 from pvbench.errors import IdentityError
-from pvbench.identity import list_identities, load_identities, load_identity
+from pvbench.identity import list_identities, load_identities, load_identity, split_root
 
 
 @pytest.fixture
@@ -29,6 +29,17 @@ def test_a_card_is_read(ann):
     assert [image.name for image in identity.images] == ["0.png", "1.png"]
     assert [image.shape for image in identity.references()] == [(80, 72, 3)] * 2
     assert identity.references()[1][0, 0].tolist() == [120, 120, 110]
+
+
+def test_captions_are_optional_and_one_for_each_image(ann):
+    assert load_identity(ann).captions == ("a <V>", "a <V>")
+    edit(ann, "images =", 'captions = ["a <V> in red", "a <V> at sea"]\nimages =')
+    assert load_identity(ann).captions == ("a <V> in red", "a <V> at sea")
+
+
+def test_an_unknown_split_is_told():
+    with pytest.raises(IdentityError, match=r"unknown split 'develop' \(did you mean 'development'"):
+        split_root("develop")
 
 
 def test_references_of_different_sizes_and_modes_are_rgb(ann):
@@ -57,6 +68,9 @@ def test_the_digest_is_of_the_content_and_not_of_the_place(ann, tmp_path):
     ("['0.png', '1.png']", "[]", "at least one"),
     ("['0.png', '1.png']", "'0.png'", "expected a list of file names"),
     ("name =", "name", "is no TOML"),
+    ("images =", "captions = ['a <V>']\nimages =", "there are 1 captions for 2 images"),
+    ("images =", "captions = ['a <V>', 'a man']\nimages =", "the caption 'a man' names the person 0 times"),
+    ("images =", "captions = 'a <V>'\nimages =", "captions is 'a <V>'; expected a list of texts"),
 ])
 def test_a_wrong_card_is_told_with_file_and_field(ann, old, new, message):
     edit(ann, old, new)

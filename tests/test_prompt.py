@@ -66,7 +66,7 @@ def test_the_digest_is_of_the_content_and_not_of_the_name(path, tmp_path):
 
 
 @pytest.mark.parametrize(("old", "new", "message"), [
-    ('role = "evaluation"', 'role = "eval"', "role is 'eval'; expected evaluation or simulated"),
+    ('role = "evaluation"', 'role = "eval"', "role is 'eval'; expected evaluation, simulated or development"),
     ('role = "evaluation"', 'roll = "evaluation"', r"unknown field 'roll' \(did you mean 'role'"),
     ('id = "read"', 'id = "surf"', "two prompts have the id 'surf'"),
     ('text = "a <V> reads"', 'text = "A  <V> surfs, <his> hair wet"', "have the same text"),

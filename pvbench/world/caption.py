@@ -136,6 +136,15 @@ def _join(*parts: str) -> str:
     return " ".join(part for part in parts if part)
 
 
+def photo_caption(shot: Shot) -> str:
+    """What a photo shows beside the person, with `<V>` for them: clothes, expression and place, but not the pose.
+
+    Tuning mirrors photos, which turns left into right.
+    """
+    face = "" if shot.expression == "neutral" else EXPRESSION_PHRASES[shot.expression][0]
+    return _join("a <V> in", clothes_words(shot), face, SCENE_PHRASES[shot.scene][0])
+
+
 def prompt_text(shot: Shot, form: int) -> str:
     """A prompt with the placeholder `<V>` for `shot`; `form` chooses among sentence patterns and phrases."""
     action = ACTION_PHRASES[shot.action][form % 2]

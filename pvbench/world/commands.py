@@ -42,14 +42,14 @@ def render(
 
     from pvbench.digest import stable_seed
     from pvbench.errors import PromptError, VideoError, did_you_mean
-    from pvbench.prompt import load_prompts
+    from pvbench.prompt import ROLES, load_prompts
     from pvbench.video import Video, write_video
     from pvbench.world import dataset
     from pvbench.world.benchmark import benchmark_person, shot_of
     from pvbench.world.figure import load_figure
     from pvbench.world.render import render as draw
 
-    prompts = {p.id: p for name in ("mini_evaluation", "mini_simulated") for p in load_prompts(name).prompts}
+    prompts = {p.id: p for role in ROLES for p in load_prompts(f"mini_{role}").prompts}
     if prompt not in prompts:
         near = did_you_mean(prompt, list(prompts))
         raise PromptError(f"no prompt {prompt!r} in the mini sets{near}; list them: pvbench list prompts")
@@ -217,13 +217,13 @@ def ship(
     from rich.progress import track
 
     from pvbench.identity import load_identity
-    from pvbench.prompt import load_prompts
+    from pvbench.prompt import ROLES, load_prompts
     from pvbench.weights import write_manifest
     from pvbench.world import benchmark
     from pvbench.world.figure import load_figure
 
     figure = load_figure()
-    for role in ("evaluation", "simulated"):
+    for role in ROLES:
         benchmark.write_prompts(root / f"prompts/mini_{role}.toml", role)
     prompts = load_prompts(str(root / "prompts/mini_evaluation.toml")).prompts
     weights = root / "pvbench/weights/mini"
@@ -232,4 +232,6 @@ def ship(
         identity = load_identity(root / "identities" / name)
         videos = [benchmark.oracle_video(figure, identity, prompt, 0) for prompt in prompts]
         benchmark.write_archive(weights / "oracle", identity, videos)
+    for name in benchmark.DEVELOPMENT_NAMES:
+        benchmark.write_identity(figure, root / "identities/development" / name, name)
     write_manifest(weights)

@@ -52,6 +52,32 @@ def test_an_empty_choice_is_not_the_default(choice, option, error, text):
         make_plan(choice(**{option: text}))
 
 
+class TestDevelopment:
+    def test_it_takes_other_people_and_prompts(self):
+        plan = make_plan(Choice(identities="4", prompts="all", split="development"))
+        assert [identity.name for identity in plan.identities] == ["alma", "bruno", "cleo", "dean"]
+        assert {prompt.id[:2] for prompt in plan.prompts} == {"de"}
+        assert plan.default_folder == "mini-development"
+        assert plan.choice.command == "pvbench run --profile mini --identities 4 --prompts all --split development"
+
+    def test_the_benchmark_is_taken_where_nothing_is_said(self):
+        plan = make_plan(Choice(identities="1", prompts="1"))
+        assert (plan.identities[0].name, plan.default_folder) == ("ada", "mini")
+        assert "--split" not in plan.choice.command
+
+    def test_people_of_the_benchmark_are_not_in_it(self):
+        with pytest.raises(IdentityError, match="unknown identity 'ada'"):
+            make_plan(Choice(identities="ada", split="development"))
+
+    def test_a_profile_without_such_prompts_is_told(self, choice):
+        with pytest.raises(PromptError, match="profile 'example' has no development prompts; name a set"):
+            make_plan(choice(split="development"))
+
+    def test_another_split_is_told(self, choice):
+        with pytest.raises(IdentityError, match="unknown split 'dev'"):
+            make_plan(choice(split="dev"))
+
+
 def make_plan_prompts():
     from pvbench.profile import load_profile
 

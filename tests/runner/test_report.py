@@ -1,0 +1,45 @@
+"""Reports that are kept: of a complete run of the benchmark's people, in place of an earlier one."""
+
+import dataclasses
+
+import pytest
+
+from pvbench.errors import ReportError
+from pvbench.runner.report import keep_report
+
+
+def test_a_report_is_kept_whole_and_replaces_an_earlier_one(run, tmp_path):
+    result = run(prompts="1").result
+    folder = tmp_path / "kept"
+    for _ in range(2):
+        assert keep_report(result, folder) == folder
+        written = {path.relative_to(result.store.report_folder) for path in result.store.report_folder.rglob("*")}
+        assert {path.relative_to(folder) for path in folder.rglob("*")} == written
+        (folder / "filmstrips" / "old.jpg").touch()
+    keep_report(result, folder)
+    assert not (folder / "filmstrips" / "old.jpg").exists()
+
+
+def test_a_run_for_development_is_not_kept(run, tmp_path):
+    result = run(prompts="1").result
+    choice = dataclasses.replace(result.plan.choice, split="development")
+    other = dataclasses.replace(result, plan=dataclasses.replace(result.plan, choice=choice))
+    with pytest.raises(ReportError, match="the split 'development', on which settings are chosen: its report is not"):
+        keep_report(other, tmp_path / "kept")
+    assert not (tmp_path / "kept").exists()
+
+
+def test_a_run_with_missing_cells_is_not_kept(run, tmp_path, monkeypatch):
+    monkeypatch.setenv("EXAMPLE_FAILS", "example_drift:ann:surf")
+    result = run(prompts="1").result
+    with pytest.raises(ReportError, match=r"lacks 1 of 4 cells; `pvbench run .*` makes them"):
+        keep_report(result, tmp_path / "kept")
+
+
+def test_a_folder_of_something_else_is_left_alone(run, tmp_path):
+    folder = tmp_path / "thesis"
+    folder.mkdir()
+    (folder / "chapter.tex").write_text("mine")
+    with pytest.raises(ReportError, match="holds something else than a report"):
+        keep_report(run(prompts="1").result, folder)
+    assert (folder / "chapter.tex").read_text() == "mine"

@@ -1,0 +1,57 @@
+"""The search for settings: the same trials each time, ranked by what was written down before."""
+
+import pytest
+
+from pvbench.method import settings_from
+from pvbench.registry import list_methods, method_class, parse_variant
+from workshop.search import SPACES, Outcome, draw, order, read_log, written
+
+BASE = Outcome(24, -0.02, 1.0, 0.66, 1.0)
+
+
+def outcome(**changed):
+    return Outcome(**{"cells": 24, "face_sim": 0.4, "faces_found": 1.0, "clip_t": 0.66, "flow": 1.0, "base": BASE,
+                      **changed})  # fmt: skip
+
+
+def test_every_method_that_tunes_has_a_space():
+    assert set(SPACES) == {name for name in list_methods() if method_class(name).tunes and "example" not in name}
+
+
+@pytest.mark.parametrize("method", SPACES)
+def test_trials_are_valid_settings_drawn_by_their_number(method):
+    assert draw(method, 0) == {}
+    for trial in range(1, 12):
+        settings = draw(method, trial)
+        assert settings == draw(method, trial)
+        variant = parse_variant(f"{method}[{written(settings)}]")
+        settings_from(method_class(method).Settings, variant.overrides)
+    assert len({written(draw(method, trial)) for trial in range(1, 12)}) == 11
+
+
+@pytest.mark.parametrize(
+    ("changed", "fault"),
+    [
+        ({}, 0.0),
+        ({"faces_found": 0.99}, 0.0),
+        ({"faces_found": 0.97}, 0.02),
+        ({"clip_t": 0.66 * 0.90}, 0.05),
+        ({"flow": 0.85}, 0.05),
+        ({"clip_t": 0.66 * 0.90, "flow": 0.85}, 0.10),
+        ({"clip_t": 0.9, "flow": 2.0}, 0.0),
+    ],
+)
+def test_a_fault_is_what_is_not_kept(changed, fault):
+    assert outcome(**changed).fault == pytest.approx(fault)
+
+
+def test_trials_without_a_fault_go_first_by_likeness():
+    rows = [{"trial": str(i), "face_sim": face, "fault": fault} for i, (face, fault) in enumerate(
+        [("0.3", "0.0"), ("0.9", "0.2"), ("0.4", "0.0"), ("0.8", "0.1")])]
+    assert [row["trial"] for row in order(rows)] == ["2", "0", "3", "1"]
+
+
+def test_the_log_is_read_and_may_be_missing(tmp_path):
+    assert read_log(tmp_path / "none.csv") == []
+    (tmp_path / "log.csv").write_text("method,trial\nbase,1\n")
+    assert read_log(tmp_path / "log.csv") == [{"method": "base", "trial": "1"}]

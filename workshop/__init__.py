@@ -1,0 +1,1 @@
+"""What makers of the benchmark need and its users do not: searches for settings. Not installed; run from a checkout."""
