@@ -13,7 +13,7 @@ STEPS = 6
 @pytest.mark.parametrize("prefixes", [2, 0], ids=["shared-prefix", "fresh-every-step"])
 def test_tuning_personalvideo(benchmark, backbone, profile, identity, prefixes):
     cls = method_class("personalvideo")
-    method = cls(cls.Settings(steps=STEPS, warm_steps=0, prefixes=prefixes), backbone, profile)
+    method = cls(cls.Settings(steps=STEPS, token="none", prefixes=prefixes), backbone, profile)
     prompts = load_prompts("mini_simulated")
     tune = lambda: method.tune(identity, prompts, seed=0, progress=lambda *_: None)  # noqa: E731
     benchmark.pedantic(tune, rounds=2, warmup_rounds=1)
@@ -21,13 +21,13 @@ def test_tuning_personalvideo(benchmark, backbone, profile, identity, prefixes):
 
 def test_tuning_dreambooth(benchmark, backbone, profile, identity):
     cls = method_class("dreambooth_lora")
-    method = cls(cls.Settings(steps=STEPS, prior_images=2), backbone, profile)
+    method = cls(cls.Settings(steps=STEPS), backbone, profile)
     prompts = load_prompts("mini_simulated")
     tune = lambda: method.tune(identity, prompts, seed=0, progress=lambda *_: None)  # noqa: E731
     benchmark.pedantic(tune, rounds=2, warmup_rounds=1)
 
 
-@pytest.mark.parametrize("name", ["personalvideo", "dreambooth_lora"])
+@pytest.mark.parametrize("name", ["personalvideo", "personalvideo_plus", "dreambooth_lora"])
 def test_tuning_an_identity_whole(benchmark, backbone, profile, identity, name):
     """With the default settings, nothing shared with another identity: some two minutes."""
     cls = method_class(name)

@@ -2,63 +2,91 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from pvbench.errors import SettingError
-from pvbench.features.extract import resize_photo
-from pvbench.features.face import to_tensor
+from pvbench.digest import stable_seed
+from pvbench.errors import MethodError
 from pvbench.identity import Identity
+from pvbench.keyword import Keyword, KeywordSettings, TokenKind, at_least, make_keyword, photos_and_captions
 from pvbench.method import Adapter, Method, Progress, Request
+from pvbench.pixels import photo_tensor
 from pvbench.prompt import PromptSet
 from pvbench.video import Video
 
+_ATTEMPTS = 3
+_WORSE, _LOST = 1.05, 1.5
+"""Errors of a tuned model, in units of the untuned model's, above which it diverged: of the photos, and of pictures
+that the untuned model drew for prompts."""
+
 
 @dataclass(frozen=True)
-class DreamBoothSettings:
-    """Settings of DreamBooth-LoRA.
+class DreamBoothSettings(KeywordSettings):
+    """Settings of DreamBooth-LoRA, beside those of the keyword.
 
     Attributes:
         rank, targets: of the adapter; diffusers' script adapts q, k, v and the output projection.
         steps, rate, batch: of AdamW; `batch` reference photos a step, each mirrored by chance.
-        prior_weight: weight of prior preservation, 0 to leave it out; `prior_images` class pictures are drawn with the
-            untuned model. diffusers' weight of 1 leaves the mini world's people as they were (docs/models.md).
-        token: the rare word that becomes the person's name.
+        prior_weight: weight of prior preservation; 0, diffusers' default, leaves it out. `prior_images` class pictures
+            are drawn with the untuned model, as many as in diffusers' script.
     """
 
+    token: TokenKind = "rare"
     rank: int = 16
     targets: Literal["qkv", "qkvo"] = "qkvo"
     steps: int = 240
     rate: float = 3e-3
     batch: int = 4
-    prior_weight: float = 0.2
-    prior_images: int = 16
-    token: str = "sks"
+    prior_weight: float = 0.0
+    prior_images: int = 100
 
     def __post_init__(self) -> None:
-        if min(self.rank, self.steps, self.batch) < 1 or self.rate <= 0:
-            raise SettingError("rank, steps, batch and rate must be positive")
-        if not self.prior_weight >= 0:
-            raise SettingError(f"prior_weight is {self.prior_weight}; expected a weight, 0 or above")
-        if self.prior_weight > 0 and self.prior_images < 1:
-            raise SettingError("prior preservation needs prior_images >= 1; or set prior_weight=0")
+        super().__post_init__()
+        at_least("must be positive", self, ("rank", "steps", "batch", "prior_images"), 1)
+        at_least("must be positive", self, ("rate",), math.ulp(0.0))
+        at_least("cannot be negative", self, ("prior_weight",), 0)
+
+
+@dataclass(frozen=True)
+class _Material:
+    """What a tuning reconstructs: latents (n, c, h, w) of photos and their mirror images, and states of their texts."""
+
+    photos: Tensor
+    captions: Tensor
+    prior: Tensor | None
+    class_text: Tensor
+
+
+@dataclass(frozen=True)
+class _Trial:
+    """A tuned adapter, and how the tuned model's errors on fixed noise compare with the untuned model's."""
+
+    tensors: Mapping[str, Tensor]
+    photos: float
+    prompts: float
+
+    @property
+    def diverged(self) -> bool:
+        """Whether it reconstructs the photos worse than no adapter does, or has lost the prompts."""
+        return not (self.photos < _WORSE and self.prompts < _LOST)
 
 
 class DreamBoothLoRA(Method):
     """The reconstructive baseline.
 
-    Source: diffusers' train_dreambooth_lora.py, with prior preservation on, and step count and rate that suit the
-    backbone.
+    Source: diffusers' train_dreambooth_lora.py with its defaults for prior preservation, and step count and rate that
+    suit the backbone. Two things are added. Photos are described in their own words, so that clothes and place need
+    not be learned into the keyword. A tuning that diverged is done again at half the rate, and the adapter says so.
     """
 
     name: ClassVar[str] = "dreambooth_lora"
-    version: ClassVar[int] = 1
-    summary: ClassVar[str] = "rare token, prior preservation, LoRA tuned on still images"
+    version: ClassVar[int] = 2
+    summary: ClassVar[str] = "a keyword and a LoRA, tuned to reconstruct the photos on the text-to-image model"
     tunes: ClassVar[bool] = True
     Settings: ClassVar[type] = DreamBoothSettings
     settings: DreamBoothSettings
@@ -66,69 +94,133 @@ class DreamBoothLoRA(Method):
     _priors: dict[tuple[str, int], Tensor] | None = None
 
     def tune(self, identity: Identity, prompts: PromptSet, *, seed: int, progress: Progress) -> Adapter:
-        """A LoRA that reconstructs the identity's photos under the rare token."""
+        """A LoRA that reconstructs the identity's photos under the keyword.
+
+        Raises:
+            MethodError: the tuning diverged at every rate that was tried.
+        """
         settings, backbone = self.settings, self.backbone
-        generator = torch.Generator().manual_seed(seed)
-        sampling = backbone.sampling
-        photos = np.stack([resize_photo(p, sampling.height, sampling.width) for p in identity.references()])
-        images = to_tensor(photos, backbone.device)
-        latents = backbone.encode_images(torch.cat([images, images.flip(-1)]))
-        unet = backbone.image_unet
-        prior = self._prior(identity.class_noun, seed) if settings.prior_weight > 0 else None
-        named = backbone.encode(f"a {settings.token} {identity.class_noun}")
-        plain = backbone.encode(f"a {identity.class_noun}")
-        alpha = float(settings.rank)
-        parameters = backbone.add_lora(unet, settings.rank, alpha, settings.targets, generator)
-        optimiser = torch.optim.AdamW(parameters, lr=settings.rate, weight_decay=1e-2)
-        loss = torch.zeros(())
-        for step in range(settings.steps):
-            pick = torch.randint(len(latents), (settings.batch,), generator=generator)
-            z, words = latents[pick], named.expand(settings.batch, -1, -1)
-            if prior is not None:
-                other = torch.randint(len(prior), (settings.batch,), generator=generator)
-                z = torch.cat([z, prior[other]])
-                words = torch.cat([words, plain.expand(settings.batch, -1, -1)])
-            error = self._errors(unet, z, words, generator)
-            loss = error[: settings.batch].mean()
-            total = loss if prior is None else loss + settings.prior_weight * error[settings.batch :].mean()
-            total.backward()
-            torch.nn.utils.clip_grad_norm_(parameters, 1.0)
-            optimiser.step()
-            optimiser.zero_grad(set_to_none=True)
-            progress(step + 1, settings.steps, {"reconstruction": float(loss.detach())})
-        tensors = backbone.lora_tensors(unet, alpha, settings.rank)
-        backbone.remove_lora(unet)
-        return Adapter(tensors, (0.0, 1.0), {"token": settings.token, "reconstruction": round(float(loss.detach()), 6)})
+        before = settings.inversion_steps
+        total = before + settings.steps
+
+        def told(step: int, losses: Mapping[str, float]) -> None:
+            progress(step, total, losses)
+
+        keyword = make_keyword(settings, backbone, identity, prompts, seed, told)
+        material = self._material(identity, keyword, seed)
+        pictures, texts = self._pictures(identity, keyword, prompts, seed)
+        rate = settings.rate
+        for attempt in range(_ATTEMPTS):
+            # The steps of a second attempt are not counted again.
+            report = _silent if attempt else lambda step, losses: told(before + step, losses)
+            trial = self._trial(material, pictures, texts, seed, rate, report)
+            if not trial.diverged:
+                info = {
+                    "rate": rate,
+                    "attempts": attempt + 1,
+                    "photo_error": round(trial.photos, 6),
+                    "prompt_error": round(trial.prompts, 6),
+                }
+                return Adapter(trial.tensors, (0.0, 1.0), info, dict(keyword.tokens), backbone.text_signature)
+            rate /= 2
+        raise MethodError(
+            f"identity {identity.name!r}: the tuning diverged at rate {settings.rate:g} and at each half of it down to "
+            f"{2 * rate:g}; set a lower rate or fewer steps"
+        )
 
     def generate(self, identity: Identity, adapter: Adapter | None, requests: Sequence[Request]) -> Iterator[Video]:
         """One video for each request, the adapter active in every step."""
         assert adapter is not None, "a method that tunes is given its adapter"
+        keyword = Keyword.of(adapter, self.settings, self.backbone)
         self.backbone.load_lora(adapter.tensors)
         for request in requests:
-            text = request.prompt.render(identity.class_noun, self.settings.token)
-            yield self.backbone.sample(text, request.noise_seed, adapter.span)
+            text = keyword.render(request.prompt, identity.class_noun)
+            yield self.backbone.sample(text, request.noise_seed, adapter.span, tokens=keyword.tokens)
 
-    def _errors(self, unet: torch.nn.Module, z: Tensor, words: Tensor, generator: torch.Generator) -> Tensor:
-        scheduler = self.backbone.pipe.scheduler
-        noise = torch.randn(z.shape, generator=generator).to(z.device)
-        t = torch.randint(scheduler.config.num_train_timesteps, (len(z),), generator=generator).to(z.device)
-        found = self.backbone.run(unet, scheduler.add_noise(z, noise, t), t, words)
-        target = noise if scheduler.config.prediction_type == "epsilon" else scheduler.get_velocity(z, noise, t)
-        return (found - target).square().mean(dim=(1, 2, 3))
+    def _material(self, identity: Identity, keyword: Keyword, seed: int) -> _Material:
+        settings, backbone = self.settings, self.backbone
+        photos, captions = photos_and_captions(identity, settings.references)
+        images = photo_tensor(photos, backbone.sampling.height, backbone.sampling.width, backbone.device)
+        latents = backbone.encode_images(torch.cat([images, images.flip(-1)]))
+        with torch.no_grad():
+            texts = [keyword.render(caption, identity.class_noun) for caption in captions]
+            states = torch.cat([backbone.encode(text, keyword.tokens) for text in texts])
+        prior = self._prior(identity.class_noun, seed) if settings.prior_weight > 0 else None
+        return _Material(latents, states.repeat(2, 1, 1), prior, backbone.encode(f"a {identity.class_noun}"))
+
+    def _trial(
+        self,
+        material: _Material,
+        pictures: Tensor,
+        texts: Tensor,
+        seed: int,
+        rate: float,
+        report: Callable[[int, Mapping[str, float]], None],
+    ) -> _Trial:
+        """One tuning from the first step to the last."""
+        settings, backbone, unet = self.settings, self.backbone, self.backbone.image_unet
+        generator = torch.Generator().manual_seed(seed)
+        alpha = float(settings.rank)
+
+        def errors() -> tuple[float, float]:
+            """Of photos and of pictures of prompts, at the same noise each time."""
+            with torch.no_grad():
+                fixed = torch.Generator().manual_seed(stable_seed("divergence", seed) % (1 << 62))
+                photos = backbone.errors(unet, material.photos, material.captions, fixed).mean()
+                return float(photos), float(backbone.errors(unet, pictures, texts, fixed).mean())
+
+        parameters = backbone.add_lora(unet, settings.rank, alpha, settings.targets, generator)
+        untuned = errors()
+        optimiser = torch.optim.AdamW(parameters, lr=rate, weight_decay=1e-2)
+        for step in range(settings.steps):
+            pick = torch.randint(len(material.photos), (settings.batch,), generator=generator)
+            z, words = material.photos[pick], material.captions[pick]
+            if material.prior is not None:
+                other = torch.randint(len(material.prior), (settings.batch,), generator=generator)
+                z = torch.cat([z, material.prior[other]])
+                words = torch.cat([words, material.class_text.expand(settings.batch, -1, -1)])
+            error = backbone.errors(unet, z, words, generator)
+            loss = error[: settings.batch].mean()
+            total = loss if material.prior is None else loss + settings.prior_weight * error[settings.batch :].mean()
+            total.backward()
+            torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+            optimiser.step()
+            optimiser.zero_grad(set_to_none=True)
+            report(step + 1, {"reconstruction": float(loss.detach())})
+        tuned = errors()
+        tensors = backbone.lora_tensors(unet, alpha, settings.rank)
+        backbone.remove_lora(unet)
+        return _Trial(tensors, tuned[0] / untuned[0], tuned[1] / untuned[1])
 
     @torch.no_grad()
     def _prior(self, class_noun: str, seed: int) -> Tensor:
         """Latents of class pictures by the untuned text-to-image model, kept for the next identity of the class."""
         if self._priors is None:
             self._priors = {}
-        if (class_noun, seed) in self._priors:
-            return self._priors[class_noun, seed]
+        if (class_noun, seed) not in self._priors:
+            seeds = [seed + 1 + i for i in range(self.settings.prior_images)]
+            text = self.backbone.encode(f"a {class_noun}")
+            self._priors[class_noun, seed] = torch.cat([self._drawn(text, number) for number in seeds])
+        return self._priors[class_noun, seed]
+
+    @torch.no_grad()
+    def _pictures(self, identity: Identity, keyword: Keyword, prompts: PromptSet, seed: int) -> tuple[Tensor, Tensor]:
+        """Latents of what the untuned model draws for two simulated prompts, and the states of their texts."""
+        backbone = self.backbone
+        chosen = prompts.prompts[:2]
+        states = [backbone.encode(keyword.render(p, identity.class_noun), keyword.tokens) for p in chosen]
+        drawn = [self._drawn(text, stable_seed("probe", seed, i) % (1 << 62)) for i, text in enumerate(states)]
+        # Several noise levels each: one says little.
+        return torch.cat(drawn * 4), torch.cat(states * 4)
+
+    def _drawn(self, text: Tensor, seed: int) -> Tensor:
+        """A picture's latent (1, c, h, w) by the untuned text-to-image model."""
         backbone = self.backbone
         backbone.remove_lora(backbone.image_unet)
-        text = backbone.encode(f"a {class_noun}")
-        drawn = []
-        for i in range(self.settings.prior_images):
-            latent = backbone.noise(seed + 1 + i, frames=1)[:, :, 0]
-            drawn.append(backbone.denoise(latent, text, unet=backbone.image_unet))
-        self._priors[class_noun, seed] = torch.cat(drawn)
-        return self._priors[class_noun, seed]
+        latent = backbone.noise(seed, frames=1)[:, :, 0]
+        found: Tensor = backbone.denoise(latent, text, unet=backbone.image_unet)
+        return found
+
+
+def _silent(step: int, losses: Mapping[str, float]) -> None:
+    """Progress that is not counted."""

@@ -7,11 +7,12 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args, get_origin, get_type_hints
 
 from pvbench.atomic import replacing
-from pvbench.digest import stable_seed
+from pvbench.digest import file_digest, stable_seed
 from pvbench.errors import MethodError, SettingError, StoreError, did_you_mean
 from pvbench.identity import Identity
 from pvbench.profile import Profile
@@ -31,7 +32,8 @@ class Adapter:
 
     `tensors` has diffusers' LoRA keys ("unet....lora_A.weight"); `span` is the part of the denoising steps, from 0
     (noise) to 1 (frame), in which the adapter is active; `info` holds figures worth keeping, none that change from run
-    to run, such as times.
+    to run, such as times. `tokens` are learned words, vectors (n, width) by name, and `text_encoder` is the digest of
+    the one that they were learned with; `pvbench.keyword` makes and uses them.
 
     Raises:
         MethodError: for a span that is not 0 <= start < end <= 1.
@@ -40,6 +42,8 @@ class Adapter:
     tensors: Mapping[str, torch.Tensor]
     span: tuple[float, float] = (0.0, 1.0)
     info: Mapping[str, float | int | str] = field(default_factory=dict)
+    tokens: Mapping[str, torch.Tensor] = field(default_factory=dict)
+    text_encoder: str = ""
 
     def __post_init__(self) -> None:
         start, end = self.span
@@ -187,19 +191,36 @@ def _described(kind: Any) -> str:
 _HEADER = "pvbench"
 
 
+def tokens_path(path: Path) -> Path:
+    """Where the learned words of the adapter at `path` lie: `ada.safetensors` has `ada.tokens.safetensors`."""
+    return path.with_suffix(".tokens.safetensors")
+
+
 def save_adapter(path: Path, adapter: Adapter) -> None:
     """`path` holds the adapter as safetensors, which diffusers' `load_lora_weights` reads; same adapter, same bytes.
+
+    Learned words lie beside it, see `tokens_path`, as diffusers' `load_textual_inversion` reads them.
 
     Raises:
         StoreError: for a folder that cannot be written or a full disk.
     """
+    told = {"span": list(adapter.span), "info": dict(adapter.info)}
+    if adapter.tokens:
+        # The words first: where the adapter is, all of it is.
+        told["text_encoder"] = adapter.text_encoder
+        told["tokens"] = sha256(_write_tensors(tokens_path(path), adapter.tokens, {})).hexdigest()
+    _write_tensors(path, adapter.tensors, told)
+
+
+def _write_tensors(path: Path, tensors: Mapping[str, torch.Tensor], told: Mapping[str, Any]) -> bytes:
     from safetensors.torch import save
 
+    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     # One key only: safetensors writes several in no fixed order.
-    header = {_HEADER: json.dumps({"span": list(adapter.span), "info": dict(adapter.info)}, sort_keys=True)}
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in adapter.tensors.items()}
+    content: bytes = save(plain, metadata={_HEADER: json.dumps(told, sort_keys=True)})
     with replacing(path) as unfinished:
-        unfinished.write_bytes(save(tensors, metadata=header))
+        unfinished.write_bytes(content)
+    return content
 
 
 def load_adapter(path: Path) -> Adapter:
@@ -208,17 +229,34 @@ def load_adapter(path: Path) -> Adapter:
     Raises:
         StoreError: for a file that is missing, corrupt, or no adapter of pvbench.
     """
+    tensors, header = _read_tensors(path)
+    if header is None:
+        raise StoreError(f"adapter {path} was not written by pvbench: its header has no {_HEADER!r} entry; use an "
+                         f"adapter from a run's adapters folder")
+    fields = json.loads(header)
+    tokens: dict[str, torch.Tensor] = {}
+    if "tokens" in fields:
+        words = tokens_path(path)
+        tokens, _ = _read_tensors(words)
+        if file_digest(words) != fields["tokens"]:
+            raise StoreError(f"{words} does not hold the words that adapter {path} was tuned with; delete both and run "
+                             f"the same command again")
+    return Adapter(tensors, tuple(fields["span"]), fields["info"], tokens, fields.get("text_encoder", ""))
+
+
+def words_digest(metadata: Mapping[str, str] | None) -> str | None:
+    """Sha256, in hex, of the file of learned words that an adapter's metadata asks for; None where it asks for none."""
+    found = json.loads((metadata or {}).get(_HEADER, "{}")).get("tokens")
+    return None if found is None else str(found)
+
+
+def _read_tensors(path: Path) -> tuple[dict[str, torch.Tensor], str | None]:
     from safetensors import SafetensorError, safe_open
 
     try:
         with safe_open(path, framework="pt") as file:
             header = (file.metadata() or {}).get(_HEADER)
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no iterator)
+            return {name: file.get_tensor(name) for name in file.keys()}, header  # noqa: SIM118 (no iterator)
     except (SafetensorError, OSError) as error:
         raise StoreError(f"adapter {path} cannot be read ({error}); delete it and run the same command again") \
             from error
-    if header is None:
-        raise StoreError(f"adapter {path} was not written by pvbench: its header has no {_HEADER!r} entry; use an "
-                         f"adapter from a run's adapters folder")
-    fields = json.loads(header)
-    return Adapter(tensors, tuple(fields["span"]), fields["info"])

@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ import numpy as np
 from pvbench.atomic import remove_unfinished, replacing, write_text
 from pvbench.errors import StoreError
 
+_LONGEST_SLUG = 120
 _KEY_CHARACTERS = 12
 
 Features = Mapping[str, np.ndarray]
@@ -192,5 +194,8 @@ def read_features(path: Path) -> dict[str, np.ndarray] | None:
 
 
 def _slug(label: str) -> str:
-    """A variant's label as a folder's name."""
-    return re.sub(r"[^\w.=,+\[\]-]", "_", label)
+    """A variant's label as a folder's name; what is too long for one ends in a digest."""
+    slug = re.sub(r"[^\w.=,+\[\]-]", "_", label)
+    if len(slug) <= _LONGEST_SLUG:
+        return slug
+    return f"{slug[:_LONGEST_SLUG]}-{sha256(label.encode()).hexdigest()[:_KEY_CHARACTERS]}"

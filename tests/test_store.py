@@ -105,3 +105,11 @@ def test_a_corrupt_plan_is_told(store, content):
 def test_a_folder_without_a_plan_is_no_run(store):
     with pytest.raises(StoreError, match="no run in"):
         store.read_plan()
+
+
+def test_a_label_too_long_for_a_folder_ends_in_a_digest(store):
+    labels = [f"a[{','.join(f'setting{i}={value}' for i in range(40))}]" for value in (1, 2)]
+    names = [store.adapter_path("0" * 64, label, "ann").parent.name for label in labels]
+    assert names[0] != names[1]
+    assert all(len(name) < 140 for name in names)
+    store.adapter_path("0" * 64, labels[0], "ann").parent.mkdir(parents=True)

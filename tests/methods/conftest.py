@@ -1,28 +1,21 @@
-"""The mini backbone with a third of its steps: enough to see what a method does."""
-
-import dataclasses
+"""A method on the mini backbone with half of its steps."""
 
 import pytest
 
-from pvbench.backbones import load_backbone
-from pvbench.identity import load_identities
-from pvbench.profile import load_profile
+from pvbench.method import settings_from
+from pvbench.registry import method_class
 
 
-@pytest.fixture(scope="session")
-def short_profile():
-    profile = load_profile("mini")
-    return dataclasses.replace(profile, sampling=dataclasses.replace(profile.sampling, steps=4))
+@pytest.fixture
+def make(short_backbone, short_profile):
+    """A method of that name with these settings."""
+    def made(name, **settings):
+        cls = method_class(name)
+        return cls(settings_from(cls.Settings, settings), short_backbone, short_profile)
+    return made
 
 
-@pytest.fixture(scope="session")
-def short_backbone(short_profile):
-    import torch
-
-    torch.set_num_threads(1)
-    return load_backbone(short_profile, "cpu")
-
-
-@pytest.fixture(scope="session")
-def ada():
-    return load_identities(["ada"])[0]
+@pytest.fixture
+def quiet():
+    """Progress that nobody watches."""
+    return lambda step, total, losses: None

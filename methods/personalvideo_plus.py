@@ -1,0 +1,163 @@
+"""PersonalVideo with additions of our own: pictures first, and guards against what rewards breed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from pvbench.errors import SettingError
+from pvbench.identity import Identity
+from pvbench.keyword import Keyword, TokenKind, at_least
+from pvbench.method import Adapter, Request
+from pvbench.methods.personalvideo import PersonalVideo, PersonalVideoSettings, Prefix, Stage
+from pvbench.rewards.identity import Jitter, Reference
+from pvbench.rewards.semantic import divergence, shortfall
+from pvbench.video import Video
+
+
+@dataclass(frozen=True)
+class PersonalVideoPlusSettings(PersonalVideoSettings):
+    """Settings of PersonalVideo with additions, beside those of PersonalVideo; none of these is printed.
+
+    Attributes:
+        warm_steps, warm_rate: so many steps before the others tune on single pictures of the text-to-image model, by
+            the same rewards at an eighth of the cost.
+        icr_frames: so many random frames carry the identity reward in a step; the paper takes one.
+        scr_weight: weight of the semantic reward beside the identity reward's 1; the paper's is 1.
+        scr_floor: weight of the loss for a match lower than the frozen model's in all frames, which eq. 4 cannot see.
+        ceiling: the cosine above which a frame's likeness earns no more: what lies beyond is texture that pleases the
+            recogniser rather than the person. 1 is none.
+        finish: share of the steps, at the end, that the frozen model takes without the adapter, from fresh noise on the
+            latent that the adapter's last step predicts: grid and grain, which rewards breed, are noise to it and go.
+            0 is none.
+        pixel_anchor: weight of the squared distance to the frozen model's frame: outside of the face, which keeps all
+            that is not the person; in the face, of what is not grey in the change, which keeps coloured patches out;
+            and everywhere in the finest detail, which keeps grain out.
+        crop_jitter: size of random changes of the generated faces: colour as for references, shift, scale and blur.
+    """
+
+    token: TokenKind = "none"
+    steps: int = 30
+    rate: float = 8e-4
+    warm_steps: int = 280
+    warm_rate: float = 8e-3
+    icr_frames: int = 4
+    scr_weight: float = 0.2
+    scr_floor: float = 0.1
+    ceiling: float = 0.5
+    finish: float = 0.1
+    pixel_anchor: float = 24.0
+    crop_jitter: float = 0.15
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 <= self.finish < self.span:
+            raise SettingError(f"finish is {self.finish}; expected a share of the steps, 0 to below span, {self.span}")
+        if not 0 < self.ceiling <= 1:
+            raise SettingError(f"ceiling is {self.ceiling}; expected a cosine, above 0 and at most 1")
+        at_least("must be positive", self, ("icr_frames",), 1)
+        at_least("must be positive", self, ("warm_rate",), math.ulp(0.0))
+        weights = ("scr_weight", "scr_floor", "pixel_anchor", "crop_jitter")
+        at_least("cannot be negative", self, ("warm_steps", *weights), 0)
+
+    @property
+    def active(self) -> tuple[float, float]:
+        """Where in the trajectory the adapter is active, in tuning and in sampling: begin and end, shares of it."""
+        return 1 - self.span, 1 - self.finish
+
+
+class PersonalVideoPlus(PersonalVideo):
+    """PersonalVideo's rewards and isolated adapter, with additions that are not the paper's.
+
+    docs/personalvideo.md has a table of what each addition gives.
+    """
+
+    name: ClassVar[str] = "personalvideo_plus"
+    version: ClassVar[int] = 1
+    summary: ClassVar[str] = "not the paper: PersonalVideo's rewards on pictures first, with ceiling, anchor and finish"
+    Settings: ClassVar[type] = PersonalVideoPlusSettings
+    settings: PersonalVideoPlusSettings
+
+    def generate(self, identity: Identity, adapter: Adapter | None, requests: Sequence[Request]) -> Iterator[Video]:
+        """One video for each request; the frozen model takes the last steps from fresh noise."""
+        assert adapter is not None, "a method that tunes is given its adapter"
+        keyword = Keyword.of(adapter, self.settings, self.backbone)
+        self.backbone.load_lora(adapter.tensors)
+        for request in requests:
+            text = keyword.render(request.prompt, identity.class_noun)
+            yield self.backbone.sample(text, request.noise_seed, adapter.span, renew=True, tokens=keyword.tokens)
+
+    def stages(self) -> Sequence[Stage]:
+        """Pictures, then what PersonalVideo tunes."""
+        return (Stage("t2i", self.settings.warm_steps, self.settings.warm_rate), *super().stages())
+
+    def loss(
+        self, unet: torch.nn.Module, prefix: Prefix, reference: Reference, generator: torch.Generator
+    ) -> tuple[Tensor, dict[str, float]]:
+        """The loss of one video or picture, with gradient, and its parts."""
+        settings = self.settings
+        identity_reward, semantic_reward = self.rewards()
+        latent = self._finished(unet, prefix, generator)
+        frames = len(prefix.frozen)
+        faces = torch.randperm(frames, generator=generator)[: settings.icr_frames].tolist()
+        some = torch.randperm(frames, generator=generator)[: settings.scr_frames].tolist() if settings.scr else []
+        chosen = sorted({*faces, *some})
+        images = self.backbone.decode(latent, chosen)
+        jitter = Jitter(settings.jitter, settings.crop_jitter, settings.crop_jitter)
+        lost = identity_reward(images[[chosen.index(i) for i in faces]], reference, jitter, generator)
+        losses = {}
+        loss = images.sum() * 0.0
+        if lost is not None:
+            loss = loss + (lost - (1 - settings.ceiling)).clamp(min=0).mean()
+            losses["identity"] = float(lost.mean().detach())
+        if settings.scr:
+            tuned = semantic_reward.scores(images[[chosen.index(i) for i in some]], prefix.text)
+            apart = divergence(tuned, prefix.scores[some], settings.temperature)
+            floor = shortfall(tuned, prefix.scores[some], settings.temperature)
+            loss = loss + settings.scr_weight * (apart + settings.scr_floor * floor)
+            losses["semantic"] = float(apart.detach())
+        if settings.pixel_anchor > 0:
+            outside = 1 - identity_reward.face_mask(prefix.frozen[chosen])
+            anchor = pixel_anchor(images - prefix.frozen[chosen], outside)
+            loss = loss + settings.pixel_anchor * anchor
+            losses["anchor"] = float(anchor.detach())
+        return loss, losses
+
+    def _finished(self, unet: torch.nn.Module, prefix: Prefix, generator: torch.Generator) -> Tensor:
+        """The tuned model's end of the trajectory and, without the adapter, the frozen model's last steps after it."""
+        settings, backbone = self.settings, self.backbone
+        first, last = backbone.active_steps(settings.active)
+        end = len(backbone.steps)
+        if last == end:
+            return self._end(unet, prefix)
+        carried = last - first if settings.gradient_steps == 0 else min(settings.gradient_steps, last - first)
+        with torch.no_grad():
+            latent = backbone.denoise(prefix.latent, prefix.states, first, last - carried, unet)
+        latent = backbone.clean(latent, prefix.states, last - carried, last, unet)
+        noise = backbone.noise(int(torch.randint(1 << 62, (1,), generator=generator)))
+        latent = backbone.noised(latent, last, noise if latent.ndim == 5 else noise[:, :, 0])
+        with backbone.without_lora(unet):
+            found: Tensor = backbone.denoise(latent, prefix.states, last, end, unet)
+        return found
+
+
+def pixel_anchor(drift: Tensor, outside: Tensor) -> Tensor:
+    """What the change of images (n, 3, H, W) costs: all of it outside of the face, its colour within, grain everywhere.
+
+    Args:
+        drift: tuned less frozen.
+        outside: (n, 1, H, W), 1 far from the face and 0 on it.
+    """
+    tint = drift - drift.mean(dim=1, keepdim=True)
+    return (outside * drift.square() + (1 - outside) * tint.square() + _fine(drift).square()).mean()
+
+
+def _fine(images: Tensor) -> Tensor:
+    """What 3 x 3 averages take away: grain and the autoencoder's grid, hardly anything of a face."""
+    padded = torch.nn.functional.pad(images, (1, 1, 1, 1), mode="replicate")
+    return images - torch.nn.functional.avg_pool2d(padded, 3, 1)

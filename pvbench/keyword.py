@@ -1,0 +1,200 @@
+"""The word that stands for the person in a prompt: none, a rare one, or one that is learned by textual inversion.
+
+Every method that tunes can have one, by the same settings, so that no row of a table owes its likeness to the word
+alone.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from pvbench.backbones.tokens import spelled
+from pvbench.errors import MethodError, SettingError
+from pvbench.identity import Identity
+from pvbench.method import Adapter
+from pvbench.pixels import photo_tensor
+from pvbench.prompt import Prompt, PromptSet
+
+TokenKind = Literal["none", "rare", "inverted"]
+
+
+@dataclass(frozen=True)
+class KeywordSettings:
+    """Settings that all methods which tune share.
+
+    Attributes:
+        references: how many of the identity's photos are tuned on, the first ones; 0 is all of them.
+        token: what stands before the class noun. `none`: nothing, so that the adapter works on everybody of that noun;
+            `rare`: `keyword`, a word that texts do not use; `inverted`: `token_words` vectors, learned first by textual
+            inversion on the text-to-image model.
+        token_steps, token_rate: of the textual inversion, by AdamW without decay; the rate falls to a tenth.
+    """
+
+    references: int = 0
+    token: TokenKind = "none"
+    keyword: str = "sks"
+    token_words: int = 3
+    token_steps: int = 150
+    token_rate: float = 1e-2
+
+    def __post_init__(self) -> None:
+        at_least("cannot be negative", self, ("references",), 0)
+        at_least("must be positive", self, ("token_words", "token_steps"), 1)
+        at_least("must be positive", self, ("token_rate",), math.ulp(0.0))
+        if self.token == "rare" and (not self.keyword or len(self.keyword.split()) != 1):
+            raise SettingError(f"keyword is {self.keyword!r}; expected one word")
+
+    @property
+    def inversion_steps(self) -> int:
+        """Steps of textual inversion before the method's own."""
+        return self.token_steps if self.token == "inverted" else 0
+
+
+def at_least(demand: str, settings: Any, names: tuple[str, ...], least: float) -> None:
+    """Refuses settings below a least value.
+
+    Raises:
+        SettingError: for a value below it, or one that is not a number.
+    """
+    for name in names:
+        # Not-a-number is no value either.
+        if not getattr(settings, name) >= least:
+            raise SettingError(f"{name} {demand}; it is {getattr(settings, name)}")
+
+
+@dataclass(frozen=True, eq=False)
+class Keyword:
+    """What stands before the class noun in every prompt of one identity, and the vectors behind it if it was learned.
+
+    Attributes:
+        words: as they stand in a text; empty for none.
+        tokens: learned vectors (n, width) by the name that `words` begins with.
+    """
+
+    words: str = ""
+    tokens: Mapping[str, Tensor] = field(default_factory=dict)
+
+    def render(self, prompt: Prompt, class_noun: str) -> str:
+        """The prompt's text for the person."""
+        return prompt.render(class_noun, self.words)
+
+    @classmethod
+    def of(cls, adapter: Adapter, settings: KeywordSettings, backbone: Any) -> Keyword:
+        """The keyword that an adapter was tuned with.
+
+        Raises:
+            MethodError: its words were learned with another text encoder than the backbone's.
+        """
+        if settings.token == "rare":
+            return cls(settings.keyword)
+        check_tokens(adapter.tokens, adapter.text_encoder, backbone, "the adapter")
+        words = " ".join(spelled(name, len(vectors)) for name, vectors in adapter.tokens.items())
+        return cls(words, adapter.tokens)
+
+
+def photos_and_captions(identity: Identity, references: int) -> tuple[list[Any], list[Prompt]]:
+    """The identity's first so many photos (0: all), and what each of them shows, in words.
+
+    Raises:
+        SettingError: the identity has fewer photos.
+    """
+    photos = identity.references()
+    if references > len(photos):
+        raise SettingError(f"references is {references}; identity {identity.name!r} has {len(photos)} photos")
+    count = references or len(photos)
+    captions = [Prompt(f"photo-{i + 1}", text) for i, text in enumerate(identity.captions[:count])]
+    return photos[:count], captions
+
+
+def make_keyword(
+    settings: KeywordSettings, backbone: Any, identity: Identity, prompts: PromptSet, seed: int, progress: Any
+) -> Keyword:
+    """The identity's keyword; for an inverted one, `progress` is called with step and losses of the inversion.
+
+    Raises:
+        SettingError: a rare keyword is a word that captions or prompts use.
+    """
+    if settings.token == "none":
+        return Keyword()
+    if settings.token == "rare":
+        _check_rare(settings.keyword, backbone, identity, prompts)
+        return Keyword(settings.keyword)
+    name = f"<{identity.name.lower()}>"
+    vectors = invert(settings, backbone, identity, name, seed, progress)
+    return Keyword(spelled(name, len(vectors)), {name: vectors})
+
+
+def _check_rare(word: str, backbone: Any, identity: Identity, prompts: PromptSet) -> None:
+    allowed = tuple(getattr(backbone, "rare_words", ()))
+    if allowed and word not in allowed:
+        raise SettingError(
+            f"keyword is {word!r}, which this backbone's captions use or its tokenizer does not know; expected one of "
+            f"{', '.join(allowed)}"
+        )
+    texts = {f"prompt {prompt.id!r}": prompt.text for prompt in prompts.prompts}
+    texts |= {f"the caption of photo {i + 1}": text for i, text in enumerate(identity.captions)}
+    for where, text in texts.items():
+        if word.lower() in {*text.lower().replace(",", " ").replace(".", " ").split(), identity.class_noun}:
+            raise SettingError(f"keyword is {word!r}, a word of {where}: {text!r}; choose a word that no text uses")
+
+
+def invert(
+    settings: KeywordSettings, backbone: Any, identity: Identity, name: str, seed: int, progress: Any
+) -> Tensor:
+    """Vectors (token_words, width) under which the text-to-image model reconstructs the photos; nothing else is tuned.
+
+    Captions name what else a photo shows, so that clothes and place need not be learned into the word.
+
+    Source: Gal et al., "An Image is Worth One Word", 2023; diffusers' textual_inversion.py.
+
+    Args:
+        progress: called with the step done, counted from 1, and the losses of that step.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    photos, captions = photos_and_captions(identity, settings.references)
+    images = photo_tensor(photos, backbone.sampling.height, backbone.sampling.width, backbone.device)
+    latents = backbone.encode_images(torch.cat([images, images.flip(-1)]))
+    noun = backbone.word_vectors(identity.class_noun).mean(dim=0)
+    # The vectors begin near the class noun, a tenth of its spread apart, and can become different words.
+    spread = 0.1 * float(noun.std()) * torch.randn(settings.token_words, len(noun), generator=generator)
+    vectors = torch.nn.Parameter((noun.cpu() + spread).to(backbone.device))
+    words = spelled(name, settings.token_words)
+    texts = [caption.render(identity.class_noun, words) for caption in captions]
+    optimiser = torch.optim.AdamW([vectors], lr=settings.token_rate, weight_decay=0.0)
+    for step in range(settings.token_steps):
+        optimiser.param_groups[0]["lr"] = settings.token_rate * (1 - 0.9 * step / settings.token_steps)
+        pick = torch.randint(len(latents), (4,), generator=generator)
+        states = torch.cat([backbone.encode(text, {name: vectors}) for text in texts])
+        chosen = states[(pick % len(texts)).to(states.device)]
+        loss = backbone.errors(backbone.image_unet, latents[pick.to(latents.device)], chosen, generator).mean()
+        loss.backward()
+        optimiser.step()
+        optimiser.zero_grad(set_to_none=True)
+        progress(step + 1, {"inversion": float(loss.detach())})
+    return vectors.detach().cpu()
+
+
+def check_tokens(tokens: Mapping[str, Tensor], text_signature: str, backbone: Any, where: str) -> None:
+    """Refuses learned words that do not fit a backbone.
+
+    Raises:
+        MethodError: they are not as wide as its words, or were learned with other weights of its text encoder.
+    """
+    width = backbone.word_vectors("a").shape[1]
+    for name, vectors in tokens.items():
+        if vectors.ndim != 2 or vectors.shape[1] != width:
+            raise MethodError(
+                f"{where}: learned word {name!r} has the shape {tuple(vectors.shape)}; this backbone's text encoder "
+                f"has words {width} wide: the file belongs to another text encoder"
+            )
+    if text_signature and text_signature != backbone.text_signature:
+        raise MethodError(
+            f"{where}: learned with the text encoder {text_signature}; this backbone's is {backbone.text_signature}: "
+            f"learn the words again with this one"
+        )

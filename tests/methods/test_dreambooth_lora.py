@@ -1,0 +1,116 @@
+"""DreamBooth reconstructs the photos, is called what it is, and notices when it diverged."""
+
+import numpy as np
+import pytest
+import torch
+from short_contract import ShortContract
+
+from pvbench.errors import MethodError, SettingError
+from pvbench.method import request_for
+from pvbench.methods import dreambooth_lora
+from pvbench.methods.dreambooth_lora import DreamBoothLoRA, DreamBoothSettings
+from pvbench.prompt import load_prompts
+
+EVALUATION = load_prompts("mini_evaluation").prompts
+SIMULATED = load_prompts("mini_simulated")
+
+
+class TestContract(ShortContract):
+    method = DreamBoothLoRA
+    settings = {"steps": 2, "token": "inverted", "token_steps": 2}  # noqa: RUF012
+
+
+def test_prior_preservation_is_off_as_in_diffusers_and_has_a_hundred_pictures_when_on():
+    assert DreamBoothSettings().prior_weight == 0
+    assert DreamBoothSettings().prior_images == 100
+
+
+def test_it_reconstructs_better_as_it_goes(make, ada):
+    losses = []
+    method = make("dreambooth_lora", steps=60, batch=8)
+    adapter = method.tune(ada, SIMULATED, seed=0, progress=lambda step, total, found: losses.append(
+        found["reconstruction"]))
+    assert np.mean(losses[-20:]) < np.mean(losses[:20])
+    # The same noise before and after says it without chance.
+    assert adapter.info["photo_error"] < 0.9
+    assert adapter.info["attempts"] == 1
+
+
+def test_photos_are_described_in_their_own_words(make, ada, quiet, monkeypatch):
+    method, asked = make("dreambooth_lora", steps=1, references=2), []
+    encode = method.backbone.encode
+    monkeypatch.setattr(method.backbone, "encode", lambda text, *rest: (asked.append(text), encode(text, *rest))[1])
+    method.tune(ada, SIMULATED, seed=0, progress=quiet)
+    captions = [text for text in asked if "sks" in text]
+    assert "a sks woman in a blue T-shirt in an office" in captions
+    assert "a sks woman in a white jacket with a smiling face in a garden" in captions
+    assert not any("green turtleneck" in text and "library" in text for text in captions)
+
+
+@pytest.mark.parametrize("references", [1, 3, 5])
+def test_so_many_photos_are_reconstructed(make, ada, references):
+    material = make("dreambooth_lora", references=references)._material(
+        ada, dreambooth_lora.Keyword("sks"), 0)
+    assert len(material.photos) == len(material.captions) == 2 * references
+
+
+def test_a_tuning_that_diverged_is_done_again_at_half_the_rate_and_says_so(make, ada, quiet, monkeypatch):
+    rates, trial = [], DreamBoothLoRA._trial
+
+    def diverging(self, material, pictures, texts, seed, rate, report):
+        rates.append(rate)
+        found = trial(self, material, pictures, texts, seed, rate, report)
+        return found if rate < 2e-3 else dreambooth_lora._Trial(found.tensors, 3.0, 1.0)
+
+    monkeypatch.setattr(DreamBoothLoRA, "_trial", diverging)
+    adapter = make("dreambooth_lora", steps=1, rate=4e-3).tune(ada, SIMULATED, seed=0, progress=quiet)
+    assert rates == [4e-3, 2e-3, 1e-3]
+    assert adapter.info["rate"] == 1e-3
+    assert adapter.info["attempts"] == 3
+
+
+def test_a_rate_far_too_high_diverges_and_is_an_error_where_halving_does_not_help(make, ada, quiet):
+    with pytest.raises(MethodError, match=r"'ada': the tuning diverged at rate 1000 .* down to 250; set a lower rate"):
+        make("dreambooth_lora", steps=8, rate=1e3).tune(ada, SIMULATED, seed=0, progress=quiet)
+
+
+@pytest.mark.parametrize(
+    ("photos", "prompts", "diverged"),
+    [(0.5, 1.0, False), (1.2, 1.0, True), (0.5, 2.0, True), (float("nan"), 1.0, True), (0.5, float("inf"), True)],
+)
+def test_photos_and_prompts_both_tell_a_divergence(photos, prompts, diverged):
+    assert dreambooth_lora._Trial({}, photos, prompts).diverged is diverged
+
+
+def test_pictures_of_a_class_noun_are_drawn_once(make, ada, monkeypatch):
+    """And the next identity of the class gets the adapter that it would have got alone."""
+    method, drawn, adapters = make("dreambooth_lora", steps=1, prior_weight=1.0, prior_images=3), [], []
+    prior = DreamBoothLoRA._drawn
+    monkeypatch.setattr(DreamBoothLoRA, "_drawn", lambda self, *args: (drawn.append(args), prior(self, *args))[1])
+    for expected in (3 + 2, 2):
+        drawn.clear()
+        adapters.append(method.tune(ada, SIMULATED, seed=0, progress=lambda *_: None))
+        assert len(drawn) == expected
+    for key, value in adapters[0].tensors.items():
+        assert torch.equal(value, adapters[1].tensors[key]), key
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"prior_weight": -0.5}, r"prior_weight cannot be negative; it is -0\.5"),
+        ({"prior_weight": 1.0, "prior_images": 0}, "prior_images must be positive"),
+        ({"rate": 0.0}, "rate must be positive"),
+    ],
+)
+def test_settings_out_of_range_are_refused(settings, message):
+    with pytest.raises(SettingError, match=message):
+        DreamBoothSettings(**settings)
+
+
+def test_its_videos_hold_the_keyword_in_every_step(make, ada, quiet, monkeypatch):
+    method, asked = make("dreambooth_lora", steps=1), []
+    adapter = method.tune(ada, SIMULATED, seed=0, progress=quiet)
+    monkeypatch.setattr(method.backbone, "sample", lambda text, seed, span, tokens: asked.append((text, span)))
+    list(method.generate(ada, adapter, [request_for(ada, EVALUATION[1], 0)]))
+    assert asked == [(EVALUATION[1].render("woman", "sks"), (0.0, 1.0))]

@@ -1,0 +1,49 @@
+"""The oracle shows the benchmark's people, and those for development, as the renderer draws them."""
+
+import numpy as np
+import pytest
+
+from pvbench.identity import load_identities, split_root
+from pvbench.method import request_for
+from pvbench.methods.oracle import Oracle, OracleSettings
+from pvbench.prompt import load_prompts
+
+EVALUATION = load_prompts("mini_evaluation").prompts
+
+
+@pytest.fixture
+def oracle(short_profile):
+    return Oracle(OracleSettings(), None, short_profile)
+
+
+class TestShippedVideos:
+    def test_it_shows_every_person_in_every_prompt(self, oracle):
+        for identity in load_identities():
+            video = next(oracle.generate(identity, None, [request_for(identity, EVALUATION[-1], 0)]))
+            assert video.frames.shape == (8, 64, 64, 3)
+
+    def test_two_people_in_one_prompt_look_different(self, oracle):
+        shown = [
+            next(oracle.generate(person, None, [request_for(person, EVALUATION[0], 0)])).frames.astype(float)
+            for person in load_identities(["ada", "ben"])
+        ]
+        assert np.abs(shown[0] - shown[1]).mean() > 5
+
+    def test_the_archive_is_what_the_renderer_draws(self, ada, oracle):
+        pytest.importorskip("anny", reason='rendering needs pip install "pvbench[world]"')
+        from pvbench.world.benchmark import oracle_video, signal_to_noise
+        from pvbench.world.figure import load_figure
+
+        shipped = next(oracle.generate(ada, None, [request_for(ada, EVALUATION[3], 0)]))
+        drawn = oracle_video(load_figure(), ada, EVALUATION[3], 0)
+        # 33 dB: H.265 at the archive's quality; another person or action falls below 20.
+        assert signal_to_noise(shipped, drawn) > 33
+
+
+def test_people_for_development_are_drawn(oracle):
+    pytest.importorskip("anny", reason='rendering needs pip install "pvbench[world]"')
+    alma = load_identities(["alma"], split_root("development"))[0]
+    prompt = load_prompts("mini_development").prompts[0]
+    first, again = (next(oracle.generate(alma, None, [request_for(alma, prompt, 0)])) for _ in range(2))
+    assert first.frames.shape == (8, 64, 64, 3)
+    assert first.digest == again.digest

@@ -1,0 +1,92 @@
+"""What is added to PersonalVideo: pictures first, ceiling, anchor, finish."""
+
+import numpy as np
+import pytest
+import torch
+from short_contract import ShortContract
+
+from pvbench.errors import SettingError
+from pvbench.keyword import Keyword
+from pvbench.methods.personalvideo_plus import PersonalVideoPlus, PersonalVideoPlusSettings, pixel_anchor
+from pvbench.prompt import load_prompts
+
+SIMULATED = load_prompts("mini_simulated")
+SHORT = {"steps": 1, "warm_steps": 0, "prefixes": 1}
+
+
+class TestContract(ShortContract):
+    method = PersonalVideoPlus
+    settings = {"steps": 2, "warm_steps": 2, "prefixes": 1}  # noqa: RUF012
+
+
+def test_it_says_that_it_is_not_the_paper():
+    assert "not the paper" in PersonalVideoPlus.summary
+
+
+def test_it_brings_the_face_nearer_to_the_references_through_a_finish(make, ada):
+    losses = []
+    settings = {"span": 0.5, "finish": 0.25, "steps": 16, "scr": "off", "pixel_anchor": 0.0, "jitter": 0.0,
+                "crop_jitter": 0.0, "rate": 8e-3}  # fmt: skip
+    method = make("personalvideo_plus", **{**SHORT, **settings})
+    method.tune(ada, SIMULATED, seed=0, progress=lambda step, total, found: losses.append(found.get("identity")))
+    seen = [loss for loss in losses if loss is not None]
+    # One prefix and no jitter: the same face again and again, so the loss has to fall.
+    assert np.mean(seen[-4:]) < np.mean(seen[:4]) - 0.02
+
+
+def test_the_anchor_lets_the_face_alone_become_lighter_or_darker():
+    flat = torch.full((1, 3, 16, 16), 0.2)
+    tinted = flat * torch.tensor([1.0, 0.0, -1.0])[:, None, None]
+    grain = flat * (torch.arange(16) % 2 * 2.0 - 1)
+    on_the_face, elsewhere = torch.zeros(1, 1, 16, 16), torch.ones(1, 1, 16, 16)
+    assert float(pixel_anchor(flat, on_the_face)) < 1e-9
+    assert float(pixel_anchor(flat, elsewhere)) == pytest.approx(0.04)
+    assert float(pixel_anchor(tinted, on_the_face)) == pytest.approx(0.08 / 3)
+    assert float(pixel_anchor(grain, on_the_face)) > 0.01
+
+
+def test_likeness_above_the_ceiling_earns_nothing(make, ada, monkeypatch):
+    method = make("personalvideo_plus", ceiling=0.4, scr="off", pixel_anchor=0.0, **SHORT)
+    reward, _ = method.rewards()
+    reference = reward.reference(ada.references(), 64, 64)
+    prefix = method._pool("t2v", ada.class_noun, Keyword(), SIMULATED, 0)[0]
+    lost = torch.tensor([0.7, 0.6, 0.5, 0.1])
+    monkeypatch.setattr(type(reward), "__call__", lambda *_: lost)
+    loss, told = method.loss(method.backbone.pipe.unet, prefix, reference, torch.Generator().manual_seed(0))
+    # Of cosines 0.3, 0.4, 0.5 and 0.9 the first alone lies below 0.4; what is told is the loss itself.
+    assert float(loss) == pytest.approx(0.1 / 4)
+    assert told["identity"] == pytest.approx(1.9 / 4)
+
+
+def test_videos_go_on_from_what_pictures_taught(make, short_backbone, ada):
+    """The adapter of the warm steps moves into the video model as it is, and all steps are counted as one tuning."""
+    told, backbone = [], short_backbone
+    method = make("personalvideo_plus", steps=1, warm_steps=3, prefixes=1, scr="off")
+    method.tune(ada, SIMULATED, seed=0, progress=lambda step, total, found: told.append((step, total)))
+    assert told == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    generator = torch.Generator().manual_seed(0)
+    for parameter in backbone.add_lora(backbone.image_unet, 4, 4.0, "qkv", generator):
+        parameter.data.normal_(0, 0.5, generator=generator)
+    values = backbone.lora_values(backbone.image_unet)
+    backbone.remove_lora(backbone.image_unet)
+    backbone.add_lora(backbone.pipe.unet, 4, 4.0, "qkv", generator, values)
+    moved = backbone.lora_values(backbone.pipe.unet)
+    backbone.remove_lora(backbone.pipe.unet)
+    assert moved.keys() == values.keys()
+    assert all(torch.equal(moved[name], values[name]) for name in values)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"span": 0.25, "finish": 0.25}, r"finish is 0\.25.*below span, 0\.25"),
+        ({"ceiling": 0.0}, r"ceiling is 0\.0; expected a cosine"),
+        ({"warm_rate": 0.0}, "warm_rate must be positive"),
+        ({"crop_jitter": -1.0}, "crop_jitter.*cannot be negative"),
+        ({"pixel_anchor": -2.0}, "pixel_anchor.*cannot be negative"),
+        ({"scr_weight": -1.0}, "scr_weight.*cannot be negative"),
+    ],
+)
+def test_settings_out_of_range_are_refused(settings, message):
+    with pytest.raises(SettingError, match=message):
+        PersonalVideoPlusSettings(**settings)
