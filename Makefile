@@ -2,7 +2,7 @@
 
 PYTHON ?= python3
 VENV ?= .venv
-OUT ?= runs/mini
+OUT ?= runs/mini-quick
 
 PIP_INSTALL = $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
@@ -11,7 +11,7 @@ export OMP_NUM_THREADS ?= 1
 .PHONY: run test lint environment clean
 
 run: $(VENV)/.installed
-	$(VENV)/bin/pvbench run --methods all --out $(OUT)
+	$(VENV)/bin/pvbench run --profile mini-quick --out $(OUT)
 
 test: lint
 	$(VENV)/bin/python -m pytest --numprocesses 2 --dist loadfile

@@ -13,9 +13,18 @@ from torch import Tensor
 from pvbench.digest import stable_seed
 from pvbench.errors import MethodError
 from pvbench.identity import Identity
-from pvbench.keyword import Keyword, KeywordSettings, TokenKind, at_least, make_keyword, photos_and_captions
+from pvbench.keyword import (
+    Keyword,
+    KeywordSettings,
+    TokenKind,
+    at_least,
+    check_keyword,
+    make_keyword,
+    photos_and_captions,
+)
 from pvbench.method import Adapter, Method, Progress, Request
 from pvbench.pixels import photo_tensor
+from pvbench.profile import Profile
 from pvbench.prompt import PromptSet
 from pvbench.video import Video
 
@@ -92,6 +101,17 @@ class DreamBoothLoRA(Method):
     settings: DreamBoothSettings
 
     _priors: dict[tuple[str, int], Tensor] | None = None
+
+    @classmethod
+    def check(
+        cls, settings: DreamBoothSettings, profile: Profile, identities: Sequence[Identity], prompts: PromptSet
+    ) -> None:
+        """Refuses a keyword that texts use, and more photos than an identity has.
+
+        Raises:
+            SettingError: for either.
+        """
+        check_keyword(settings, profile, identities, prompts)
 
     def tune(self, identity: Identity, prompts: PromptSet, *, seed: int, progress: Progress) -> Adapter:
         """A LoRA that reconstructs the identity's photos under the keyword.

@@ -13,8 +13,17 @@ from torch import Tensor
 from pvbench.digest import stable_seed
 from pvbench.errors import SettingError
 from pvbench.identity import Identity
-from pvbench.keyword import Keyword, KeywordSettings, TokenKind, at_least, make_keyword, photos_and_captions
+from pvbench.keyword import (
+    Keyword,
+    KeywordSettings,
+    TokenKind,
+    at_least,
+    check_keyword,
+    make_keyword,
+    photos_and_captions,
+)
 from pvbench.method import Adapter, Method, Progress, Request
+from pvbench.profile import Profile
 from pvbench.prompt import PromptSet
 from pvbench.rewards.identity import IdentityReward, Jitter, Reference
 from pvbench.rewards.semantic import SemanticReward, divergence
@@ -133,6 +142,17 @@ class PersonalVideo(Method):
 
     _rewards: tuple[IdentityReward, SemanticReward] | None = None
     _pools: dict[tuple[str, str, str, int], list[Prefix]] | None = None
+
+    @classmethod
+    def check(
+        cls, settings: PersonalVideoSettings, profile: Profile, identities: Sequence[Identity], prompts: PromptSet
+    ) -> None:
+        """Refuses a keyword that texts use, and more photos than an identity has.
+
+        Raises:
+            SettingError: for either.
+        """
+        check_keyword(settings, profile, identities, prompts)
 
     def tune(self, identity: Identity, prompts: PromptSet, *, seed: int, progress: Progress) -> Adapter:
         """A LoRA under which sampled videos show the identity's face."""

@@ -7,7 +7,7 @@ alone.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -19,6 +19,7 @@ from pvbench.errors import MethodError, SettingError
 from pvbench.identity import Identity
 from pvbench.method import Adapter
 from pvbench.pixels import photo_tensor
+from pvbench.profile import Profile
 from pvbench.prompt import Prompt, PromptSet
 
 TokenKind = Literal["none", "rare", "inverted"]
@@ -104,12 +105,35 @@ def photos_and_captions(identity: Identity, references: int) -> tuple[list[Any],
     Raises:
         SettingError: the identity has fewer photos.
     """
-    photos = identity.references()
-    if references > len(photos):
-        raise SettingError(f"references is {references}; identity {identity.name!r} has {len(photos)} photos")
-    count = references or len(photos)
+    count = photos_asked_for(identity, references)
     captions = [Prompt(f"photo-{i + 1}", text) for i, text in enumerate(identity.captions[:count])]
-    return photos[:count], captions
+    return identity.references()[:count], captions
+
+
+def photos_asked_for(identity: Identity, references: int) -> int:
+    """How many of the identity's photos are tuned on.
+
+    Raises:
+        SettingError: the identity has fewer photos.
+    """
+    there = len(identity.images)
+    if references > there:
+        raise SettingError(f"references is {references}; identity {identity.name!r} has {there} photos")
+    return references or there
+
+
+def check_keyword(
+    settings: KeywordSettings, profile: Profile, identities: Sequence[Identity], prompts: PromptSet
+) -> None:
+    """Refuses settings that an identity's photos or the texts at hand do not allow; loads no network.
+
+    Raises:
+        SettingError: more photos are asked for than an identity has, or the rare keyword is a word that texts use.
+    """
+    for identity in identities:
+        photos_asked_for(identity, settings.references)
+        if settings.token == "rare":
+            check_rare(settings.keyword, profile.backbone.get("rare_words", ()), identity, prompts)
 
 
 def make_keyword(
@@ -123,15 +147,22 @@ def make_keyword(
     if settings.token == "none":
         return Keyword()
     if settings.token == "rare":
-        _check_rare(settings.keyword, backbone, identity, prompts)
+        check_rare(settings.keyword, getattr(backbone, "rare_words", ()), identity, prompts)
         return Keyword(settings.keyword)
     name = f"<{identity.name.lower()}>"
     vectors = invert(settings, backbone, identity, name, seed, progress)
     return Keyword(spelled(name, len(vectors)), {name: vectors})
 
 
-def _check_rare(word: str, backbone: Any, identity: Identity, prompts: PromptSet) -> None:
-    allowed = tuple(getattr(backbone, "rare_words", ()))
+def check_rare(word: str, allowed: Sequence[str], identity: Identity, prompts: PromptSet) -> None:
+    """Refuses a keyword that means something already.
+
+    Args:
+        allowed: the backbone's rare words; where it names none, the texts at hand are looked through.
+
+    Raises:
+        SettingError: the keyword is not among them, or a word of a prompt, a caption or the class noun.
+    """
     if allowed and word not in allowed:
         raise SettingError(
             f"keyword is {word!r}, which this backbone's captions use or its tokenizer does not know; expected one of "

@@ -111,6 +111,18 @@ class Method(ABC):
         return ""
 
     @classmethod
+    def check(  # noqa: B027 - most methods can work with every input
+        cls, settings: Any, profile: Profile, identities: Sequence[Identity], prompts: PromptSet
+    ) -> None:
+        """Refuses inputs that the method could not tune on, before anything is loaded; by default none.
+
+        `prompts` are the simulated ones.
+
+        Raises:
+            SettingError: a setting does not fit the profile, an identity or the prompts.
+        """
+
+    @classmethod
     def supports(cls, profile: Profile) -> bool:
         """Whether the method runs under that profile."""
         return cls.profiles is None or not cls.profiles.isdisjoint(profile.lineage or (profile.name,))

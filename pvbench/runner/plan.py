@@ -210,13 +210,17 @@ def make_plan(choice: Choice) -> Plan:
     evaluation = load_prompts(_scored_prompts(choice, profile))
     simulated = load_prompts(profile.prompts.simulated)
     check_disjoint(evaluation, simulated, "evaluation" if choice.split == SPLITS[0] else choice.split)
+    variants = plan_variants(_method_texts(choice, profile), profile)
+    identities = select_identities(
+        str(profile.grid.identities) if choice.identities is None else choice.identities, people
+    )
+    for variant in variants:
+        variant.cls.check(variant.settings, profile, identities, simulated)
     return Plan(
         choice=choice,
         profile=profile,
-        variants=plan_variants(_method_texts(choice, profile), profile),
-        identities=select_identities(
-            str(profile.grid.identities) if choice.identities is None else choice.identities, people
-        ),
+        variants=variants,
+        identities=identities,
         prompts=select_prompts(
             str(profile.grid.prompts) if choice.prompts is None else choice.prompts, evaluation
         ),

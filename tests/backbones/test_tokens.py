@@ -6,6 +6,7 @@ import torch
 from pvbench.backbones import load_backbone
 from pvbench.backbones.tokens import spelled
 from pvbench.errors import MethodError
+from pvbench.method import Adapter, save_adapter, tokens_path
 
 WIDTH = 128
 
@@ -20,12 +21,10 @@ def test_a_word_of_several_vectors_is_spelled_as_diffusers_spells_it():
 
 
 def test_states_are_those_of_diffusers_textual_inversion(short_backbone, short_profile, tmp_path):
-    from safetensors.torch import save_file
-
     word = vectors(0)
-    save_file({"<ada>": word}, tmp_path / "ada.safetensors")
+    save_adapter(tmp_path / "ada.safetensors", Adapter({"unet.x": torch.zeros(1)}, tokens={"<ada>": word}))
     theirs = load_backbone(short_profile, "cpu").pipe
-    theirs.load_textual_inversion(str(tmp_path / "ada.safetensors"))
+    theirs.load_textual_inversion(str(tokens_path(tmp_path / "ada.safetensors")))
     text = theirs.maybe_convert_prompt("a <ada> woman on a beach", theirs.tokenizer)
     assert text == f"a {spelled('<ada>', 3)} woman on a beach"
     numbers = theirs.tokenizer(

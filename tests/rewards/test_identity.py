@@ -6,7 +6,7 @@ import torch
 
 from pvbench.errors import FaceError
 from pvbench.features.face_networks import TEMPLATE, FaceDetector, ResidualRecogniser
-from pvbench.rewards.identity import Jitter, IdentityReward
+from pvbench.rewards.identity import IdentityReward, Jitter
 
 SIDE = 64
 

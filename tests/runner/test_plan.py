@@ -162,3 +162,17 @@ def test_a_third_partys_part_that_is_none_is_told(choice, tmp_path, kind, messag
     child.write_text(f'extends = "{EXAMPLE_PROFILE}"\n[backbone]\nkind = "{kind}"\n')
     with pytest.raises(ProfileError, match=message):
         make_plan(choice(profile=str(child)))
+
+
+class TestSettingsThatCannotWork:
+    """They are refused before anything is loaded, for every method that has a keyword."""
+
+    @pytest.mark.parametrize("method", ["dreambooth_lora", "personalvideo", "personalvideo_plus"])
+    def test_a_word_of_the_captions_is_no_keyword(self, method):
+        with pytest.raises(SettingError, match="keyword is 'red'.*expected one of sks, ohwx, zwx"):
+            make_plan(Choice(methods=f"{method}[token=rare,keyword=red]"))
+
+    @pytest.mark.parametrize("method", ["dreambooth_lora", "personalvideo", "personalvideo_plus"])
+    def test_no_more_photos_than_there_are(self, method):
+        with pytest.raises(SettingError, match="references is 6; identity 'ada' has 5 photos"):
+            make_plan(Choice(methods=f"{method}[references=6]"))
