@@ -26,12 +26,13 @@ from pvbench.method import Adapter, Method, Progress, Request
 from pvbench.pixels import photo_tensor
 from pvbench.profile import Profile
 from pvbench.prompt import PromptSet
+from pvbench.rewards.semantic import SemanticReward
 from pvbench.video import Video
 
 _ATTEMPTS = 3
-_WORSE, _LOST = 1.05, 1.5
-"""Errors of a tuned model, in units of the untuned model's, above which it diverged: of the photos, and of pictures
-that the untuned model drew for prompts."""
+_WORSE, _LOST = 1.05, 0.8
+"""A tuning diverged where the photos' error is above so many times the untuned model's, or where pictures match their
+prompts less than so many times as well as the untuned model's."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ class _Material:
 
 @dataclass(frozen=True)
 class _Trial:
-    """A tuned adapter, and how the tuned model's errors on fixed noise compare with the untuned model's."""
+    """A tuned adapter, beside the untuned model: error of the photos, and match of pictures with prompts, as ratios."""
 
     tensors: Mapping[str, Tensor]
     photos: float
@@ -82,7 +83,7 @@ class _Trial:
     @property
     def diverged(self) -> bool:
         """Whether it reconstructs the photos worse than no adapter does, or has lost the prompts."""
-        return not (self.photos < _WORSE and self.prompts < _LOST)
+        return not (self.photos < _WORSE and self.prompts > _LOST)
 
 
 class DreamBoothLoRA(Method):
@@ -101,6 +102,7 @@ class DreamBoothLoRA(Method):
     settings: DreamBoothSettings
 
     _priors: dict[tuple[str, int], Tensor] | None = None
+    _reward: SemanticReward | None = None
 
     @classmethod
     def check(
@@ -128,18 +130,18 @@ class DreamBoothLoRA(Method):
 
         keyword = make_keyword(settings, backbone, identity, prompts, seed, told)
         material = self._material(identity, keyword, seed)
-        pictures, texts = self._pictures(identity, keyword, prompts, seed)
+        texts = [(p.render(identity.class_noun), keyword.render(p, identity.class_noun)) for p in prompts.prompts[:4]]
         rate = settings.rate
         for attempt in range(_ATTEMPTS):
             # The steps of a second attempt are not counted again.
             report = _silent if attempt else lambda step, losses: told(before + step, losses)
-            trial = self._trial(material, pictures, texts, seed, rate, report)
+            trial = self._trial(material, keyword, texts, seed, rate, report)
             if not trial.diverged:
                 info = {
                     "rate": rate,
                     "attempts": attempt + 1,
                     "photo_error": round(trial.photos, 6),
-                    "prompt_error": round(trial.prompts, 6),
+                    "prompts_kept": round(trial.prompts, 6),
                 }
                 return Adapter(trial.tensors, (0.0, 1.0), info, dict(keyword.tokens), backbone.text_signature)
             rate /= 2
@@ -171,26 +173,32 @@ class DreamBoothLoRA(Method):
     def _trial(
         self,
         material: _Material,
-        pictures: Tensor,
-        texts: Tensor,
+        keyword: Keyword,
+        texts: Sequence[tuple[str, str]],
         seed: int,
         rate: float,
         report: Callable[[int, Mapping[str, float]], None],
     ) -> _Trial:
-        """One tuning from the first step to the last."""
+        """One tuning from the first step to the last; `texts` are prompts without and with the keyword."""
         settings, backbone, unet = self.settings, self.backbone, self.backbone.image_unet
         generator = torch.Generator().manual_seed(seed)
         alpha = float(settings.rank)
 
-        def errors() -> tuple[float, float]:
-            """Of photos and of pictures of prompts, at the same noise each time."""
+        def judged() -> tuple[float, float]:
+            """Error of the photos and match of pictures with their prompts, from the same noise each time."""
             with torch.no_grad():
                 fixed = torch.Generator().manual_seed(stable_seed("divergence", seed) % (1 << 62))
-                photos = backbone.errors(unet, material.photos, material.captions, fixed).mean()
-                return float(photos), float(backbone.errors(unet, pictures, texts, fixed).mean())
+                error = backbone.errors(unet, material.photos, material.captions, fixed).mean()
+                match = [
+                    self._semantic().scores(
+                        backbone.decode(self._drawn(backbone.encode(named, keyword.tokens), seed + i)), plain
+                    )
+                    for i, (plain, named) in enumerate(texts)
+                ]
+                return float(error), float(torch.cat(match).mean())
 
         parameters = backbone.add_lora(unet, settings.rank, alpha, settings.targets, generator)
-        untuned = errors()
+        untuned = judged()
         optimiser = torch.optim.AdamW(parameters, lr=rate, weight_decay=1e-2)
         for step in range(settings.steps):
             pick = torch.randint(len(material.photos), (settings.batch,), generator=generator)
@@ -207,7 +215,7 @@ class DreamBoothLoRA(Method):
             optimiser.step()
             optimiser.zero_grad(set_to_none=True)
             report(step + 1, {"reconstruction": float(loss.detach())})
-        tuned = errors()
+        tuned = judged()
         tensors = backbone.lora_tensors(unet, alpha, settings.rank)
         backbone.remove_lora(unet)
         return _Trial(tensors, tuned[0] / untuned[0], tuned[1] / untuned[1])
@@ -218,28 +226,22 @@ class DreamBoothLoRA(Method):
         if self._priors is None:
             self._priors = {}
         if (class_noun, seed) not in self._priors:
+            self.backbone.remove_lora(self.backbone.image_unet)
             seeds = [seed + 1 + i for i in range(self.settings.prior_images)]
             text = self.backbone.encode(f"a {class_noun}")
             self._priors[class_noun, seed] = torch.cat([self._drawn(text, number) for number in seeds])
         return self._priors[class_noun, seed]
 
-    @torch.no_grad()
-    def _pictures(self, identity: Identity, keyword: Keyword, prompts: PromptSet, seed: int) -> tuple[Tensor, Tensor]:
-        """Latents of what the untuned model draws for two simulated prompts, and the states of their texts."""
-        backbone = self.backbone
-        chosen = prompts.prompts[:2]
-        states = [backbone.encode(keyword.render(p, identity.class_noun), keyword.tokens) for p in chosen]
-        drawn = [self._drawn(text, stable_seed("probe", seed, i) % (1 << 62)) for i, text in enumerate(states)]
-        # Several noise levels each: one says little.
-        return torch.cat(drawn * 4), torch.cat(states * 4)
-
     def _drawn(self, text: Tensor, seed: int) -> Tensor:
-        """A picture's latent (1, c, h, w) by the untuned text-to-image model."""
-        backbone = self.backbone
-        backbone.remove_lora(backbone.image_unet)
-        latent = backbone.noise(seed, frames=1)[:, :, 0]
-        found: Tensor = backbone.denoise(latent, text, unet=backbone.image_unet)
+        """A picture's latent (1, c, h, w) by the text-to-image model as it is now."""
+        latent = self.backbone.noise(seed, frames=1)[:, :, 0]
+        found: Tensor = self.backbone.denoise(latent, text, unet=self.backbone.image_unet)
         return found
+
+    def _semantic(self) -> SemanticReward:
+        if self._reward is None:
+            self._reward = SemanticReward.load(self.backbone.folder, self.backbone.device)
+        return self._reward
 
 
 def _silent(step: int, losses: Mapping[str, float]) -> None:

@@ -14,10 +14,11 @@ from pvbench.errors import SettingError
 from pvbench.identity import Identity
 from pvbench.keyword import Keyword, TokenKind, at_least
 from pvbench.method import Adapter, Request
-from pvbench.methods.personalvideo import PersonalVideo, PersonalVideoSettings, Prefix, Stage
 from pvbench.rewards.identity import Jitter, Reference
 from pvbench.rewards.semantic import divergence, shortfall
 from pvbench.video import Video
+
+from .personalvideo import PersonalVideo, PersonalVideoSettings, Prefix, Stage
 
 
 @dataclass(frozen=True)

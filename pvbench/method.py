@@ -110,8 +110,8 @@ class Method(ABC):
         """Digest of data files of the method's own that its videos depend on; '' without any."""
         return ""
 
-    @classmethod
-    def check(  # noqa: B027 - most methods can work with every input
+    @classmethod  # noqa: B027 - most methods can work with every input
+    def check(
         cls, settings: Any, profile: Profile, identities: Sequence[Identity], prompts: PromptSet
     ) -> None:
         """Refuses inputs that the method could not tune on, before anything is loaded; by default none.

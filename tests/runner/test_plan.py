@@ -169,7 +169,7 @@ class TestSettingsThatCannotWork:
 
     @pytest.mark.parametrize("method", ["dreambooth_lora", "personalvideo", "personalvideo_plus"])
     def test_a_word_of_the_captions_is_no_keyword(self, method):
-        with pytest.raises(SettingError, match="keyword is 'red'.*expected one of sks, ohwx, zwx"):
+        with pytest.raises(SettingError, match=r"keyword is 'red'.*expected one of sks, ohwx, zwx"):
             make_plan(Choice(methods=f"{method}[token=rare,keyword=red]"))
 
     @pytest.mark.parametrize("method", ["dreambooth_lora", "personalvideo", "personalvideo_plus"])
