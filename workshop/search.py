@@ -23,6 +23,7 @@ import numpy as np
 from rich.console import Console
 
 from pvbench.digest import stable_seed
+from pvbench.registry import method_class
 from pvbench.runner.grid import run_grid
 from pvbench.runner.plan import Choice, make_plan
 from pvbench.runner.progress import RichObserver
@@ -44,6 +45,12 @@ _REWARDS: Space = {
     "jitter": (0.1, 0.2),
 }
 SPACES: Mapping[str, Space] = {
+    # The keyword alone, which all methods share.
+    "keyword": {
+        "token_words": (2, 3, 5),
+        "token_steps": (100, 200, 300),
+        "token_rate": (5e-3, 1e-2, 2e-2, 4e-2),
+    },
     "dreambooth_lora": {
         **_KEYWORD,
         "rate": (5e-4, 1e-3, 2e-3, 4e-3),
@@ -51,8 +58,8 @@ SPACES: Mapping[str, Space] = {
         "rank": (4, 16, 32),
         "targets": ("qkv", "qkvo"),
     },
-    # The paper's prompts hold a keyword; how it is made is open.
-    "personalvideo": {"token": ("rare", "inverted"), **_REWARDS},
+    # The paper's prompts hold a keyword; with a rare one hair and skin stay the untuned model's (trial 1).
+    "personalvideo": {"token": ("inverted",), **_REWARDS},
     "personalvideo_plus": {
         **_KEYWORD,
         **_REWARDS,
@@ -66,6 +73,11 @@ SPACES: Mapping[str, Space] = {
         "finish": (0.0, 0.1),
         "pixel_anchor": (0.0, 8.0, 24.0),
     },
+}
+
+# A learned keyword without an adapter is a method whose adapter learns nothing.
+_STANDS_FOR: Mapping[str, tuple[str, Mapping[str, Any]]] = {
+    "keyword": ("personalvideo", {"token": "inverted", "steps": 1, "rate": 1e-12, "prefixes": 1, "scr": "off"}),
 }
 
 LOG = Path("docs/lab/search.csv")
@@ -104,8 +116,12 @@ def draw(method: str, trial: int) -> dict[str, Any]:
     """A trial's settings: none, which is the method's defaults, for trial 0; else one value of each of its space."""
     if trial == 0:
         return {}
-    rng = np.random.default_rng(stable_seed("search", method, trial))
-    return {name: values[int(rng.integers(len(values)))] for name, values in SPACES[method].items()}
+
+    def chosen(name: str, values: Sequence[Any]) -> Any:
+        # Each by a seed of its own: a space that grows leaves the other draws as they were.
+        return values[int(np.random.default_rng(stable_seed("search", method, trial, name)).integers(len(values)))]
+
+    return {name: chosen(name, values) for name, values in SPACES[method].items()}
 
 
 def written(settings: Mapping[str, Any]) -> str:
@@ -113,11 +129,21 @@ def written(settings: Mapping[str, Any]) -> str:
     return ",".join(f"{name}={value}" for name, value in sorted(settings.items()))
 
 
+def resolved(method: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The values that a trial has of everything in its method's space, defaults included."""
+    name, fixed = _STANDS_FOR.get(method, (method, {}))
+    made = method_class(name).Settings(**{**fixed, **settings})
+    names = {*SPACES[method], *SPACES["keyword"]} if made.token == "inverted" else set(SPACES[method])
+    return {name: getattr(made, name) for name in names}
+
+
 def run_trial(
     method: str, settings: Mapping[str, Any], people: int, prompts: int, out: Path, console: Console
 ) -> tuple[Outcome, float]:
     """What a variant reaches on the first so many people and prompts for development, and seconds of its tunings."""
-    label = f"{method}[{written(settings)}]" if settings else method
+    name, fixed = _STANDS_FOR.get(method, (method, {}))
+    chosen = {**fixed, **settings}
+    label = f"{name}[{written(chosen)}]" if chosen else name
     choice = Choice(methods=f"base,{label}", identities=str(people), prompts=str(prompts), split="development")
     plan, store = make_plan(choice), Store(out)
     before = len(store.read_log())
@@ -192,7 +218,7 @@ def main() -> None:
             "base_clip_t": round(found.base.clip_t, 4),
             "fault": round(found.fault, 4),
             "tune_seconds": round(tune, 1),
-            "settings": written(settings),
+            "settings": written(resolved(given.method, settings)),
         }
         fresh = not LOG.exists()
         with LOG.open("a", newline="") as file:
