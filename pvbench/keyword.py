@@ -40,9 +40,9 @@ class KeywordSettings:
     references: int = 0
     token: TokenKind = "none"
     keyword: str = "sks"
-    token_words: int = 3
-    token_steps: int = 150
-    token_rate: float = 1e-2
+    token_words: int = 5
+    token_steps: int = 200
+    token_rate: float = 2e-2
 
     def __post_init__(self) -> None:
         at_least("cannot be negative", self, ("references",), 0)

@@ -30,7 +30,7 @@ def test_a_rare_keyword_stands_before_the_class_noun(short_backbone, ada):
 
 def test_an_inverted_keyword_is_learned_on_the_photos(short_backbone, ada):
     losses = []
-    settings = KeywordSettings(token="inverted", token_steps=40, token_rate=3e-2)
+    settings = KeywordSettings(token="inverted", token_words=3, token_steps=40, token_rate=3e-2)
     keyword = make_keyword(
         settings, short_backbone, ada, SIMULATED, 0, lambda step, found: losses.append(found["inversion"])
     )

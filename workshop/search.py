@@ -15,7 +15,7 @@ import csv
 import math
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ import numpy as np
 from rich.console import Console
 
 from pvbench.digest import stable_seed
+from pvbench.method import settings_from
 from pvbench.registry import method_class
 from pvbench.runner.grid import run_grid
 from pvbench.runner.plan import Choice, make_plan
@@ -89,8 +90,13 @@ FIELDS = (
 
 @dataclass(frozen=True)
 class Outcome:
-    """Means over the same cells of a trial and of the untuned model; cosines, shares and flow in pixels."""
+    """Means over the same cells of a trial and of the untuned model; cosines, shares and flow in pixels.
 
+    Attributes:
+        cells: how many of the `planned` ones have a video.
+    """
+
+    planned: int
     cells: int
     face_sim: float
     faces_found: float
@@ -102,11 +108,14 @@ class Outcome:
     def fault(self) -> float:
         """By how much a trial misses what every method must keep; 0 where it keeps all.
 
-        Faces found within one point of the untuned model's, CLIP-T within 5 %, motion at least 90 %.
+        Faces found within one point of the untuned model's, CLIP-T within 5 %, motion at least 90 %; and a cell that
+        failed is one that misses everything.
         """
-        assert self.base is not None
+        if self.base is None or not self.cells:
+            return 1.0
         return (
-            max(0.0, self.base.faces_found - 0.01 - self.faces_found)
+            1 - self.cells / self.planned
+            + max(0.0, self.base.faces_found - 0.01 - self.faces_found)
             + max(0.0, 0.95 - self.clip_t / self.base.clip_t)
             + max(0.0, 0.90 - self.flow / self.base.flow)
         )
@@ -129,10 +138,15 @@ def written(settings: Mapping[str, Any]) -> str:
     return ",".join(f"{name}={value}" for name, value in sorted(settings.items()))
 
 
+def read(text: str) -> dict[str, Any]:
+    """Settings as `written` wrote them, as texts."""
+    return dict(part.split("=", 1) for part in text.split(",") if part)
+
+
 def resolved(method: str, settings: Mapping[str, Any]) -> dict[str, Any]:
     """The values that a trial has of everything in its method's space, defaults included."""
     name, fixed = _STANDS_FOR.get(method, (method, {}))
-    made = method_class(name).Settings(**{**fixed, **settings})
+    made = settings_from(method_class(name).Settings, {**fixed, **settings})
     names = {*SPACES[method], *SPACES["keyword"]} if made.token == "inverted" else set(SPACES[method])
     return {name: getattr(made, name) for name in names}
 
@@ -148,19 +162,23 @@ def run_trial(
     plan, store = make_plan(choice), Store(out)
     before = len(store.read_log())
     data = score_run(run_grid(plan, store, RichObserver(console), device="cpu")).data
-    base, tuned = (_outcome(data.scores[variant.label]) for variant in plan.variants)
+    untuned, tuned = (data.scores[variant.label] for variant in plan.variants)
+    planned = len(plan.cells) // 2
+    base = _outcome({cell: values for cell, values in untuned.items() if cell in tuned}, planned)
     seconds = [entry["seconds"] for entry in store.read_log()[before:] if entry["stage"] == "tune"]
     mean = float(np.mean(seconds)) if seconds else math.nan
-    return Outcome(tuned.cells, tuned.face_sim, tuned.faces_found, tuned.clip_t, tuned.flow, base), mean
+    return replace(_outcome(tuned, planned), base=base), mean
 
 
-def _outcome(scores: Mapping[Any, Mapping[str, float]]) -> Outcome:
+def _outcome(scores: Mapping[Any, Mapping[str, float]], planned: int) -> Outcome:
     def mean(name: str) -> float:
         return float(np.mean([values[name] for values in scores.values()]))
 
     if not scores:
-        return Outcome(0, -1.0, 0.0, 0.0, 0.0)
-    return Outcome(len(scores), mean("face_sim"), mean("face_detected"), mean("clip_t"), mean("flow_magnitude"))
+        return Outcome(planned, 0, -1.0, 0.0, 0.0, 0.0)
+    return Outcome(
+        planned, len(scores), mean("face_sim"), mean("face_detected"), mean("clip_t"), mean("flow_magnitude")
+    )
 
 
 def read_log(path: Path = LOG) -> list[dict[str, str]]:
@@ -194,11 +212,13 @@ def main() -> None:
         if (int(row["people"]), int(row["prompts"])) == (given.people, given.prompts)
     }
     smaller = [row for row in same if int(row["people"]) * int(row["prompts"]) < given.people * given.prompts]
-    numbers = [int(row["trial"]) for row in order(smaller)[: given.best]] if given.best else range(given.trials)
-    for trial in numbers:
+    trials = {trial: draw(given.method, trial) for trial in range(given.trials)}
+    if given.best:
+        # As they were run: a method's defaults, and with them trial 0, may have changed since.
+        trials = {int(row["trial"]): read(row["settings"]) for row in order(smaller)[: given.best]}
+    for trial, settings in trials.items():
         if trial in done:
             continue
-        settings = draw(given.method, trial)
         console.print(f"[bold]{given.method}[/] trial {trial}: {written(settings) or 'defaults'}", highlight=False)
         began = time.perf_counter()
         found, tune = run_trial(given.method, settings, given.people, given.prompts, given.out, console)
@@ -212,7 +232,7 @@ def main() -> None:
             "face_sim": round(found.face_sim, 4),
             "faces_found": round(found.faces_found, 4),
             "clip_t": round(found.clip_t, 4),
-            "motion_kept": round(found.flow / found.base.flow, 4),
+            "motion_kept": round(found.flow / found.base.flow, 4) if found.cells else 0.0,
             "base_face_sim": round(found.base.face_sim, 4),
             "base_faces_found": round(found.base.faces_found, 4),
             "base_clip_t": round(found.base.clip_t, 4),
