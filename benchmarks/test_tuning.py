@@ -21,7 +21,7 @@ def test_tuning_personalvideo(benchmark, backbone, profile, identity, prefixes):
 
 def test_tuning_dreambooth(benchmark, backbone, profile, identity):
     cls = method_class("dreambooth_lora")
-    method = cls(cls.Settings(steps=STEPS), backbone, profile)
+    method = cls(cls.Settings(steps=STEPS, token="none"), backbone, profile)
     prompts = load_prompts("mini_simulated")
     tune = lambda: method.tune(identity, prompts, seed=0, progress=lambda *_: None)  # noqa: E731
     benchmark.pedantic(tune, rounds=2, warmup_rounds=1)

@@ -40,17 +40,17 @@ class DreamBoothSettings(KeywordSettings):
     """Settings of DreamBooth-LoRA, beside those of the keyword.
 
     Attributes:
-        rank, targets: of the adapter; diffusers' script adapts q, k, v and the output projection.
+        rank, targets: of the adapter; diffusers' script has rank 4, on q, k, v and the output projection.
         steps, rate, batch: of AdamW; `batch` reference photos a step, each mirrored by chance.
         prior_weight: weight of prior preservation; 0, diffusers' default, leaves it out. `prior_images` class pictures
             are drawn with the untuned model, as many as in diffusers' script.
     """
 
-    token: TokenKind = "rare"
-    rank: int = 16
-    targets: Literal["qkv", "qkvo"] = "qkvo"
+    token: TokenKind = "inverted"
+    rank: int = 4
+    targets: Literal["qkv", "qkvo"] = "qkv"
     steps: int = 240
-    rate: float = 3e-3
+    rate: float = 5e-4
     batch: int = 4
     prior_weight: float = 0.0
     prior_images: int = 100
@@ -130,7 +130,7 @@ class DreamBoothLoRA(Method):
 
         keyword = make_keyword(settings, backbone, identity, prompts, seed, told)
         material = self._material(identity, keyword, seed)
-        texts = [(p.render(identity.class_noun), keyword.render(p, identity.class_noun)) for p in prompts.prompts[:4]]
+        texts = [(p.render(identity.class_noun), keyword.render(p, identity.class_noun)) for p in prompts.prompts[:2]]
         rate = settings.rate
         for attempt in range(_ATTEMPTS):
             # The steps of a second attempt are not counted again.

@@ -56,15 +56,15 @@ class PersonalVideoSettings(KeywordSettings):
     spa: bool = True
     scr: bool = True
     span: float = 0.25
-    targets: Literal["qkv", "qkv_motion"] = "qkv"
+    targets: Literal["qkv", "qkv_motion"] = "qkv_motion"
     scr_frames: int = 4
     temperature: float = 25.0
-    gradient_steps: int = 1
+    gradient_steps: int = 0
     rank: int = 16
-    steps: int = 100
+    steps: int = 120
     rate: float = 2e-3
-    prefixes: int = 12
-    jitter: float = 0.15
+    prefixes: int = 6
+    jitter: float = 0.2
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -43,6 +43,10 @@ class PersonalVideoPlusSettings(PersonalVideoSettings):
     """
 
     token: TokenKind = "none"
+    targets: Literal["qkv", "qkv_motion"] = "qkv"
+    gradient_steps: int = 1
+    prefixes: int = 12
+    jitter: float = 0.15
     steps: int = 30
     rate: float = 8e-4
     warm_steps: int = 280

@@ -32,9 +32,9 @@ def test_trials_are_valid_settings_drawn_by_their_number(method):
 
 
 def test_a_trials_line_names_every_value_it_ran_with():
-    assert resolved("dreambooth_lora", {})["token"] == "rare"
-    assert "token_words" not in resolved("dreambooth_lora", {})
-    assert resolved("dreambooth_lora", {"token": "inverted", "rank": 4})["token_words"] > 0
+    assert resolved("dreambooth_lora", {"rank": 32})["rank"] == 32
+    assert "token_words" not in resolved("dreambooth_lora", {"token": "rare"})
+    assert resolved("dreambooth_lora", {"token": "inverted"})["token_words"] > 0
     assert resolved("keyword", {"token_words": 2})["token_words"] == 2
 
 
