@@ -35,6 +35,8 @@ OutOption = Annotated[Path | None, typer.Option(help="Run folder [dim](default: 
 WeightsOption = Annotated[list[str] | None, typer.Option(
     help="NAME=PATH: a file of your own for one evaluator (raft, i3d, face, clip, hps, dino); may be given several "
          "times.", show_default=False)]
+SplitOption = Annotated[Literal["benchmark", "development"], typer.Option(
+    help="Whose people and prompts: those that are scored and published, or those on whom settings are chosen.")]
 DeviceOption = Annotated[str, typer.Option(help="cpu, cuda, or auto: CUDA where there is one.")]
 
 
@@ -71,9 +73,7 @@ def run(
     seeds: Annotated[str | None, typer.Option(
         help="A number for the first so many from 0, or seeds by comma [dim](default: the profile's)[/]",
         show_default=False)] = None,
-    split: Annotated[Literal["benchmark", "development"], typer.Option(
-        help="Whose people and prompts: those that are scored and published, or those on whom settings are chosen.",
-    )] = "benchmark",
+    split: SplitOption = "benchmark",
     profile: ProfileOption = "mini",
     out: OutOption = None,
     device: DeviceOption = "auto",
@@ -133,11 +133,12 @@ def list_(
     what: Annotated[Literal["methods", "identities", "prompts", "metrics", "profiles"],
         typer.Argument(help="Which kind of thing.")],
     profile: ProfileOption = "mini",
+    split: SplitOption = "benchmark",
 ) -> None:
     """Show what is installed."""
     from pvbench import listing
 
-    console.print(listing.listing(what, profile))
+    console.print(listing.listing(what, profile, split))
 
 
 @app.command()

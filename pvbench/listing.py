@@ -11,16 +11,17 @@ from rich.markup import escape
 from rich.table import Table
 
 from pvbench.errors import MethodError
-from pvbench.identity import load_identities
+from pvbench.identity import SPLITS, load_identities, split_root
 from pvbench.metrics import COLUMNS
 from pvbench.profile import list_profiles, load_profile
 from pvbench.prompt import load_prompts
 from pvbench.registry import list_methods, method_class
+from pvbench.runner.plan import scored_prompts
 
 
-def listing(what: str, profile_name: str) -> Table:
-    """The table of one kind of thing; prompts are those that the profile scores."""
-    return _TABLES[what](profile_name)
+def listing(what: str, profile_name: str, split: str = SPLITS[0]) -> Table:
+    """The table of one kind of thing; identities are a split's, and prompts those that the profile scores for it."""
+    return _TABLES[what](profile_name, split)
 
 
 def _table(*headings: str) -> Table:
@@ -31,7 +32,7 @@ def _table(*headings: str) -> Table:
     return table
 
 
-def _methods(profile_name: str) -> Table:
+def _methods(profile_name: str, split: str) -> Table:
     table = _table("method", "what it does", "tunes", "settings and their defaults")
     for name in list_methods():
         try:
@@ -56,16 +57,16 @@ def _settings(settings: type[Any]) -> list[str]:
     return lines
 
 
-def _identities(profile_name: str) -> Table:
+def _identities(profile_name: str, split: str) -> Table:
     table = _table("identity", "class noun", "images", "description", "licence")
-    for identity in load_identities():
+    for identity in load_identities(None, split_root(split)):
         table.add_row(f"[cyan]{escape(identity.name)}[/]", identity.class_noun, str(len(identity.images)),
                       escape(identity.description), escape(identity.licence))
     return table
 
 
-def _prompts(profile_name: str) -> Table:
-    prompts = load_prompts(load_profile(profile_name).prompts.evaluation)
+def _prompts(profile_name: str, split: str) -> Table:
+    prompts = load_prompts(scored_prompts(load_profile(profile_name), split))
     table = _table("prompt", "text", "asks for")
     for prompt in prompts.prompts:
         tags = ", ".join(f"{name}: {value}" for name, value in prompt.tags.items())
@@ -73,7 +74,7 @@ def _prompts(profile_name: str) -> Table:
     return table
 
 
-def _metrics(profile_name: str) -> Table:
+def _metrics(profile_name: str, split: str) -> Table:
     table = _table("metric", "in tables", "unit", "better", "undefined")
     for column in COLUMNS.values():
         table.add_row(f"[cyan]{column.name}[/]", escape(column.display), escape(column.unit),
@@ -81,7 +82,7 @@ def _metrics(profile_name: str) -> Table:
     return table
 
 
-def _profiles(profile_name: str) -> Table:
+def _profiles(profile_name: str, split: str) -> Table:
     table = _table("profile", "what it is", "backbone", "video", "default grid")
     for name in list_profiles():
         profile = load_profile(name)
@@ -92,6 +93,6 @@ def _profiles(profile_name: str) -> Table:
     return table
 
 
-_TABLES: dict[str, Callable[[str], Table]] = {
+_TABLES: dict[str, Callable[[str, str], Table]] = {
     "methods": _methods, "identities": _identities, "prompts": _prompts, "metrics": _metrics, "profiles": _profiles,
 }

@@ -218,6 +218,15 @@ def test_lists_are_printed(pvbench, what):
     assert expected[what] in out
 
 
+def test_people_and_prompts_for_development_are_listed_apart(pvbench):
+    for what, benchmark, development in (("identities", "ada", "alma"), ("prompts", "ev01-", "de01-")):
+        scored, chosen = (pvbench("list", what, *split)[1] for split in ((), ("--split", "development")))
+        assert benchmark in scored
+        assert development not in scored
+        assert development in chosen
+        assert benchmark not in chosen
+
+
 def test_methods_are_listed_with_their_settings(pvbench):
     out = pvbench("list", "methods")[1]
     assert "side=right | left" in out

@@ -207,7 +207,7 @@ def make_plan(choice: Choice) -> Plan:
     profile = load_profile(choice.profile)
     load_metrics(profile.evaluators.get("metrics", {}))
     people = split_root(choice.split)
-    evaluation = load_prompts(_scored_prompts(choice, profile))
+    evaluation = load_prompts(scored_prompts(profile, choice.split))
     simulated = load_prompts(profile.prompts.simulated)
     check_disjoint(evaluation, simulated, "evaluation" if choice.split == SPLITS[0] else choice.split)
     variants = plan_variants(_method_texts(choice, profile), profile)
@@ -265,9 +265,13 @@ def plan_from_summary(summary: Mapping[str, Any], path: Path) -> Plan:
     return plan
 
 
-def _scored_prompts(choice: Choice, profile: Profile) -> str:
-    """The name of the prompt set that a split scores."""
-    if choice.split == SPLITS[0]:
+def scored_prompts(profile: Profile, split: str) -> str:
+    """The name of the prompt set that a split scores.
+
+    Raises:
+        PromptError: the profile has no prompts for development.
+    """
+    if split == SPLITS[0]:
         return profile.prompts.evaluation
     if not profile.prompts.development:
         raise PromptError(f"profile {profile.name!r} has no development prompts; name a set as development in its "
