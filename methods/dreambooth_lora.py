@@ -42,8 +42,8 @@ class DreamBoothSettings(KeywordSettings):
     Attributes:
         rank, targets: of the adapter; diffusers' script has rank 4, on q, k, v and the output projection.
         steps, rate, batch: of AdamW; `batch` reference photos a step, each mirrored by chance.
-        prior_weight: weight of prior preservation; 0, diffusers' default, leaves it out. `prior_images` class pictures
-            are drawn with the untuned model, as many as in diffusers' script.
+        prior_weight: weight of prior preservation; 0 leaves it out, as diffusers' script does unless it is asked for.
+            `prior_images` class pictures are drawn with the untuned model, as many as in that script.
     """
 
     token: TokenKind = "inverted"
@@ -89,9 +89,10 @@ class _Trial:
 class DreamBoothLoRA(Method):
     """The reconstructive baseline.
 
-    Source: diffusers' train_dreambooth_lora.py with its defaults for prior preservation, and step count and rate that
-    suit the backbone. Two things are added. Photos are described in their own words, so that clothes and place need
-    not be learned into the keyword. A tuning that diverged is done again at half the rate, and the adapter says so.
+    Source: diffusers' train_dreambooth_lora.py with its defaults for prior preservation. Step count and rate suit the
+    backbone. What differs: the keyword can be learned before; photos are described in their own words, so that clothes
+    and place need not be learned into it; photos are mirrored by chance; a tuning that diverged is done again at half
+    the rate, and the adapter says so.
     """
 
     name: ClassVar[str] = "dreambooth_lora"
@@ -131,11 +132,13 @@ class DreamBoothLoRA(Method):
         keyword = make_keyword(settings, backbone, identity, prompts, seed, told)
         material = self._material(identity, keyword, seed)
         texts = [(p.render(identity.class_noun), keyword.render(p, identity.class_noun)) for p in prompts.prompts[:2]]
+        backbone.remove_lora(backbone.image_unet)
+        untuned = self._judged(material, keyword, texts, seed)
         rate = settings.rate
         for attempt in range(_ATTEMPTS):
             # The steps of a second attempt are not counted again.
             report = _silent if attempt else lambda step, losses: told(before + step, losses)
-            trial = self._trial(material, keyword, texts, seed, rate, report)
+            trial = self._trial(material, keyword, texts, untuned, seed, rate, report)
             if not trial.diverged:
                 info = {
                     "rate": rate,
@@ -175,30 +178,17 @@ class DreamBoothLoRA(Method):
         material: _Material,
         keyword: Keyword,
         texts: Sequence[tuple[str, str]],
+        untuned: tuple[float, float],
         seed: int,
         rate: float,
         report: Callable[[int, Mapping[str, float]], None],
     ) -> _Trial:
-        """One tuning from the first step to the last; `texts` are prompts without and with the keyword."""
+        """One tuning from the first step to the last, beside how the untuned model was judged."""
         settings, backbone, unet = self.settings, self.backbone, self.backbone.image_unet
         generator = torch.Generator().manual_seed(seed)
         alpha = float(settings.rank)
 
-        def judged() -> tuple[float, float]:
-            """Error of the photos and match of pictures with their prompts, from the same noise each time."""
-            with torch.no_grad():
-                fixed = torch.Generator().manual_seed(stable_seed("divergence", seed) % (1 << 62))
-                error = backbone.errors(unet, material.photos, material.captions, fixed).mean()
-                match = [
-                    self._semantic().scores(
-                        backbone.decode(self._drawn(backbone.encode(named, keyword.tokens), seed + i)), plain
-                    )
-                    for i, (plain, named) in enumerate(texts)
-                ]
-                return float(error), float(torch.cat(match).mean())
-
         parameters = backbone.add_lora(unet, settings.rank, alpha, settings.targets, generator)
-        untuned = judged()
         optimiser = torch.optim.AdamW(parameters, lr=rate, weight_decay=1e-2)
         for step in range(settings.steps):
             pick = torch.randint(len(material.photos), (settings.batch,), generator=generator)
@@ -215,10 +205,28 @@ class DreamBoothLoRA(Method):
             optimiser.step()
             optimiser.zero_grad(set_to_none=True)
             report(step + 1, {"reconstruction": float(loss.detach())})
-        tuned = judged()
+        tuned = self._judged(material, keyword, texts, seed)
         tensors = backbone.lora_tensors(unet, alpha, settings.rank)
         backbone.remove_lora(unet)
         return _Trial(tensors, tuned[0] / untuned[0], tuned[1] / untuned[1])
+
+    @torch.no_grad()
+    def _judged(
+        self, material: _Material, keyword: Keyword, texts: Sequence[tuple[str, str]], seed: int
+    ) -> tuple[float, float]:
+        """Error of the photos, and match of pictures with prompts, from the same noise each time.
+
+        Args:
+            texts: prompts, each without and with the keyword.
+        """
+        backbone = self.backbone
+        fixed = torch.Generator().manual_seed(stable_seed("divergence", seed) % (1 << 62))
+        error = backbone.errors(backbone.image_unet, material.photos, material.captions, fixed).mean()
+        match = []
+        for i, (plain, named) in enumerate(texts):
+            picture = backbone.decode(self._drawn(backbone.encode(named, keyword.tokens), seed + i))
+            match.append(self._semantic().scores(picture, plain))
+        return float(error), float(torch.cat(match).mean())
 
     @torch.no_grad()
     def _prior(self, class_noun: str, seed: int) -> Tensor:

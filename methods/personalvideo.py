@@ -42,7 +42,7 @@ class PersonalVideoSettings(KeywordSettings):
         span: printed: share of the denoising steps, at the end, in which the adapter is active, in tuning and sampling.
         targets: printed: q, k and v; open: of the spatial attention alone or of the motion modules too.
         scr_frames: open: M of eq. 3, frames whose match with the prompt is compared.
-        temperature: open: multiplies the cosines under the softmax of eq. 3; 100 is CLIP's logit scale.
+        temperature: open: multiplies the cosines under the softmax of eq. 3; 100 is the logit scale of OpenAI's CLIP.
         gradient_steps: open: so many last steps carry gradient; 0 is all steps of the span.
         rank: open, of the adapter.
         steps, rate: open, of AdamW; the rate falls to a tenth.
@@ -71,6 +71,8 @@ class PersonalVideoSettings(KeywordSettings):
         if not 0 < self.span <= 1:
             raise SettingError(f"span is {self.span}; expected a share of the steps, above 0 and at most 1")
         at_least("must be positive", self, ("rank", "steps", "scr_frames"), 1)
+        if self.scr and self.scr_frames < 2:
+            raise SettingError("scr_frames is 1; a softmax over one frame is constant: set 2 or more, or scr=off")
         at_least("must be positive", self, ("rate", "temperature"), math.ulp(0.0))
         at_least("cannot be negative", self, ("prefixes", "gradient_steps", "jitter"), 0)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -14,6 +14,8 @@ from pvbench.errors import SettingError
 from pvbench.identity import Identity
 from pvbench.keyword import Keyword, TokenKind, at_least
 from pvbench.method import Adapter, Request
+from pvbench.profile import Profile
+from pvbench.prompt import PromptSet
 from pvbench.rewards.identity import Jitter, Reference
 from pvbench.rewards.semantic import divergence, shortfall
 from pvbench.video import Video
@@ -35,7 +37,7 @@ class PersonalVideoPlusSettings(PersonalVideoSettings):
             recogniser rather than the person. 1 is none.
         finish: share of the steps, at the end, that the frozen model takes without the adapter, from fresh noise on the
             latent that the adapter's last step predicts: grid and grain, which rewards breed, are noise to it and go.
-            0 is none.
+            0 is none; a share below a whole step is refused.
         pixel_anchor: weight of the squared distance to the frozen model's frame: outside of the face, which keeps all
             that is not the person; in the face, of what is not grey in the change, which keeps coloured patches out;
             and everywhere in the finest detail, which keeps grain out.
@@ -55,7 +57,7 @@ class PersonalVideoPlusSettings(PersonalVideoSettings):
     scr_weight: float = 0.2
     scr_floor: float = 0.1
     ceiling: float = 0.5
-    finish: float = 0.1
+    finish: float = 0.125
     pixel_anchor: float = 24.0
     crop_jitter: float = 0.15
 
@@ -87,6 +89,23 @@ class PersonalVideoPlus(PersonalVideo):
     summary: ClassVar[str] = "not the paper: PersonalVideo's rewards on pictures first, with ceiling, anchor and finish"
     Settings: ClassVar[type] = PersonalVideoPlusSettings
     settings: PersonalVideoPlusSettings
+
+    @classmethod
+    def check(
+        cls, settings: Any, profile: Profile, identities: Sequence[Identity], prompts: PromptSet
+    ) -> None:
+        """Refuses what PersonalVideo refuses, and a finish that is shorter than a step of the profile's sampling.
+
+        Raises:
+            SettingError: for any of these.
+        """
+        super().check(settings, profile, identities, prompts)
+        steps = profile.sampling.steps
+        if settings.finish > 0 and settings.finish * steps < 1 - 1e-9:
+            raise SettingError(
+                f"finish is {settings.finish}, less than one of the profile's {steps} steps; set it to {1 / steps:g} "
+                f"or more, or to 0 for none"
+            )
 
     def generate(self, identity: Identity, adapter: Adapter | None, requests: Sequence[Request]) -> Iterator[Video]:
         """One video for each request; the frozen model takes the last steps from fresh noise."""

@@ -22,6 +22,7 @@ from pvbench.pixels import photo_tensor
 from pvbench.profile import Profile
 from pvbench.prompt import Prompt, PromptSet
 
+_MOST_WORDS = 8
 TokenKind = Literal["none", "rare", "inverted"]
 
 
@@ -47,6 +48,8 @@ class KeywordSettings:
     def __post_init__(self) -> None:
         at_least("cannot be negative", self, ("references",), 0)
         at_least("must be positive", self, ("token_words", "token_steps"), 1)
+        if self.token_words > _MOST_WORDS:
+            raise SettingError(f"token_words is {self.token_words}; at most {_MOST_WORDS}, or prompts would be cut off")
         at_least("must be positive", self, ("token_rate",), math.ulp(0.0))
         if self.token == "rare" and (not self.keyword or len(self.keyword.split()) != 1):
             raise SettingError(f"keyword is {self.keyword!r}; expected one word")
@@ -64,8 +67,8 @@ def at_least(demand: str, settings: Any, names: tuple[str, ...], least: float) -
         SettingError: for a value below it, or one that is not a number.
     """
     for name in names:
-        # Not-a-number is no value either.
-        if not getattr(settings, name) >= least:
+        # NaN fails every comparison, and infinity is no setting.
+        if not least <= getattr(settings, name) < math.inf:
             raise SettingError(f"{name} {demand}; it is {getattr(settings, name)}")
 
 
@@ -90,10 +93,12 @@ class Keyword:
         """The keyword that an adapter was tuned with.
 
         Raises:
-            MethodError: its words were learned with another text encoder than the backbone's.
+            MethodError: its words are missing, or were learned with another text encoder than the backbone's.
         """
         if settings.token == "rare":
             return cls(settings.keyword)
+        if settings.token == "inverted" and not adapter.tokens:
+            raise MethodError("the adapter holds no learned words, and token is inverted; tune it again")
         check_tokens(adapter.tokens, adapter.text_encoder, backbone, "the adapter")
         words = " ".join(spelled(name, len(vectors)) for name, vectors in adapter.tokens.items())
         return cls(words, adapter.tokens)
@@ -187,6 +192,8 @@ def invert(
     Args:
         progress: called with the step done, counted from 1, and the losses of that step.
     """
+    # A tuning that failed may have left its adapter.
+    backbone.remove_lora(backbone.image_unet)
     generator = torch.Generator().manual_seed(seed)
     photos, captions = photos_and_captions(identity, settings.references)
     images = photo_tensor(photos, backbone.sampling.height, backbone.sampling.width, backbone.device)

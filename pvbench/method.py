@@ -116,7 +116,7 @@ class Method(ABC):
     ) -> None:
         """Refuses inputs that the method could not tune on, before anything is loaded; by default none.
 
-        `prompts` are the simulated ones.
+        Called with the simulated prompts and with those that are scored.
 
         Raises:
             SettingError: a setting does not fit the profile, an identity or the prompts.

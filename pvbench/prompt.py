@@ -68,7 +68,8 @@ class Prompt:
 
 @dataclass(frozen=True)
 class PromptSet:
-    """Prompts of one role: `evaluation` ones are scored, `simulated` ones tuned on, `development` ones chosen by."""
+    """Prompts of one role: `evaluation` ones are scored, methods tune on `simulated` ones, settings are chosen on
+    `development` ones."""
 
     name: str
     role: str

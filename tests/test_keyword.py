@@ -71,6 +71,7 @@ def test_where_rare_words_are_not_known_the_texts_at_hand_are_looked_through(sho
         ({"token": "rare", "keyword": "two words"}, "keyword is 'two words'; expected one word"),
         ({"token": "rare", "keyword": ""}, "keyword is ''; expected one word"),
         ({"token_words": 0}, "token_words must be positive"),
+        ({"token_words": 9}, "token_words is 9; at most 8, or prompts would be cut off"),
         ({"token_rate": 0.0}, "token_rate must be positive"),
         ({"references": -1}, "references cannot be negative"),
     ],
@@ -131,6 +132,10 @@ class TestAnotherTextEncoder:
         adapter = Adapter({}, tokens={"<ada>": torch.zeros(3, 128)}, text_encoder="0123456789abcdef")
         with pytest.raises(MethodError, match="learned with the text encoder 0123456789abcdef; this backbone's is"):
             Keyword.of(adapter, KeywordSettings(token="inverted"), short_backbone)
+
+    def test_missing_words_are_told(self, short_backbone):
+        with pytest.raises(MethodError, match="the adapter holds no learned words"):
+            Keyword.of(Adapter({}), KeywordSettings(token="inverted"), short_backbone)
 
     def test_words_of_this_one_are_taken(self, short_backbone):
         adapter = Adapter(

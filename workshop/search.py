@@ -71,7 +71,7 @@ SPACES: Mapping[str, Space] = {
         "icr_frames": (1, 4),
         "scr_weight": (0.2, 1.0),
         "ceiling": (0.5, 0.7, 1.0),
-        "finish": (0.0, 0.1),
+        "finish": (0.0, 0.125),
         "pixel_anchor": (0.0, 8.0, 24.0),
     },
 }
@@ -207,17 +207,18 @@ def main() -> None:
     console = Console()
     known = read_log()
     same = [row for row in known if row["method"] == given.method]
+    sizes = {(int(row["people"]), int(row["prompts"])) for row in same}
     done = {
-        int(row["trial"]) for row in same
-        if (int(row["people"]), int(row["prompts"])) == (given.people, given.prompts)
+        row["settings"] for row in same if (int(row["people"]), int(row["prompts"])) == (given.people, given.prompts)
     }
-    smaller = [row for row in same if int(row["people"]) * int(row["prompts"]) < given.people * given.prompts]
+    below = max((size for size in sizes if size < (given.people, given.prompts)), default=None)
+    smaller = [row for row in same if (int(row["people"]), int(row["prompts"])) == below]
     trials = {trial: draw(given.method, trial) for trial in range(given.trials)}
     if given.best:
         # As they were run: a method's defaults, and with them trial 0, may have changed since.
         trials = {int(row["trial"]): read(row["settings"]) for row in order(smaller)[: given.best]}
     for trial, settings in trials.items():
-        if trial in done:
+        if written(resolved(given.method, settings)) in done:
             continue
         console.print(f"[bold]{given.method}[/] trial {trial}: {written(settings) or 'defaults'}", highlight=False)
         began = time.perf_counter()

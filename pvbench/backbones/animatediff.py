@@ -269,7 +269,8 @@ class AnimateDiffBackbone:
                 bound = parameter.shape[1] ** -0.5
                 drawn = torch.rand(parameter.shape, generator=generator) * 2 * bound - bound
                 parameter.data.copy_(drawn)
-            if values:
+            # The image UNet has no motion modules: theirs begin as drawn.
+            if values and name in values:
                 parameter.data.copy_(values[name])
         return parameters
 
@@ -403,6 +404,9 @@ def load_mini(
     choose_attention(pipe.unet, place)
     choose_attention(unet, place)
     see_all_frames(pipe.unet, joint_attention)
-    return AnimateDiffBackbone(
+    backbone = AnimateDiffBackbone(
         pipe, unet.to(place), sampling, place, signature, weights, half, shared_noise, rare_words
     )
+    # What is wrong with the profile's steps or shift shows before anything is tuned.
+    assert len(backbone.steps) == sampling.steps
+    return backbone

@@ -61,6 +61,7 @@ class DdimSteps:
         times: time steps, noisiest first.
         signal: (T,) share of the signal in the power, for every time step of the training schedule.
         prediction: what the model predicts.
+        end: share of the signal in the power after the last step.
 
     Source: Song et al., "Denoising Diffusion Implicit Models", 2021, with eta 0; diffusers' DDIMScheduler computes the
         same for time steps that it spaces itself.
@@ -69,6 +70,7 @@ class DdimSteps:
     times: tuple[int, ...]
     signal: Tensor
     prediction: Prediction
+    end: float = 1.0
 
     @classmethod
     def of(cls, scheduler: Any, steps: int, shift: float | None, device: torch.device) -> DdimSteps:
@@ -85,12 +87,17 @@ class DdimSteps:
                 f"v_prediction; found {config.clip_sample}, {config.thresholding} and {config.prediction_type!r}"
             )
         signal = scheduler.alphas_cumprod.to(device)
+        if config.prediction_type == "epsilon" and float(signal[-1]) == 0:
+            raise WeightsError(
+                "scheduler_config.json: a model that predicts noise says nothing at pure noise; expected "
+                "rescale_betas_zero_snr off, or prediction_type v_prediction"
+            )
         if shift is None:
             scheduler.set_timesteps(steps)
             times = [int(t) for t in scheduler.timesteps]
         else:
             times = shifted_times(signal.double().cpu().numpy(), steps, shift)
-        return cls(tuple(times), signal, config.prediction_type)
+        return cls(tuple(times), signal, config.prediction_type, float(scheduler.final_alpha_cumprod))
 
     def __len__(self) -> int:
         return len(self.times)
@@ -109,10 +116,10 @@ class DdimSteps:
         return self._parts(output, step, latent)[0]
 
     def next(self, output: Tensor, step: int, latent: Tensor) -> Tensor:
-        """The latent that the next step is given; after the last step, the noiseless one."""
+        """The latent that the next step is given; after the last step, what comes out."""
         clean, noise = self._parts(output, step, latent)
         if step + 1 == len(self):
-            return clean
+            return clean if self.end == 1 else self.end**0.5 * clean + (1 - self.end) ** 0.5 * noise
         return self.noised(clean, step + 1, noise)
 
     def noised(self, clean: Tensor, step: int, noise: Tensor) -> Tensor:

@@ -215,7 +215,8 @@ def make_plan(choice: Choice) -> Plan:
         str(profile.grid.identities) if choice.identities is None else choice.identities, people
     )
     for variant in variants:
-        variant.cls.check(variant.settings, profile, identities, simulated)
+        for texts in (simulated, evaluation):
+            variant.cls.check(variant.settings, profile, identities, texts)
     return Plan(
         choice=choice,
         profile=profile,

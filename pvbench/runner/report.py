@@ -13,7 +13,7 @@ import pvbench
 from pvbench.atomic import write_text
 from pvbench.digest import digest, file_digest
 from pvbench.errors import ReportError
-from pvbench.identity import SPLITS
+from pvbench.identity import SPLITS, split_root
 from pvbench.runner.grid import RunResult
 from pvbench.runner.plan import Cell
 from pvbench.runner.surroundings import machine, versions
@@ -58,11 +58,12 @@ def keep_report(result: RunResult, folder: Path) -> Path:
         ReportError: for a run of the people for development, on whom settings are chosen; one with cells missing; or a
             folder that holds something else than a report.
     """
-    plan = result.plan
-    if plan.choice.split != SPLITS[0]:
+    plan, folder = result.plan, folder.resolve()
+    shipped = split_root(SPLITS[1]).resolve()
+    if plan.choice.split != SPLITS[0] or any(i.folder.resolve().is_relative_to(shipped) for i in plan.identities):
         raise ReportError(
-            f"{result.store.folder} holds a run of the split {plan.choice.split!r}, on which settings are chosen: its "
-            f"report is not kept; run without --split, on the people that are scored"
+            f"{result.store.folder} holds a run of people or prompts for development, on which settings are chosen: "
+            f"its report is not kept; run without --split, on the people that are scored"
         )
     missing = len(plan.cells) - len(result.survey.measured)
     if missing:
@@ -70,9 +71,12 @@ def keep_report(result: RunResult, folder: Path) -> Path:
             f"{result.store.folder} lacks {missing} of {len(plan.cells)} cells; `{plan.choice.command}` makes them, "
             f"then its report can be kept"
         )
-    if folder.exists() and any(folder.iterdir()) and not (folder / "report.md").is_file():
+    written, refused = report_run(result)
+    if refused:
+        raise ReportError(f"{len(refused)} cells of {result.store.folder} have no numbers; see its report")
+    names = {path.name for path in written.iterdir()}
+    if folder.exists() and not (folder.is_dir() and names >= {path.name for path in folder.iterdir()}):
         raise ReportError(f"{folder} holds something else than a report; name an empty folder or a kept report's")
-    written, _ = report_run(result)
     beside = folder.with_name(f".{folder.name}.new")
     shutil.rmtree(beside, ignore_errors=True)
     shutil.copytree(written, beside)

@@ -55,10 +55,13 @@ def test_more_steps_than_the_schedule_has_are_refused():
         shifted_times(SIGNAL, 1001, 4.0)
 
 
+@pytest.mark.parametrize("whole", [True, False])
 @pytest.mark.parametrize("prediction", ["v_prediction", "epsilon"])
-def test_ten_steps_are_those_of_diffusers(prediction):
+def test_ten_steps_are_those_of_diffusers(prediction, whole):
     """A number of steps that divides a thousand: for others diffusers' own next time step is off by one."""
-    theirs = scheduler(prediction_type=prediction, rescale_betas_zero_snr=prediction == "v_prediction")
+    theirs = scheduler(
+        prediction_type=prediction, rescale_betas_zero_snr=prediction == "v_prediction", set_alpha_to_one=whole
+    )
     ours = DdimSteps.of(theirs, 10, None, CPU)
     assert list(ours.times) == theirs.timesteps.tolist()
     generator = torch.Generator().manual_seed(0)
@@ -73,9 +76,9 @@ def test_ten_steps_are_those_of_diffusers(prediction):
 
 @pytest.mark.parametrize("prediction", ["v_prediction", "epsilon"])
 def test_a_model_that_knows_the_picture_is_led_to_it(prediction):
-    steps = DdimSteps.of(scheduler(prediction_type=prediction), 6, 4.0, CPU)
-    # At pure noise epsilon says nothing of the picture, so the walk begins one step later.
-    first = 0 if prediction == "v_prediction" else 1
+    zero = prediction == "v_prediction"
+    steps = DdimSteps.of(scheduler(prediction_type=prediction, rescale_betas_zero_snr=zero), 6, 4.0, CPU)
+    first = 0
     picture, noise = torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(1)).unbind(0)
     latent = steps.noised(picture[None], first, noise[None])
     for step in range(first, len(steps)):
@@ -87,7 +90,7 @@ def test_a_model_that_knows_the_picture_is_led_to_it(prediction):
 
 @pytest.mark.parametrize("prediction", ["v_prediction", "epsilon"])
 def test_training_pairs_are_those_of_diffusers(prediction):
-    theirs = scheduler(prediction_type=prediction)
+    theirs = scheduler(prediction_type=prediction, rescale_betas_zero_snr=prediction == "v_prediction")
     steps = DdimSteps.of(theirs, 8, 4.0, CPU)
     generator = torch.Generator().manual_seed(0)
     clean, noise = torch.randn(2, 5, 3, 4, 4, generator=generator).unbind(0)
@@ -109,6 +112,11 @@ def test_noise_powers_are_told():
 def test_schedulers_that_do_more_than_ddim_are_refused(wrong):
     with pytest.raises(WeightsError, match="expected clip_sample and thresholding off"):
         DdimSteps.of(scheduler(**wrong), 8, None, CPU)
+
+
+def test_noise_predicted_at_pure_noise_is_refused():
+    with pytest.raises(WeightsError, match="a model that predicts noise says nothing at pure noise"):
+        DdimSteps.of(scheduler(prediction_type="epsilon"), 8, None, CPU)
 
 
 def test_the_mini_profile_takes_a_shift_and_its_backbone_obeys(short_backbone):

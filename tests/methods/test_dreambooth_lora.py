@@ -6,6 +6,7 @@ import torch
 from short_contract import ShortContract
 
 from pvbench.errors import MethodError, SettingError
+from pvbench.identity import load_identities
 from pvbench.method import request_for
 from pvbench.methods import dreambooth_lora
 from pvbench.methods.dreambooth_lora import DreamBoothLoRA, DreamBoothSettings
@@ -57,9 +58,9 @@ def test_so_many_photos_are_reconstructed(make, ada, references):
 def test_a_tuning_that_diverged_is_done_again_at_half_the_rate_and_says_so(make, ada, quiet, monkeypatch):
     rates, trial = [], DreamBoothLoRA._trial
 
-    def diverging(self, material, keyword, texts, seed, rate, report):
+    def diverging(self, material, keyword, texts, untuned, seed, rate, report):
         rates.append(rate)
-        found = trial(self, material, keyword, texts, seed, rate, report)
+        found = trial(self, material, keyword, texts, untuned, seed, rate, report)
         return found if rate < 2e-3 else dreambooth_lora._Trial(found.tensors, 3.0, 1.0)
 
     monkeypatch.setattr(DreamBoothLoRA, "_trial", diverging)
@@ -84,16 +85,18 @@ def test_photos_and_prompts_both_tell_a_divergence(photos, prompts, diverged):
 
 def test_pictures_of_a_class_noun_are_drawn_once(make, ada, monkeypatch):
     """And the next identity of the class gets the adapter that it would have got alone."""
-    method, drawn, adapters = make("dreambooth_lora", steps=1, prior_weight=1.0, prior_images=3, token="rare"), [], []
+    settings = {"steps": 1, "prior_weight": 1.0, "prior_images": 3, "token": "rare"}
+    alone = make("dreambooth_lora", **settings).tune(ada, SIMULATED, seed=0, progress=lambda *_: None)
+    method, drawn = make("dreambooth_lora", **settings), []
     prior = DreamBoothLoRA._drawn
     monkeypatch.setattr(DreamBoothLoRA, "_drawn", lambda self, *args: (drawn.append(args), prior(self, *args))[1])
     # Two prompts before and after the tuning show whether it diverged.
-    for expected in (3 + 4, 4):
+    for person, expected in ((load_identities(["chloe"])[0], 3 + 4), (ada, 4)):
         drawn.clear()
-        adapters.append(method.tune(ada, SIMULATED, seed=0, progress=lambda *_: None))
+        adapter = method.tune(person, SIMULATED, seed=0, progress=lambda *_: None)
         assert len(drawn) == expected
-    for key, value in adapters[0].tensors.items():
-        assert torch.equal(value, adapters[1].tensors[key]), key
+    for key, value in alone.tensors.items():
+        assert torch.equal(value, adapter.tensors[key]), key
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import torch
 from short_contract import ShortContract
 
 from pvbench.errors import SettingError
+from pvbench.identity import load_identities
 from pvbench.method import request_for, save_adapter
 from pvbench.methods.personalvideo import PersonalVideo, PersonalVideoSettings, Stage
 from pvbench.prompt import load_prompts
@@ -167,16 +168,17 @@ def test_diffusers_loads_the_adapter_and_computes_the_same(make, short_backbone,
 
 def test_trajectories_of_a_class_noun_are_computed_once(make, ada, monkeypatch):
     """And the next identity of the class gets the adapter that it would have got alone."""
-    method, begun, adapters = make("personalvideo", **SHORT), [], []
+    alone = make("personalvideo", **SHORT).tune(ada, SIMULATED, seed=0, progress=lambda *_: None)
+    method, begun = make("personalvideo", **SHORT), []
     denoise = method.backbone.denoise
     monkeypatch.setattr(method.backbone, "denoise", lambda latent, states, first=0, *rest: (
         begun.append(first), denoise(latent, states, first, *rest))[1])
-    for wholes in (True, False):
+    for person, wholes in ((load_identities(["chloe"])[0], True), (ada, False)):
         begun.clear()
-        adapters.append(method.tune(ada, SIMULATED, seed=0, progress=lambda *_: None))
+        adapter = method.tune(person, SIMULATED, seed=0, progress=lambda *_: None)
         assert (0 in begun) is wholes
-    for key, value in adapters[0].tensors.items():
-        assert torch.equal(value, adapters[1].tensors[key]), key
+    for key, value in alone.tensors.items():
+        assert torch.equal(value, adapter.tensors[key]), key
 
 
 def test_trajectories_of_a_learned_word_are_each_persons_own(make, ada, monkeypatch):
@@ -212,6 +214,8 @@ def test_it_tunes_on_the_image_model_when_asked(make, ada, quiet):
         ({"temperature": 0.0}, "temperature must be positive"),
         ({"jitter": -1.0}, "jitter.*cannot be negative"),
         ({"steps": 0}, "steps must be positive"),
+        ({"rate": float("inf")}, "rate must be positive; it is inf"),
+        ({"scr_frames": 1}, "scr_frames is 1; a softmax over one frame is constant"),
     ],
 )
 def test_settings_out_of_range_are_refused(settings, message):

@@ -6,8 +6,10 @@ import torch
 from short_contract import ShortContract
 
 from pvbench.errors import SettingError
+from pvbench.identity import load_identities
 from pvbench.keyword import Keyword
 from pvbench.methods.personalvideo_plus import PersonalVideoPlus, PersonalVideoPlusSettings, pixel_anchor
+from pvbench.profile import load_profile
 from pvbench.prompt import load_prompts
 
 SIMULATED = load_prompts("mini_simulated")
@@ -16,7 +18,17 @@ SHORT = {"steps": 1, "warm_steps": 0, "prefixes": 1}
 
 class TestContract(ShortContract):
     method = PersonalVideoPlus
-    settings = {"steps": 2, "warm_steps": 2, "prefixes": 1}  # noqa: RUF012
+    settings = {"steps": 2, "warm_steps": 2, "prefixes": 1, "targets": "qkv_motion"}  # noqa: RUF012
+
+
+def test_the_frozen_model_takes_a_step_of_the_shipped_profile():
+    """And a finish that is shorter than a step is no finish: it is refused."""
+    profile, ada = load_profile("mini"), load_identities(["ada"])
+    steps = profile.sampling.steps
+    assert PersonalVideoPlusSettings().finish * steps >= 1
+    with pytest.raises(SettingError, match=r"finish is 0\.1, less than one of the profile's 8 steps; set it to 0\.125"):
+        PersonalVideoPlus.check(PersonalVideoPlusSettings(finish=0.1), profile, ada, SIMULATED)
+    PersonalVideoPlus.check(PersonalVideoPlusSettings(finish=0.0), profile, ada, SIMULATED)
 
 
 def test_it_says_that_it_is_not_the_paper():

@@ -5,6 +5,7 @@ import dataclasses
 import pytest
 
 from pvbench.errors import ReportError
+from pvbench.identity import split_root
 from pvbench.runner.report import keep_report
 
 
@@ -24,9 +25,16 @@ def test_a_run_for_development_is_not_kept(run, tmp_path):
     result = run(prompts="1").result
     choice = dataclasses.replace(result.plan.choice, split="development")
     other = dataclasses.replace(result, plan=dataclasses.replace(result.plan, choice=choice))
-    with pytest.raises(ReportError, match="the split 'development', on which settings are chosen: its report is not"):
+    with pytest.raises(ReportError, match="for development, on which settings are chosen: its report is not kept"):
         keep_report(other, tmp_path / "kept")
     assert not (tmp_path / "kept").exists()
+
+
+def test_people_for_development_are_not_kept_either_where_they_are_named_by_folder(run, tmp_path):
+    alma = split_root("development") / "alma"
+    result = run(prompts="1", identities=str(alma)).result
+    with pytest.raises(ReportError, match="for development"):
+        keep_report(result, tmp_path / "kept")
 
 
 def test_a_run_with_missing_cells_is_not_kept(run, tmp_path, monkeypatch):
