@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -15,19 +15,17 @@ from pvbench.errors import MethodError
 from pvbench.identity import Identity
 from pvbench.keyword import (
     Keyword,
+    KeywordMethod,
     KeywordSettings,
     TokenKind,
     at_least,
-    check_keyword,
     make_keyword,
     photos_and_captions,
 )
-from pvbench.method import Adapter, Method, Progress, Request
+from pvbench.method import Adapter, Progress
 from pvbench.pixels import photo_tensor
-from pvbench.profile import Profile
 from pvbench.prompt import PromptSet
 from pvbench.rewards.semantic import SemanticReward
-from pvbench.video import Video
 
 _ATTEMPTS = 3
 _WORSE, _LOST = 1.05, 0.8
@@ -86,7 +84,7 @@ class _Trial:
         return not (self.photos < _WORSE and self.prompts > _LOST)
 
 
-class DreamBoothLoRA(Method):
+class DreamBoothLoRA(KeywordMethod):
     """The reconstructive baseline.
 
     Source: diffusers' train_dreambooth_lora.py with its defaults for prior preservation. Step count and rate suit the
@@ -104,17 +102,6 @@ class DreamBoothLoRA(Method):
 
     _priors: dict[tuple[str, int], Tensor] | None = None
     _reward: SemanticReward | None = None
-
-    @classmethod
-    def check(
-        cls, settings: DreamBoothSettings, profile: Profile, identities: Sequence[Identity], prompts: PromptSet
-    ) -> None:
-        """Refuses a keyword that texts use, and more photos than an identity has.
-
-        Raises:
-            SettingError: for either.
-        """
-        check_keyword(settings, profile, identities, prompts)
 
     def tune(self, identity: Identity, prompts: PromptSet, *, seed: int, progress: Progress) -> Adapter:
         """A LoRA that reconstructs the identity's photos under the keyword.
@@ -152,15 +139,6 @@ class DreamBoothLoRA(Method):
             f"identity {identity.name!r}: the tuning diverged at rate {settings.rate:g} and at each half of it down to "
             f"{2 * rate:g}; set a lower rate or fewer steps"
         )
-
-    def generate(self, identity: Identity, adapter: Adapter | None, requests: Sequence[Request]) -> Iterator[Video]:
-        """One video for each request, the adapter active in every step."""
-        assert adapter is not None, "a method that tunes is given its adapter"
-        keyword = Keyword.of(adapter, self.settings, self.backbone)
-        self.backbone.load_lora(adapter.tensors)
-        for request in requests:
-            text = keyword.render(request.prompt, identity.class_noun)
-            yield self.backbone.sample(text, request.noise_seed, adapter.span, tokens=keyword.tokens)
 
     def _material(self, identity: Identity, keyword: Keyword, seed: int) -> _Material:
         settings, backbone = self.settings, self.backbone

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -15,19 +15,17 @@ from pvbench.errors import SettingError
 from pvbench.identity import Identity
 from pvbench.keyword import (
     Keyword,
+    KeywordMethod,
     KeywordSettings,
     TokenKind,
     at_least,
-    check_keyword,
     make_keyword,
     photos_and_captions,
 )
-from pvbench.method import Adapter, Method, Progress, Request
-from pvbench.profile import Profile
+from pvbench.method import Adapter, Progress
 from pvbench.prompt import PromptSet
 from pvbench.rewards.identity import IdentityReward, Jitter, Reference
 from pvbench.rewards.semantic import SemanticReward, divergence
-from pvbench.video import Video
 
 
 @dataclass(frozen=True)
@@ -129,7 +127,7 @@ class _Counts:
         return {"steps_without_a_face": self.done - self.seen, "mean_reward_cosine": mean}
 
 
-class PersonalVideo(Method):
+class PersonalVideo(KeywordMethod):
     """Non-reconstructive tuning with an isolated identity adapter.
 
     Source: the paper, sections 4.1 to 4.4, and nothing else; what it leaves open is a setting, and listed as ours.
@@ -144,17 +142,6 @@ class PersonalVideo(Method):
 
     _rewards: tuple[IdentityReward, SemanticReward] | None = None
     _pools: dict[tuple[str, str, str, int], list[Prefix]] | None = None
-
-    @classmethod
-    def check(
-        cls, settings: PersonalVideoSettings, profile: Profile, identities: Sequence[Identity], prompts: PromptSet
-    ) -> None:
-        """Refuses a keyword that texts use, and more photos than an identity has.
-
-        Raises:
-            SettingError: for either.
-        """
-        check_keyword(settings, profile, identities, prompts)
 
     def tune(self, identity: Identity, prompts: PromptSet, *, seed: int, progress: Progress) -> Adapter:
         """A LoRA under which sampled videos show the identity's face."""
@@ -199,15 +186,6 @@ class PersonalVideo(Method):
             values = backbone.lora_values(unet)
             backbone.remove_lora(unet)
         return Adapter(tensors, settings.active, counts.info(), dict(keyword.tokens), backbone.text_signature)
-
-    def generate(self, identity: Identity, adapter: Adapter | None, requests: Sequence[Request]) -> Iterator[Video]:
-        """One video for each request, the adapter active in its span of the steps only."""
-        assert adapter is not None, "a method that tunes is given its adapter"
-        keyword = Keyword.of(adapter, self.settings, self.backbone)
-        self.backbone.load_lora(adapter.tensors)
-        for request in requests:
-            text = keyword.render(request.prompt, identity.class_noun)
-            yield self.backbone.sample(text, request.noise_seed, adapter.span, tokens=keyword.tokens)
 
     def stages(self) -> Sequence[Stage]:
         """What is tuned, in turn."""

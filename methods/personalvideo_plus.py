@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -107,14 +107,12 @@ class PersonalVideoPlus(PersonalVideo):
                 f"or more, or to 0 for none"
             )
 
-    def generate(self, identity: Identity, adapter: Adapter | None, requests: Sequence[Request]) -> Iterator[Video]:
-        """One video for each request; the frozen model takes the last steps from fresh noise."""
-        assert adapter is not None, "a method that tunes is given its adapter"
-        keyword = Keyword.of(adapter, self.settings, self.backbone)
-        self.backbone.load_lora(adapter.tensors)
-        for request in requests:
-            text = keyword.render(request.prompt, identity.class_noun)
-            yield self.backbone.sample(text, request.noise_seed, adapter.span, renew=True, tokens=keyword.tokens)
+    def sampled(self, text: str, request: Request, adapter: Adapter, keyword: Keyword) -> Video:
+        """The video of a prompt's text; the frozen model takes the last steps from fresh noise."""
+        video: Video = self.backbone.sample(
+            text, request.noise_seed, adapter.span, renew=True, tokens=keyword.tokens
+        )
+        return video
 
     def stages(self) -> Sequence[Stage]:
         """Pictures, then what PersonalVideo tunes."""

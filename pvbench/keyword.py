@@ -7,7 +7,7 @@ alone.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -17,10 +17,11 @@ from torch import Tensor
 from pvbench.backbones.tokens import spelled
 from pvbench.errors import MethodError, SettingError
 from pvbench.identity import Identity
-from pvbench.method import Adapter
+from pvbench.method import Adapter, Method, Request
 from pvbench.pixels import photo_tensor
 from pvbench.profile import Profile
 from pvbench.prompt import Prompt, PromptSet
+from pvbench.video import Video
 
 _MOST_WORDS = 8
 TokenKind = Literal["none", "rare", "inverted"]
@@ -157,6 +158,42 @@ def make_keyword(
     name = f"<{identity.name.lower()}>"
     vectors = invert(settings, backbone, identity, name, seed, progress)
     return Keyword(spelled(name, len(vectors)), {name: vectors})
+
+
+class KeywordMethod(Method):
+    """A method that tunes for a keyword: its settings are `KeywordSettings`, and its videos show the keyword.
+
+    A subclass defines `tune`, which makes the keyword by `make_keyword` and keeps its tokens in the adapter.
+    """
+
+    @classmethod
+    def check(
+        cls, settings: Any, profile: Profile, identities: Sequence[Identity], prompts: PromptSet
+    ) -> None:
+        """Refuses a keyword that texts use, and more photos than an identity has.
+
+        Raises:
+            SettingError: for either.
+        """
+        check_keyword(settings, profile, identities, prompts)
+
+    def generate(self, identity: Identity, adapter: Adapter | None, requests: Sequence[Request]) -> Iterator[Video]:
+        """One video for each request, the adapter active in its span of the steps only.
+
+        Raises:
+            MethodError: the adapter's words are missing, or do not fit the backbone.
+        """
+        assert adapter is not None, "a method that tunes is given its adapter"
+        keyword = Keyword.of(adapter, self.settings, self.backbone)
+        self.backbone.load_lora(adapter.tensors)
+        for request in requests:
+            text = keyword.render(request.prompt, identity.class_noun)
+            yield self.sampled(text, request, adapter, keyword)
+
+    def sampled(self, text: str, request: Request, adapter: Adapter, keyword: Keyword) -> Video:
+        """The video of a prompt's text, with the adapter loaded."""
+        video: Video = self.backbone.sample(text, request.noise_seed, adapter.span, tokens=keyword.tokens)
+        return video
 
 
 def check_rare(word: str, allowed: Sequence[str], identity: Identity, prompts: PromptSet) -> None:

@@ -11,9 +11,11 @@ from pvbench.method import request_for
 from pvbench.methods import dreambooth_lora
 from pvbench.methods.dreambooth_lora import DreamBoothLoRA, DreamBoothSettings
 from pvbench.prompt import load_prompts
+from pvbench.video import Video
 
 EVALUATION = load_prompts("mini_evaluation").prompts
 SIMULATED = load_prompts("mini_simulated")
+STILL = Video(np.zeros((8, 64, 64, 3), np.uint8), 8.0)
 
 
 class TestContract(ShortContract):
@@ -115,6 +117,7 @@ def test_settings_out_of_range_are_refused(settings, message):
 def test_its_videos_hold_the_keyword_in_every_step(make, ada, quiet, monkeypatch):
     method, asked = make("dreambooth_lora", steps=1, token="rare"), []
     adapter = method.tune(ada, SIMULATED, seed=0, progress=quiet)
-    monkeypatch.setattr(method.backbone, "sample", lambda text, seed, span, tokens: asked.append((text, span)))
+    monkeypatch.setattr(method.backbone, "sample", lambda text, seed, span, tokens: (
+        asked.append((text, span)), STILL)[1])
     list(method.generate(ada, adapter, [request_for(ada, EVALUATION[1], 0)]))
     assert asked == [(EVALUATION[1].render("woman", "sks"), (0.0, 1.0))]

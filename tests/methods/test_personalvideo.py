@@ -13,9 +13,11 @@ from pvbench.method import request_for, save_adapter
 from pvbench.methods.personalvideo import PersonalVideo, PersonalVideoSettings, Stage
 from pvbench.prompt import load_prompts
 from pvbench.rewards.identity import Jitter
+from pvbench.video import Video
 
 EVALUATION = load_prompts("mini_evaluation").prompts
 SIMULATED = load_prompts("mini_simulated")
+STILL = Video(np.zeros((8, 64, 64, 3), np.uint8), 8.0)
 SHORT = {"steps": 1, "prefixes": 1, "token": "rare"}
 
 
@@ -110,7 +112,8 @@ class TestPrinted:
         adapter = method.tune(ada, SIMULATED, seed=0, progress=lambda *_: None)
         assert adapter.span == (0.75, 1.0)
         spans = []
-        monkeypatch.setattr(method.backbone, "sample", lambda text, seed, span, **more: spans.append((span, more)))
+        monkeypatch.setattr(method.backbone, "sample", lambda text, seed, span, **more: (
+            spans.append((span, more)), STILL)[1])
         list(method.generate(ada, adapter, [request_for(ada, EVALUATION[0], 0)]))
         assert spans == [((0.75, 1.0), {"tokens": {}})]
 
