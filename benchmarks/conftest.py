@@ -18,7 +18,7 @@ def profile():
 def backbone(profile):
     import torch
 
-    from pvbench.backbones import load_backbone
+    from pvbench.backbone import load_backbone
 
     torch.set_num_threads(1)
     return load_backbone(profile, "cpu")

@@ -14,10 +14,10 @@ def test_attention_forwards_and_backwards(benchmark, backbone, kind):
     kept = unet.attn_processors
     unet.set_attn_processor(AttnProcessor() if kind == "plain" else AttnProcessor2_0())
     latent = backbone.noise(1).requires_grad_(True)
-    states = backbone.encode("a man on a beach").repeat_interleave(latent.shape[2], 0)
+    states = backbone.encode("a man on a beach").tensors["states"].repeat_interleave(latent.shape[2], 0)
 
     def step() -> None:
-        found = backbone.run(unet, latent, torch.tensor(500), states)
+        found = backbone.run(latent, torch.tensor(500), states, "video")
         torch.autograd.grad(found.square().mean(), latent)
 
     try:

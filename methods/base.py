@@ -28,6 +28,6 @@ class Base(Method):
     def generate(self, identity: Identity, adapter: Adapter | None, requests: Sequence[Request]) -> Iterator[Video]:
         """One video for each request."""
         # A worker may have used the backbone for another method just before.
-        self.backbone.remove_lora(self.backbone.pipe.unet)
+        self.backbone.reset()
         for request in requests:
             yield self.backbone.sample(request.prompt.render(identity.class_noun), request.noise_seed)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
 
+from pvbench.backbone import IMAGES
 from pvbench.digest import stable_seed
 from pvbench.errors import MethodError
 from pvbench.identity import Identity
@@ -22,10 +23,11 @@ from pvbench.keyword import (
     make_keyword,
     photos_and_captions,
 )
+from pvbench.latent_backbone import Words
 from pvbench.method import Adapter, Progress
 from pvbench.pixels import photo_tensor
 from pvbench.prompt import PromptSet
-from pvbench.rewards.semantic import SemanticReward
+from pvbench.reward import SEMANTIC_REWARD, SemanticReward, load_semantic_reward
 
 _ATTEMPTS = 3
 _WORSE, _LOST = 1.05, 0.8
@@ -62,12 +64,12 @@ class DreamBoothSettings(KeywordSettings):
 
 @dataclass(frozen=True)
 class _Material:
-    """What a tuning reconstructs: latents (n, c, h, w) of photos and their mirror images, and states of their texts."""
+    """What a tuning reconstructs: latents (n, c, 1, h, w) of photos and their mirror images, and their texts."""
 
     photos: Tensor
-    captions: Tensor
+    captions: Sequence[Words]
     prior: Tensor | None
-    class_text: Tensor
+    class_text: Words
 
 
 @dataclass(frozen=True)
@@ -103,6 +105,11 @@ class DreamBoothLoRA(KeywordMethod):
     _priors: dict[tuple[str, int], Tensor] | None = None
     _reward: SemanticReward | None = None
 
+    @classmethod
+    def asks(cls, settings: Any) -> frozenset[str]:
+        """What a keyword asks for, a side of images, and a reward by which a divergence shows."""
+        return super().asks(settings) | {IMAGES, SEMANTIC_REWARD}
+
     def tune(self, identity: Identity, prompts: PromptSet, *, seed: int, progress: Progress) -> Adapter:
         """A LoRA that reconstructs the identity's photos under the keyword.
 
@@ -119,7 +126,7 @@ class DreamBoothLoRA(KeywordMethod):
         keyword = make_keyword(settings, backbone, identity, prompts, seed, told)
         material = self._material(identity, keyword, seed)
         texts = [(p.render(identity.class_noun), keyword.render(p, identity.class_noun)) for p in prompts.prompts[:2]]
-        backbone.remove_lora(backbone.image_unet)
+        backbone.reset()
         untuned = self._judged(material, keyword, texts, seed)
         rate = settings.rate
         for attempt in range(_ATTEMPTS):
@@ -147,9 +154,9 @@ class DreamBoothLoRA(KeywordMethod):
         latents = backbone.encode_images(torch.cat([images, images.flip(-1)]))
         with torch.no_grad():
             texts = [keyword.render(caption, identity.class_noun) for caption in captions]
-            states = torch.cat([backbone.encode(text, keyword.tokens) for text in texts])
+            words = [backbone.encode(text, keyword.tokens) for text in texts]
         prior = self._prior(identity.class_noun, seed) if settings.prior_weight > 0 else None
-        return _Material(latents, states.repeat(2, 1, 1), prior, backbone.encode(f"a {identity.class_noun}"))
+        return _Material(latents, words * 2, prior, backbone.encode(f"a {identity.class_noun}"))
 
     def _trial(
         self,
@@ -162,20 +169,20 @@ class DreamBoothLoRA(KeywordMethod):
         report: Callable[[int, Mapping[str, float]], None],
     ) -> _Trial:
         """One tuning from the first step to the last, beside how the untuned model was judged."""
-        settings, backbone, unet = self.settings, self.backbone, self.backbone.image_unet
+        settings, backbone = self.settings, self.backbone
         generator = torch.Generator().manual_seed(seed)
         alpha = float(settings.rank)
 
-        parameters = backbone.add_lora(unet, settings.rank, alpha, settings.targets, generator)
+        parameters = backbone.add_lora(settings.rank, alpha, settings.targets, generator, side="image")
         optimiser = torch.optim.AdamW(parameters, lr=rate, weight_decay=1e-2)
         for step in range(settings.steps):
             pick = torch.randint(len(material.photos), (settings.batch,), generator=generator)
-            z, words = material.photos[pick], material.captions[pick]
+            z, words = material.photos[pick], [material.captions[i] for i in pick.tolist()]
             if material.prior is not None:
                 other = torch.randint(len(material.prior), (settings.batch,), generator=generator)
                 z = torch.cat([z, material.prior[other]])
-                words = torch.cat([words, material.class_text.expand(settings.batch, -1, -1)])
-            error = backbone.errors(unet, z, words, generator)
+                words += [material.class_text] * settings.batch
+            error = backbone.errors(z, words, generator).flatten(1).mean(dim=1)
             loss = error[: settings.batch].mean()
             total = loss if material.prior is None else loss + settings.prior_weight * error[settings.batch :].mean()
             total.backward()
@@ -184,8 +191,8 @@ class DreamBoothLoRA(KeywordMethod):
             optimiser.zero_grad(set_to_none=True)
             report(step + 1, {"reconstruction": float(loss.detach())})
         tuned = self._judged(material, keyword, texts, seed)
-        tensors = backbone.lora_tensors(unet, alpha, settings.rank)
-        backbone.remove_lora(unet)
+        tensors = backbone.lora_tensors(alpha, settings.rank, side="image")
+        backbone.remove_lora("image")
         return _Trial(tensors, tuned[0] / untuned[0], tuned[1] / untuned[1])
 
     @torch.no_grad()
@@ -199,10 +206,10 @@ class DreamBoothLoRA(KeywordMethod):
         """
         backbone = self.backbone
         fixed = torch.Generator().manual_seed(stable_seed("divergence", seed) % (1 << 62))
-        error = backbone.errors(backbone.image_unet, material.photos, material.captions, fixed).mean()
+        error = backbone.errors(material.photos, material.captions, fixed).flatten(1).mean(dim=1).mean()
         match = []
         for i, (plain, named) in enumerate(texts):
-            picture = backbone.decode(self._drawn(backbone.encode(named, keyword.tokens), seed + i))
+            picture = backbone.decode(self._drawn(backbone.encode(named, keyword.tokens), seed + i), side="image")
             match.append(self._semantic().scores(picture, plain))
         return float(error), float(torch.cat(match).mean())
 
@@ -212,21 +219,19 @@ class DreamBoothLoRA(KeywordMethod):
         if self._priors is None:
             self._priors = {}
         if (class_noun, seed) not in self._priors:
-            self.backbone.remove_lora(self.backbone.image_unet)
+            self.backbone.reset()
             seeds = [seed + 1 + i for i in range(self.settings.prior_images)]
-            text = self.backbone.encode(f"a {class_noun}")
-            self._priors[class_noun, seed] = torch.cat([self._drawn(text, number) for number in seeds])
+            words = self.backbone.encode(f"a {class_noun}")
+            self._priors[class_noun, seed] = torch.cat([self._drawn(words, number) for number in seeds])
         return self._priors[class_noun, seed]
 
-    def _drawn(self, text: Tensor, seed: int) -> Tensor:
-        """A picture's latent (1, c, h, w) by the text-to-image model as it is now."""
-        latent = self.backbone.noise(seed, frames=1)[:, :, 0]
-        found: Tensor = self.backbone.denoise(latent, text, unet=self.backbone.image_unet)
-        return found
+    def _drawn(self, words: Words, seed: int) -> Tensor:
+        """A picture's latent (1, c, 1, h, w) by the text-to-image model as it is now."""
+        return self.backbone.denoise(self.backbone.noise(seed, "image"), words, side="image")
 
     def _semantic(self) -> SemanticReward:
         if self._reward is None:
-            self._reward = SemanticReward.load(self.backbone.folder, self.backbone.device)
+            self._reward = load_semantic_reward(self.profile, str(self.backbone.device))
         return self._reward
 
 

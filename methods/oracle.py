@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
+from pvbench.backbone import WORLD
 from pvbench.errors import MethodError
 from pvbench.identity import Identity
 from pvbench.method import Adapter, Method, Request
@@ -31,11 +32,15 @@ class Oracle(Method):
     summary: ClassVar[str] = "the true person, rendered: the ceiling; miniature world only"
     tunes: ClassVar[bool] = False
     Settings: ClassVar[type] = OracleSettings
-    profiles: ClassVar[frozenset[str] | None] = frozenset({"mini"})
     uses_backbone: ClassVar[bool] = False
 
     _shipped: PromptSet | None = None
     _films: tuple[str, list[Video]] | None = None
+
+    @classmethod
+    def asks(cls, settings: Any) -> frozenset[str]:
+        """A backbone of the miniature world: elsewhere nobody knows the true video."""
+        return frozenset({WORLD})
 
     @classmethod
     def data_digest(cls, profile: Profile) -> str:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import ClassVar, Literal
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
 
+from pvbench.backbone import IMAGES
 from pvbench.digest import stable_seed
 from pvbench.errors import SettingError
 from pvbench.identity import Identity
@@ -22,10 +23,19 @@ from pvbench.keyword import (
     make_keyword,
     photos_and_captions,
 )
+from pvbench.latent_backbone import Side, Words
 from pvbench.method import Adapter, Progress
 from pvbench.prompt import PromptSet
-from pvbench.rewards.identity import IdentityReward, Jitter, Reference
-from pvbench.rewards.semantic import SemanticReward, divergence
+from pvbench.reward import (
+    IDENTITY_REWARD,
+    SEMANTIC_REWARD,
+    IdentityReward,
+    Jitter,
+    SemanticReward,
+    load_identity_reward,
+    load_semantic_reward,
+)
+from pvbench.rewards.semantic import divergence
 
 
 @dataclass(frozen=True)
@@ -82,29 +92,45 @@ class PersonalVideoSettings(KeywordSettings):
 
 @dataclass(frozen=True)
 class Stage:
-    """So many steps at a rate on one model, that of pictures (`t2i`) or of videos (`t2v`)."""
+    """So many steps at a rate on one side of the backbone, that of images or of videos."""
 
-    where: Literal["t2v", "t2i"]
+    side: Side
     steps: int
     rate: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Prefix:
     """A trajectory up to the adapter's first step, and how the frozen model ends it.
 
     Attributes:
         text: of the prompt, without the keyword, as the semantic reward reads it.
-        states: hidden states of the prompt, with the keyword.
+        words: of the prompt, with the keyword.
         latent: before the adapter's first step.
-        frozen: (frames, 3, H, W), the frozen model's video in about [-1, 1].
-        scores: (frames,) match of the frozen model's frames with the prompt.
+        ending: the frozen model's noiseless latent.
+        seen: what was decoded of it so far, by the frames.
     """
 
+    side: Side
     text: str
-    states: Tensor
+    words: Words
     latent: Tensor
-    frozen: Tensor
+    ending: Tensor
+    seen: dict[tuple[int, ...], Frozen] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class Frozen:
+    """Frames of the frozen model's video that are decoded together.
+
+    Attributes:
+        frames: their numbers.
+        images: (frames, 3, H, W), in about [-1, 1].
+        scores: (frames,) match with the prompt.
+    """
+
+    frames: tuple[int, ...]
+    images: Tensor
     scores: Tensor
 
 
@@ -143,6 +169,12 @@ class PersonalVideo(KeywordMethod):
     _rewards: tuple[IdentityReward, SemanticReward] | None = None
     _pools: dict[tuple[str, str, str, int], list[Prefix]] | None = None
 
+    @classmethod
+    def asks(cls, settings: Any) -> frozenset[str]:
+        """What a keyword asks for, both rewards, and a side of images where that is tuned."""
+        images = {IMAGES} if settings.where == "t2i" else set()
+        return super().asks(settings) | {IDENTITY_REWARD, SEMANTIC_REWARD} | images
+
     def tune(self, identity: Identity, prompts: PromptSet, *, seed: int, progress: Progress) -> Adapter:
         """A LoRA under which sampled videos show the identity's face."""
         settings, backbone = self.settings, self.backbone
@@ -158,11 +190,11 @@ class PersonalVideo(KeywordMethod):
         counts = _Counts()
         values: dict[str, Tensor] = {}
         for stage in stages:
-            unet = self._unet(stage.where)
-            backbone.remove_lora(unet)
-            pool = self._pool(stage.where, identity.class_noun, keyword, prompts, seed)
+            side = stage.side
+            backbone.reset()
+            pool = self._pool(side, identity.class_noun, keyword, prompts, seed)
             parameters = backbone.add_lora(
-                unet, settings.rank, float(settings.rank), settings.targets, generator, values
+                settings.rank, float(settings.rank), settings.targets, generator, values, side
             )
             # So few steps are too few for Adam's usual memory of a thousand.
             optimiser = torch.optim.AdamW(parameters, lr=stage.rate, betas=(0.8, 0.95), weight_decay=1e-3)
@@ -173,105 +205,117 @@ class PersonalVideo(KeywordMethod):
                 if pool:
                     prefix = pool[int(torch.randint(len(pool), (1,), generator=generator))]
                 else:
-                    with backbone.without_lora(unet):
-                        prefix = self._prefix(stage.where, identity.class_noun, keyword, prompts, seed, counts.done)
-                loss, losses = self.loss(unet, prefix, reference, generator)
+                    with backbone.without_lora(side):
+                        prefix = self._prefix(side, identity.class_noun, keyword, prompts, seed, counts.done)
+                loss, losses = self.loss(prefix, reference, generator)
                 loss.backward()
                 torch.nn.utils.clip_grad_norm_(parameters, 1.0)
                 optimiser.step()
                 optimiser.zero_grad(set_to_none=True)
                 counts.add(losses)
                 progress(before + counts.done, total, losses)
-            tensors = backbone.lora_tensors(unet, float(settings.rank), settings.rank)
-            values = backbone.lora_values(unet)
-            backbone.remove_lora(unet)
+            tensors = backbone.lora_tensors(float(settings.rank), settings.rank, side)
+            values = backbone.lora_values(side)
+            backbone.remove_lora(side)
         return Adapter(tensors, settings.active, counts.info(), dict(keyword.tokens), backbone.text_signature)
 
     def stages(self) -> Sequence[Stage]:
         """What is tuned, in turn."""
-        return (Stage(self.settings.where, self.settings.steps, self.settings.rate),)
+        side: Side = "video" if self.settings.where == "t2v" else "image"
+        return (Stage(side, self.settings.steps, self.settings.rate),)
 
-    def loss(
-        self, unet: torch.nn.Module, prefix: Prefix, reference: Reference, generator: torch.Generator
-    ) -> tuple[Tensor, dict[str, float]]:
+    def loss(self, prefix: Prefix, reference: Any, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
         """The loss of one video or picture, with gradient, and its parts: eq. 5, both rewards weighted alike."""
         settings = self.settings
         identity_reward, semantic_reward = self.rewards()
-        latent = self._end(unet, prefix)
-        frames = len(prefix.frozen)
-        face = int(torch.randint(frames, (1,), generator=generator))
-        some = torch.randperm(frames, generator=generator)[: settings.scr_frames].tolist() if settings.scr else []
+        frozen = self.frozen(prefix, generator)
+        face = int(torch.randint(len(frozen.frames), (1,), generator=generator))
+        some = places(frozen, settings.scr_frames, generator) if settings.scr else []
         chosen = sorted({face, *some})
-        images = self.backbone.decode(latent, chosen)
-        losses = {}
-        loss = images.sum() * 0.0
-        lost = identity_reward(images[[chosen.index(face)]], reference, Jitter(reference=settings.jitter), generator)
-        if lost is not None:
-            loss = loss + lost.mean()
-            losses["identity"] = float(lost.mean().detach())
-        if settings.scr:
-            tuned = semantic_reward.scores(images[[chosen.index(i) for i in some]], prefix.text)
-            apart = divergence(tuned, prefix.scores[some], settings.temperature)
-            loss = loss + apart
-            losses["semantic"] = float(apart.detach())
+        losses: dict[str, float] = {}
+
+        def score(images: Tensor) -> Tensor:
+            loss = images.sum() * 0.0
+            jitter = Jitter(reference=settings.jitter)
+            lost = identity_reward(images[[chosen.index(face)]], reference, jitter, generator)
+            if lost is not None:
+                loss = loss + lost.mean()
+                losses["identity"] = float(lost.mean().detach())
+            if settings.scr:
+                tuned = semantic_reward.scores(images[[chosen.index(i) for i in some]], prefix.text)
+                apart = divergence(tuned, frozen.scores[some], settings.temperature)
+                loss = loss + apart
+                losses["semantic"] = float(apart.detach())
+            return loss
+
+        numbers = [frozen.frames[i] for i in chosen]
+        loss = self.backbone.through_pixels(self._end(prefix), numbers, score, prefix.side)
         return loss, losses
 
     def rewards(self) -> tuple[IdentityReward, SemanticReward]:
         """The reward networks, loaded once."""
         if self._rewards is None:
-            folder, device = self.backbone.folder, self.backbone.device
-            self._rewards = IdentityReward.load(folder, device), SemanticReward.load(folder, device)
+            device = str(self.backbone.device)
+            self._rewards = load_identity_reward(self.profile, device), load_semantic_reward(self.profile, device)
         return self._rewards
 
-    def _unet(self, where: str) -> torch.nn.Module:
-        backbone = self.backbone
-        unet: torch.nn.Module = backbone.image_unet if where == "t2i" else backbone.pipe.unet
-        return unet
+    @torch.no_grad()
+    def frozen(self, prefix: Prefix, generator: torch.Generator) -> Frozen:
+        """Frames of the frozen model's video that are decoded together, a group of them at random."""
+        groups = self.backbone.frame_groups if prefix.side == "video" else ((0,),)
+        number = int(torch.randint(len(groups), (1,), generator=generator)) if len(groups) > 1 else 0
+        frames = groups[number]
+        if frames not in prefix.seen:
+            images = self.backbone.decode(prefix.ending, frames, prefix.side)
+            prefix.seen[frames] = Frozen(frames, images, self.rewards()[1].scores(images, prefix.text))
+        return prefix.seen[frames]
 
-    def _pool(
-        self, where: str, class_noun: str, keyword: Keyword, prompts: PromptSet, seed: int
-    ) -> Sequence[Prefix]:
+    def _pool(self, side: Side, class_noun: str, keyword: Keyword, prompts: PromptSet, seed: int) -> Sequence[Prefix]:
         """The prefixes of a tuning. Without learned words they hold nothing of an identity, and serve the next one."""
-        count = self.settings.prefixes * (4 if where == "t2i" else 1)
+        count = self.settings.prefixes * (4 if side == "image" else 1)
         if keyword.tokens:
-            return [self._prefix(where, class_noun, keyword, prompts, seed, k) for k in range(count)]
+            return [self._prefix(side, class_noun, keyword, prompts, seed, k) for k in range(count)]
         if self._pools is None:
             self._pools = {}
-        key = (where, class_noun, prompts.digest, seed)
+        key = (side, class_noun, prompts.digest, seed)
         if key not in self._pools:
-            self._pools[key] = [self._prefix(where, class_noun, keyword, prompts, seed, k) for k in range(count)]
+            self._pools[key] = [self._prefix(side, class_noun, keyword, prompts, seed, k) for k in range(count)]
         return self._pools[key]
 
     @torch.no_grad()
     def _prefix(
-        self, where: str, class_noun: str, keyword: Keyword, prompts: PromptSet, seed: int, number: int
+        self, side: Side, class_noun: str, keyword: Keyword, prompts: PromptSet, seed: int, number: int
     ) -> Prefix:
         """The trajectory that tuned and frozen model share, and the frozen model's end of it.
 
         The adapter is off in these steps, so both models' latents are the same: one computation serves both.
         """
         settings, backbone = self.settings, self.backbone
-        unet = self._unet(where)
         chooser = torch.Generator().manual_seed(stable_seed("prefix", seed, number) % (1 << 62))
         text, named = f"a {class_noun}", f"a {keyword.words} {class_noun}" if keyword.words else f"a {class_noun}"
         if settings.spa:
             prompt = prompts.prompts[int(torch.randint(len(prompts.prompts), (1,), generator=chooser))]
             text, named = prompt.render(class_noun), keyword.render(prompt, class_noun)
-        states = backbone.encode(named, keyword.tokens)
+        words = backbone.encode(named, keyword.tokens)
         noise = backbone.noise(stable_seed("tuning noise", seed, number) % (1 << 62))
-        latent = noise if where == "t2v" else noise[:, :, 0]
+        # A picture begins from the noise of the video's first frame.
+        latent = noise if side == "video" else noise[:, :, :1]
         first, _ = backbone.active_steps(settings.active)
-        latent = backbone.denoise(latent, states, 0, first, unet)
-        frozen = backbone.decode(backbone.denoise(latent, states, first, None, unet))
-        return Prefix(text, states, latent, frozen, self.rewards()[1].scores(frozen, text))
+        latent = backbone.denoise(latent, words, 0, first, side)
+        return Prefix(side, text, words, latent, backbone.denoise(latent, words, first, None, side))
 
-    def _end(self, unet: torch.nn.Module, prefix: Prefix) -> Tensor:
+    def _end(self, prefix: Prefix) -> Tensor:
         """The tuned model's end of the trajectory, with gradient from the last `gradient_steps` on."""
-        backbone = self.backbone
+        backbone, side = self.backbone, prefix.side
         first, last = backbone.active_steps(self.settings.active)
         wanted = self.settings.gradient_steps
         carried = last - first if wanted == 0 else min(wanted, last - first)
         with torch.no_grad():
-            latent = backbone.denoise(prefix.latent, prefix.states, first, last - carried, unet)
-        found: Tensor = backbone.denoise(latent, prefix.states, last - carried, last, unet)
-        return found
+            latent = backbone.denoise(prefix.latent, prefix.words, first, last - carried, side)
+        return backbone.denoise(latent, prefix.words, last - carried, last, side)
+
+
+def places(frozen: Frozen, count: int, generator: torch.Generator) -> list[int]:
+    """Places of so many different frames in a group, or of all of them if there are fewer."""
+    found: list[int] = torch.randperm(len(frozen.frames), generator=generator)[:count].tolist()
+    return found

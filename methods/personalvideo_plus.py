@@ -10,17 +10,18 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor
 
+from pvbench.backbone import IMAGES
 from pvbench.errors import SettingError
 from pvbench.identity import Identity
 from pvbench.keyword import Keyword, TokenKind, at_least
 from pvbench.method import Adapter, Request
 from pvbench.profile import Profile
 from pvbench.prompt import PromptSet
-from pvbench.rewards.identity import Jitter, Reference
+from pvbench.reward import Jitter
 from pvbench.rewards.semantic import divergence, shortfall
 from pvbench.video import Video
 
-from .personalvideo import PersonalVideo, PersonalVideoSettings, Prefix, Stage
+from .personalvideo import PersonalVideo, PersonalVideoSettings, Prefix, Stage, places
 
 
 @dataclass(frozen=True)
@@ -91,6 +92,11 @@ class PersonalVideoPlus(PersonalVideo):
     settings: PersonalVideoPlusSettings
 
     @classmethod
+    def asks(cls, settings: Any) -> frozenset[str]:
+        """What PersonalVideo asks for, and a side of images for the pictures that come first."""
+        return super().asks(settings) | ({IMAGES} if settings.warm_steps else set())
+
+    @classmethod
     def check(
         cls, settings: Any, profile: Profile, identities: Sequence[Identity], prompts: PromptSet
     ) -> None:
@@ -109,63 +115,60 @@ class PersonalVideoPlus(PersonalVideo):
 
     def sampled(self, text: str, request: Request, adapter: Adapter, keyword: Keyword) -> Video:
         """The video of a prompt's text; the frozen model takes the last steps from fresh noise."""
-        video: Video = self.backbone.sample(
-            text, request.noise_seed, adapter.span, renew=True, tokens=keyword.tokens
-        )
-        return video
+        return self.backbone.sample(text, request.noise_seed, adapter.span, renew=True, tokens=keyword.tokens)
 
     def stages(self) -> Sequence[Stage]:
         """Pictures, then what PersonalVideo tunes."""
-        return (Stage("t2i", self.settings.warm_steps, self.settings.warm_rate), *super().stages())
+        return (Stage("image", self.settings.warm_steps, self.settings.warm_rate), *super().stages())
 
-    def loss(
-        self, unet: torch.nn.Module, prefix: Prefix, reference: Reference, generator: torch.Generator
-    ) -> tuple[Tensor, dict[str, float]]:
+    def loss(self, prefix: Prefix, reference: Any, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
         """The loss of one video or picture, with gradient, and its parts."""
         settings = self.settings
         identity_reward, semantic_reward = self.rewards()
-        latent = self._finished(unet, prefix, generator)
-        frames = len(prefix.frozen)
-        faces = torch.randperm(frames, generator=generator)[: settings.icr_frames].tolist()
-        some = torch.randperm(frames, generator=generator)[: settings.scr_frames].tolist() if settings.scr else []
+        latent = self._finished(prefix, generator)
+        frozen = self.frozen(prefix, generator)
+        faces = places(frozen, settings.icr_frames, generator)
+        some = places(frozen, settings.scr_frames, generator) if settings.scr else []
         chosen = sorted({*faces, *some})
-        images = self.backbone.decode(latent, chosen)
-        jitter = Jitter(settings.jitter, settings.crop_jitter, settings.crop_jitter)
-        lost = identity_reward(images[[chosen.index(i) for i in faces]], reference, jitter, generator)
-        losses = {}
-        loss = images.sum() * 0.0
-        if lost is not None:
-            loss = loss + (lost - (1 - settings.ceiling)).clamp(min=0).mean()
-            losses["identity"] = float(lost.mean().detach())
-        if settings.scr:
-            tuned = semantic_reward.scores(images[[chosen.index(i) for i in some]], prefix.text)
-            apart = divergence(tuned, prefix.scores[some], settings.temperature)
-            floor = shortfall(tuned, prefix.scores[some], settings.temperature)
-            loss = loss + settings.scr_weight * (apart + settings.scr_floor * floor)
-            losses["semantic"] = float(apart.detach())
-        if settings.pixel_anchor > 0:
-            outside = 1 - identity_reward.face_mask(prefix.frozen[chosen])
-            anchor = pixel_anchor(images - prefix.frozen[chosen], outside)
-            loss = loss + settings.pixel_anchor * anchor
-            losses["anchor"] = float(anchor.detach())
-        return loss, losses
+        losses: dict[str, float] = {}
 
-    def _finished(self, unet: torch.nn.Module, prefix: Prefix, generator: torch.Generator) -> Tensor:
+        def score(images: Tensor) -> Tensor:
+            jitter = Jitter(settings.jitter, settings.crop_jitter, settings.crop_jitter)
+            lost = identity_reward(images[[chosen.index(i) for i in faces]], reference, jitter, generator)
+            loss = images.sum() * 0.0
+            if lost is not None:
+                loss = loss + (lost - (1 - settings.ceiling)).clamp(min=0).mean()
+                losses["identity"] = float(lost.mean().detach())
+            if settings.scr:
+                tuned = semantic_reward.scores(images[[chosen.index(i) for i in some]], prefix.text)
+                apart = divergence(tuned, frozen.scores[some], settings.temperature)
+                floor = shortfall(tuned, frozen.scores[some], settings.temperature)
+                loss = loss + settings.scr_weight * (apart + settings.scr_floor * floor)
+                losses["semantic"] = float(apart.detach())
+            if settings.pixel_anchor > 0:
+                outside = 1 - identity_reward.face_mask(frozen.images[chosen])
+                anchor = pixel_anchor(images - frozen.images[chosen], outside)
+                loss = loss + settings.pixel_anchor * anchor
+                losses["anchor"] = float(anchor.detach())
+            return loss
+
+        numbers = [frozen.frames[i] for i in chosen]
+        return self.backbone.through_pixels(latent, numbers, score, prefix.side), losses
+
+    def _finished(self, prefix: Prefix, generator: torch.Generator) -> Tensor:
         """The tuned model's end of the trajectory and, without the adapter, the frozen model's last steps after it."""
-        settings, backbone = self.settings, self.backbone
+        settings, backbone, side = self.settings, self.backbone, prefix.side
         first, last = backbone.active_steps(settings.active)
-        end = len(backbone.steps)
-        if last == end:
-            return self._end(unet, prefix)
+        if last == backbone.steps:
+            return self._end(prefix)
         carried = last - first if settings.gradient_steps == 0 else min(settings.gradient_steps, last - first)
         with torch.no_grad():
-            latent = backbone.denoise(prefix.latent, prefix.states, first, last - carried, unet)
-        latent = backbone.clean(latent, prefix.states, last - carried, last, unet)
+            latent = backbone.denoise(prefix.latent, prefix.words, first, last - carried, side)
+        latent = backbone.clean(latent, prefix.words, last - carried, last, side)
         noise = backbone.noise(int(torch.randint(1 << 62, (1,), generator=generator)))
-        latent = backbone.noised(latent, last, noise if latent.ndim == 5 else noise[:, :, 0])
-        with backbone.without_lora(unet):
-            found: Tensor = backbone.denoise(latent, prefix.states, last, end, unet)
-        return found
+        latent = backbone.noised(latent, last, noise if side == "video" else noise[:, :, :1])
+        with backbone.without_lora(side):
+            return backbone.denoise(latent, prefix.words, last, None, side)
 
 
 def pixel_anchor(drift: Tensor, outside: Tensor) -> Tensor:

@@ -130,7 +130,7 @@ def report(
 
 @app.command("list")
 def list_(
-    what: Annotated[Literal["methods", "identities", "prompts", "metrics", "profiles"],
+    what: Annotated[Literal["methods", "identities", "prompts", "metrics", "profiles", "backbones", "rewards"],
         typer.Argument(help="Which kind of thing.")],
     profile: ProfileOption = "mini",
     split: SplitOption = "benchmark",

@@ -18,16 +18,18 @@ from rich.markup import escape
 from rich.table import Table
 
 import pvbench
-from pvbench.backbones import MEASURE_ONLY
+from pvbench.backbone import backbone_loader, load_backbone
 from pvbench.errors import PvbenchError
 from pvbench.features.published import with_weights
 from pvbench.identity import load_identities
+from pvbench.method import METHODS
 from pvbench.metrics import load_metrics
 from pvbench.profile import Profile, load_profile
 from pvbench.prompt import check_disjoint, load_prompts
-from pvbench.registry import list_methods, method_class, parse_variant, settings_of
+from pvbench.reward import ROLES, Role, reward_loader
 from pvbench.runner import parts
 from pvbench.runner.device import default_workers, memory_of, resolve_device
+from pvbench.variant import missing, parse_variant, settings_of
 
 Verdict = Literal["good", "note", "bad"]
 
@@ -147,18 +149,28 @@ def _networks(profile: Profile, device: str) -> Iterator[Finding]:
     """Loads everything once: the only way to know that every weight file is whole and fits its code."""
     def backbone() -> str:
         with _quiet():
-            parts.load_backbone(profile, device)
+            load_backbone(profile, device)
         return f"{profile.backbone['kind']} loads"
+
+    def reward(role: Role) -> str:
+        reward_loader(profile, role).load(profile, device)
+        return f"{profile.rewards[role]} loads"
 
     def extractors() -> str:
         parts.load_extractors(profile, device)
         return f"{profile.evaluators['kind']} load"
 
-    if profile.backbone["kind"] in MEASURE_ONLY:
-        yield Finding("backbone", "note", f"{MEASURE_ONLY[profile.backbone['kind']]} is not built in: this profile "
-                                          f"measures videos made elsewhere, with pvbench measure")
+    known = _tried("backbone", lambda: backbone_loader(profile).summary)
+    if known.verdict != "bad" and backbone_loader(profile).unavailable:
+        yield Finding("backbone", "note", f"{known.detail} is not built in: this profile measures videos made "
+                                          f"elsewhere, with pvbench measure")
+    elif known.verdict == "bad":
+        yield known
     else:
         yield _tried("backbone", backbone)
+        for role in ROLES:
+            if role in profile.rewards:
+                yield _tried(f"{role} reward", lambda role=role: reward(role))  # type: ignore[misc]
     if profile.evaluators["kind"] == "published":
         yield from _published(profile, device)
     else:
@@ -231,11 +243,12 @@ def _prompts(profile: Profile) -> str:
 
 
 def _methods(profile: Profile) -> Iterator[Finding]:
-    for name in list_methods():
+    for name in METHODS.names():
         def look(name: str = name) -> str:
-            cls = method_class(name)
-            if not cls.supports(profile):
-                return f"not for the profile {profile.name}"
+            cls = METHODS.get(name)
+            lacking = missing(parse_variant(name), profile)
+            if lacking:
+                return f"not for the profile {profile.name}, which does not offer {', '.join(lacking)}"
             settings_of(parse_variant(name), profile)
             cls.data_digest(profile)
             return cls.summary

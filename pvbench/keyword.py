@@ -14,9 +14,10 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from pvbench.backbones.tokens import spelled
+from pvbench.backbone import IMAGES, LATENTS, LORA, TOKENS
 from pvbench.errors import MethodError, SettingError
 from pvbench.identity import Identity
+from pvbench.latent_backbone import LatentBackbone, spelled
 from pvbench.method import Adapter, Method, Request
 from pvbench.pixels import photo_tensor
 from pvbench.profile import Profile
@@ -90,7 +91,7 @@ class Keyword:
         return prompt.render(class_noun, self.words)
 
     @classmethod
-    def of(cls, adapter: Adapter, settings: KeywordSettings, backbone: Any) -> Keyword:
+    def of(cls, adapter: Adapter, settings: KeywordSettings, backbone: LatentBackbone) -> Keyword:
         """The keyword that an adapter was tuned with.
 
         Raises:
@@ -143,7 +144,12 @@ def check_keyword(
 
 
 def make_keyword(
-    settings: KeywordSettings, backbone: Any, identity: Identity, prompts: PromptSet, seed: int, progress: Any
+    settings: KeywordSettings,
+    backbone: LatentBackbone,
+    identity: Identity,
+    prompts: PromptSet,
+    seed: int,
+    progress: Any,
 ) -> Keyword:
     """The identity's keyword; for an inverted one, `progress` is called with step and losses of the inversion.
 
@@ -153,7 +159,7 @@ def make_keyword(
     if settings.token == "none":
         return Keyword()
     if settings.token == "rare":
-        check_rare(settings.keyword, getattr(backbone, "rare_words", ()), identity, prompts)
+        check_rare(settings.keyword, backbone.rare_words, identity, prompts)
         return Keyword(settings.keyword)
     name = f"<{identity.name.lower()}>"
     vectors = invert(settings, backbone, identity, name, seed, progress)
@@ -165,6 +171,13 @@ class KeywordMethod(Method):
 
     A subclass defines `tune`, which makes the keyword by `make_keyword` and keeps its tokens in the adapter.
     """
+
+    backbone: LatentBackbone
+
+    @classmethod
+    def asks(cls, settings: Any) -> frozenset[str]:
+        """Latents and a LoRA; for a learned keyword words that can be learned, and the side of images to learn on."""
+        return frozenset({LATENTS, LORA, *((IMAGES, TOKENS) if settings.token == "inverted" else ())})
 
     @classmethod
     def check(
@@ -185,6 +198,7 @@ class KeywordMethod(Method):
         """
         assert adapter is not None, "a method that tunes is given its adapter"
         keyword = Keyword.of(adapter, self.settings, self.backbone)
+        self.backbone.reset()
         self.backbone.load_lora(adapter.tensors)
         for request in requests:
             text = keyword.render(request.prompt, identity.class_noun)
@@ -192,8 +206,7 @@ class KeywordMethod(Method):
 
     def sampled(self, text: str, request: Request, adapter: Adapter, keyword: Keyword) -> Video:
         """The video of a prompt's text, with the adapter loaded."""
-        video: Video = self.backbone.sample(text, request.noise_seed, adapter.span, tokens=keyword.tokens)
-        return video
+        return self.backbone.sample(text, request.noise_seed, adapter.span, tokens=keyword.tokens)
 
 
 def check_rare(word: str, allowed: Sequence[str], identity: Identity, prompts: PromptSet) -> None:
@@ -218,7 +231,7 @@ def check_rare(word: str, allowed: Sequence[str], identity: Identity, prompts: P
 
 
 def invert(
-    settings: KeywordSettings, backbone: Any, identity: Identity, name: str, seed: int, progress: Any
+    settings: KeywordSettings, backbone: LatentBackbone, identity: Identity, name: str, seed: int, progress: Any
 ) -> Tensor:
     """Vectors (token_words, width) under which the text-to-image model reconstructs the photos; nothing else is tuned.
 
@@ -230,7 +243,7 @@ def invert(
         progress: called with the step done, counted from 1, and the losses of that step.
     """
     # A tuning that failed may have left its adapter.
-    backbone.remove_lora(backbone.image_unet)
+    backbone.reset()
     generator = torch.Generator().manual_seed(seed)
     photos, captions = photos_and_captions(identity, settings.references)
     images = photo_tensor(photos, backbone.sampling.height, backbone.sampling.width, backbone.device)
@@ -245,9 +258,10 @@ def invert(
     for step in range(settings.token_steps):
         optimiser.param_groups[0]["lr"] = settings.token_rate * (1 - 0.9 * step / settings.token_steps)
         pick = torch.randint(len(latents), (4,), generator=generator)
-        states = torch.cat([backbone.encode(text, {name: vectors}) for text in texts])
-        chosen = states[(pick % len(texts)).to(states.device)]
-        loss = backbone.errors(backbone.image_unet, latents[pick.to(latents.device)], chosen, generator).mean()
+        shown = [i % len(texts) for i in pick.tolist()]
+        words_of = {i: backbone.encode(texts[i], {name: vectors}) for i in sorted(set(shown))}
+        chosen = [words_of[i] for i in shown]
+        loss = backbone.errors(latents[pick.to(latents.device)], chosen, generator).flatten(1).mean(dim=1).mean()
         loss.backward()
         optimiser.step()
         optimiser.zero_grad(set_to_none=True)
@@ -255,7 +269,7 @@ def invert(
     return vectors.detach().cpu()
 
 
-def check_tokens(tokens: Mapping[str, Tensor], text_signature: str, backbone: Any, where: str) -> None:
+def check_tokens(tokens: Mapping[str, Tensor], text_signature: str, backbone: LatentBackbone, where: str) -> None:
     """Refuses learned words that do not fit a backbone.
 
     Raises:

@@ -1,22 +1,26 @@
-"""What `pvbench list` shows: methods, identities, prompts, metrics and profiles that are installed."""
+"""What `pvbench list` shows: methods, identities, prompts, metrics, profiles, backbones and rewards."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, get_args, get_type_hints
 
 from rich import box
 from rich.markup import escape
 from rich.table import Table
 
-from pvbench.errors import MethodError
+from pvbench.backbone import BACKBONES
+from pvbench.errors import PvbenchError
 from pvbench.identity import SPLITS, load_identities, split_root
+from pvbench.method import METHODS
 from pvbench.metrics import COLUMNS
 from pvbench.profile import list_profiles, load_profile
 from pvbench.prompt import load_prompts
-from pvbench.registry import list_methods, method_class
+from pvbench.reward import REWARDS
 from pvbench.runner.plan import scored_prompts
+from pvbench.variant import missing, parse_variant
 
 
 def listing(what: str, profile_name: str, split: str = SPLITS[0]) -> Table:
@@ -34,15 +38,50 @@ def _table(*headings: str) -> Table:
 
 def _methods(profile_name: str, split: str) -> Table:
     table = _table("method", "what it does", "tunes", "settings and their defaults")
-    for name in list_methods():
+    profile = load_profile(profile_name)
+    for name in METHODS.names():
         try:
-            cls = method_class(name)
-        except MethodError as error:
-            table.add_row(f"[red]{escape(name)}[/]", escape(str(error)), "", "")
+            cls = METHODS.get(name)
+        except PvbenchError as error:
+            table.add_row(*_broken(name, error), "", "")
             continue
-        only = f" [dim](profiles: {', '.join(sorted(cls.profiles))})[/]" if cls.profiles else ""
-        table.add_row(f"[cyan]{escape(name)}[/]", escape(cls.summary) + only, "yes" if cls.tunes else "no",
+        # What is wrong with the profile is for `doctor` to say.
+        lacking: list[str] = []
+        with suppress(PvbenchError):
+            lacking = missing(parse_variant(name), profile)
+        note = f" [dim](asks for {', '.join(lacking)})[/]" if lacking else ""
+        table.add_row(f"[cyan]{escape(name)}[/]", escape(cls.summary) + note, "yes" if cls.tunes else "no",
                       escape("\n".join(_settings(cls.Settings))))
+    return table
+
+
+def _broken(name: str, error: PvbenchError) -> tuple[str, str]:
+    """The first two columns of an installed part that cannot be used."""
+    return f"[red]{escape(name)}[/]", escape(str(error))
+
+
+def _backbones(profile_name: str, split: str) -> Table:
+    table = _table("backbone", "what it is", "offers")
+    for name in BACKBONES.names():
+        try:
+            loader = BACKBONES.get(name)
+        except PvbenchError as error:
+            table.add_row(*_broken(name, error), "")
+            continue
+        what = escape(loader.summary) + (" [dim](measured only)[/]" if loader.unavailable else "")
+        table.add_row(f"[cyan]{escape(name)}[/]", what, escape(", ".join(sorted(loader.offers))))
+    return table
+
+
+def _rewards(profile_name: str, split: str) -> Table:
+    table = _table("reward", "what it is", "role")
+    for name in REWARDS.names():
+        try:
+            loader = REWARDS.get(name)
+        except PvbenchError as error:
+            table.add_row(*_broken(name, error), "")
+            continue
+        table.add_row(f"[cyan]{escape(name)}[/]", escape(loader.summary), loader.role)
     return table
 
 
@@ -95,4 +134,5 @@ def _profiles(profile_name: str, split: str) -> Table:
 
 _TABLES: dict[str, Callable[[str, str], Table]] = {
     "methods": _methods, "identities": _identities, "prompts": _prompts, "metrics": _metrics, "profiles": _profiles,
+    "backbones": _backbones, "rewards": _rewards,
 }

@@ -17,10 +17,13 @@ from pvbench.errors import MethodError, SettingError, StoreError, did_you_mean
 from pvbench.identity import Identity
 from pvbench.profile import Profile
 from pvbench.prompt import Prompt, PromptSet
+from pvbench.registry import Registry
 from pvbench.video import Video
 
 if TYPE_CHECKING:
     import torch
+
+    from pvbench.backbone import Backbone
 
 Progress = Callable[[int, int, Mapping[str, float]], None]
 """Called with the step done, the number of steps and the losses of that step."""
@@ -71,10 +74,10 @@ class Method(ABC):
 
     `version` rises with every change that moves a video: cells made by an older one are made again. `Settings` is a
     frozen dataclass whose fields all have defaults, of the types bool, int, float, str, `Literal` of these and tuples
-    of them; its `__post_init__` may raise `SettingError`. `profiles` names the profiles (or those that they extend)
-    that the method runs under; None is all of them. Where `uses_backbone` is false, `backbone` is None, and a changed
-    backbone leaves the method's videos as they are. A worker keeps one backbone for all methods: `tune` and `generate`
-    leave it as they found it. `pvbench.testing.MethodContract` tests all of this.
+    of them; its `__post_init__` may raise `SettingError`. `asks` says what it needs of a backbone and of rewards. Where
+    `uses_backbone` is false, `backbone` is None, and a changed backbone leaves the method's videos as they are. A
+    worker keeps one backbone for all methods: what one leaves in it, such as an adapter, `Backbone.reset` takes out
+    before the next. `pvbench.testing.MethodContract` tests all of this.
     """
 
     name: ClassVar[str]
@@ -82,12 +85,15 @@ class Method(ABC):
     summary: ClassVar[str]
     tunes: ClassVar[bool]
     Settings: ClassVar[type[Any]]
-    profiles: ClassVar[frozenset[str] | None] = None
     uses_backbone: ClassVar[bool] = True
 
-    def __init__(self, settings: Any, backbone: Any, profile: Profile) -> None:
+    settings: Any
+    backbone: Backbone
+
+    def __init__(self, settings: Any, backbone: Backbone | None, profile: Profile) -> None:
         self.settings = settings
-        self.backbone = backbone
+        # None only where `uses_backbone` is false.
+        self.backbone = backbone  # type: ignore[assignment]
         self.profile = profile
 
     def tune(self, identity: Identity, prompts: PromptSet, *, seed: int, progress: Progress) -> Adapter:
@@ -123,9 +129,31 @@ class Method(ABC):
         """
 
     @classmethod
-    def supports(cls, profile: Profile) -> bool:
-        """Whether the method runs under that profile."""
-        return cls.profiles is None or not cls.profiles.isdisjoint(profile.lineage or (profile.name,))
+    def asks(cls, settings: Any) -> frozenset[str]:
+        """What the method needs under these settings, by default nothing.
+
+        Names of `pvbench.backbone` (`LATENTS`, `IMAGES`, `LORA`, `TOKENS`, `WORLD`), which a backbone's loader offers,
+        of `pvbench.reward` (`IDENTITY_REWARD`, `SEMANTIC_REWARD`), which a profile's `[rewards]` name, or names that a
+        backbone of the method's own package offers.
+        """
+        return frozenset()
+
+
+def _check_method(where: str, cls: type[Method]) -> None:
+    if not dataclasses.is_dataclass(cls.Settings):
+        raise MethodError(f"{where}.Settings is not a dataclass; make it a frozen one with defaults")
+    needed = [
+        field.name
+        for field in dataclasses.fields(cls.Settings)
+        if field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+    ]
+    if needed:
+        raise MethodError(f"{where}: the setting {needed[0]!r} has no default; every setting needs one")
+
+
+METHODS: Registry[Method] = Registry(
+    "method", Method, MethodError, ("version", "summary", "tunes", "Settings"), _check_method  # type: ignore[type-abstract]
+)  # fmt: skip
 
 
 def settings_from(settings: type[Any], values: Mapping[str, Any], where: str = "settings") -> Any:

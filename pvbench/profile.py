@@ -75,9 +75,9 @@ class Cost:
 class Profile:
     """One benchmark set-up.
 
-    `backbone` and `evaluators` are read by the code that their `kind` names: a built-in one, or `module:function` of
-    an installed package. `methods` holds the settings that differ from a method's defaults. `lineage` names the
-    profile and those that it extends.
+    `backbone` and `evaluators` are read by the code that their `kind` names: an installed one, or `module:object`.
+    `rewards` names those that methods tune with, and holds what these read. `methods` holds the settings that differ
+    from a method's defaults. `lineage` names the profile and those that it extends.
     """
 
     name: str
@@ -89,6 +89,7 @@ class Profile:
     grid: Grid
     methods_default: tuple[str, ...]
     methods: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    rewards: Mapping[str, Any] = field(default_factory=dict)
     tune_seed: int = 0
     cost: Cost = field(default_factory=Cost)
     lineage: tuple[str, ...] = ()
@@ -98,7 +99,7 @@ class Profile:
         """Sha256, in hex, of everything that moves a number, but for the prompts, which have a digest of their own."""
         return digest({
             "backbone": self.backbone, "sampling": self.sampling, "evaluators": self.evaluators,
-            "methods": self.methods, "tune_seed": self.tune_seed,
+            "rewards": self.rewards, "methods": self.methods, "tune_seed": self.tune_seed,
         })
 
 
@@ -128,12 +129,16 @@ def load_profile(name: str) -> Profile:
     methods = content.get("methods", {})
     if not isinstance(methods, dict) or not all(isinstance(settings, dict) for settings in methods.values()):
         raise ProfileError(f"{path} [methods]: expected a table of settings for each method, got {methods!r}")
+    rewards = content.get("rewards", {})
+    if not isinstance(rewards, dict):
+        raise ProfileError(f"{path} [rewards]: expected a table with identity and semantic, got {rewards!r}")
     return Profile(
         name=lineage[0],
         summary=_checked(content["summary"], str, f"{path}: summary"),
         backbone=content["backbone"],
         evaluators=content["evaluators"],
         methods=methods,
+        rewards=rewards,
         methods_default=_checked(content["methods_default"], tuple[str, ...], f"{path}: methods_default"),
         tune_seed=_checked(content.get("tune_seed", 0), int, f"{path}: tune_seed"),
         lineage=lineage,

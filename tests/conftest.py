@@ -85,7 +85,7 @@ def short_profile():
 def short_backbone(short_profile):
     import torch
 
-    from pvbench.backbones import load_backbone
+    from pvbench.backbone import load_backbone
 
     torch.set_num_threads(1)
     return load_backbone(short_profile, "cpu")

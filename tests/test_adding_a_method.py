@@ -1,17 +1,12 @@
 """The package in docs/adding_a_method.md, taken out of the page, installed and run."""
 
 import json
-import os
 import re
-import subprocess
-import sys
-import tomllib
-from pathlib import Path
 
 import pytest
+from docs_package import ROOT, package_of, pvbench
 from example_inputs import EXAMPLE_PROFILE
 
-ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "adding_a_method.md").read_text(encoding="utf-8")
 
 
@@ -19,26 +14,8 @@ PAGE = (ROOT / "docs" / "adding_a_method.md").read_text(encoding="utf-8")
 def package(tmp_path_factory):
     """A folder with the page's files, and the metadata that pip would write beside them."""
     folder = tmp_path_factory.mktemp("package")
-    files = re.findall(r"^`([\w.]+)`:\n\n```\w+\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
-    assert [name for name, _ in files] == ["pyproject.toml", "pvbench_photo.py"]
-    for name, text in files:
-        (folder / name).write_text(text, encoding="utf-8")
-    project = tomllib.loads((folder / "pyproject.toml").read_text())["project"]
-    metadata = folder / f"{project['name'].replace('-', '_')}-{project['version']}.dist-info"
-    metadata.mkdir()
-    (metadata / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: 1.0\n")
-    lines = [f"{name} = {value}" for name, value in project["entry-points"]["pvbench.methods"].items()]
-    (metadata / "entry_points.txt").write_text("[pvbench.methods]\n" + "\n".join(lines) + "\n")
+    assert package_of("adding_a_method.md", folder) == ["pyproject.toml", "pvbench_photo.py"]
     return folder
-
-
-def pvbench(package, *arguments, status=0):
-    paths = [str(package), str(ROOT / "tests" / "plugin"), os.environ.get("PYTHONPATH", "")]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths)), "COLUMNS": "200"}
-    command = [sys.executable, "-m", "pvbench.cli", *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
-    assert done.returncode == status, done.stdout + done.stderr
-    return done.stdout + done.stderr
 
 
 def test_the_methods_are_listed_with_their_settings(package):

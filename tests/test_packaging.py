@@ -68,11 +68,11 @@ def test_the_wheel_works_where_there_is_no_tree(wheel, tmp_path):
         "from pvbench.identity import list_identities\n"
         "from pvbench.profile import list_profiles\n"
         "from pvbench.prompt import list_prompt_sets\n"
-        "from pvbench.registry import list_methods, method_class\n"
+        "from pvbench.method import METHODS\n"
         "print(pvbench.__file__)\n"
         "print(len(list_identities()), len(list_profiles()), len(list_prompt_sets()))\n"
-        "for name in list_methods():\n"
-        "    method_class(name)\n"
+        "for name in METHODS.names():\n"
+        "    METHODS.get(name)\n"
     )
     done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, timeout=600,
                           env={**os.environ, "PYTHONPATH": str(tmp_path)})
@@ -89,9 +89,10 @@ def test_the_editable_install_is_the_tree():
         assert Path(import_module(module).__file__).parent == folder_of(module)
 
 
-def test_built_in_methods_come_through_the_same_door_as_others():
-    declared = PROJECT["project"]["entry-points"]["pvbench.methods"]
-    installed = {entry.name: entry.value for entry in entry_points(group="pvbench.methods")}
+@pytest.mark.parametrize("group", ["pvbench.methods", "pvbench.backbones", "pvbench.rewards"])
+def test_built_in_parts_come_through_the_same_door_as_others(group):
+    declared = PROJECT["project"]["entry-points"][group]
+    installed = {entry.name: entry.value for entry in entry_points(group=group)}
     assert declared.items() <= installed.items()
 
 

@@ -61,7 +61,7 @@ def test_a_circle_of_profiles_is_told(tmp_path):
     ("[sampling]", "[grids]", "unknown field 'grids'"),
     ("prompts = 3", "prompts = 3\nseeds = []", "expected a list of integers, at least one"),
     ("measure_s = 0.01", 'measure_s = "fast"', "expected a number"),
-    ('kind = "pvbench_example:load_backbone"', "weights = 1", r"\[backbone\]: expected a table with at least kind"),
+    ('kind = "example"', "weights = 1", r"\[backbone\]: expected a table with at least kind"),
     ('methods_default = ["example_drift", "example_stamp"]', "methods_default = []", "list of texts"),
     ("steps =", "steps", "is no TOML"),
 ])

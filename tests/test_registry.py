@@ -1,148 +1,117 @@
-"""Installed methods and the texts that name them."""
+"""Installed parts of every kind: found by name, checked, and reported by name where they are broken."""
 
 from importlib.metadata import EntryPoint
 
 import pytest
-from example_inputs import EXAMPLE_PROFILE
-from pvbench_example import Drift, DriftSettings, Stamp
+from pvbench_example import Drift, ExampleLoader, Stamp
 
 from pvbench import registry
-from pvbench.errors import MethodError, SettingError
-from pvbench.profile import load_profile
-from pvbench.registry import (
-    Variant,
-    list_methods,
-    method_class,
-    parse_variant,
-    select_variants,
-    settings_of,
-    split_variants,
+from pvbench.backbone import BACKBONES, BackboneLoader
+from pvbench.errors import MethodError, ProfileError
+from pvbench.method import METHODS, Method, _check_method
+from pvbench.registry import Registry
+from pvbench.reward import REWARDS
+
+
+@pytest.fixture
+def methods(monkeypatch):
+    """A registry of methods with only the entry points given: pairs of a name and a value."""
+    def install(*pairs):
+        entries = [EntryPoint(name, value, "pvbench.methods") for name, value in pairs]
+        monkeypatch.setattr(registry, "entry_points", lambda group: entries)
+        return Registry("method", Method, MethodError, ("version", "summary", "tunes", "Settings"), _check_method)
+    return install
+
+
+@pytest.mark.parametrize(("kinds", "name", "part"), [
+    (METHODS, "example_drift", Drift), (BACKBONES, "example", ExampleLoader),
+])
+def test_parts_of_other_packages_are_found_by_their_entry_points(kinds, name, part):
+    assert name in kinds.names()
+    assert kinds.get(name) is part
+
+
+def test_a_part_need_not_be_installed():
+    assert BACKBONES.get("pvbench_example:ExampleLoader") is ExampleLoader
+
+
+@pytest.mark.parametrize(("kinds", "wrong", "expected"), [
+    (METHODS, "personalvido", r"unknown method 'personalvido' \(did you mean 'personalvideo'\?\); installed: base, "),
+    (BACKBONES, "mimi", r"unknown backbone 'mimi' \(did you mean 'mini'\?\); installed: animatediff, "),
+    (REWARDS, "hsp", r"unknown reward 'hsp' \(did you mean 'hps'\?\); installed: hps, "),
+])
+def test_an_unknown_name_is_told_with_the_nearest(kinds, wrong, expected):
+    with pytest.raises(kinds.error, match=expected):
+        kinds.get(wrong)
+
+
+def test_a_part_that_does_not_import_is_told(methods):
+    with pytest.raises(MethodError, match=r"'broken' does not import from no_such_module:Method .*uninstall the"):
+        methods(("broken", "no_such_module:Method")).get("broken")
+
+
+@pytest.mark.parametrize(
+    "raised", ["RuntimeError('no GPU')", "OSError('no library')", "SystemExit(3)", "KeyError('x')"]
 )
-
-
-@pytest.fixture
-def profile():
-    return load_profile(EXAMPLE_PROFILE)
-
-
-@pytest.fixture
-def installed(monkeypatch):
-    """Only the entry points given, for one test."""
-    def install(**values):
-        entries = {name: EntryPoint(name, value, registry.GROUP) for name, value in values.items()}
-        monkeypatch.setattr(registry, "_entry_points", lambda: entries)
-        method_class.cache_clear()
-    yield install
-    method_class.cache_clear()
-
-
-def test_methods_of_other_packages_are_found_by_their_entry_points():
-    assert {"example_drift", "example_stamp"} <= set(list_methods())
-    assert method_class("example_drift").name == "example_drift"
-
-
-@pytest.mark.parametrize(("text", "variant"), [
-    ("example_drift", Variant("example_drift", {}, "example_drift")),
-    (" example_drift [] ", Variant("example_drift", {}, "example_drift")),
-    ("example_drift[speed=2]", Variant("example_drift", {"speed": "2"}, "example_drift[speed=2]")),
-    ("example_drift[ speed = 2 , side=left ]",
-     Variant("example_drift", {"side": "left", "speed": "2"}, "example_drift[side=left,speed=2]")),
-])
-def test_a_variant_is_a_name_with_settings(text, variant):
-    assert parse_variant(text) == variant
-
-
-@pytest.mark.parametrize(("text", "message"), [
-    ("example_drfit", r"unknown method 'example_drfit' \(did you mean 'example_drift'\?\); installed: "),
-    ("example_drift[speed]", "'speed' is no setting; expected setting=value"),
-    ("example_drift[speed=]", "expected setting=value"),
-    ("example_drift[speed=1,speed=2]", "sets 'speed' twice"),
-    ("example_drift]", "is no method; expected a name"),
-    ("", "is no method"),
-])
-def test_a_wrong_text_is_told(text, message):
-    with pytest.raises(MethodError, match=message):
-        parse_variant(text)
-
-
-def test_a_list_is_split_outside_of_brackets():
-    assert split_variants("base, a[x=1,y=2],b[z=3] ,") == ["base", "a[x=1,y=2]", "b[z=3]"]
-
-
-def test_all_is_what_the_profile_supports_with_its_defaults_first(profile):
-    labels = [variant.label for variant in select_variants(["all"], profile)]
-    assert labels[:2] == ["example_drift", "example_stamp"]
-    assert "oracle" not in labels
-
-
-def test_each_variant_comes_once(profile):
-    labels = [v.label for v in select_variants(["example_drift[speed=2]", "example_drift[ speed=2 ]"], profile)]
-    assert labels == ["example_drift[speed=2]"]
-
-
-def test_a_method_that_the_profile_does_not_support_is_told(profile, monkeypatch):
-    monkeypatch.setattr(method_class("example_drift"), "profiles", frozenset({"hunyuan"}))
-    with pytest.raises(MethodError, match="does not run under the profile 'example'; it runs under hunyuan"):
-        select_variants(["example_drift"], profile)
-
-
-def test_no_methods_are_told(profile):
-    with pytest.raises(MethodError, match="no methods chosen"):
-        select_variants([], profile)
-
-
-def test_settings_come_from_the_method_the_profile_and_the_text(tmp_path):
-    (tmp_path / "mine.toml").write_text(
-        f'extends = "{EXAMPLE_PROFILE}"\n[methods.example_drift]\nspeed = 3\nside = "left"\n')
-    profile = load_profile(str(tmp_path / "mine.toml"))
-    assert settings_of(parse_variant("example_drift"), profile) == DriftSettings(3, "left")
-    assert settings_of(parse_variant("example_drift[speed=5]"), profile) == DriftSettings(5, "left")
-
-
-def test_a_wrong_setting_in_a_profile_is_told_with_the_profile(tmp_path):
-    (tmp_path / "mine.toml").write_text(f'extends = "{EXAMPLE_PROFILE}"\n[methods.example_drift]\nspede = 3\n')
-    with pytest.raises(SettingError, match=r"profile 'mine', method 'example_drift': unknown setting 'spede'"):
-        settings_of(parse_variant("example_drift"), load_profile(str(tmp_path / "mine.toml")))
-
-
-def test_a_method_that_does_not_import_is_told(installed):
-    installed(broken="no_such_module:Method")
-    with pytest.raises(MethodError, match="method 'broken' does not import from no_such_module:Method"):
-        method_class("broken")
+def test_whatever_a_plug_in_raises_at_import_is_one_line_of_its_own(methods, raised, tmp_path, monkeypatch):
+    (tmp_path / "raising.py").write_text(f"raise {raised}\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    name = raised.partition("(")[0]
+    with pytest.raises(MethodError, match=rf"method 'raising' does not import from raising:Method \({name}: "):
+        methods(("raising", "raising:Method")).get("raising")
+    with pytest.raises(ProfileError, match=rf"backbone 'raising:Loader' does not import \({name}: "):
+        Registry("backbone", BackboneLoader, ProfileError).get("raising:Loader")
 
 
 @pytest.mark.parametrize(("value", "message"), [
     ("pvbench_example:DriftSettings", "expected a subclass of pvbench.method.Method"),
     ("pvbench_example:Drift", "calls itself 'example_drift'"),
 ])
-def test_a_class_that_is_no_method_is_told(installed, value, message):
-    installed(other=value)
+def test_a_class_that_is_something_else_is_told(methods, value, message):
     with pytest.raises(MethodError, match=message):
-        method_class("other")
+        methods(("other", value)).get("other")
 
 
-def test_settings_without_defaults_are_told(installed, monkeypatch):
+def test_settings_without_defaults_are_told(methods, monkeypatch):
     from dataclasses import make_dataclass
 
     monkeypatch.setattr(Drift, "Settings", make_dataclass("Bad", [("speed", int)], frozen=True))
-    installed(example_drift="pvbench_example:Drift")
     with pytest.raises(MethodError, match="the setting 'speed' has no default"):
-        method_class("example_drift")
+        methods(("example_drift", "pvbench_example:Drift")).get("example_drift")
 
 
-def test_a_missing_attribute_is_told(installed, monkeypatch):
+def test_settings_that_are_not_a_dataclass_are_told(methods, monkeypatch):
+    monkeypatch.setattr(Drift, "Settings", dict)
+    with pytest.raises(MethodError, match=r"Drift\.Settings is not a dataclass"):
+        methods(("example_drift", "pvbench_example:Drift")).get("example_drift")
+
+
+def test_a_missing_attribute_is_told(methods, monkeypatch):
     monkeypatch.delattr(Stamp, "version")
-    installed(example_stamp="pvbench_example:Stamp")
     with pytest.raises(MethodError, match="lacks the class attribute version"):
-        method_class("example_stamp")
+        methods(("example_stamp", "pvbench_example:Stamp")).get("example_stamp")
 
 
-def test_two_packages_with_one_name_are_told(monkeypatch):
-    entries = [EntryPoint("twin", "one:Method", registry.GROUP), EntryPoint("twin", "other:Method", registry.GROUP)]
-    monkeypatch.setattr(registry, "entry_points", lambda group: entries)
-    registry._entry_points.cache_clear()
-    try:
-        with pytest.raises(MethodError, match="two installed packages bring a method 'twin'"):
-            list_methods()
-    finally:
-        registry._entry_points.cache_clear()
+def test_two_packages_with_one_name_are_told_when_it_is_asked_for(methods):
+    installed = methods(("twin", "one:Method"), ("twin", "other:Method"), ("example_drift", "pvbench_example:Drift"))
+    assert installed.names() == ("example_drift", "twin")
+    assert installed.get("example_drift") is Drift
+    with pytest.raises(MethodError, match="two installed packages bring a method 'twin': one:Method and other:Method"):
+        installed.get("twin")
+
+
+def test_one_package_that_is_listed_twice_is_one(methods):
+    twice = methods(("example_drift", "pvbench_example:Drift"), ("example_drift", "pvbench_example:Drift"))
+    assert twice.get("example_drift") is Drift
+
+
+def test_a_profile_names_its_backbone_and_where_it_is_wrong():
+    from dataclasses import replace
+
+    from pvbench.backbone import backbone_loader
+    from pvbench.profile import load_profile
+
+    profile = replace(load_profile("mini"), backbone={"kind": "mimi"})
+    with pytest.raises(ProfileError, match=r"profile 'mini' \[backbone\]: unknown backbone 'mimi'"):
+        backbone_loader(profile)
+

@@ -23,8 +23,7 @@ import numpy as np
 from rich.console import Console
 
 from pvbench.digest import stable_seed
-from pvbench.method import settings_from
-from pvbench.registry import method_class
+from pvbench.method import METHODS, settings_from
 from pvbench.runner.grid import run_grid
 from pvbench.runner.plan import Choice, make_plan
 from pvbench.runner.progress import RichObserver
@@ -146,7 +145,7 @@ def read(text: str) -> dict[str, Any]:
 def resolved(method: str, settings: Mapping[str, Any]) -> dict[str, Any]:
     """The values that a trial has of everything in its method's space, defaults included."""
     name, fixed = _STANDS_FOR.get(method, (method, {}))
-    made = settings_from(method_class(name).Settings, {**fixed, **settings})
+    made = settings_from(METHODS.get(name).Settings, {**fixed, **settings})
     names = {*SPACES[method], *SPACES["keyword"]} if made.token == "inverted" else set(SPACES[method])
     return {name: getattr(made, name) for name in names}
 

@@ -142,3 +142,46 @@ class DdimSteps:
         clean = signal.sqrt() * latent - (1 - signal).sqrt() * output
         return clean, signal.sqrt() * output + (1 - signal).sqrt() * latent
 
+
+
+@dataclass(frozen=True)
+class FlowSteps:
+    """Euler steps of flow matching, by index.
+
+    Attributes:
+        sigmas: the noise's share of each step's latent, which is `(1 - sigma) x + sigma e`, noisiest first, and 0 at
+            the end.
+
+    Source: diffusers' FlowMatchEulerDiscreteScheduler with static shifting, which counts its own steps, so that the
+        same call twice gives two results.
+    """
+
+    sigmas: tuple[float, ...]
+
+    @classmethod
+    def of(cls, steps: int, shift: float) -> FlowSteps:
+        """Evenly spaced levels, shifted towards noise: `shift s / (1 + (shift - 1) s)`.
+
+        Raises:
+            ProfileError: the shift is not a positive number.
+        """
+        if not 0 < shift < float("inf"):
+            raise ProfileError(f"shift is {shift}; expected a number above 0, such as 7 for HunyuanVideo")
+        even = np.linspace(1.0, 0.0, steps + 1)[:-1].astype(np.float32)
+        shifted = shift * even / (1 + (shift - 1) * even)
+        return cls((*(float(level) for level in shifted), 0.0))
+
+    def __len__(self) -> int:
+        return len(self.sigmas) - 1
+
+    def next(self, velocity: Tensor, step: int, latent: Tensor) -> Tensor:
+        """The latent that the next step is given; after the last step, what comes out."""
+        return latent + (self.sigmas[step + 1] - self.sigmas[step]) * velocity
+
+    def clean(self, velocity: Tensor, step: int, latent: Tensor) -> Tensor:
+        """The noiseless latent that a model's velocity in a step predicts."""
+        return latent - self.sigmas[step] * velocity
+
+    def noised(self, clean: Tensor, step: int, noise: Tensor) -> Tensor:
+        """A noiseless latent with as much noise as a step is given."""
+        return (1 - self.sigmas[step]) * clean + self.sigmas[step] * noise

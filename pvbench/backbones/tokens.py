@@ -3,21 +3,13 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from pvbench.errors import MethodError
-
-Tokens = Mapping[str, Tensor]
-"""Learned words by name, each of one or several vectors (n, width)."""
-
-
-def spelled(name: str, count: int) -> str:
-    """How a learned word of several vectors stands in a text: `<ada> <ada>_1 <ada>_2`, as diffusers spells it."""
-    return " ".join([name, *(f"{name}_{i}" for i in range(1, count))])
+from pvbench.latent_backbone import Tokens, spelled
 
 
 def encode_with(text_encoder: Any, tokenizer: Any, text: str, tokens: Tokens) -> Tensor:

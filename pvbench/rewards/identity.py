@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from pvbench.errors import FaceError
-from pvbench.features.face import load_detector, load_recogniser
 from pvbench.features.face_networks import FaceDetector, crop_faces, embed_faces
 from pvbench.pixels import photo_tensor
+from pvbench.reward import IdentityReward, Jitter
 
 
 @dataclass(frozen=True)
@@ -24,23 +24,7 @@ class Reference:
     crops: Tensor
 
 
-@dataclass(frozen=True)
-class Jitter:
-    """Sizes of the random changes before faces are compared.
-
-    Attributes:
-        reference: of the gain and offset of each colour of the references, which the paper has.
-        image: the same of the generated crops: a colour cast then earns nothing.
-        crop: of the shift and scale of the generated crops, which are also blurred where it is not 0: a likeness that
-            lives in single pixels earns less.
-    """
-
-    reference: float = 0.0
-    image: float = 0.0
-    crop: float = 0.0
-
-
-class IdentityReward:
+class FaceReward(IdentityReward):
     """Detector and reward recogniser, frozen.
 
     Source: PersonalVideo, eq. 2, read as 1 - cos (as printed it would minimise the similarity). Faces are cropped and
@@ -50,12 +34,7 @@ class IdentityReward:
     def __init__(self, detector: FaceDetector, recogniser: nn.Module, device: torch.device) -> None:
         self.detector, self.recogniser, self.device = detector, recogniser, device
 
-    @classmethod
-    def load(cls, weights: Path, device: torch.device) -> IdentityReward:
-        """The mini networks out of a folder of weights."""
-        return cls(load_detector(weights, device), load_recogniser(weights, "reward", device), device)
-
-    def reference(self, photos: list[NDArray[np.uint8]], height: int, width: int) -> Reference:
+    def reference(self, photos: Sequence[NDArray[np.uint8]], height: int, width: int) -> Reference:
         """Aligned crops of reference photos.
 
         Raises:

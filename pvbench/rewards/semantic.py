@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 
-from pvbench.features.clip import ClipModel
-from pvbench.features.open_clip_model import OpenClip, hps_prepared, load_open_clip
+from pvbench.features.open_clip_model import OpenClip, hps_prepared
+from pvbench.reward import SemanticReward
 
 
 @runtime_checkable
@@ -42,7 +41,7 @@ class HpsModel:
         return torch.from_numpy(self.network.texts(texts)).to(self.network.device)
 
 
-class SemanticReward:
+class PreferenceReward(SemanticReward):
     """How well pictures match a prompt, by a preference-tuned CLIP.
 
     Source: PersonalVideo, eq. 3 and 4: a softmax over M frames' scores, and the KL divergence of the tuned model's
@@ -52,23 +51,6 @@ class SemanticReward:
 
     def __init__(self, model: PreferenceModel) -> None:
         self.model = model
-
-    @classmethod
-    def load(cls, weights: Path, device: torch.device) -> SemanticReward:
-        """The mini network out of a folder of weights."""
-        return cls(ClipModel.load(weights, "reward", device))
-
-    @classmethod
-    def load_hps(cls, checkpoint: Path, device: torch.device, model: str = "ViT-H-14") -> SemanticReward:
-        """HPSv2 by its checkpoint, 2.0 or 2.1: the paper's reward, in full precision.
-
-        Args:
-            model: open_clip's name of what the checkpoint holds.
-
-        Raises:
-            WeightsError: the checkpoint is missing, damaged, would run code, or does not fit the model.
-        """
-        return cls(HpsModel(load_open_clip(model, checkpoint, device)))
 
     def scores(self, images: Tensor, text: str) -> Tensor:
         """Cosine (n,) of each image to the text; differentiable."""

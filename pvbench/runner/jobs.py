@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from pvbench.atomic import write_text
+from pvbench.backbone import Backbone, load_backbone
 from pvbench.errors import (
     DeviceError,
     FaceError,
@@ -24,10 +25,9 @@ from pvbench.errors import (
 )
 from pvbench.executors.executor import Notify
 from pvbench.identity import Identity
-from pvbench.method import Adapter, Method, Request, load_adapter, save_adapter
+from pvbench.method import METHODS, Adapter, Method, Request, load_adapter, save_adapter
 from pvbench.profile import Profile
 from pvbench.prompt import PromptSet
-from pvbench.registry import method_class
 from pvbench.runner import parts
 from pvbench.runner.plan import Cell, PlannedVariant
 from pvbench.store import write_features
@@ -52,7 +52,7 @@ class Workbench:
     def __init__(self, surroundings: Surroundings) -> None:
         self.profile = surroundings.profile
         self.device = surroundings.device
-        self._backbone: Any = None
+        self._backbone: Backbone | None = None
         self._extractors: Any = None
         self._methods: dict[str, Method] = {}
         self._adapter: tuple[Path, Adapter] | None = None
@@ -60,7 +60,7 @@ class Workbench:
     def method(self, variant: PlannedVariant) -> Method:
         """The variant's method, on the backbone."""
         if variant.label not in self._methods:
-            cls = method_class(variant.variant.method)
+            cls = METHODS.get(variant.variant.method)
             backbone = self._loaded_backbone() if cls.uses_backbone else None
             self._methods[variant.label] = cls(variant.settings, backbone, self.profile)
         return self._methods[variant.label]
@@ -86,9 +86,9 @@ class Workbench:
             self._methods.clear()
             sys.modules["torch"].cuda.empty_cache()
 
-    def _loaded_backbone(self) -> Any:
+    def _loaded_backbone(self) -> Backbone:
         if self._backbone is None:
-            self._backbone = parts.load_backbone(self.profile, self.device)
+            self._backbone = load_backbone(self.profile, self.device)
         return self._backbone
 
 

@@ -1,7 +1,7 @@
-"""What a profile's `kind`s stand for: built-in backbones and extractors, or a third party's `module:function`.
+"""What the `kind` of a profile's evaluators stands for: built-in extractors, or a third party's `module:function`.
 
-Such a function takes (profile, device) and returns the backbone or the extractors; its attribute `signature` takes the
-profile and returns, without loading anything heavy, the mapping that every key rests on.
+Such a function takes (profile, device) and returns the extractors; its attribute `signature` takes the profile and
+returns, without loading anything heavy, the mapping that every key rests on.
 """
 
 from __future__ import annotations
@@ -14,43 +14,18 @@ from pvbench.errors import ProfileError
 from pvbench.profile import Profile
 
 
-def backbone_signature(profile: Profile) -> Mapping[str, Any]:
-    """What identifies the profile's backbone, its weights included."""
-    outside = _outside(profile, "backbone")
-    if outside is not None:
-        return outside.signature(profile)
-    from pvbench import backbones
-
-    return backbones.signature(profile)
-
-
 def extractor_signature(profile: Profile, extra: Collection[str] = ()) -> Mapping[str, Any]:
     """What identifies the profile's extractors, their weights included, by part.
 
     Args:
         extra: parts of built-in extractors to name besides those of the paper's metrics.
     """
-    outside = _outside(profile, "evaluators")
+    outside = _outside(profile)
     if outside is not None:
         return outside.signature(profile)
     from pvbench import features
 
     return features.signature(profile, extra)
-
-
-def load_backbone(profile: Profile, device: str) -> Any:
-    """The profile's backbone, on the device.
-
-    Raises:
-        WeightsError: for weights that are missing, corrupt, or not the ones their card names.
-        DeviceError: for a device that is not there.
-    """
-    outside = _outside(profile, "backbone")
-    if outside is not None:
-        return outside(profile, device)
-    from pvbench import backbones
-
-    return backbones.load_backbone(profile, device)
 
 
 def load_extractors(profile: Profile, device: str, wanted: Collection[str] | None = None) -> Any:
@@ -62,7 +37,7 @@ def load_extractors(profile: Profile, device: str, wanted: Collection[str] | Non
         WeightsError: for weights that are missing, corrupt, or not the ones their card names.
         DeviceError: for a device that is not there.
     """
-    outside = _outside(profile, "evaluators")
+    outside = _outside(profile)
     if outside is not None:
         return outside(profile, device)
     from pvbench import features
@@ -72,21 +47,21 @@ def load_extractors(profile: Profile, device: str, wanted: Collection[str] | Non
 
 @runtime_checkable
 class Loader(Protocol):
-    """A third party's function for one part of a profile."""
+    """A third party's function for a profile's evaluators."""
 
     def __call__(self, profile: Profile, device: str) -> Any:
-        """The backbone or the extractors, on the device."""
+        """The extractors, on the device."""
 
     def signature(self, profile: Profile) -> Mapping[str, Any]:
         """What every key rests on; cheap."""
 
 
-def _outside(profile: Profile, part: str) -> Loader | None:
-    kind = getattr(profile, part)["kind"]
+def _outside(profile: Profile) -> Loader | None:
+    kind = profile.evaluators["kind"]
     module, colon, name = kind.partition(":")
     if not colon:
         return None
-    where = f"profile {profile.name!r} [{part}]: kind {kind!r}"
+    where = f"profile {profile.name!r} [evaluators]: kind {kind!r}"
     try:
         function = getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError) as error:

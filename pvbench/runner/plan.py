@@ -6,20 +6,22 @@ import dataclasses
 import json
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from pvbench.backbone import backbone_loader
 from pvbench.digest import digest
 from pvbench.errors import IdentityError, PromptError, SettingError, StoreError, did_you_mean
 from pvbench.identity import SPLITS, Identity, list_identities, load_identities, split_root
-from pvbench.method import Method, Request, request_for
+from pvbench.method import METHODS, Method, Request, request_for
 from pvbench.metrics import load_metrics
 from pvbench.profile import Profile, load_profile
 from pvbench.prompt import Prompt, PromptSet, check_disjoint, load_prompts
-from pvbench.registry import Variant, method_class, select_variants, settings_of, split_variants
+from pvbench.reward import Role, check_apart, reward_signature, roles_asked
 from pvbench.runner import parts
+from pvbench.variant import Variant, select_variants, settings_of, split_variants
 
 ALL = "all"
 
@@ -28,11 +30,12 @@ _INPUTS = ("methods", "identities", "prompts", "seeds", "sampling", "backbone", 
 
 @dataclass(frozen=True)
 class PlannedVariant:
-    """A row of the tables, with its settings worked out."""
+    """A row of the tables, with its settings worked out, and the signatures of the rewards that it tunes with."""
 
     variant: Variant
     settings: Any
     data_digest: str
+    rewards: Mapping[Role, Mapping[str, Any]] = field(default_factory=dict)
 
     @property
     def label(self) -> str:
@@ -42,13 +45,13 @@ class PlannedVariant:
     @property
     def cls(self) -> type[Method]:
         """The method's class."""
-        return method_class(self.variant.method)
+        return METHODS.get(self.variant.method)
 
     @property
     def identifying(self) -> dict[str, Any]:
         """What its keys rest on."""
         return {"method": self.cls.name, "version": self.cls.version, "settings": dataclasses.asdict(self.settings),
-                "data": self.data_digest}
+                "data": self.data_digest, "rewards": dict(self.rewards)}
 
 
 @dataclass(frozen=True)
@@ -214,9 +217,12 @@ def make_plan(choice: Choice) -> Plan:
     identities = select_identities(
         str(profile.grid.identities) if choice.identities is None else choice.identities, people
     )
+    scoring = parts.extractor_signature(profile)
     for variant in variants:
         for texts in (simulated, evaluation):
             variant.cls.check(variant.settings, profile, identities, texts)
+        for role in variant.rewards:
+            check_apart(profile, role, scoring)
     return Plan(
         choice=choice,
         profile=profile,
@@ -228,8 +234,8 @@ def make_plan(choice: Choice) -> Plan:
         evaluation=evaluation,
         simulated=simulated,
         seeds=profile.grid.seeds if choice.seeds is None else select_seeds(choice.seeds),
-        backbone_signature=parts.backbone_signature(profile),
-        extractor_signature=parts.extractor_signature(profile),
+        backbone_signature=backbone_loader(profile).signature(profile),
+        extractor_signature=scoring,
     )
 
 
@@ -240,10 +246,13 @@ def plan_variants(texts: Sequence[str], profile: Profile) -> tuple[PlannedVarian
         MethodError: for an unknown method, or one that the profile does not support.
         SettingError: for an unknown setting or a wrong value.
     """
-    return tuple(
-        PlannedVariant(variant, settings_of(variant, profile), method_class(variant.method).data_digest(profile))
-        for variant in select_variants(texts, profile)
-    )
+    return tuple(_planned(variant, profile) for variant in select_variants(texts, profile))
+
+
+def _planned(variant: Variant, profile: Profile) -> PlannedVariant:
+    cls, settings = METHODS.get(variant.method), settings_of(variant, profile)
+    rewards = {role: reward_signature(profile, role) for role in roles_asked(cls.asks(settings))}
+    return PlannedVariant(variant, settings, cls.data_digest(profile), rewards)
 
 
 def plan_from_summary(summary: Mapping[str, Any], path: Path) -> Plan:

@@ -20,13 +20,12 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
+from pvbench.backbone import Backbone, backbone_loader, load_backbone
 from pvbench.digest import digest
 from pvbench.identity import Identity, load_identities
-from pvbench.method import Adapter, Method, Request, load_adapter, request_for, save_adapter, settings_from
+from pvbench.method import METHODS, Adapter, Method, Request, load_adapter, request_for, save_adapter, settings_from
 from pvbench.profile import Profile, load_profile
 from pvbench.prompt import Prompt, PromptSet, load_prompts
-from pvbench.registry import list_methods, method_class
-from pvbench.runner import parts
 from pvbench.video import Video
 
 
@@ -45,9 +44,9 @@ class MethodContract:
 
     @pytest.fixture(scope="class")
     @classmethod
-    def backbone(cls, profile: Profile) -> Any:
+    def backbone(cls, profile: Profile) -> Backbone | None:
         """The backbone, on the CPU; None for a method that does without."""
-        return parts.load_backbone(profile, "cpu") if cls.method.uses_backbone else None
+        return load_backbone(profile, "cpu") if cls.method.uses_backbone else None
 
     @pytest.fixture(scope="class")
     @classmethod
@@ -69,18 +68,17 @@ class MethodContract:
 
     @pytest.fixture(scope="class")
     @classmethod
-    def made(cls, profile: Profile, backbone: Any) -> Method:
+    def made(cls, profile: Profile, backbone: Backbone | None) -> Method:
         """The method, set up as a run sets it up."""
         return cls.method(settings_from(cls.method.Settings, cls.settings), backbone, profile)
 
     @pytest.fixture(scope="class")
     @classmethod
-    def bystander(cls, profile: Profile, backbone: Any) -> Method | None:
+    def bystander(cls, profile: Profile, backbone: Backbone | None) -> Method | None:
         """Another method on the same backbone; None where there is none to watch."""
-        built_in = ":" not in profile.backbone["kind"]
-        if backbone is None or not built_in or cls.method.name == "base":
+        if backbone is None or cls.method.name == "base":
             return None
-        base = method_class("base")
+        base = METHODS.get("base")
         return base(base.Settings(), backbone, profile)
 
     @pytest.fixture(scope="class")
@@ -130,8 +128,8 @@ class MethodContract:
         assert cls.summary, "the summary is what `pvbench list methods` prints"
         assert "\n" not in cls.summary, "the summary is one line"
         assert isinstance(cls.tunes, bool)
-        if cls.name in list_methods():
-            assert method_class(cls.name) is cls, f"another installed method is named {cls.name!r}"
+        if cls.name in METHODS.names():
+            assert METHODS.get(cls.name) is cls, f"another installed method is named {cls.name!r}"
 
     def test_settings_have_defaults_and_a_digest(self) -> None:
         """They are part of every key: frozen, complete without arguments, plain values."""
@@ -152,7 +150,9 @@ class MethodContract:
 
     def test_the_profile_is_supported(self, profile: Profile) -> None:
         """A run of `--methods all` takes it."""
-        assert self.method.supports(profile)
+        settings = settings_from(self.method.Settings, self.settings)
+        rewards = {f"reward.{role}" for role in profile.rewards}
+        assert self.method.asks(settings) <= backbone_loader(profile).offers | rewards
 
     def test_the_data_digest_is_the_same_each_time(self, profile: Profile) -> None:
         """It is part of every key."""
@@ -215,9 +215,10 @@ class MethodContract:
             (video,) = made.generate(identity, adapter, [request])
             assert video.digest == expected.digest, f"prompt {request.prompt.id!r}, seed {request.seed}"
 
-    def test_a_fresh_instance_makes_the_same_video(self, profile: Profile, backbone: Any, identity: Identity,
-                                                   adapter: Adapter | None, requests: list[Request],
-                                                   videos: list[Video]) -> None:
+    def test_a_fresh_instance_makes_the_same_video(
+        self, profile: Profile, backbone: Backbone | None, identity: Identity, adapter: Adapter | None,
+        requests: list[Request], videos: list[Video],
+    ) -> None:  # fmt: skip
         """Another worker gets the same bytes."""
         fresh = self.method(settings_from(self.method.Settings, self.settings), backbone, profile)
         (video,) = fresh.generate(identity, adapter, requests[-1:])

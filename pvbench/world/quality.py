@@ -16,12 +16,12 @@ from torch.nn import functional
 
 from pvbench.backbones.patch_autoencoder import PatchAutoencoder
 from pvbench.digest import stable_seed
-from pvbench.features.face import FaceExtractor
+from pvbench.features.face import FaceExtractor, load_detector, load_recogniser
 from pvbench.features.face_networks import crop_faces, embed_faces
 from pvbench.pixels import to_tensor
 from pvbench.profile import load_profile
 from pvbench.prompt import load_prompts
-from pvbench.rewards.identity import IdentityReward
+from pvbench.rewards.identity import FaceReward
 from pvbench.video import Video
 from pvbench.weights import verified
 
@@ -50,7 +50,7 @@ class BaseQuality:
 
 def base_quality(profile_name: str, videos: int, device: str = "cpu", save: Path | None = None) -> BaseQuality:
     """Samples the untuned backbone on the evaluation prompts, both class nouns in turn, and judges the videos."""
-    from pvbench.backbones import load_backbone
+    from pvbench.backbone import load_backbone
     from pvbench.features import load_extractors
     from pvbench.features.extract import Extractors
     from pvbench.features.flow import optical_flow
@@ -135,7 +135,7 @@ def wiped(image: Image, landmarks: NDArray[np.float32], rows: slice) -> Image:
 
 
 def tuned_on_reward(
-    reward: IdentityReward, vae: PatchAutoencoder, images: Tensor, wanted: Tensor, steps: int = 80, rate: float = 0.05
+    reward: FaceReward, vae: PatchAutoencoder, images: Tensor, wanted: Tensor, steps: int = 80, rate: float = 0.05
 ) -> tuple[Tensor, float]:
     """Pictures (n, 3, H, W) changed until the reward's recogniser takes them for the people `wanted` (n, D).
 
@@ -169,7 +169,9 @@ def fakes_table(weights: Path, people: int = 40, device: str = "cpu", size: int 
         By kind of picture: mean, 5th and 95th percentile, share of pictures with a face, number of pictures.
     """
     extractor = load_face_extractor(weights, device)
-    reward = IdentityReward.load(weights, extractor.device)
+    reward = FaceReward(
+        load_detector(weights, extractor.device), load_recogniser(weights, "reward", extractor.device), extractor.device
+    )
     vae = PatchAutoencoder.from_pretrained(verified(weights, "vae")).float().to(extractor.device)
     vae.requires_grad_(False).eval()
     from pvbench.world.figure import load_figure

@@ -6,32 +6,31 @@ import numpy as np
 import pytest
 import torch
 
-from pvbench.method import Adapter
+from pvbench.errors import MethodError
 
 
 def test_a_fresh_adapter_leaves_every_video_as_it_is(short_backbone, ada):
     backbone = short_backbone
-    backbone.remove_lora(backbone.pipe.unet)
+    backbone.reset()
     before = backbone.sample("a woman on a beach", 5)
-    backbone.add_lora(backbone.pipe.unet, 4, 4.0, "qkv", torch.Generator().manual_seed(0))
+    backbone.add_lora(4, 4.0, "qkv", torch.Generator().manual_seed(0))
     after = backbone.sample("a woman on a beach", 5)
-    backbone.remove_lora(backbone.pipe.unet)
+    backbone.reset()
     assert before.digest == after.digest
 
 
 def test_an_adapter_is_silent_before_its_span(short_backbone):
     backbone, generator = short_backbone, torch.Generator().manual_seed(0)
-    unet = backbone.pipe.unet
-    backbone.remove_lora(unet)
+    backbone.reset()
     text = backbone.encode("a man in the snow")
     with torch.no_grad():
         plain = backbone.denoise(backbone.noise(3), text, 0, 3)
-        for parameter in backbone.add_lora(unet, 4, 4.0, "qkv", generator):
+        for parameter in backbone.add_lora(4, 4.0, "qkv", generator):
             parameter.data.normal_(0, 0.5)
-        with backbone.without_lora(unet):
+        with backbone.without_lora():
             silent = backbone.denoise(backbone.noise(3), text, 0, 3)
         loud = backbone.denoise(backbone.noise(3), text, 0, 3)
-    backbone.remove_lora(unet)
+    backbone.reset()
     assert torch.equal(plain, silent)
     assert not torch.allclose(plain, loud, atol=1e-2)
 
@@ -39,9 +38,9 @@ def test_an_adapter_is_silent_before_its_span(short_backbone):
 def test_the_frozen_model_takes_the_grain_off_that_an_adapter_leaves(short_backbone, monkeypatch):
     """Noise of a third of the latent's size goes for the most part, and what it lay on comes back."""
     backbone = short_backbone
-    backbone.remove_lora(backbone.pipe.unet)
+    backbone.reset()
     left, clean = {}, backbone.clean
-    grain = torch.randn(backbone.latent_shape, generator=torch.Generator().manual_seed(0))[None] / 3
+    grain = torch.randn(backbone.latent_shape(), generator=torch.Generator().manual_seed(0))[None] / 3
 
     def with_grain(*args):
         left["plain"] = clean(*args)
@@ -58,7 +57,7 @@ def test_the_frozen_model_takes_the_grain_off_that_an_adapter_leaves(short_backb
 
 def test_noise_is_added_as_the_schedule_says(short_backbone):
     latent, noise = short_backbone.noise(1), short_backbone.noise(2)
-    alpha = short_backbone.steps.signal[short_backbone.steps.times[3]]
+    alpha = short_backbone.schedule.signal[short_backbone.schedule.times[3]]
     expected = alpha.sqrt() * latent + (1 - alpha).sqrt() * noise
     torch.testing.assert_close(short_backbone.noised(latent, 3, noise), expected)
 
@@ -84,14 +83,14 @@ def test_an_adapter_is_active_in_one_step_at_least(short_backbone, span, steps):
 
 
 def test_guidance_ends_where_the_profile_says(short_backbone, monkeypatch):
-    backbone, unet = short_backbone, short_backbone.pipe.unet
+    backbone = short_backbone
     text, latent = backbone.encode("a man in the snow"), backbone.noise(3)
 
     def guided(scale, stop):
         sampling = replace(backbone.sampling, guidance=scale, guidance_stop=stop, motion_guidance=1.0)
         monkeypatch.setattr(backbone, "sampling", sampling)
         with torch.no_grad():
-            return [backbone.predict(unet, latent, step, text) for step in range(4)]
+            return [backbone.predict(latent, step, text) for step in range(4)]
 
     halfway, all_along, never = guided(3.0, 0.5), guided(3.0, 1.0), guided(1.0, 1.0)
     for step in range(4):
@@ -107,19 +106,19 @@ def test_motion_is_guided_by_a_scale_of_its_own(short_backbone, monkeypatch):
     monkeypatch.setattr(backbone, "half", False)
     text = backbone.encode("a man turns his head to the left")
 
-    def guided(guidance, ratio, unet=None, z=latent):
+    def guided(guidance, ratio, z=latent, side="video"):
         sampling = replace(backbone.sampling, guidance=guidance, guidance_stop=1.0, motion_guidance=ratio)
         monkeypatch.setattr(backbone, "sampling", sampling)
         with torch.no_grad():
-            return backbone.predict(unet or backbone.pipe.unet, z, 1, text)
+            return backbone.predict(z, 1, text, side)
 
     without, plain, more = guided(0.0, 1.0), guided(3.0, 1.0), guided(3.0, 2.0)
     torch.testing.assert_close(more.mean(2), plain.mean(2))
     moved = plain - without - (plain - without).mean(2, keepdim=True)
     assert moved.abs().max() > 0.01
     torch.testing.assert_close(more - plain, moved, atol=1e-5, rtol=1e-4)
-    picture = latent[:, :, 0]
-    assert torch.equal(guided(3.0, 2.0, backbone.image_unet, picture), guided(3.0, 1.0, backbone.image_unet, picture))
+    picture = latent[:, :, :1]
+    assert torch.equal(guided(3.0, 2.0, picture, "image"), guided(3.0, 1.0, picture, "image"))
 
 
 def test_every_method_starts_from_the_same_noise(short_backbone):
@@ -127,10 +126,53 @@ def test_every_method_starts_from_the_same_noise(short_backbone):
     assert not torch.equal(short_backbone.noise(7), short_backbone.noise(8))
 
 
-def test_an_adapter_of_another_model_is_refused(short_backbone):
-    from pvbench.errors import MethodError
+@pytest.mark.parametrize(
+    ("where", "told"),
+    [
+        ("unet.nowhere.to_q.lora", "does not fit this backbone: .*nowhere"),
+        ("transformer.blocks.0.attn.to_q.lora", r"this backbone begin with 'unet\.': it was tuned on another one"),
+    ],
+)
+def test_an_adapter_of_another_model_is_refused_and_the_next_one_works(short_backbone, where, told):
+    wrong = {f"{where}_A.weight": torch.zeros(4, 8), f"{where}_B.weight": torch.zeros(8, 4)}
+    with pytest.raises(MethodError, match=told):
+        short_backbone.load_lora(wrong)
+    assert short_backbone.add_lora(4, 4.0, "qkv", torch.Generator().manual_seed(0))
+    short_backbone.reset()
 
-    where = "unet.nowhere.to_q.lora"
-    wrong = Adapter({f"{where}_A.weight": torch.zeros(4, 8), f"{where}_B.weight": torch.zeros(8, 4)})
-    with pytest.raises((MethodError, ValueError), match=r"nowhere|place|Target"):
-        short_backbone.load_lora(wrong.tensors)
+
+def test_unknown_targets_are_told_with_the_known_ones(short_backbone):
+    with pytest.raises(MethodError, match="no adapter targets 'kv'; known: qkv, qkvo, qkv_motion"):
+        short_backbone.add_lora(4, 4.0, "kv", torch.Generator().manual_seed(0))
+
+
+def test_two_adapters_add_up_and_each_is_switched_by_its_name(short_backbone):
+    """As a style and a person: outside of the person's span the style stays."""
+    backbone, generator = short_backbone, torch.Generator().manual_seed(0)
+    backbone.reset()
+    words, latent = backbone.encode("a man in the snow"), backbone.noise(3)
+
+    def seen():
+        with torch.no_grad():
+            return backbone.predict(latent, 3, words)
+
+    plain = seen()
+    for parameter in backbone.add_lora(4, 4.0, "qkv", generator, name="style"):
+        parameter.data.normal_(0, 0.3, generator=generator)
+    style = seen()
+    values = backbone.lora_values(name="style")
+    for parameter in backbone.add_lora(2, 2.0, "qkv_motion", generator):
+        parameter.data.normal_(0, 0.3, generator=generator)
+    both = seen()
+    with backbone.without_lora():
+        assert torch.equal(seen(), style)
+    with backbone.without_lora(name="style"):
+        alone = seen()
+    assert torch.equal(seen(), both)
+    assert all(torch.equal(value, values[name]) for name, value in backbone.lora_values(name="style").items())
+    different = (plain, style, alone, both)
+    assert all((one - two).abs().max() > 0.01 for i, one in enumerate(different) for two in different[:i])
+    backbone.remove_lora(name="identity")
+    assert torch.equal(seen(), style)
+    backbone.reset()
+    assert torch.equal(seen(), plain)

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from pvbench.backbones import signature
+from pvbench.backbones.mini import MiniLoader
 from pvbench.errors import ProfileError
 from pvbench.profile import load_profile
 
@@ -20,4 +20,4 @@ def test_a_number_out_of_range_is_told(name, wrong, expected):
     profile = load_profile("mini")
     profile = replace(profile, backbone={**profile.backbone, name: wrong})
     with pytest.raises(ProfileError, match=f"{name} is .*{expected}"):
-        signature(profile)
+        MiniLoader.signature(profile)

@@ -121,5 +121,5 @@ def test_noise_predicted_at_pure_noise_is_refused():
 
 def test_the_mini_profile_takes_a_shift_and_its_backbone_obeys(short_backbone):
     sampling = dataclasses.replace(short_backbone.sampling, shift=4.0)
-    expected = shifted_times(short_backbone.steps.signal.double().numpy(), sampling.steps, 4.0)
-    assert list(short_backbone.steps.times) == expected
+    expected = shifted_times(short_backbone.schedule.signal.double().numpy(), sampling.steps, 4.0)
+    assert list(short_backbone.schedule.times) == expected

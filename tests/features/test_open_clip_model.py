@@ -7,6 +7,7 @@ import pickle
 import socket
 import warnings
 import zipfile
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -27,7 +28,8 @@ from pvbench.features.open_clip_model import (
     middle_square,
 )
 from pvbench.features.packed import PackedBlock
-from pvbench.rewards.semantic import SemanticReward
+from pvbench.profile import load_profile
+from pvbench.rewards.published import HpsLoader
 
 NAME, QUICK = "pvbench-tiny", "pvbench-tiny-quickgelu"
 
@@ -251,8 +253,13 @@ def test_hps_embeds_what_it_sees_and_the_order_of_frames_moves_nothing(clip):
     np.testing.assert_allclose(found[::-1], clip.hps_frames(frames(40)[::-1]), atol=2e-6)
 
 
+def profile_with(checkpoint):
+    rewards = {"semantic": "hps", "hps": str(checkpoint), "hps_model": NAME}
+    return replace(load_profile("mini"), rewards=rewards)
+
+
 def test_hps_as_a_reward_scores_as_the_metric_does_and_its_gradient_raises_the_score(clip, files):
-    reward, text = SemanticReward.load_hps(files / "plain.pt", torch.device("cpu"), NAME), "a red balloon"
+    reward, text = HpsLoader.load(profile_with(files / "plain.pt"), "cpu"), "a red balloon"
     pictures = torch.from_numpy(frames(3)).permute(0, 3, 1, 2).float() / 127.5 - 1
     pictures.requires_grad_()
     scores = reward.scores(pictures, text)
@@ -266,7 +273,7 @@ def test_hps_as_a_reward_scores_as_the_metric_does_and_its_gradient_raises_the_s
 
 def test_hps_as_a_reward_needs_a_checkpoint_that_fits(tmp_path):
     with pytest.raises(WeightsError, match="no weights at"):
-        SemanticReward.load_hps(tmp_path / "HPS_v2.1_compressed.pt", torch.device("cpu"), NAME)
+        HpsLoader.load(profile_with(tmp_path / "HPS_v2.1_compressed.pt"), "cpu")
 
 
 # Files

@@ -2,15 +2,14 @@
 
 import pytest
 
-from pvbench.method import settings_from
-from pvbench.registry import method_class
+from pvbench.method import METHODS, settings_from
 
 
 @pytest.fixture
 def make(short_backbone, short_profile):
     """A method of that name with these settings."""
     def made(name, **settings):
-        cls = method_class(name)
+        cls = METHODS.get(name)
         return cls(settings_from(cls.Settings, settings), short_backbone, short_profile)
     return made
 

@@ -12,7 +12,7 @@ from pvbench.identity import load_identities
 from pvbench.method import request_for, save_adapter
 from pvbench.methods.personalvideo import PersonalVideo, PersonalVideoSettings, Stage
 from pvbench.prompt import load_prompts
-from pvbench.rewards.identity import Jitter
+from pvbench.reward import Jitter
 from pvbench.video import Video
 
 EVALUATION = load_prompts("mini_evaluation").prompts
@@ -35,7 +35,7 @@ class TestPrinted:
         """Section 4.1: the text-to-video model, and no picture."""
         assert self.settings.where == "t2v"
         stages = make("personalvideo").stages()
-        assert stages == (Stage("t2v", self.settings.steps, self.settings.rate),)
+        assert stages == (Stage("video", self.settings.steps, self.settings.rate),)
 
     def test_tuning_starts_from_pure_noise(self, make, ada, monkeypatch):
         """Section 4.1: no photo is encoded, and the trajectory begins at the first step from the initial noise."""
@@ -51,15 +51,15 @@ class TestPrinted:
     def test_one_random_frame_carries_the_identity_reward(self, make, ada, monkeypatch):
         """Eq. 2; over several steps it is not the same one."""
         method = make("personalvideo", **SHORT, scr="off")
-        prefix = method._pool("t2v", "woman", _rare(), SIMULATED, 0)[0]
-        seen, decode = [], method.backbone.decode
-        monkeypatch.setattr(method.backbone, "decode", lambda latent, frames: (
-            seen.append(frames), decode(latent, frames))[1])
+        prefix = method._pool("video", "woman", _rare(), SIMULATED, 0)[0]
+        seen, through = [], method.backbone.through_pixels
+        monkeypatch.setattr(method.backbone, "through_pixels", lambda latent, frames, *rest: (
+            seen.append(frames), through(latent, frames, *rest))[1])
         reference = method.rewards()[0].reference(ada.references(), 64, 64)
         generator = torch.Generator().manual_seed(0)
         with torch.no_grad():
             for _ in range(6):
-                method.loss(method.backbone.pipe.unet, prefix, reference, generator)
+                method.loss(prefix, reference, generator)
         assert {len(frames) for frames in seen} == {1}
         assert len({frames[0] for frames in seen}) > 1
 
@@ -75,13 +75,13 @@ class TestPrinted:
     def test_both_rewards_weigh_the_same(self, make, ada):
         """Eq. 5: the loss is 1 - cos plus the divergence, and nothing else."""
         method = make("personalvideo", **SHORT)
-        prefix = method._pool("t2v", "woman", _rare(), SIMULATED, 0)[0]
-        unet, reference = method.backbone.pipe.unet, method.rewards()[0].reference(ada.references(), 64, 64)
+        prefix = method._pool("video", "woman", _rare(), SIMULATED, 0)[0]
+        reference = method.rewards()[0].reference(ada.references(), 64, 64)
         generator = torch.Generator().manual_seed(0)
-        for parameter in method.backbone.add_lora(unet, 4, 4.0, "qkv", generator):
+        for parameter in method.backbone.add_lora(4, 4.0, "qkv", generator):
             parameter.data.normal_(0, 0.3, generator=generator)
-        loss, told = method.loss(unet, prefix, reference, generator)
-        method.backbone.remove_lora(unet)
+        loss, told = method.loss(prefix, reference, generator)
+        method.backbone.reset()
         assert told["semantic"] > 1e-5
         assert float(loss.detach()) == pytest.approx(told["identity"] + told["semantic"], rel=1e-5)
 
@@ -99,7 +99,7 @@ class TestPrinted:
     def test_prompts_are_simulated_ones(self, make):
         """Section 4.3."""
         assert self.settings.spa
-        prefix = make("personalvideo", **SHORT)._pool("t2v", "woman", _rare(), SIMULATED, 0)[0]
+        prefix = make("personalvideo", **SHORT)._pool("video", "woman", _rare(), SIMULATED, 0)[0]
         assert prefix.text in {prompt.render("woman") for prompt in SIMULATED.prompts}
 
     def test_the_semantic_reward_is_on(self):
@@ -152,7 +152,7 @@ def test_motion_modules_are_adapted_when_asked(make, ada, quiet):
 
 
 def test_diffusers_loads_the_adapter_and_computes_the_same(make, short_backbone, short_profile, ada, quiet, tmp_path):
-    from pvbench.backbones import load_backbone
+    from pvbench.backbone import load_backbone
 
     adapter = make("personalvideo", steps=2, prefixes=1, token="none").tune(ada, SIMULATED, seed=0, progress=quiet)
     save_adapter(tmp_path / "ada.safetensors", adapter)
@@ -161,10 +161,10 @@ def test_diffusers_loads_the_adapter_and_computes_the_same(make, short_backbone,
     short_backbone.load_lora(adapter.tensors)
     text, latent = short_backbone.encode("a woman"), short_backbone.noise(1)
     with torch.no_grad():
-        ours = short_backbone.predict(short_backbone.pipe.unet, latent, 3, text)
-        theirs = other.predict(other.pipe.unet, latent, 3, text)
-        short_backbone.remove_lora(short_backbone.pipe.unet)
-        untuned = short_backbone.predict(short_backbone.pipe.unet, latent, 3, text)
+        ours = short_backbone.predict(latent, 3, text)
+        theirs = other.predict(latent, 3, other.encode("a woman"))
+        short_backbone.reset()
+        untuned = short_backbone.predict(latent, 3, text)
     assert torch.allclose(ours, theirs, atol=1e-4)
     assert (ours - untuned).abs().max() > 1e-3
 

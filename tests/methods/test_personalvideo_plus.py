@@ -61,10 +61,10 @@ def test_likeness_above_the_ceiling_earns_nothing(make, ada, monkeypatch):
     method = make("personalvideo_plus", ceiling=0.4, scr="off", pixel_anchor=0.0, **SHORT)
     reward, _ = method.rewards()
     reference = reward.reference(ada.references(), 64, 64)
-    prefix = method._pool("t2v", ada.class_noun, Keyword(), SIMULATED, 0)[0]
+    prefix = method._pool("video", ada.class_noun, Keyword(), SIMULATED, 0)[0]
     lost = torch.tensor([0.7, 0.6, 0.5, 0.1])
     monkeypatch.setattr(type(reward), "__call__", lambda *_: lost)
-    loss, told = method.loss(method.backbone.pipe.unet, prefix, reference, torch.Generator().manual_seed(0))
+    loss, told = method.loss(prefix, reference, torch.Generator().manual_seed(0))
     # Of cosines 0.3, 0.4, 0.5 and 0.9 the first alone lies below 0.4; what is told is the loss itself.
     assert float(loss) == pytest.approx(0.1 / 4)
     assert told["identity"] == pytest.approx(1.9 / 4)
@@ -77,13 +77,12 @@ def test_videos_go_on_from_what_pictures_taught(make, short_backbone, ada):
     method.tune(ada, SIMULATED, seed=0, progress=lambda step, total, found: told.append((step, total)))
     assert told == [(1, 4), (2, 4), (3, 4), (4, 4)]
     generator = torch.Generator().manual_seed(0)
-    for parameter in backbone.add_lora(backbone.image_unet, 4, 4.0, "qkv", generator):
+    for parameter in backbone.add_lora(4, 4.0, "qkv", generator, side="image"):
         parameter.data.normal_(0, 0.5, generator=generator)
-    values = backbone.lora_values(backbone.image_unet)
-    backbone.remove_lora(backbone.image_unet)
-    backbone.add_lora(backbone.pipe.unet, 4, 4.0, "qkv", generator, values)
-    moved = backbone.lora_values(backbone.pipe.unet)
-    backbone.remove_lora(backbone.pipe.unet)
+    values = backbone.lora_values("image")
+    backbone.add_lora(4, 4.0, "qkv", generator, values)
+    moved = backbone.lora_values()
+    backbone.reset()
     assert moved.keys() == values.keys()
     assert all(torch.equal(moved[name], values[name]) for name in values)
 

@@ -17,6 +17,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from pvbench.backbone import Backbone, BackboneLoader
 from pvbench.errors import FaceError, GenerationError, WeightsError
 from pvbench.identity import Identity
 from pvbench.method import Adapter, Method, Progress, Request
@@ -60,24 +61,36 @@ def _go_wrong(*what: str) -> None:
         raise WeightsError("weights of the example are corrupt; reinstall it")
 
 
-class Backbone:
-    """Draws noise of a seed."""
+class ExampleBackbone(Backbone):
+    """Draws noise of a seed; a text makes it lighter by its length."""
 
-    def __init__(self, profile: Profile) -> None:
-        self.sampling = profile.sampling
+    def __init__(self, profile: Profile, device: str) -> None:
+        self.sampling, self.device, self.signature = profile.sampling, device, ExampleLoader.signature(profile)
+
+    def sample(self, text: str, noise_seed: int) -> Video:
+        return Video(self.noise(noise_seed) + np.uint8(len(text)), self.sampling.fps)
 
     def noise(self, seed: int) -> np.ndarray:
         shape = (self.sampling.frames, self.sampling.height, self.sampling.width, 3)
         return np.random.default_rng(seed).integers(60, 100, shape, dtype=np.uint8)
 
 
-def load_backbone(profile: Profile, device: str) -> Backbone:
-    _go_wrong("backbone")
-    print("the example is loaded")
-    return Backbone(profile)
+class ExampleLoader(BackboneLoader):
+    """Its noise is an offer of its own, which its methods ask for."""
 
+    name = "example"
+    summary = "noise of a seed"
+    offers = frozenset({"example_noise"})
 
-load_backbone.signature = lambda profile: {"kind": "example", "grain": profile.backbone.get("grain", 1)}
+    @classmethod
+    def signature(cls, profile: Profile) -> Mapping[str, Any]:
+        return {"kind": "example", "grain": profile.backbone.get("grain", 1)}
+
+    @classmethod
+    def load(cls, profile: Profile, device: str) -> ExampleBackbone:
+        _go_wrong("backbone")
+        print("the example is loaded")
+        return ExampleBackbone(profile, device)
 
 
 @dataclass(frozen=True)
@@ -96,7 +109,10 @@ class Drift(Method):
     summary = "noise that drifts"
     tunes = False
     Settings = DriftSettings
-    profiles = frozenset({"example"})
+
+    @classmethod
+    def asks(cls, settings: Any) -> frozenset[str]:
+        return frozenset({"example_noise"})
 
     def generate(self, identity: Identity, adapter: Adapter | None, requests: Sequence[Request]) -> Iterator[Video]:
         step = self.settings.speed * (1 if self.settings.side == "right" else -1)
@@ -123,7 +139,10 @@ class Stamp(Method):
     summary = "the references' mean colour on noise"
     tunes = True
     Settings = StampSettings
-    profiles = frozenset({"example"})
+
+    @classmethod
+    def asks(cls, settings: Any) -> frozenset[str]:
+        return frozenset({"example_noise"})
 
     def tune(self, identity: Identity, prompts: PromptSet, *, seed: int, progress: Progress) -> Adapter:
         import torch

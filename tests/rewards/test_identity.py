@@ -6,7 +6,8 @@ import torch
 
 from pvbench.errors import FaceError
 from pvbench.features.face_networks import TEMPLATE, FaceDetector, ResidualRecogniser
-from pvbench.rewards.identity import IdentityReward, Jitter
+from pvbench.reward import Jitter
+from pvbench.rewards.identity import FaceReward
 
 SIDE = 64
 
@@ -31,7 +32,7 @@ class BrightSpot(FaceDetector):
 @pytest.fixture(scope="module")
 def reward():
     torch.manual_seed(0)
-    return IdentityReward(BrightSpot(), ResidualRecogniser().eval().requires_grad_(False), torch.device("cpu"))
+    return FaceReward(BrightSpot(), ResidualRecogniser().eval().requires_grad_(False), torch.device("cpu"))
 
 
 @pytest.fixture(scope="module")

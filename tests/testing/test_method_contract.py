@@ -138,7 +138,9 @@ class Broken(Drift):
 """,
     "test_the_profile_is_supported": """
 class Broken(Drift):
-    profiles = frozenset({"hunyuan"})
+    @classmethod
+    def asks(cls, settings):
+        return frozenset({"latents"})
 """,
     "test_the_data_digest_is_the_same_each_time": """
 class Broken(Drift):

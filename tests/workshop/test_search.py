@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from pvbench.method import settings_from
-from pvbench.registry import list_methods, method_class, parse_variant
+from pvbench.method import METHODS, settings_from
+from pvbench.variant import parse_variant
 from workshop.search import SPACES, Outcome, draw, order, read, read_log, resolved, written
 
 BASE = Outcome(24, 24, -0.02, 1.0, 0.66, 1.0)
@@ -16,7 +16,7 @@ def outcome(**changed):
 
 
 def test_every_method_that_tunes_has_a_space():
-    tuned = {name for name in list_methods() if method_class(name).tunes and "example" not in name}
+    tuned = {name for name in METHODS.names() if METHODS.get(name).tunes and "example" not in name}
     assert set(SPACES) == {*tuned, "keyword"}
 
 
@@ -27,7 +27,7 @@ def test_trials_are_valid_settings_drawn_by_their_number(method):
         settings = draw(method, trial)
         assert settings == draw(method, trial)
         variant = parse_variant(f"{method}[{written(settings)}]")
-        settings_from(method_class(method).Settings, variant.overrides)
+        settings_from(METHODS.get(method).Settings, variant.overrides)
         assert read(written(settings)) == {name: str(value) for name, value in settings.items()}
 
 

@@ -1,0 +1,103 @@
+"""The interface of backbones: text-to-video models that methods adapt, found by the name in a profile."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from pvbench.errors import ProfileError
+from pvbench.loader import Loader
+from pvbench.profile import Profile, Sampling
+from pvbench.registry import Registry
+from pvbench.video import Video
+
+if TYPE_CHECKING:
+    import torch
+
+LATENTS = "latents"
+"""It is a `LatentBackbone`: noise, words, denoising steps and frames one by one, with gradients."""
+IMAGES = "images"
+"""It has a side that draws single pictures, photos become latents, and both can be tuned to reconstruct."""
+LORA = "lora"
+"""Its layers take LoRA adapters."""
+TOKENS = "tokens"
+"""Words can be learned and stand in its texts."""
+WORLD = "world"
+"""It was trained in the miniature world, where the true video of every person and prompt can be drawn."""
+
+
+class Backbone(ABC):
+    """A loaded text-to-video model.
+
+    This much is asked of every backbone; what methods that tune need besides is `pvbench.latent_backbone`.
+
+    Attributes:
+        sampling: steps, guidance, size and frame rate of a video, as the profile has them.
+        device: where the model computes.
+        signature: what identifies it, as its loader says.
+    """
+
+    sampling: Sampling
+    device: torch.device
+    signature: Mapping[str, Any]
+
+    @abstractmethod
+    def sample(self, text: str, noise_seed: int) -> Video:
+        """One video of a text, of the profile's size; the same arguments give the same bytes.
+
+        Args:
+            text: what the video should show.
+            noise_seed: of the initial noise, drawn on the CPU, which all methods start from.
+        """
+
+    def reset(self) -> None:  # noqa: B027 - nothing can be put into the simplest backbone
+        """Takes out what a method has put in, so that the next one finds the model as it was loaded."""
+
+
+class BackboneLoader(Loader):
+    """Loads a backbone; the entry point group is `pvbench.backbones`, a profile's line `[backbone] kind`.
+
+    Attributes:
+        offers: what methods can ask of it: `LATENTS`, `IMAGES`, `LORA`, `TOKENS` or `WORLD` of this module, or names
+            of its own, for methods of its own.
+        unavailable: whether this version knows it by name only, so that its profiles measure and do not run.
+    """
+
+    offers: ClassVar[frozenset[str]] = frozenset()
+    unavailable: ClassVar[bool] = False
+
+    @classmethod
+    @abstractmethod
+    def load(cls, profile: Profile, device: str) -> Backbone:
+        """The backbone on a device.
+
+        Raises:
+            WeightsError: weights are missing, damaged, or not the ones that their card names.
+            DeviceError: the device is not there.
+        """
+
+
+BACKBONES: Registry[BackboneLoader] = Registry(
+    "backbone", BackboneLoader, ProfileError, ("summary", "offers")  # type: ignore[type-abstract]
+)  # fmt: skip
+
+
+def backbone_loader(profile: Profile) -> type[BackboneLoader]:
+    """The loader that a profile names.
+
+    Raises:
+        ProfileError: no installed package has a backbone of that kind, or it does not import.
+    """
+    return BACKBONES.get(profile.backbone["kind"], f"profile {profile.name!r} [backbone]")
+
+
+def load_backbone(profile: Profile, device: str) -> Backbone:
+    """The profile's backbone on a device.
+
+    Raises:
+        ProfileError: the profile's backbone is not known or cannot be used as the profile asks.
+        WeightsError: weights are missing, damaged, or not the ones that their card names.
+        DeviceError: the device is not there.
+    """
+    return backbone_loader(profile).load(profile, device)

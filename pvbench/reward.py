@@ -1,0 +1,199 @@
+"""The interface of rewards: frozen networks that methods tune with, found by the names in a profile's `[rewards]`.
+
+Rewards are not evaluators: what a method was tuned with may not score it, so a profile whose reward is a network of its
+evaluators is refused.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pvbench.errors import ProfileError
+from pvbench.loader import Loader
+from pvbench.profile import Profile
+from pvbench.registry import Registry
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+Role = Literal["identity", "semantic"]
+ROLES: tuple[Role, ...] = ("identity", "semantic")
+"""What rewards there are: whose face a frame shows, and how well it matches the prompt."""
+
+IDENTITY_REWARD = "reward.identity"
+SEMANTIC_REWARD = "reward.semantic"
+"""What a method asks for that tunes with a reward; see `Method.asks`."""
+
+
+@dataclass(frozen=True)
+class Jitter:
+    """Sizes of the random changes before faces are compared; 0 is none.
+
+    Attributes:
+        reference: of the gain and offset of each colour of the references, which the paper has.
+        image: the same of the generated crops: a colour cast then earns nothing.
+        crop: of the shift and scale of the generated crops, which are also blurred where it is not 0: a likeness that
+            lives in single pixels earns less.
+    """
+
+    reference: float = 0.0
+    image: float = 0.0
+    crop: float = 0.0
+
+
+class IdentityReward(ABC):
+    """How like a person's references a generated face is, differentiably.
+
+    Source: PersonalVideo, eq. 2, read as 1 - cos, as printed it would minimise the similarity.
+    """
+
+    @abstractmethod
+    def reference(self, photos: Sequence[NDArray[np.uint8]], height: int, width: int) -> Any:
+        """A person as the reward knows them; methods hand it on and do not look into it.
+
+        Args:
+            photos: (H, W, 3) each, of any size.
+            height, width: of the generated frames, in pixels, to whose size photos are brought.
+
+        Raises:
+            FaceError: a photo shows no face, or more than one.
+        """
+
+    @abstractmethod
+    def __call__(
+        self, images: Tensor, reference: Any, jitter: Jitter, generator: torch.Generator
+    ) -> Tensor | None:
+        """1 - cosine (m,), in [0, 2], of the images that show a face; None where none does.
+
+        Args:
+            images: (n, 3, H, W) in about [-1, 1], with gradient.
+            jitter: sizes of the random changes of references and images.
+            generator: draws them, on the CPU.
+        """
+
+    @abstractmethod
+    def face_mask(self, images: Tensor) -> Tensor:
+        """How near each pixel is to the best face (n, 1, H, W), from 0 to 1; all 0 where there is no face.
+
+        Args:
+            images: (n, 3, H, W) in about [-1, 1].
+        """
+
+
+class SemanticReward(ABC):
+    """How well images match a text, by a preference-tuned network, differentiably."""
+
+    @abstractmethod
+    def scores(self, images: Tensor, text: str) -> Tensor:
+        """Cosine (n,) of each image (n, 3, H, W), in about [-1, 1], to the text."""
+
+
+class RewardLoader(Loader):
+    """Loads a reward; the entry point group is `pvbench.rewards`, a profile's lines are `[rewards] identity` and
+    `semantic`.
+
+    Attributes:
+        role: which of the two it is.
+    """
+
+    role: ClassVar[Role]
+
+    @classmethod
+    @abstractmethod
+    def load(cls, profile: Profile, device: str) -> Any:
+        """An `IdentityReward` or a `SemanticReward`, as `role` says, on a device.
+
+        Raises:
+            WeightsError: weights are missing, damaged, or not the ones that their card names.
+            DeviceError: the device is not there.
+        """
+
+    @classmethod
+    def judges(cls, profile: Profile) -> frozenset[str]:
+        """Digests of the networks whose judgement is the reward; evaluators may not have one of them.
+
+        What merely finds a face is not one.
+        """
+        return frozenset()
+
+
+REWARDS: Registry[RewardLoader] = Registry(
+    "reward", RewardLoader, ProfileError, ("summary", "role")  # type: ignore[type-abstract]
+)  # fmt: skip
+
+
+def roles_asked(asked: Iterable[str]) -> tuple[Role, ...]:
+    """The rewards among what a method asks for."""
+    asked = set(asked)
+    return tuple(role for role in ROLES if f"reward.{role}" in asked)
+
+
+def reward_loader(profile: Profile, role: Role) -> type[RewardLoader]:
+    """The loader that a profile names for a role.
+
+    Raises:
+        ProfileError: the profile names none, no installed package has one of that name, or it is one of another role.
+    """
+    where = f"profile {profile.name!r} [rewards]"
+    if role not in profile.rewards:
+        raise ProfileError(
+            f"{where}: no {role} reward, and a method asks for one; add {role} = NAME, one of "
+            f"{', '.join(name for name in REWARDS.names())}"
+        )
+    name = profile.rewards[role]
+    if not isinstance(name, str):
+        raise ProfileError(f"{where}: {role} is {name!r}; expected the name of a reward")
+    loader = REWARDS.get(name, where)
+    if loader.role != role:
+        raise ProfileError(f"{where}: {role} is {name!r}, which is a reward of the role {loader.role!r}")
+    return loader
+
+
+def reward_signature(profile: Profile, role: Role) -> Mapping[str, Any]:
+    """What identifies the profile's reward of a role, its weights included."""
+    return {"reward": reward_loader(profile, role).name, **reward_loader(profile, role).signature(profile)}
+
+
+def load_identity_reward(profile: Profile, device: str) -> IdentityReward:
+    """The profile's identity reward on a device."""
+    found: IdentityReward = reward_loader(profile, "identity").load(profile, device)
+    return found
+
+
+def load_semantic_reward(profile: Profile, device: str) -> SemanticReward:
+    """The profile's semantic reward on a device."""
+    found: SemanticReward = reward_loader(profile, "semantic").load(profile, device)
+    return found
+
+
+def check_apart(profile: Profile, role: Role, scoring: Mapping[str, Any]) -> None:
+    """Refuses a reward that would score what was tuned with it.
+
+    Args:
+        scoring: the signatures of the evaluators by part, as a run has them.
+
+    Raises:
+        ProfileError: a network of the reward is one of the evaluators'.
+    """
+    judges = reward_loader(profile, role).judges(profile)
+    for part, signature in scoring.items():
+        if judges & set(_texts(signature)):
+            raise ProfileError(
+                f"profile {profile.name!r}: the {role} reward and the evaluator {part!r} are the same network; a "
+                f"method would be scored by what it was tuned with: choose another reward or another evaluator"
+            )
+
+
+def _texts(value: Any) -> Iterable[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for item in value.values():
+            yield from _texts(item)

@@ -1,0 +1,83 @@
+"""The rewards of the miniature world: a face recogniser and a CLIP that were trained apart from the scoring ones."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from pvbench.devices import torch_device
+from pvbench.errors import ProfileError
+from pvbench.profile import Profile
+from pvbench.reward import RewardLoader, Role
+from pvbench.weights import signature as weights_signature
+from pvbench.weights import weights_folder
+
+if TYPE_CHECKING:
+    from pvbench.rewards.identity import FaceReward
+    from pvbench.rewards.semantic import PreferenceReward
+
+_VERSION = 5
+
+
+class _MiniLoader(RewardLoader):
+    """A reward out of the folder that a profile's `[rewards] weights` names."""
+
+    models: ClassVar[tuple[str, ...]]
+    judge: ClassVar[str]
+
+    @classmethod
+    def signature(cls, profile: Profile) -> Mapping[str, Any]:
+        """Digests of the weights."""
+        return {"version": _VERSION, "weights": weights_signature(_folder(profile), *cls.models)}
+
+    @classmethod
+    def judges(cls, profile: Profile) -> frozenset[str]:
+        """The network that compares; a detector that both sides share says nothing of a likeness."""
+        return frozenset(weights_signature(_folder(profile), cls.judge).values())
+
+
+class MiniIdentityLoader(_MiniLoader):
+    """Cosine of the reward recogniser."""
+
+    name: ClassVar[str] = "mini_identity"
+    summary: ClassVar[str] = "the miniature world's reward recogniser"
+    role: ClassVar[Role] = "identity"
+    models: ClassVar[tuple[str, ...]] = ("face_detector", "face_recogniser_reward")
+    judge: ClassVar[str] = "face_recogniser_reward"
+
+    @classmethod
+    def load(cls, profile: Profile, device: str) -> FaceReward:
+        """The reward on a device."""
+        from pvbench.features.face import load_detector, load_recogniser
+        from pvbench.rewards.identity import FaceReward
+
+        folder, place = _folder(profile), torch_device(device)
+        return FaceReward(load_detector(folder, place), load_recogniser(folder, "reward", place), place)
+
+
+class MiniSemanticLoader(_MiniLoader):
+    """Match of images and texts by the reward CLIP."""
+
+    name: ClassVar[str] = "mini_semantic"
+    summary: ClassVar[str] = "the miniature world's preference-tuned CLIP"
+    role: ClassVar[Role] = "semantic"
+    models: ClassVar[tuple[str, ...]] = ("clip_reward",)
+    judge: ClassVar[str] = "clip_reward"
+
+    @classmethod
+    def load(cls, profile: Profile, device: str) -> PreferenceReward:
+        """The reward on a device."""
+        from pvbench.features.clip import ClipModel
+        from pvbench.rewards.semantic import PreferenceReward
+
+        return PreferenceReward(ClipModel.load(_folder(profile), "reward", torch_device(device)))
+
+
+def _folder(profile: Profile) -> Any:
+    weights = profile.rewards.get("weights")
+    if not isinstance(weights, str):
+        raise ProfileError(
+            f"profile {profile.name!r} [rewards]: weights is {weights!r}; expected a folder, or \"mini\" for the "
+            f"weights that ship with pvbench"
+        )
+    return weights_folder(weights)

@@ -1,0 +1,102 @@
+"""HunyuanVideo: the same numbers as diffusers' pipeline, taken apart into steps and tiles."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from pvbench.backbones.hunyuan import HunyuanBackbone
+from pvbench.backbones.steps import FlowSteps
+from pvbench.errors import MethodError, ProfileError
+
+TEXT = "a woman in a red coat on a beach"
+
+
+def test_steps_by_index_end_where_the_pipeline_ends(tiny_hunyuan):
+    backbone, sampling = tiny_hunyuan, tiny_hunyuan.sampling
+    backbone.reset()
+    noise = backbone.noise(3)
+    with torch.no_grad():
+        ours = backbone.denoise(noise, backbone.encode(TEXT))
+        theirs = backbone.pipe(
+            TEXT, height=sampling.height, width=sampling.width, num_frames=sampling.frames, latents=noise,
+            num_inference_steps=sampling.steps, guidance_scale=sampling.guidance, output_type="latent",
+            prompt_template=template(backbone),
+        ).frames  # fmt: skip
+    torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-5)
+
+
+def template(backbone):
+    """diffusers' template with the length that this tokenizer makes of it."""
+    from diffusers.pipelines.hunyuan_video.pipeline_hunyuan_video import DEFAULT_PROMPT_TEMPLATE
+
+    head = DEFAULT_PROMPT_TEMPLATE["template"].partition("{}")[0]
+    return {**DEFAULT_PROMPT_TEMPLATE, "crop_start": len(backbone.pipe.tokenizer(head).input_ids)}
+
+
+def test_tiles_give_the_frames_of_the_whole_decoding(tiny_hunyuan):
+    vae = tiny_hunyuan.pipe.vae
+    noise = tiny_hunyuan.noise(3)
+    assert [len(group) for group in tiny_hunyuan.frame_groups] == [13, 12, 4]
+    with torch.no_grad():
+        whole = vae.decode(noise / vae.config.scaling_factor).sample[0].transpose(0, 1)
+        for group in tiny_hunyuan.frame_groups:
+            assert torch.equal(tiny_hunyuan.decode(noise, group), whole[list(group)])
+
+
+def test_a_group_of_frames_costs_two_tiles_at_most(tiny_hunyuan, monkeypatch):
+    decoder, calls = tiny_hunyuan.pipe.vae.decoder, []
+    forward = decoder.forward
+    monkeypatch.setattr(decoder, "forward", lambda z: (calls.append(z.shape[2]), forward(z))[1])
+    with torch.no_grad():
+        for group, cost in zip(tiny_hunyuan.frame_groups, (1, 2, 2), strict=True):
+            calls.clear()
+            tiny_hunyuan.decode(tiny_hunyuan.noise(3), group)
+            assert len(calls) == cost
+        calls.clear()
+        tiny_hunyuan.decode(tiny_hunyuan.noise(3), [20])
+        assert len(calls) == 1
+
+
+def test_prompts_are_as_long_as_they_are(tiny_hunyuan):
+    short, long = (tiny_hunyuan.encode(text).tensors["states"] for text in ("a man", TEXT))
+    assert short.shape[1] < long.shape[1] < 256
+
+
+def test_the_shift_moves_the_levels_towards_noise():
+    assert FlowSteps.of(4, 1.0).sigmas == (1.0, 0.75, 0.5, 0.25, 0.0)
+    assert FlowSteps.of(4, 7.0).sigmas == pytest.approx((1.0, 21 / 22, 7 / 8, 7 / 10, 0.0))
+    with pytest.raises(ProfileError, match=r"shift is 0; expected a number above 0"):
+        FlowSteps.of(4, 0)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"frames": 30}, r"frames is 30 .*videos of 4 n \+ 1 frames"),
+        ({"height": 40}, "the size 32x40; .*sides are multiples of 16"),
+        ({"guidance_stop": 0.75}, r"guidance_stop is 0\.75"),
+        ({"motion_guidance": 2.0}, r"motion_guidance 2\.0"),
+    ],
+)
+def test_a_profile_that_the_model_cannot_do_is_refused(tiny_hunyuan, wrong, message):
+    sampling = replace(tiny_hunyuan.sampling, **wrong)
+    with pytest.raises(ProfileError, match=message):
+        HunyuanBackbone(tiny_hunyuan.pipe, sampling, torch.device("cpu"), {})
+
+
+def test_learned_words_are_refused(tiny_hunyuan):
+    with pytest.raises(MethodError, match="takes no learned words"):
+        tiny_hunyuan.encode("a <v> man", {"<v>": torch.zeros(1, 16)})
+    with pytest.raises(MethodError, match="takes no learned words"):
+        tiny_hunyuan.word_vectors("man")
+
+
+def test_adapters_have_diffusers_names(tiny_hunyuan):
+    tiny_hunyuan.add_lora(2, 2.0, "qkv", torch.Generator().manual_seed(0))
+    names = set(tiny_hunyuan.lora_tensors(2.0, 2))
+    tiny_hunyuan.reset()
+    assert "transformer.transformer_blocks.0.attn.to_q.lora_A.weight" in names
+    assert "transformer.single_transformer_blocks.1.attn.to_v.lora_B.weight" in names
+    # Two dual and two single blocks, three projections and two matrices each; the text's stream and refiner stay out.
+    assert len(names) == 24
