@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from pvbench.identity import Identity
-from pvbench.method import Adapter, Method, Request
+from pvbench.method import Adapter, Method, Request, Role
 from pvbench.video import Video
 
 
@@ -24,6 +24,7 @@ class Base(Method):
     summary: ClassVar[str] = "the untuned backbone, told the class noun only: the floor"
     tunes: ClassVar[bool] = False
     Settings: ClassVar[type] = BaseSettings
+    role: ClassVar[Role] = "floor"
 
     def generate(self, identity: Identity, adapter: Adapter | None, requests: Sequence[Request]) -> Iterator[Video]:
         """One video for each request."""

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 from pvbench.backbone import WORLD
 from pvbench.errors import MethodError
 from pvbench.identity import Identity
-from pvbench.method import Adapter, Method, Request
+from pvbench.method import Adapter, Method, Request, Role
 from pvbench.profile import Profile
 from pvbench.prompt import PromptSet, load_prompts
 from pvbench.video import Video
@@ -33,6 +33,7 @@ class Oracle(Method):
     tunes: ClassVar[bool] = False
     Settings: ClassVar[type] = OracleSettings
     uses_backbone: ClassVar[bool] = False
+    role: ClassVar[Role] = "ceiling"
 
     _shipped: PromptSet | None = None
     _films: tuple[str, list[Video]] | None = None

@@ -35,6 +35,10 @@ OutOption = Annotated[Path | None, typer.Option(help="Run folder [dim](default: 
 WeightsOption = Annotated[list[str] | None, typer.Option(
     help="NAME=PATH: a file of your own for one evaluator (raft, i3d, face, clip, hps, dino); may be given several "
          "times.", show_default=False)]
+_WORKERS_HELP = "Worker processes [dim](default: one a core, on CUDA one a GPU)[/]"
+MetricsOption = Annotated[str | None, typer.Option(
+    help="Metrics by comma: all for the six of the paper, and others besides; `pvbench list metrics` shows them "
+         "[dim](default: all)[/]", show_default=False)]
 SplitOption = Annotated[Literal["benchmark", "development"], typer.Option(
     help="Whose people and prompts: those that are scored and published, or those on whom settings are chosen.")]
 DeviceOption = Annotated[str, typer.Option(help="cpu, cuda, or auto: CUDA where there is one.")]
@@ -73,12 +77,12 @@ def run(
     seeds: Annotated[str | None, typer.Option(
         help="A number for the first so many from 0, or seeds by comma [dim](default: the profile's)[/]",
         show_default=False)] = None,
+    metrics: MetricsOption = None,
     split: SplitOption = "benchmark",
     profile: ProfileOption = "mini",
     out: OutOption = None,
     device: DeviceOption = "auto",
-    workers: Annotated[int | None, typer.Option(
-        min=1, help="Worker processes [dim](default: one a core; one on CUDA)[/]", show_default=False)] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help=_WORKERS_HELP, show_default=False)] = None,
 ) -> None:
     """Tune, generate, measure and report a grid of methods, identities, prompts and seeds.
 
@@ -93,7 +97,7 @@ def run(
     # A scheduler's polite end is as good a moment to stop as Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        plan = make_plan(Choice(profile, methods, identities, prompts, seeds, split))
+        plan = make_plan(Choice(profile, methods, identities, prompts, seeds, split, metrics))
         store = Store(out or Path("runs") / plan.default_folder)
         result = run_grid(plan, store, RichObserver(console), device=device, workers=workers)
         failed = _report(result, anew=False)
@@ -161,10 +165,7 @@ def measure(
     videos: Annotated[list[Path], typer.Argument(
         help="Folders of videos (METHOD/IDENTITY/PROMPT-0.mp4, IDENTITY/PROMPT-0.mp4 or PROMPT-0.mp4), or manifests "
              "(.csv, .jsonl: video, identity, prompt, and if wanted method, seed).")],
-    metrics: Annotated[str | None, typer.Option(
-        help="Metrics by comma: all for the six of the paper, identity_consistency, subject_consistency, "
-             "background_consistency, warping_error, hps_score besides [dim](default: all)[/]",
-        show_default=False)] = None,
+    metrics: MetricsOption = None,
     profile: ProfileOption = "mini",
     weights: WeightsOption = None,
     identity: Annotated[str, typer.Option(
@@ -183,8 +184,8 @@ def measure(
         "--allow-partial", help="Go on without the videos that have problems; the report says how many.")] = False,
     out: Annotated[Path, typer.Option(help="Folder for features and report.")] = Path("runs/measured"),
     device: DeviceOption = "auto",
-    jobs: Annotated[int | None, typer.Option(
-        min=1, help="Worker processes [dim](default: one a core; one on CUDA)[/]", show_default=False)] = None,
+    workers: Annotated[int | None, typer.Option(
+        "--workers", "--jobs", min=1, help=_WORKERS_HELP, show_default=False)] = None,
 ) -> None:
     """Score videos that were made elsewhere, as a run scores its own: several folders go into one table.
 
@@ -193,17 +194,18 @@ def measure(
     """
     from pvbench.features.published import with_weights
     from pvbench.measuring.layouts import Given
-    from pvbench.measuring.measure import Order, ProblemsError, chosen_metrics
+    from pvbench.measuring.measure import Order, ProblemsError
     from pvbench.measuring.measure import measure as measure_videos
     from pvbench.measuring.precheck import counted, problems_table
     from pvbench.measuring.progress import MeasureObserver
+    from pvbench.metrics import choose
     from pvbench.profile import load_profile
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     order = Order(
         sources=tuple(videos), profile=with_weights(load_profile(profile), weights or ()), out=out,
-        metrics=chosen_metrics(metrics), given=Given(identity, prompt, method), identities=identities,
-        reference=reference, allow_partial=allow_partial, device=device, jobs=jobs, command=_command())
+        metrics=choose(metrics), given=Given(identity, prompt, method), identities=identities,
+        reference=reference, allow_partial=allow_partial, device=device, workers=workers, command=_command())
     try:
         with MeasureObserver(console) as observer:
             result = measure_videos(order, observer.advanced, observer.looked)

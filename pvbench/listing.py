@@ -15,7 +15,7 @@ from pvbench.backbone import BACKBONES
 from pvbench.errors import PvbenchError
 from pvbench.identity import SPLITS, load_identities, split_root
 from pvbench.method import METHODS
-from pvbench.metrics import COLUMNS
+from pvbench.metrics import METRICS, PAPER, metric_class
 from pvbench.profile import list_profiles, load_profile
 from pvbench.prompt import load_prompts
 from pvbench.reward import REWARDS
@@ -114,10 +114,22 @@ def _prompts(profile_name: str, split: str) -> Table:
 
 
 def _metrics(profile_name: str, split: str) -> Table:
-    table = _table("metric", "in tables", "unit", "better", "undefined")
-    for column in COLUMNS.values():
-        table.add_row(f"[cyan]{column.name}[/]", escape(column.display), escape(column.unit),
-                      "higher" if column.higher_is_better else "lower", escape(column.undefined))
+    table = _table("metric", "its numbers", "unit", "better", "what cheats it")
+    for name in METRICS.names():
+        try:
+            metric = metric_class(name)
+        except PvbenchError as error:
+            table.add_row(*_broken(name, error), "", "", "")
+            continue
+        asked = "" if name in PAPER else "\n[dim](only where named)[/]"
+        columns = metric.columns
+        table.add_row(
+            f"[cyan]{escape(name)}[/]",
+            escape("\n".join(column.name for column in columns)) + asked,
+            escape("\n".join(column.unit for column in columns)),
+            "\n".join("higher" if column.higher_is_better else "lower" for column in columns),
+            escape(metric.trap),
+        )
     return table
 
 

@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 
     from pvbench.backbone import Backbone
 
+Role = Literal["method", "floor", "ceiling", "control"]
+"""Which part a row plays: a method competes; the untuned model is the floor; the truth is the ceiling; a control does
+what a metric can be cheated by."""
+
 Progress = Callable[[int, int, Mapping[str, float]], None]
 """Called with the step done, the number of steps and the losses of that step."""
 
@@ -74,10 +78,10 @@ class Method(ABC):
 
     `version` rises with every change that moves a video: cells made by an older one are made again. `Settings` is a
     frozen dataclass whose fields all have defaults, of the types bool, int, float, str, `Literal` of these and tuples
-    of them; its `__post_init__` may raise `SettingError`. `asks` says what it needs of a backbone and of rewards. Where
-    `uses_backbone` is false, `backbone` is None, and a changed backbone leaves the method's videos as they are. A
-    worker keeps one backbone for all methods: what one leaves in it, such as an adapter, `Backbone.reset` takes out
-    before the next. `pvbench.testing.MethodContract` tests all of this.
+    of them; its `__post_init__` may raise `SettingError`. `role` says whether it competes. `asks` says what it needs of
+    a backbone and of rewards. Where `uses_backbone` is false, `backbone` is None, and a changed backbone leaves the
+    method's videos as they are. A worker keeps one backbone for all methods: what one leaves in it, such as an adapter,
+    `Backbone.reset` takes out before the next. `pvbench.testing.MethodContract` tests all of this.
     """
 
     name: ClassVar[str]
@@ -86,6 +90,7 @@ class Method(ABC):
     tunes: ClassVar[bool]
     Settings: ClassVar[type[Any]]
     uses_backbone: ClassVar[bool] = True
+    role: ClassVar[Role] = "method"
 
     settings: Any
     backbone: Backbone

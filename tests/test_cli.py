@@ -16,7 +16,6 @@ from PIL import Image
 
 from pvbench import __version__, cli
 from pvbench.identity import load_identities
-from pvbench.measuring.measure import EXTRA_NAMES
 from pvbench.torchvision_shim import load_torchvision
 from pvbench.video import Video, write_video
 from pvbench.weights import weights_folder
@@ -117,7 +116,9 @@ def test_a_report_of_changed_inputs_is_refused(example, pvbench, tmp_path):
     (["--methods", "example_drfit"], "unknown method 'example_drfit' (did you mean 'example_drift'?)"),
     (["--methods", "example_drift[sped=2]"], "unknown setting 'sped' (did you mean 'speed'?)"),
     (["--methods", "example_drift[side=up]"], "side is 'up'; expected one of left, right"),
-    (["--methods", "oracle"], "does not run under the profile 'example'"),
+    (["--methods", "oracle"], "method 'oracle' asks for world, which the profile 'example' with its backbone"),
+    (["--metrics", "face_sin"], "unknown metric 'face_sin' (did you mean 'face_sim'?)"),
+    (["--metrics", ","], "--metrics names none"),
     (["--profile", "mimi"], "unknown profile 'mimi'"),
     (["--identities", "nobody"], "unknown identity 'nobody'"),
     (["--identities", "1000"], "1000 identities were asked for"),
@@ -393,11 +394,20 @@ def test_the_doctor_stops_at_a_profile_that_does_not_load(pvbench):
     assert "unknown profile 'mimi'" in out
 
 
-def test_the_help_of_measure_names_every_extra_metric_and_every_weight(pvbench, monkeypatch):
+def test_the_help_of_measure_names_every_weight(pvbench, monkeypatch):
     monkeypatch.setenv("COLUMNS", "300")
     status, out, _ = pvbench("measure", "--help")
     assert status == 0
-    assert all(name in out for name in (*EXTRA_NAMES, *OPTIONS.values()))
+    assert all(name in out for name in OPTIONS.values())
+
+
+def test_what_list_metrics_names_is_what_the_option_takes(pvbench):
+    from pvbench.metrics import choose, installed
+
+    _, out, _ = pvbench("list", "metrics")
+    for metric in installed():
+        assert metric.name in out
+        assert choose(metric.name) == (metric.name,)
 
 
 def test_a_folder_that_is_no_run_has_no_report(pvbench, tmp_path):

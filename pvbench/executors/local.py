@@ -29,6 +29,7 @@ _SECONDS_TO_END = 5.0
 class _Worker:
     process: BaseProcess
     pipe: Connection
+    number: int
     job: Job | None = None
     affinity: Hashable | None = None
 
@@ -36,15 +37,24 @@ class _Worker:
 class LocalExecutor(Executor):
     """`workers` processes; each calls `start(argument)` once, before its first job.
 
+    `for_worker` makes each worker's argument of the common one and the worker's number, counted from 0.
+
     Processes are started when they are needed. A worker that ends under a job (killed, out of memory) fails that job
-    and is replaced. When the process that made the executor ends, however it ends, the workers end too.
+    and is replaced by one of the same number. When the process that made the executor ends, however it ends, the
+    workers end too.
     """
 
-    def __init__(self, start: Callable[[Any], Any], argument: Any, workers: int) -> None:
+    def __init__(
+        self,
+        start: Callable[[Any], Any],
+        argument: Any,
+        workers: int,
+        for_worker: Callable[[Any, int], Any] = lambda argument, number: argument,
+    ) -> None:
         if workers < 1:
             raise ValueError(f"an executor needs at least one worker, got {workers}")
         self._start = start
-        self._argument = argument
+        self._argument, self._for_worker = argument, for_worker
         self._size = workers
         self._workers: list[_Worker] = []
         self._events: deque[Event] = deque()
@@ -114,13 +124,15 @@ class LocalExecutor(Executor):
                 break
         if len(self._workers) >= self._size:
             raise RuntimeError("submit() without an idle worker")
+        number = min(set(range(self._size)) - {worker.number for worker in self._workers})
+        argument = self._for_worker(self._argument, number)
         ours, theirs = multiprocessing.Pipe()
         process = multiprocessing.get_context("spawn").Process(
-            target=_work, args=(theirs, self._start, self._argument), name="pvbench worker", daemon=True)
+            target=_work, args=(theirs, self._start, argument), name="pvbench worker", daemon=True)
         with _one_thread():
             process.start()
         theirs.close()
-        worker = _Worker(process, ours)
+        worker = _Worker(process, ours, number)
         self._workers.append(worker)
         return worker
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pvbench.features.flow import Flow, sampling_interval, warping_errors
+from pvbench.profile import Profile
 from pvbench.video import Video
 
 if TYPE_CHECKING:
@@ -24,6 +25,48 @@ CORE_PARTS = ("face", "clip", "flow", "video")
 EXTRA_PARTS = ("dino", "hps")
 """Those that only extra metrics need."""
 _TEXTS = {"text/clip": "clip", "text/hps": "hps"}
+
+
+GROUPS: Mapping[str, tuple[str, ...]] = {
+    "face": ("face/embedding", "face/detected", "face/box", "face/count"),
+    "clip": ("clip/frame",),
+    "clip_face": ("clip/face",),
+    "flow": ("flow/top5", "flow/mean", "flow/size", "flow/fps"),
+    "warp": ("flow/warp_error",),
+    "video": ("video/embedding",),
+    "dino": ("dino/frame",),
+    "hps": ("hps/frame",),
+    "reference_face": ("reference/face",),
+    "reference_clip": ("reference/clip",),
+    "reference_clip_face": ("reference/clip_face",),
+    "text": ("text/clip", "text/tokens"),
+    "text_hps": ("text/hps",),
+}
+"""Features that are made, and kept, together."""
+
+PARTS_OF: Mapping[str, tuple[str, ...]] = {
+    "face": ("face",), "clip": ("clip",), "clip_face": ("clip", "face"), "flow": ("flow",), "warp": ("flow",),
+    "video": ("video",), "dino": ("dino",), "hps": ("hps",),
+    "reference_face": ("face",), "reference_clip": ("clip",), "reference_clip_face": ("clip", "face"),
+    "text": ("clip",), "text_hps": ("hps",),
+}
+"""The parts of the extractors whose signatures a group rests on."""
+
+
+ON_DEMAND = frozenset(name for group in ("warp", "dino", "hps", "text_hps") for name in GROUPS[group])
+"""Features that no metric of the paper needs, which are made only where one is asked for."""
+
+
+def made_features(profile: Profile) -> frozenset[str] | None:
+    """The features that a profile's evaluators can make; None for a third party's, which do not say."""
+    if ":" in profile.evaluators["kind"]:
+        return None
+    return frozenset(name for names in GROUPS.values() for name in names)
+
+
+def with_default(extra: Collection[str]) -> frozenset[str]:
+    """The features that are made where none is named, and `extra` ones."""
+    return frozenset(name for names in GROUPS.values() for name in names) - ON_DEMAND | frozenset(extra)
 
 
 def parts_for(wanted: Collection[str] | None) -> tuple[str, ...]:

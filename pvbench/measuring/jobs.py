@@ -9,37 +9,13 @@ from typing import Any, Literal
 
 from pvbench.errors import PvbenchError
 from pvbench.executors.executor import Notify
+from pvbench.features.extractor import GROUPS
 from pvbench.identity import Identity
 from pvbench.profile import Profile
 from pvbench.runner import parts
 from pvbench.runner.jobs import Refused, print_to
 from pvbench.store import write_features
 from pvbench.video import Video, read_video
-
-GROUPS: Mapping[str, tuple[str, ...]] = {
-    "face": ("face/embedding", "face/detected", "face/box", "face/count"),
-    "clip": ("clip/frame",),
-    "clip_face": ("clip/face",),
-    "flow": ("flow/top5", "flow/mean", "flow/size", "flow/fps"),
-    "warp": ("flow/warp_error",),
-    "video": ("video/embedding",),
-    "dino": ("dino/frame",),
-    "hps": ("hps/frame",),
-    "reference_face": ("reference/face",),
-    "reference_clip": ("reference/clip",),
-    "reference_clip_face": ("reference/clip_face",),
-    "text": ("text/clip", "text/tokens"),
-    "text_hps": ("text/hps",),
-}
-"""Features that are made, and kept, together."""
-
-EXTRACTORS_OF: Mapping[str, tuple[str, ...]] = {
-    "face": ("face",), "clip": ("clip",), "clip_face": ("clip", "face"), "flow": ("flow",), "warp": ("flow",),
-    "video": ("video",), "dino": ("dino",), "hps": ("hps",),
-    "reference_face": ("face",), "reference_clip": ("clip",), "reference_clip_face": ("clip", "face"),
-    "text": ("clip",), "text_hps": ("hps",),
-}
-"""The parts of the extractors whose signatures a group rests on."""
 
 
 @dataclass(frozen=True)

@@ -17,15 +17,13 @@ import numpy as np
 import pvbench
 from pvbench.atomic import write_text
 from pvbench.digest import digest, file_digest
-from pvbench.errors import FaceError, ProfileError, PvbenchError, VideoError, did_you_mean
+from pvbench.errors import FaceError, MethodError, ProfileError, PvbenchError, VideoError
 from pvbench.executors.executor import Done, Executor, Failed, Job
 from pvbench.executors.local import LocalExecutor
-from pvbench.features.extractor import EXTRA_PARTS, parts_for
+from pvbench.features.extractor import EXTRA_PARTS, GROUPS, PARTS_OF, made_features, parts_for
 from pvbench.features.published import FEWEST_FRAMES
 from pvbench.identity import Identity
 from pvbench.measuring.jobs import (
-    EXTRACTORS_OF,
-    GROUPS,
     Answer,
     InputJob,
     Kind,
@@ -46,23 +44,20 @@ from pvbench.measuring.layouts import (
     videos_below,
 )
 from pvbench.measuring.precheck import Needs, Precheck, counted, precheck
-from pvbench.metrics import EXTRA_METRICS, METRICS, Fvd, Metric, load_metrics
+from pvbench.method import METHODS, Role
+from pvbench.metrics import PAPER, Metric, check_features, load_metrics, load_set_metrics
 from pvbench.profile import Profile
 from pvbench.prompt import load_prompts
 from pvbench.runner import parts
-from pvbench.runner.device import default_workers, memory_of, resolve_device
+from pvbench.runner.device import default_workers, memory_of, on_device_of_its_own, resolve_device
 from pvbench.runner.jobs import Refused
 from pvbench.runner.surroundings import machine, versions
 from pvbench.store import Store, read_features
 from pvbench.video import content_digest
 from pvbench.weights import verified, weights_folder
 
-METRIC_NAMES = (*(metric.name for metric in METRICS), Fvd.name)
-EXTRA_NAMES = tuple(metric.name for metric in EXTRA_METRICS)
 _RENDERED = "rendered"
 _EMBEDDING = "video/embedding"
-REFERENCE_ROWS = ("base", "oracle")
-"""Methods whose videos a report takes for a reference set."""
 _FEWEST_IN_A_SET = 2
 _NO_REFERENCE = "fvd needs --reference FOLDER, videos to measure the distance to"
 
@@ -77,20 +72,20 @@ class Order:
         reference: FVD's reference set: a folder of videos, `rendered` for the mini world's, empty for the profile's
             own choice.
         allow_partial: go on without the videos that have problems.
-        jobs: worker processes; None for one a core.
+        workers: processes; None for one a core, or one a GPU.
         command: what makes this report again.
     """
 
     sources: tuple[Path, ...]
     profile: Profile
     out: Path
-    metrics: tuple[str, ...] = METRIC_NAMES
+    metrics: tuple[str, ...] = PAPER
     given: Given = field(default_factory=Given)
     identities: Path | None = None
     reference: str = ""
     allow_partial: bool = False
     device: str = "auto"
-    jobs: int | None = None
+    workers: int | None = None
     command: str = ""
 
 
@@ -120,23 +115,6 @@ class ProblemsError(VideoError):
         self.found = found
 
 
-def chosen_metrics(text: str | None) -> tuple[str, ...]:
-    """The metrics that a text names by comma, `all` for the six of the paper; these for None.
-
-    Raises:
-        ProfileError: one does not exist.
-    """
-    known = (*METRIC_NAMES, *EXTRA_NAMES)
-    asked = ["all"] if text is None else [part.strip() for part in text.split(",") if part.strip()]
-    names = [name for one in asked for name in (METRIC_NAMES if one == "all" else (one,))]
-    for name in names:
-        if name not in known:
-            raise ProfileError(f"unknown metric {name!r}{did_you_mean(name, known)}; known: all, {', '.join(known)}")
-    if not names:
-        raise ProfileError(f"--metrics names none; known: all, {', '.join(known)}")
-    return tuple(dict.fromkeys(names))
-
-
 def measure(order: Order, progress: Progress | None = None,
             looked: Callable[[Precheck], None] | None = None) -> Measured:
     """Every video measured, and the report written to `<out>/report`.
@@ -151,21 +129,23 @@ def measure(order: Order, progress: Progress | None = None,
     """
     profile = order.profile
     metrics = load_metrics(profile.evaluators.get("metrics", {}), order.metrics)
+    of_sets = load_set_metrics(order.metrics)
     wanted = {name for metric in metrics for name in metric.needs}
+    check_features(order.metrics, made_features(profile))
     found = _find(order)
     notes = []
-    if Fvd.name in order.metrics:
+    if of_sets:
         if _has_reference(order, {video.method for video in found.videos}):
-            wanted |= set(Fvd.needs)
+            wanted |= {name for metric in of_sets for name in metric.needs}
         elif metrics:
             notes.append(_NO_REFERENCE)
         else:
             raise ProfileError(_NO_REFERENCE)
-    reference = _reference_videos(order) if Fvd.name in order.metrics else []
+    reference = _reference_videos(order) if of_sets else []
     needs = _needs(profile, metrics, wanted)
     if needs.raft:
         device = resolve_device(order.device)
-        workers = min(order.jobs or default_workers(device), max(1, len(found.videos)))
+        workers = min(order.workers or default_workers(device), max(1, len(found.videos)))
         needs = dataclasses.replace(needs, memory=memory_of(device) // workers, workers=workers)
     checked = precheck(found.videos, found.problems, needs, reference)
     checked.notes += notes
@@ -272,8 +252,18 @@ def _takes_renderings(order: Order) -> bool:
 
 def _has_reference(order: Order, methods: Collection[str]) -> bool:
     """Whether FVD has anything to refer to: a folder, the miniature world's renderings, or another method's row."""
-    rows = set(methods) & set(REFERENCE_ROWS)
-    return bool(order.reference) or _takes_renderings(order) or (bool(rows) and len(methods) > 1)
+    rows = any(role_of(method) in ("floor", "ceiling") for method in methods)
+    return bool(order.reference) or _takes_renderings(order) or (rows and len(methods) > 1)
+
+
+def role_of(name: str) -> Role:
+    """The role of the installed method that videos are named after; they compete where there is none."""
+    if name not in METHODS.names():
+        return "method"
+    try:
+        return METHODS.get(name).role
+    except MethodError:
+        return "method"
 
 
 def _reference_videos(order: Order) -> list[Path]:
@@ -332,7 +322,7 @@ class Work:
         self.signature = signature
         # By the group, too: flow and what it warps rest on the same part.
         self._digests = {group: digest([group, *(signature.get(part, {}) for part in of_parts)])
-                         for group, of_parts in EXTRACTORS_OF.items()}
+                         for group, of_parts in PARTS_OF.items()}
         self.refused: dict[tuple[Kind, str], Refused] = {}
         self.reused = self.made = 0
         self._done = self._total = 0
@@ -343,9 +333,10 @@ class Work:
         first, then = self._plan()
         if first or then:
             device = resolve_device(self.order.device)
-            workers = self.order.jobs or default_workers(device)
+            workers = self.order.workers or default_workers(device)
             around = Surroundings(self.order.profile, device, self.wanted, self.store.folder / "workers.log")
-            with LocalExecutor(start, around, max(1, min(workers, len(first) + len(then)))) as pool:
+            count = max(1, min(workers, len(first) + len(then)))
+            with LocalExecutor(start, around, count, on_device_of_its_own) as pool:
                 self._drain(pool, deque(first))
                 self._stop_for_inputs()
                 self._drain(pool, deque(then))

@@ -111,7 +111,7 @@ def _unusable(facts: VideoFacts, needs: Needs) -> str:
         return (f"has {facts.frames} frames; the profile's video encoder sees multiples of {needs.multiple}: cut it, "
                 f"leave FVD out with --metrics, or measure with another --profile")
     if needs.memory is not None and flow_bytes(facts.height, facts.width) > needs.memory:
-        fewer = "measure with --jobs 1, " if needs.workers > 1 else ""
+        fewer = "measure with --workers 1, " if needs.workers > 1 else ""
         return (f"is too large for RAFT: {facts.width}x{facts.height} pixels take about "
                 f"{flow_bytes(facts.height, facts.width) / _GIBI:.0f} GiB of memory, and a worker has "
                 f"{needs.memory / _GIBI:.0f}: scale it down, {fewer}or leave "

@@ -12,9 +12,9 @@ from pvbench.errors import ProfileError, PvbenchError
 from pvbench.features.extractor import CORE_PARTS, EXTRA_PARTS, parts_for
 from pvbench.identity import NOBODY
 from pvbench.measuring.layouts import Found, ImportedVideo, Problem
-from pvbench.measuring.measure import Order, Reported, Work
+from pvbench.measuring.measure import Order, Reported, Work, role_of
 from pvbench.measuring.precheck import shape_of
-from pvbench.metrics import Fvd, Metric
+from pvbench.metrics import Metric, load_set_metrics
 from pvbench.profile import Profile
 from pvbench.report import CellKey, ReferenceSet, ReportData, ReportIdentity, ReportPrompt, ReportVariant, write_report
 from pvbench.runner.surroundings import machine, versions
@@ -71,12 +71,13 @@ def report_data(
     people = {_cell(video).identity: video.identity for video in found.videos}
     prompts = {video.prompt_id: video.text for video in found.videos}
     # Third parties may call parts as they like.
-    asked = set(parts_for(work.wanted | set(Fvd.needs) if Fvd.name in order.metrics else work.wanted))
+    of_sets = {need for metric in load_set_metrics(order.metrics) for need in metric.needs}
+    asked = set(parts_for(work.wanted | of_sets))
     signature = {part: one for part, one in work.signature.items()
                  if part in asked or part not in (*CORE_PARTS, *EXTRA_PARTS)}
     data = ReportData(
         profile=order.profile.name,
-        variants=tuple(ReportVariant(label, label, "made elsewhere") for label in expected),
+        variants=tuple(ReportVariant(label, label, "made elsewhere", role=role_of(label)) for label in expected),
         identities=tuple(ReportIdentity(name, one.class_noun if one else "", one.images if one else ())
                          for name, one in sorted(people.items())),
         prompts=tuple(ReportPrompt(name, text) for name, text in prompts.items()),

@@ -16,7 +16,8 @@ from jaxtyping import UInt8
 
 from pvbench.features import load_extractors
 from pvbench.identity import load_identities
-from pvbench.metrics import Fvd, load_metrics, score
+from pvbench.metrics import load_metrics, score
+from pvbench.metrics.fvd import Fvd
 from pvbench.profile import load_profile
 from pvbench.prompt import load_prompts
 from pvbench.video import Video

@@ -1,46 +1,153 @@
-"""The six metrics of the paper: features of a video in, rows of numbers out, each with its signature."""
+"""Metrics: features of videos in, rows of numbers out, each with its signature; found by name, from any package."""
 
 import dataclasses
-from collections.abc import Collection, Mapping, Sequence
+import functools
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
 from pvbench.errors import did_you_mean
-from pvbench.metrics.background_consistency import BackgroundConsistency
-from pvbench.metrics.clip_i import ClipI
-from pvbench.metrics.clip_t import ClipT
-from pvbench.metrics.dynamic_degree import DynamicDegree
-from pvbench.metrics.face_sim import FaceSim
-from pvbench.metrics.fvd import Fvd
-from pvbench.metrics.hps_score import HpsScore
-from pvbench.metrics.identity_consistency import IdentityConsistency
-from pvbench.metrics.metric import Column, Features, Metric, MetricError, Signature
-from pvbench.metrics.subject_consistency import SubjectConsistency
-from pvbench.metrics.temporal_consistency import TemporalConsistency
-from pvbench.metrics.warping_error import WarpingError
+from pvbench.metrics.metric import Column, Features, Metric, MetricError, SetMetric, Signature, Signed
+from pvbench.registry import Registry
 
-METRICS: tuple[type[Metric], ...] = (FaceSim, DynamicDegree, TemporalConsistency, ClipT, ClipI)
-"""Metrics of single videos, in the order of the report. FVD is a metric of sets and stands apart."""
+PAPER = ("face_sim", "dynamic_degree", "temporal_consistency", "clip_t", "clip_i", "fvd")
+"""The metrics of the paper's Table 1, which are made where none is named."""
 
-EXTRA_METRICS: tuple[type[Metric], ...] = (
-    IdentityConsistency, SubjectConsistency, BackgroundConsistency, WarpingError, HpsScore,
+_BUILT_IN = (
+    *PAPER,
+    "identity_consistency",
+    "subject_consistency",
+    "background_consistency",
+    "warping_error",
+    "hps_score",
 )
-"""Metrics of single videos that people ask for besides; made only where they are named."""
+_TABLE = ("face_sim", "dynamic_degree", "fvd", "temporal_consistency", "clip_t", "clip_i")
+"""In a table FVD stands where the paper has it."""
 
-VIDEO_COLUMNS: Mapping[str, Column] = {column.name: column for metric in METRICS for column in metric.columns}
-"""Every number that a single video has by default, by its name in the files."""
 
-EXTRA_COLUMNS: Mapping[str, Column] = {column.name: column for metric in EXTRA_METRICS for column in metric.columns}
-"""The numbers of the extra metrics."""
+def _check_metric(where: str, cls: type[Signed]) -> None:
+    if not issubclass(cls, Metric | SetMetric):
+        raise MetricError(f"{where} derives from neither Metric nor SetMetric")
+    if not dataclasses.is_dataclass(cls):
+        raise MetricError(f"{where} is not a dataclass; make it a frozen one whose fields are its settings")
+    if not cls.columns:
+        raise MetricError(f"{where} has no columns; a metric has one number at least")
 
-METRIC_OF: Mapping[str, str] = {
-    **{column.name: metric.name for metric in (*METRICS, *EXTRA_METRICS) for column in metric.columns},
-    **{column.name: Fvd.name for column in Fvd.columns},
-}
-"""Which metric makes a number."""
 
-COLUMNS: Mapping[str, Column] = {
-    **VIDEO_COLUMNS, **{column.name: column for column in Fvd.columns}, **EXTRA_COLUMNS
-}
+METRICS: Registry[Signed] = Registry(
+    "metric", Signed, MetricError, ("version", "needs", "parts", "columns"), _check_metric
+)
+
+
+@functools.cache
+def installed() -> tuple[type[Signed], ...]:
+    """The metrics that work, pvbench's own first; those that do not import are for `list` and `doctor` to tell."""
+    found: list[type[Signed]] = []
+    taken: set[str] = set()
+    own = [name for name in _BUILT_IN if name in METRICS.names()]
+    for name in [*own, *(name for name in METRICS.names() if name not in own)]:
+        try:
+            cls = METRICS.get(name)
+        except MetricError:
+            continue
+        columns = {column.name for column in cls.columns}
+        if not columns & taken:
+            found.append(cls)
+            taken |= columns
+    return tuple(found)
+
+
+def metric_class(name: str) -> type[Signed]:
+    """The metric of that name.
+
+    Raises:
+        MetricError: for an unknown name, one that does not import or keep the interface, or one whose numbers are
+            called as those of another.
+    """
+    cls = METRICS.get(name)
+    if cls not in installed():
+        columns = {column.name for column in cls.columns}
+        other = next(one for one in installed() if columns & {column.name for column in one.columns})
+        twin = sorted(columns & {column.name for column in other.columns})[0]
+        raise MetricError(f"metric {name!r} has a number {twin!r}, as the metric {other.name!r} has; rename one")
+    return cls
+
+
+class _Lazy(Mapping[str, Column]):
+    """Columns by name, collected when they are first asked for, so that importing this module imports no plug-in."""
+
+    def __init__(self, kept: Callable[[type[Signed], Column], bool]) -> None:
+        self._kept = kept
+
+    @functools.cached_property
+    def _columns(self) -> dict[str, Column]:
+        return {column.name: column for one in installed() for column in one.columns if self._kept(one, column)}
+
+    def __getitem__(self, name: str) -> Column:
+        return self._columns[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._columns)
+
+    def __len__(self) -> int:
+        return len(self._columns)
+
+
+COLUMNS: Mapping[str, Column] = _Lazy(lambda one, column: True)
 """Every number that a report can hold, by its name in the files."""
+
+VIDEO_COLUMNS: Mapping[str, Column] = _Lazy(lambda one, column: issubclass(one, Metric) and one.name in PAPER)
+"""Every number that a single video has by default."""
+
+EXTRA_COLUMNS: Mapping[str, Column] = _Lazy(lambda one, column: issubclass(one, Metric) and one.name not in PAPER)
+"""The numbers of single videos that are made only where their metric is named."""
+
+
+@functools.cache
+def metric_of(column: str) -> type[Signed]:
+    """Which metric makes a number."""
+    return next(one for one in installed() if any(own.name == column for own in one.columns))
+
+
+def columns_in(group: str, names: Collection[str] | None = None) -> tuple[str, ...]:
+    """The numbers that stand in a table, in its order, of the metrics named; of the paper's metrics by default."""
+    asked = PAPER if names is None else names
+    found = [name for name, column in COLUMNS.items() if column.group == group and metric_of(name).name in asked]
+    return tuple(sorted(found, key=lambda name: _TABLE.index(name) if name in _TABLE else len(_TABLE)))
+
+
+def choose(text: str | None) -> tuple[str, ...]:
+    """The metrics that a text names by comma, `all` for those of the paper; these for None.
+
+    Raises:
+        MetricError: one does not exist or cannot be used, or none is named.
+    """
+    known = tuple(one.name for one in installed())
+    asked = ["all"] if text is None else [part.strip() for part in text.split(",") if part.strip()]
+    names = [name for one in asked for name in (PAPER if one == "all" else (one,))]
+    for name in names:
+        if name not in METRICS.names():
+            raise MetricError(f"unknown metric {name!r}{did_you_mean(name, known)}; known: all, {', '.join(known)}")
+        metric_class(name)
+    if not names:
+        raise MetricError(f"--metrics names none; known: all, {', '.join(known)}")
+    return tuple(dict.fromkeys(names))
+
+
+def check_features(names: Collection[str], made: Collection[str] | None) -> None:
+    """Refuses a metric that reads what no evaluator makes, before anything is computed.
+
+    Args:
+        made: the features that the evaluators can make; None where they do not say.
+
+    Raises:
+        MetricError: naming the metric and the feature.
+    """
+    for name in names if made is not None else ():
+        for need in metric_class(name).needs:
+            if need not in (made or ()):
+                raise MetricError(
+                    f"metric {name!r} needs the feature {need!r}, which no evaluator makes"
+                    f"{did_you_mean(need, made or ())}; leave it out with --metrics, or install what makes it"
+                )
 
 
 def load_metrics(
@@ -49,18 +156,28 @@ def load_metrics(
     """The metrics of single videos, set as a profile says: ``{"dynamic_degree": {"threshold_scale": 0.5}}``.
 
     Args:
-        names: which, of the extra ones too; all but the extra ones by default.
+        names: which; those of the paper by default.
 
     Raises:
         MetricError: a metric or a setting does not exist, or a value is out of range.
     """
     settings = settings or {}
-    known = [metric.name for metric in METRICS]
+    known = [one.name for one in installed() if issubclass(one, Metric)]
     for name in settings:
         if name not in known:
             raise MetricError(f"no metric {name!r}{did_you_mean(name, known)}; settings are for: {', '.join(known)}")
-    chosen = METRICS if names is None else [one for one in (*METRICS, *EXTRA_METRICS) if one.name in names]
-    return tuple(_configured(metric, settings.get(metric.name, {})) for metric in chosen)
+    asked = PAPER if names is None else names
+    return tuple(
+        _configured(one, settings.get(one.name, {}))
+        for one in installed()
+        if issubclass(one, Metric) and one.name in asked
+    )
+
+
+def load_set_metrics(names: Collection[str] | None = None) -> tuple[type[SetMetric], ...]:
+    """The metrics of sets of videos that are asked for; those of the paper by default."""
+    asked = PAPER if names is None else names
+    return tuple(one for one in installed() if issubclass(one, SetMetric) and one.name in asked)
 
 
 def _configured(metric: type[Metric], settings: Mapping[str, object]) -> Metric:
@@ -94,18 +211,24 @@ def score(features: Features, metrics: Sequence[Metric]) -> dict[str, float]:
 
 
 __all__ = [
-    "EXTRA_COLUMNS",
-    "EXTRA_METRICS",
-    "METRICS",
-    "METRIC_OF",
     "COLUMNS",
+    "EXTRA_COLUMNS",
+    "METRICS",
+    "PAPER",
     "VIDEO_COLUMNS",
     "Column",
     "Features",
-    "Fvd",
     "Metric",
     "MetricError",
+    "SetMetric",
     "Signature",
+    "check_features",
+    "choose",
+    "columns_in",
+    "installed",
     "load_metrics",
+    "load_set_metrics",
+    "metric_class",
+    "metric_of",
     "score",
 ]

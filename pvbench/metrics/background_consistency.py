@@ -24,8 +24,10 @@ class BackgroundConsistency(Metric):
     rule: ClassVar[Facts] = {"pairs": "with the one before and the first", "negatives": 0}
     columns: ClassVar[tuple[Column, ...]] = (
         Column("background_consistency", "BG Cons.", "cosine", True, fmt=".4f", limits=(0.0, 1.0),
-               undefined="the video has a single frame"),
-    )
+               undefined="the video has a single frame",
+               note="A still video is best in BG Cons.: read it beside the flow."),
+    )  # fmt: skip
+    trap: ClassVar[str] = "A still video scores 1."
 
     def row(self, features: Features) -> tuple[float, ...]:
         """The mean, in [0, 1]: negative cosines count 0; NaN for a single frame."""

@@ -37,9 +37,13 @@ class ClipI(Metric):
     parts: ClassVar[tuple[str, ...]] = ("clip", "face")
     rule: ClassVar[Facts] = {"missing": 0, "mean": "frames x references"}
     columns: ClassVar[tuple[Column, ...]] = (
-        Column("clip_i", "CLIP-I", "cosine", True, scale=100.0, limits=(-1.0, 1.0)),
-        Column("clip_i_face", "CLIP-I (face)", "cosine", True, scale=100.0, limits=(-1.0, 1.0)),
-    )
+        Column("clip_i", "CLIP-I", "cosine", True, scale=100.0, limits=(-1.0, 1.0), group="main",
+               note="CLIP-I is a cosine × 100. A copied background raises it: read it beside CLIP-I (face)."),
+        Column("clip_i_face", "CLIP-I (face)", "cosine", True, scale=100.0, limits=(-1.0, 1.0), group="beside",
+               note="CLIP-I (face) compares face crops, where CLIP-I compares whole pictures and rewards a copied "
+                    "background."),
+    )  # fmt: skip
+    trap: ClassVar[str] = "The reference photo itself, held still, scores higher than the true person in the scene."
 
     def row(self, features: Features) -> tuple[float, ...]:
         """The two means, in [-1, 1]; a frame without a face counts 0 in `clip_i_face`."""

@@ -21,8 +21,10 @@ class ClipT(Metric):
     parts: ClassVar[tuple[str, ...]] = ("clip",)
     rule: ClassVar[Facts] = {"text": "class noun", "mean": "frames"}
     columns: ClassVar[tuple[Column, ...]] = (
-        Column("clip_t", "CLIP-T", "cosine", True, scale=100.0, limits=(-1.0, 1.0)),
-    )
+        Column("clip_t", "CLIP-T", "cosine", True, scale=100.0, limits=(-1.0, 1.0), group="main",
+               note="CLIP-T is a cosine × 100."),
+    )  # fmt: skip
+    trap: ClassVar[str] = "The prompt written into the picture raises it, and so does a still picture of the scene."
 
     def row(self, features: Features) -> tuple[float, ...]:
         """The mean cosine, in [-1, 1]."""

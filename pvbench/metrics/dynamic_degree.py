@@ -62,9 +62,15 @@ class DynamicDegree(Metric):
     parts: ClassVar[tuple[str, ...]] = ("flow",)
     rule: ClassVar[Facts] = {"pixels": "fastest 5%", "threshold": "6px@256", "pairs": "round(4n/16)"}
     columns: ClassVar[tuple[Column, ...]] = (
-        Column("dynamic_degree", "Dyna. Deg.", "share of videos", True, scale=100.0, limits=(0.0, 1.0)),
-        Column("flow_magnitude", "Flow", "px a pair at a short side of 256", True, limits=(0.0, math.inf)),
-    )
+        Column("dynamic_degree", "Dyna. Deg.", "share of videos", True, scale=100.0, limits=(0.0, 1.0), group="main",
+               note="Dyna. Deg. is % of videos."),
+        Column("flow_magnitude", "Flow", "px a pair at a short side of 256", True, limits=(0.0, math.inf),
+               group="beside",
+               note="Flow is the mean flow of the fastest 5 % of pixels between frames about 1/8 s apart, in pixels of "
+                    "a short side of 256; VBench calls a video dynamic where enough pairs exceed 6 (see the "
+                    "signature)."),
+    )  # fmt: skip
+    trap: ClassVar[str] = "Flicker and a panned still picture count as motion."
 
     def __post_init__(self) -> None:
         if not self.threshold_scale > 0:

@@ -46,7 +46,16 @@ class FaceSim(Metric):
     parts: ClassVar[tuple[str, ...]] = ("face",)
     rule: ClassVar[Facts] = {"missing": 0, "mean": "frames"}
     columns: ClassVar[tuple[Column, ...]] = (
-        Column("face_sim", "Face Sim.", "cosine", True, scale=100.0, limits=(-1.0, 1.0)),
+        Column(
+            "face_sim",
+            "Face Sim.",
+            "cosine",
+            True,
+            scale=100.0,
+            limits=(-1.0, 1.0),
+            group="main",
+            note="Face Sim. is a cosine × 100.",
+        ),
         Column(
             "face_sim_detected",
             "Face Sim. (found)",
@@ -55,9 +64,23 @@ class FaceSim(Metric):
             scale=100.0,
             limits=(-1.0, 1.0),
             undefined="no frame of the video has a face",
+            group="beside",
+            note="Face Sim. (found) leaves out frames without a face; Face Sim. above counts them 0. Faces found is "
+            "their share, in %.",
         ),
-        Column("face_detected", "Faces found", "share of frames", True, fmt=".1f", scale=100.0, limits=(0.0, 1.0)),
+        Column(
+            "face_detected",
+            "Faces found",
+            "share of frames",
+            True,
+            fmt=".1f",
+            scale=100.0,
+            limits=(0.0, 1.0),
+            group="beside",
+        ),
     )
+
+    trap: ClassVar[str] = "A reference photo, held still or pasted into the video, scores above the true person."
 
     def __post_init__(self) -> None:
         if self.reference not in REFERENCES:

@@ -7,30 +7,18 @@ the kernel distance, unbiased at every size, and the floor, the distance of the 
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Protocol, runtime_checkable
+from typing import ClassVar
 
 import numpy as np
 from jaxtyping import Float
 
-from pvbench.metrics.metric import Column, Facts, MetricError, Signed, finite
+from pvbench.metrics.metric import Column, Facts, MetricError, Rows, SetMetric, SetNumber, finite
 
 FLOOR_SPLITS = 20
 CHUNK = 512
 """Rows that are looked at together: memory depends on this and on the width, not on the number of videos."""
-
-
-@runtime_checkable
-class Rows(Protocol):
-    """Embeddings by their place: an array (videos, width), or something that reads them when they are asked for."""
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Number and width."""
-
-    def __getitem__(self, rows: slice, /) -> np.ndarray:
-        """Some of them, in order."""
 
 
 def _chunks(rows: Rows) -> Iterator[tuple[slice, Float[np.ndarray, "some width"]]]:
@@ -221,8 +209,10 @@ def reference_floor(reference: Rows, rng: np.random.Generator) -> float:
 
 
 @dataclass(frozen=True)
-class Fvd(Signed):
-    """Fréchet video distance to a reference set over the same cells (identity, prompt, seed).
+class Fvd(SetMetric):
+    """Fréchet video distance and kernel video distance to a reference set.
+
+    Over the same cells (identity, prompt, seed) where the set has them.
 
     `reference` names the set in the signature: ``rendered`` for the true people as the renderer draws them, ``base``
     for the untuned model's videos.
@@ -236,10 +226,33 @@ class Fvd(Signed):
     parts: ClassVar[tuple[str, ...]] = ("video",)
     rule: ClassVar[Facts] = {"covariance": "N-1", "sets": "same cells"}
     columns: ClassVar[tuple[Column, ...]] = (
-        Column("fvd", "FVD", "squared distance", False, limits=(0.0, math.inf), undefined="fewer than two cells"),
-        Column("fvd_base", "FVD to base", "squared distance", False, limits=(0.0, math.inf), undefined="as fvd"),
-        Column("kvd", "KVD", "squared kernel distance", False, fmt=".4g", undefined="as fvd"),
-    )
+        Column("fvd", "FVD", "squared distance", False, limits=(0.0, math.inf), undefined="fewer than two cells",
+               group="main", reference="rendered"),
+        Column("fvd_base", "FVD to base", "squared distance", False, limits=(0.0, math.inf), undefined="as fvd",
+               group="beside", reference="base", of="fvd",
+               note="FVD to base is the distance to the untuned model's videos: how far tuning moved them."),
+        Column("kvd", "KVD", "squared kernel distance", False, fmt=".4g", undefined="as fvd", group="beside",
+               reference="rendered",
+               note="KVD is the unbiased kernel distance to the set that FVD refers to, about 0 for equal "
+                    "distributions at any number of videos."),
+    )  # fmt: skip
+    trap: ClassVar[str] = "FVD grows as the set shrinks, and the likeness of single faces hardly moves it."
+
+    def compare(self, videos: Rows, reference: Rows, people: Sequence[str] | None) -> Mapping[str, SetNumber]:
+        """`fvd` with its terms for means and covariances, and `kvd` with its values without each person."""
+        if people is None:
+            distance, kernel = frechet_distance(videos, reference), unpaired_kernel_distance(videos, reference)
+            of_kernel = SetNumber(kernel)
+        else:
+            distance, sums = self.distance(videos, reference), self.kernel(videos, reference, people)
+            without = tuple(sums.distance(without=group) for group in range(len(sums.counts)))
+            of_kernel = SetNumber(sums.distance(), without=without)
+        terms = {"mean": distance.mean_term, "covariance": distance.covariance_term}
+        return {"fvd": SetNumber(distance.value, terms), "kvd": of_kernel}
+
+    def floor(self, reference: Rows, rng: np.random.Generator) -> float:
+        """`reference_floor` of the set."""
+        return reference_floor(reference, rng)
 
     def distance(self, videos: Rows, reference: Rows) -> FrechetDistance:
         """Distance of the videos to the reference's videos of the same cells, in the same order.

@@ -21,8 +21,10 @@ class HpsScore(Metric):
     parts: ClassVar[tuple[str, ...]] = ("hps",)
     rule: ClassVar[Facts] = {"mean": "frames"}
     columns: ClassVar[tuple[Column, ...]] = (
-        Column("hps_score", "HPS", "cosine", True, scale=100.0, limits=(-1.0, 1.0)),
-    )
+        Column("hps_score", "HPS", "cosine", True, scale=100.0, limits=(-1.0, 1.0),
+               note="HPS is by the network whose preferences `personalvideo` is tuned to keep: it says little of it."),
+    )  # fmt: skip
+    trap: ClassVar[str] = "A method that is tuned to keep the preferences of this network scores well by construction."
 
     def row(self, features: Features) -> tuple[float, ...]:
         """The mean cosine, in [-1, 1]."""

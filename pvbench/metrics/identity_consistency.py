@@ -28,9 +28,10 @@ class IdentityConsistency(Metric):
     rule: ClassVar[Facts] = {"pairs": "all frames with a face"}
     columns: ClassVar[tuple[Column, ...]] = (
         Column("identity_consistency", "ID Cons.", "cosine", True, scale=100.0, limits=(-1.0, 1.0),
-               undefined=_UNDEFINED),
+               undefined=_UNDEFINED, note="A still face is best in ID Cons. and drift: read them beside the flow."),
         Column("identity_drift", "ID drift", "1 - cosine", False, scale=100.0, limits=(0.0, 2.0), undefined=_UNDEFINED),
-    )
+    )  # fmt: skip
+    trap: ClassVar[str] = "A still face scores 1, and so does anybody else's."
 
     def row(self, features: Features) -> tuple[float, ...]:
         """Mean cosine over all pairs, in [-1, 1], and 1 minus that of the first and the last face; NaN without two."""

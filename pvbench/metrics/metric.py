@@ -8,8 +8,8 @@ import dataclasses
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import ClassVar
+from dataclasses import dataclass, field
+from typing import ClassVar, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float
@@ -23,6 +23,14 @@ Features = Mapping[str, np.ndarray]
 Facts = Mapping[str, str | int | float | bool]
 
 
+Group = Literal["main", "beside", "extra"]
+"""Which table of a report a number stands in: the paper's, that of its companions, or that of what was asked for
+besides, which is made only where its metric is named."""
+
+Set = Literal["", "rendered", "base"]
+"""The videos that a number of a set refers to: the true ones, the untuned model's, or none for a single video's."""
+
+
 class MetricError(PvbenchError):
     """A metric got features that it cannot score."""
 
@@ -32,6 +40,14 @@ class Column:
     """One number of a metric, and how it is printed.
 
     Files hold the natural unit (a cosine is in [-1, 1]); tables multiply by `scale`, as the paper's tables do.
+
+    Attributes:
+        undefined: when a video has no value (NaN in files, left out of the mean and counted); empty if every video has
+            one.
+        group: the table that it stands in.
+        note: a sentence below the table, without which the number misleads: its unit, and what raises it for nothing.
+        reference: of a set metric, the set that the distance is taken to.
+        of: of a set metric, which number of its comparison this is; its own name by default.
     """
 
     name: str
@@ -42,7 +58,10 @@ class Column:
     scale: float = 1.0
     limits: tuple[float, float] = (-math.inf, math.inf)
     undefined: str = ""
-    """When a video has no value (NaN in files, left out of the mean and counted); empty if every video has one."""
+    group: Group = "extra"
+    note: str = ""
+    reference: Set = ""
+    of: str = ""
 
     def text(self, value: float) -> str:
         """The number as tables print it; a dash for NaN."""
@@ -102,10 +121,12 @@ class Signed:
     needs: ClassVar[tuple[str, ...]]
     """Names of the features that it reads."""
     parts: ClassVar[tuple[str, ...]]
-    """Extractors that made them: of face, clip, flow, video."""
+    """Extractors that made them: of face, clip, flow, video, dino, hps."""
     columns: ClassVar[tuple[Column, ...]]
-    rule: ClassVar[Facts]
+    rule: ClassVar[Facts] = {}
     """What is fixed in the code and moves the number, in words for the signature."""
+    trap: ClassVar[str] = ""
+    """What cheats the metric, in a sentence: a method that does it scores well and is no better."""
 
     def signature(self, extractors: Mapping[str, Mapping[str, object]]) -> Signature:
         """How this measure, set as it is, makes a number out of these extractors' features."""
@@ -115,7 +136,10 @@ class Signed:
 
 
 class Metric(Signed, ABC):
-    """A measure of single videos."""
+    """A measure of single videos; the entry point group is `pvbench.metrics`.
+
+    A subclass is a frozen dataclass whose fields, if any, are settings with defaults.
+    """
 
     @abstractmethod
     def row(self, features: Features) -> tuple[float, ...]:
@@ -145,6 +169,57 @@ class Metric(Signed, ABC):
             defined = of_column[~np.isnan(of_column)]
             values[column.name] = float(defined.mean()) if defined.size else math.nan
         return values
+
+
+@runtime_checkable
+class Rows(Protocol):
+    """Features by their place: an array (videos, width), or something that reads them when they are asked for."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Number and width."""
+
+    def __getitem__(self, rows: slice, /) -> np.ndarray:
+        """Some of them, in order."""
+
+
+@dataclass(frozen=True)
+class SetNumber:
+    """A number of a set of videos.
+
+    Attributes:
+        value: NaN where it is undefined.
+        terms: what it is made of, by name.
+        without: (people,) the number without each of the people, for a jackknife interval; empty for none.
+    """
+
+    value: float
+    terms: Mapping[str, float] = field(default_factory=dict)
+    without: tuple[float, ...] = ()
+
+
+class SetMetric(Signed, ABC):
+    """A measure of a set of videos against a reference set, such as FVD; the entry point group is `pvbench.metrics`.
+
+    It reads one feature of each video, `needs[0]`, a row. A subclass is a frozen dataclass whose field `reference`
+    names the set in the signature.
+    """
+
+    @abstractmethod
+    def compare(self, videos: Rows, reference: Rows, people: Sequence[str] | None) -> Mapping[str, SetNumber]:
+        """The numbers by the names that `Column.of` has.
+
+        Args:
+            people: whom each video shows, where the reference's rows are the same cells in the same order; None for a
+                reference set of other videos.
+
+        Raises:
+            MetricError: a row is NaN or infinite, or paired sets differ in size or width.
+        """
+
+    def floor(self, reference: Rows, rng: np.random.Generator) -> float:
+        """What sampling alone gives: the number between halves of the reference set; NaN where that is not known."""
+        return math.nan
 
 
 def finite(name: str, array: np.ndarray) -> np.ndarray:

@@ -30,8 +30,11 @@ class TemporalConsistency(Metric):
             fmt=".4f",
             limits=(-1.0, 1.0),
             undefined="the video has a single frame",
+            group="main",
+            note="T. Cons. is a cosine. A frozen video raises it: read it beside a measure of motion.",
         ),
     )
+    trap: ClassVar[str] = "A still video scores 1."
 
     def row(self, features: Features) -> tuple[float, ...]:
         """The mean cosine, in [-1, 1]; NaN for a single frame."""

@@ -23,8 +23,10 @@ class WarpingError(Metric):
     rule: ClassVar[Facts] = {"pixels": "seen in both frames", "colours": "0 to 1"}
     columns: ClassVar[tuple[Column, ...]] = (
         Column("warping_error", "Warp err. e-3", "squared difference", False, fmt=".3f", scale=1000.0,
-               limits=(0.0, 1.0), undefined="the video has a single frame"),
-    )
+               limits=(0.0, 1.0), undefined="the video has a single frame",
+               note="A still video has no warping error: read it beside the flow."),
+    )  # fmt: skip
+    trap: ClassVar[str] = "A still video has none."
 
     def row(self, features: Features) -> tuple[float, ...]:
         """The mean over pairs of kept frames, in [0, 1]; NaN for a single frame."""

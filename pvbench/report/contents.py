@@ -2,12 +2,12 @@
 
 from collections.abc import Iterable, Sequence
 
+from pvbench.metrics import columns_in
 from pvbench.report.block import Block, Bullets, Code, Document, Figure, Paragraph, Section
 from pvbench.report.data import ReportData
 from pvbench.report.paper import published_blocks
 from pvbench.report.score import Aggregates
 from pvbench.report.tables import (
-    MAIN,
     beside_table,
     comparison_table,
     doubts_table,
@@ -26,7 +26,7 @@ from pvbench.report.tables import (
 def contents(data: ReportData, numbers: Aggregates, filmstrips: Sequence[Figure]) -> Document:
     """The whole report. `filmstrips` and the sheet are pictures that were written beside it."""
     sections = []
-    if any(data.shows(name) for name in MAIN):
+    if columns_in("main", data.metrics):
         sections.append(Section("Results", (main_table(data, numbers),)))
         sections.append(Section("Face, motion and prompt together", tuple(_kept_blocks(data, numbers))))
     if beside := beside_table(data, numbers):
@@ -41,7 +41,7 @@ def contents(data: ReportData, numbers: Aggregates, filmstrips: Sequence[Figure]
             + ". The cells are picked by their place in the grid, not by their looks."
         )
         sections.append(Section("What the numbers look like", (Paragraph(how), *filmstrips)))
-    if all(data.shows(name) for name in MAIN):
+    if columns_in("main", data.metrics) == columns_in("main"):
         sections.append(Section("Beside the published numbers", tuple(published_blocks(data, numbers))))
     if numbers.comparisons:
         sections.append(Section("Comparisons", (comparison_table(data, numbers),)))

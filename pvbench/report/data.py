@@ -8,17 +8,17 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from pvbench.identity import NOBODY
-from pvbench.metrics import EXTRA_COLUMNS, METRIC_OF, VIDEO_COLUMNS
+from pvbench.method import Role
+from pvbench.metrics import COLUMNS, PAPER, Metric, metric_of
 
 ENOUGH_CELLS = 0.5
 """A method with a smaller share of its cells takes no part where all are compared on the cells they share."""
 
-Role = Literal["method", "floor", "ceiling"]
 
 
 class CellKey(NamedTuple):
@@ -38,12 +38,8 @@ class ReportVariant:
     method: str
     summary: str = ""
     settings: Mapping[str, object] = field(default_factory=dict)
-
-    @property
-    def role(self) -> Role:
-        """`floor` for the untuned model, `ceiling` for the rendered truth; the others compete."""
-        roles: dict[str, Role] = {"base": "floor", "oracle": "ceiling"}
-        return roles.get(self.method, "method")
+    role: Role = "method"
+    """Those of the role `method` compete; the others stand apart, and are never best."""
 
 
 @dataclass(frozen=True)
@@ -119,7 +115,7 @@ class ReportData:
     expected: Mapping[str, frozenset[CellKey]] | None = None
     """Variant label -> the cells that it was to fill, for videos that were made elsewhere; None for the whole grid."""
     metrics: tuple[str, ...] | None = None
-    """Names of the metrics that were asked for; None for all but the extra ones."""
+    """Names of the metrics that were asked for; None for those of the paper."""
     licences: Mapping[str, str] = field(default_factory=dict)
     """By part of the evaluators: what the publishers of its weights allow."""
     remarks: tuple[str, ...] = ()
@@ -163,19 +159,17 @@ class ReportData:
 
     def shows(self, column: str) -> bool:
         """Whether the metric of a column was asked for."""
-        if self.metrics is None:
-            return column not in EXTRA_COLUMNS
-        return METRIC_OF[column] in self.metrics
+        return metric_of(column).name in (PAPER if self.metrics is None else self.metrics)
 
     @property
     def video_columns(self) -> tuple[str, ...]:
         """The numbers of single videos that are shown, in the order of the files."""
-        return tuple(name for name in (*VIDEO_COLUMNS, *EXTRA_COLUMNS) if self.shows(name))
+        return tuple(name for name in COLUMNS if issubclass(metric_of(name), Metric) and self.shows(name))
 
     @property
     def in_table_order(self) -> tuple[ReportVariant, ...]:
-        """The variants with the floor first and the ceiling last; the methods in the order they were asked for."""
-        rank = {"floor": 0, "method": 1, "ceiling": 2}
+        """The floor first, then methods, controls and the ceiling; each in the order they were asked for."""
+        rank = {"floor": 0, "method": 1, "control": 2, "ceiling": 3}
         return tuple(sorted(self.variants, key=lambda variant: rank[variant.role]))
 
     def done(self, label: str) -> tuple[CellKey, ...]:

@@ -2,18 +2,10 @@
 
 from collections.abc import Iterable, Sequence
 
+from pvbench.metrics import COLUMNS, columns_in
 from pvbench.report.data import ReportData
 from pvbench.report.score import SIGNIFICANT, Aggregates
 from pvbench.stats import smallest_sign_flip_p
-
-_UNITS = {
-    "face_sim": "Face Sim. is a cosine × 100.",
-    "dynamic_degree": "Dyna. Deg. is % of videos.",
-    "temporal_consistency": "T. Cons. is a cosine. A frozen video raises it: read it beside a measure of motion.",
-    "clip_t": "CLIP-T is a cosine × 100.",
-    "clip_i": "CLIP-I is a cosine × 100. A copied background raises it: read it beside CLIP-I (face).",
-}
-"""By number, what it is counted in and what raises it for nothing."""
 
 
 def main_notes(data: ReportData, numbers: Aggregates) -> Iterable[str]:
@@ -24,6 +16,7 @@ def main_notes(data: ReportData, numbers: Aggregates) -> Iterable[str]:
         for role, text in (
             ("floor", f"`{roles.get('floor')}` is the untuned model (floor)"),
             ("ceiling", f"`{roles.get('ceiling')}` the true person as the renderer draws it (ceiling)"),
+            ("control", "controls do what a metric can be cheated by"),
         )
         if role in roles
     ]
@@ -53,13 +46,7 @@ def main_notes(data: ReportData, numbers: Aggregates) -> Iterable[str]:
     if any(len(data.done(variant.label)) < len(data.planned(variant.label)) for variant in data.variants):
         yield "Videos: measured/planned. Where cells are missing, places and tests use the cells that all have."
     yield from data.remarks
-    if all(data.shows(name) for name in _UNITS):
-        yield (
-            "Face Sim., CLIP-T and CLIP-I are cosines × 100; Dyna. Deg. is % of videos; T. Cons. is a cosine. A frozen "
-            "video raises T. Cons., a copied background CLIP-I: read them beside Flow and CLIP-I (face)."
-        )
-    else:
-        yield from (text for name, text in _UNITS.items() if data.shows(name))
+    yield from (COLUMNS[name].note for name in columns_in("main", data.metrics) if COLUMNS[name].note)
 
 
 def power_notes(data: ReportData, numbers: Aggregates) -> Iterable[str]:

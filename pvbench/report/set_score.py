@@ -1,4 +1,4 @@
-"""FVD and KVD of every method to a reference set, over the cells that all of them and the set have."""
+"""Numbers of sets, such as FVD, of every method to a reference set, over the cells that all and the set have."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -8,18 +8,15 @@ import numpy as np
 from jaxtyping import Float
 
 from pvbench.identity import NOBODY
-from pvbench.metrics import Fvd, Signature
-from pvbench.metrics.fvd import KernelSums, frechet_distance, reference_floor, unpaired_kernel_distance
+from pvbench.method import Role
+from pvbench.metrics import Column, SetMetric, Signature, load_set_metrics
 from pvbench.report.comparison import report_rng
 from pvbench.report.data import CellKey, ReportData
 from pvbench.report.score import ReferenceFloor, Score
-from pvbench.stats import Interval, jackknife_interval
+from pvbench.stats import jackknife_interval
 
-REFERENCE_METHODS = {"rendered": "oracle", "base": "base"}
-"""Which method's videos a reference set is."""
-
-SETS = {"rendered": ("fvd", "kvd"), "base": ("fvd_base",)}
-"""Which columns measure the distance to which reference set."""
+REFERENCES: Mapping[str, Role] = {"rendered": "ceiling", "base": "floor"}
+"""Reference sets, and the role of the row whose videos each is."""
 
 _FEWEST_FOR_FLOOR = 4
 
@@ -54,6 +51,7 @@ class _Sets:
     missing: str
     """What to say where there is no such set."""
     planned: int
+    metric: SetMetric
     signature: Signature
 
     def stacked(self, embeddings: Mapping[CellKey, np.ndarray]) -> _Stacked:
@@ -76,25 +74,30 @@ class _Sets:
 
 
 def set_scores(data: ReportData, reference: str) -> tuple[dict[str, dict[str, Score]], ReferenceFloor | None]:
-    """Scores by variant and column, and the floor of the reference set; None with fewer than four cells.
+    """Scores by variant and column, and the floor of the reference set by the first metric that has one.
 
     Raises:
         MetricError: an embedding is NaN or infinite.
     """
-    sets = _sets(data, reference)
-    scores: dict[str, dict[str, Score]] = {}
-    for variant in data.variants:
-        embeddings = data.embeddings.get(variant.label, {})
-        if why := sets.why_missing(variant.label, embeddings):
-            empty = Score(math.nan, 0, sets.planned, 0, sets.signature.having(n=0), note=why)
-            scores[variant.label] = dict.fromkeys(SETS[reference], empty)
-        else:
-            of_variant = _distances(sets, embeddings)
-            scores[variant.label] = {name: of_variant[name.removesuffix("_base")] for name in SETS[reference]}
-    return scores, _floor(sets)
+    scores: dict[str, dict[str, Score]] = {variant.label: {} for variant in data.variants}
+    floor: ReferenceFloor | None = None
+    for metric in load_set_metrics(data.metrics):
+        columns = [column for column in metric.columns if column.reference == reference]
+        if not columns:
+            continue
+        sets = _sets(data, reference, metric)
+        for variant in data.variants:
+            embeddings = data.embeddings.get(variant.label, {})
+            if why := sets.why_missing(variant.label, embeddings):
+                empty = Score(math.nan, 0, sets.planned, 0, sets.signature.having(n=0), note=why)
+                scores[variant.label] |= dict.fromkeys((column.name for column in columns), empty)
+            else:
+                scores[variant.label] |= _distances(sets, embeddings, columns)
+        floor = floor or _floor(sets)
+    return scores, floor
 
 
-def _sets(data: ReportData, reference: str) -> _Sets:
+def _sets(data: ReportData, reference: str, kind: type[SetMetric]) -> _Sets:
     row, name, pool = "", reference, None
     embeddings: Mapping[CellKey, np.ndarray] = {}
     for given in data.reference_sets:
@@ -103,40 +106,36 @@ def _sets(data: ReportData, reference: str) -> _Sets:
         elif reference == "rendered" and given.pool is not None:
             name, pool = given.name, given.pool
     for variant in data.variants:
-        if pool is None and variant.method == REFERENCE_METHODS[reference] and data.embeddings.get(variant.label):
+        if pool is None and variant.role == REFERENCES[reference] and data.embeddings.get(variant.label):
             row, embeddings = variant.label, data.embeddings[variant.label]
             break
     cells = data.shared_cells(
         data.embeddings.get(variant.label, {}).keys() & (embeddings.keys() if pool is None else set(data.cells))
         for variant in data.variants
     )
-    signature = Fvd(name).signature(data.extractors)
+    metric = kind(name)  # type: ignore[call-arg]  # its one field is the set's name
+    signature = metric.signature(data.extractors)
     signature = signature.having(frames=data.frames_fact(signature.extractors))
     if pool is not None:
         signature = signature.having(sets="cells of all methods", n_reference=len(pool))
     asked = reference == "rendered" and data.expected is not None
     missing = "no --reference" if asked else f"no reference set {name!r}"
-    return _Sets(name, row, embeddings, cells, pool, missing, len(data.cells), signature)
+    return _Sets(name, row, embeddings, cells, pool, missing, len(data.cells), metric, signature)
 
 
-def _distances(sets: _Sets, embeddings: Mapping[CellKey, np.ndarray]) -> dict[str, Score]:
-    videos, reference = sets.stacked(embeddings), sets.reference
+def _distances(
+    sets: _Sets, embeddings: Mapping[CellKey, np.ndarray], columns: Sequence[Column]
+) -> dict[str, Score]:
     people = [cell.identity for cell in sets.cells]
     rests_on = (len(sets.cells), sets.planned, len(set(people) - {NOBODY}), sets.signature.having(n=len(sets.cells)))
-    if sets.pool is not None:
-        distance, kvd = frechet_distance(videos, reference), unpaired_kernel_distance(videos, reference)
-        of_kernel = Score(kvd, *rests_on)
-    else:
-        fvd = Fvd(sets.name)
-        distance, sums = fvd.distance(videos, reference), fvd.kernel(videos, reference, people)
-        of_kernel = Score(sums.distance(), *rests_on, interval=_kernel_interval(sums))
-    terms = {"mean": distance.mean_term, "covariance": distance.covariance_term}
-    return {"fvd": Score(distance.value, *rests_on, terms=terms), "kvd": of_kernel}
-
-
-def _kernel_interval(sums: KernelSums) -> Interval:
-    left_one_out = np.array([sums.distance(without=group) for group in range(len(sums.counts))])
-    return jackknife_interval(sums.distance(), left_one_out)
+    paired = people if sets.pool is None else None
+    found = sets.metric.compare(sets.stacked(embeddings), sets.reference, paired)
+    scores = {}
+    for column in columns:
+        number = found[column.of or column.name]
+        interval = jackknife_interval(number.value, np.array(number.without)) if number.without else None
+        scores[column.name] = Score(number.value, *rests_on, interval=interval, terms=number.terms or None)
+    return scores
 
 
 def _floor(sets: _Sets) -> ReferenceFloor | None:
@@ -144,4 +143,5 @@ def _floor(sets: _Sets) -> ReferenceFloor | None:
     videos, width = rows.shape
     if videos < _FEWEST_FOR_FLOOR:
         return None
-    return ReferenceFloor(reference_floor(rows, report_rng("floor", sets.name)), videos, width)
+    value = sets.metric.floor(rows, report_rng("floor", sets.name))
+    return None if math.isnan(value) else ReferenceFloor(value, videos, width)

@@ -3,18 +3,12 @@
 import math
 from collections.abc import Iterable, Mapping, Sequence
 
-from pvbench.metrics import COLUMNS, EXTRA_COLUMNS
+from pvbench.metrics import COLUMNS, PAPER, columns_in, metric_of
 from pvbench.report.block import Entry, Place, Table
 from pvbench.report.data import ReportData, ReportVariant
 from pvbench.report.notes import main_notes, power_notes, signature_lines
 from pvbench.report.score import Aggregates, Comparison, Kept, Score
 from pvbench.stats import Interval
-
-MAIN = ("face_sim", "dynamic_degree", "fvd", "temporal_consistency", "clip_t", "clip_i")
-"""The six numbers of the paper's Table 1."""
-
-BESIDE = ("face_sim_detected", "face_detected", "flow_magnitude", "clip_i_face", "fvd_base", "kvd")
-"""What stands beside them, so that no number is read alone."""
 
 KEPT = {
     "face_gained": ("Face gained", "Face Sim., from the floor (0) to the ceiling (100)"),
@@ -24,7 +18,7 @@ KEPT = {
 
 FAILURES_SHOWN = 40
 
-_ROLES = {"floor": "floor", "method": "", "ceiling": "ceiling"}
+_ROLES = {"floor": "floor", "method": "", "control": "control", "ceiling": "ceiling"}
 
 
 def row_letters(data: ReportData) -> dict[str, str]:
@@ -41,40 +35,34 @@ def row_letters(data: ReportData) -> dict[str, str]:
 
 def main_table(data: ReportData, numbers: Aggregates) -> Table:
     """The paper's six numbers for every method, with intervals, places, significance and signatures."""
-    names = tuple(name for name in MAIN if data.shows(name))
-    caption = "The six numbers of the paper, mean over all videos" if names == MAIN else "Mean over all videos"
+    names = columns_in("main", data.metrics)
+    whole = names == columns_in("main")
+    caption = "The six numbers of the paper, mean over all videos" if whole else "Mean over all videos"
     return _score_table(data, numbers, "results", caption, names, tuple(main_notes(data, numbers)))
 
 
 def beside_table(data: ReportData, numbers: Aggregates) -> Table | None:
     """The companions of the six numbers; None where none was asked for."""
-    notes = {
-        "face_sim_detected": (
-            "Face Sim. (found) leaves out frames without a face; Face Sim. above counts them 0. Faces found is their "
-            "share, in %."),
-        "flow_magnitude": (
-            "Flow is the mean flow of the fastest 5 % of pixels between frames about 1/8 s apart, in pixels of a short "
-            "side of 256; VBench calls a video dynamic where enough pairs exceed 6 (see the signature)."),
-        "clip_i_face": (
-            "CLIP-I (face) compares face crops, where CLIP-I compares whole pictures and rewards a copied background."),
-        "fvd_base": (
-            "FVD to base is the distance to the untuned model's videos: how far tuning moved them. KVD is the unbiased "
-            "kernel distance to the set that FVD refers to, about 0 for equal distributions at any number of videos."),
-    }
-    names = tuple(name for name in BESIDE if data.shows(name))
-    said = tuple(note for name, note in notes.items() if name in names)
-    return _score_table(data, numbers, "beside", "Companions of the six numbers", names, said) if names else None
+    names = columns_in("beside", data.metrics)
+    caption = "Companions of the six numbers"
+    return _score_table(data, numbers, "beside", caption, names, _notes(names)) if names else None
 
 
 def extra_table(data: ReportData, numbers: Aggregates) -> Table | None:
-    """The extra metrics that were asked for; None without any."""
-    names = tuple(name for name in EXTRA_COLUMNS if data.shows(name))
-    notes = []
-    if set(names) - {"hps_score"}:
-        notes.append("A still video is best in consistency, drift and warping error: read them beside the flow.")
-    if "hps_score" in names:
-        notes.append("HPS is by the network whose preferences `personalvideo` is tuned to keep: it says little of it.")
-    return _score_table(data, numbers, "extra", "Extra metrics", names, tuple(notes)) if names else None
+    """The metrics that were asked for besides; None without any."""
+    names = columns_in("extra", data.metrics)
+    return _score_table(data, numbers, "extra", "Extra metrics", names, _notes(names)) if names else None
+
+
+def _notes(names: Sequence[str]) -> tuple[str, ...]:
+    """What the columns say of themselves, and what cheats a metric that is not the paper's."""
+    notes = [COLUMNS[name].note for name in names]
+    traps = [
+        f"What cheats {metric.name}: {metric.trap}"
+        for metric in dict.fromkeys(map(metric_of, names))
+        if metric.trap and metric.name not in PAPER
+    ]
+    return tuple(dict.fromkeys(note for note in (*notes, *traps) if note))
 
 
 def _score_table(

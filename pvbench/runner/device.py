@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from pathlib import Path
+from typing import Protocol, TypeVar, runtime_checkable
 
 from pvbench.devices import torch_device
 
@@ -38,5 +40,32 @@ def memory_of(device: str) -> int:
 
 
 def default_workers(device: str) -> int:
-    """One a core that this process may use on the CPU, one on CUDA."""
-    return len(os.sched_getaffinity(0)) if device == "cpu" else 1
+    """One a core that this process may use on the CPU; on CUDA one a GPU, or one where a GPU is named."""
+    if device == "cpu":
+        return len(os.sched_getaffinity(0))
+    return _gpus() if device == "cuda" else 1
+
+
+Around = TypeVar("Around", bound="OnDevice")
+
+
+@runtime_checkable
+class OnDevice(Protocol):
+    """What a worker is started with, a dataclass that names a device."""
+
+    @property
+    def device(self) -> str:
+        """Such as "cpu", "cuda" or "cuda:1"."""
+
+
+def on_device_of_its_own(around: Around, number: int) -> Around:
+    """What the worker of that number is started with: where there are several GPUs, they take them in turn."""
+    if around.device != "cuda" or _gpus() < 2:
+        return around
+    return dataclasses.replace(around, device=f"cuda:{number % _gpus()}")  # type: ignore[type-var]
+
+
+def _gpus() -> int:
+    import torch
+
+    return max(1, torch.cuda.device_count())

@@ -13,7 +13,7 @@ from pvbench import errors
 from pvbench.errors import PvbenchError
 from pvbench.executors.executor import Done, Executor, Failed, Job, Noted
 from pvbench.executors.local import LocalExecutor
-from pvbench.runner.device import default_workers, resolve_device
+from pvbench.runner.device import default_workers, on_device_of_its_own, resolve_device
 from pvbench.runner.estimate import Costs
 from pvbench.runner.jobs import (
     GenerateJob,
@@ -112,8 +112,8 @@ def run_grid(plan: Plan, store: Store, observer: Observer, *, device: str = "aut
             return collect(plan, store, survey)
         device = resolve_device(device)
         workers = workers or default_workers(device)
-        surroundings = Surroundings(plan.profile, device, store.folder / "workers.log")
-        start = executor or (lambda around, count: LocalExecutor(start_worker, around, count))
+        surroundings = Surroundings(plan.profile, device, store.folder / "workers.log", plan.wanted)
+        start = executor or (lambda around, count: LocalExecutor(start_worker, around, count, on_device_of_its_own))
         with start(surroundings, workers) as pool:
             run = _Run(plan, store, observer, pool, workers, device)
             try:

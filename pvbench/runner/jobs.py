@@ -44,6 +44,8 @@ class Surroundings:
     profile: Profile
     device: str
     log: Path
+    wanted: frozenset[str] | None = None
+    """The features to be made; None for those that are made where none is named."""
 
 
 class Workbench:
@@ -52,6 +54,7 @@ class Workbench:
     def __init__(self, surroundings: Surroundings) -> None:
         self.profile = surroundings.profile
         self.device = surroundings.device
+        self.wanted = surroundings.wanted
         self._backbone: Backbone | None = None
         self._extractors: Any = None
         self._methods: dict[str, Method] = {}
@@ -70,6 +73,13 @@ class Workbench:
         if self._extractors is None:
             self._extractors = parts.load_extractors(self.profile, self.device)
         return self._extractors
+
+    def made(self, what: str, given: Any) -> dict[str, Any]:
+        """The features of one thing (`video`, `references` or `text`)."""
+        function = getattr(self.extractors(), what)
+        chosen = self.wanted is not None and getattr(self.extractors(), "selective", False)
+        found: dict[str, Any] = function(given, self.wanted) if chosen else function(given)
+        return found
 
     def adapter(self, path: Path | None) -> Adapter | None:
         """The adapter at that path; the last one is kept."""
@@ -171,9 +181,8 @@ class ReferenceJob:
 
     def run(self, bench: Workbench, notify: Notify) -> None:
         """Raises FaceError for an image without a face, or with more than one."""
-        extractors = bench.extractors()
         try:
-            features = extractors.references(self.identity.references())
+            features = bench.made("references", self.identity.references())
         except FaceError as error:
             raise FaceError(f"identity {self.identity.name!r} in {self.identity.folder}: {error}") from error
         write_features(self.path, features)
@@ -189,7 +198,7 @@ class TextJob:
     def run(self, bench: Workbench, notify: Notify) -> None:
         """One file for each text."""
         for text, path in self.texts:
-            write_features(path, bench.extractors().text(text))
+            write_features(path, bench.made("text", text))
 
 
 @dataclass(frozen=True)
@@ -320,14 +329,14 @@ class MeasureJob:
         bench.leave_backbone()
         for item in self.videos:
             try:
-                extractors = bench.extractors()
+                bench.extractors()
                 start = time.perf_counter()
                 try:
                     video = read_video(item.video)
                 except VideoError as error:
                     notify(Made(item, 0.0, Refused.of(error), damaged=True))
                     continue
-                write_features(item.path, extractors.video(video))
+                write_features(item.path, bench.made("video", video))
                 notify(Made(item, time.perf_counter() - start))
             except (Exception, SystemExit) as error:  # noqa: BLE001 - a plug-in may raise anything; it is recorded
                 notify(Made(item, 0.0, Refused.of(error)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -14,9 +14,10 @@ from typing import Any
 from pvbench.backbone import backbone_loader
 from pvbench.digest import digest
 from pvbench.errors import IdentityError, PromptError, SettingError, StoreError, did_you_mean
+from pvbench.features.extractor import EXTRA_PARTS, ON_DEMAND, made_features, parts_for, with_default
 from pvbench.identity import SPLITS, Identity, list_identities, load_identities, split_root
 from pvbench.method import METHODS, Method, Request, request_for
-from pvbench.metrics import load_metrics
+from pvbench.metrics import PAPER, check_features, choose, load_metrics, metric_class
 from pvbench.profile import Profile, load_profile
 from pvbench.prompt import Prompt, PromptSet, check_disjoint, load_prompts
 from pvbench.reward import Role, check_apart, reward_signature, roles_asked
@@ -74,6 +75,7 @@ class Choice:
     prompts: str | None = None
     seeds: str | None = None
     split: str = "benchmark"
+    metrics: str | None = None
 
     @property
     def command(self) -> str:
@@ -97,6 +99,18 @@ class Plan:
     seeds: tuple[int, ...]
     backbone_signature: Mapping[str, Any]
     extractor_signature: Mapping[str, Any]
+    metrics: tuple[str, ...] | None = None
+    """Names of the metrics that were asked for; None for those of the paper."""
+
+    @cached_property
+    def extra_features(self) -> frozenset[str]:
+        """Features that the metrics need besides those of the paper's."""
+        return features_of(self.metrics) & ON_DEMAND
+
+    @property
+    def wanted(self) -> frozenset[str] | None:
+        """The features to be made; None for those that are made where none is named."""
+        return with_default(self.extra_features) if self.extra_features else None
 
     @cached_property
     def cells(self) -> tuple[Cell, ...]:
@@ -108,7 +122,8 @@ class Plan:
     @cached_property
     def extractor_digest(self) -> str:
         """Digest of the extractors' signature: features made under another one are not used."""
-        return digest(self.extractor_signature)
+        made_by = self.extractor_signature
+        return digest([made_by, sorted(self.extra_features)] if self.extra_features else made_by)
 
     @property
     def default_folder(self) -> str:
@@ -208,7 +223,9 @@ def make_plan(choice: Choice) -> Plan:
         PvbenchError: for every input that cannot be used: profile, method, setting, identity, prompt, weights.
     """
     profile = load_profile(choice.profile)
-    load_metrics(profile.evaluators.get("metrics", {}))
+    metrics = None if choice.metrics is None else choose(choice.metrics)
+    load_metrics(profile.evaluators.get("metrics", {}), metrics)
+    check_features(metrics or (), made_features(profile))
     people = split_root(choice.split)
     evaluation = load_prompts(scored_prompts(profile, choice.split))
     simulated = load_prompts(profile.prompts.simulated)
@@ -217,7 +234,8 @@ def make_plan(choice: Choice) -> Plan:
     identities = select_identities(
         str(profile.grid.identities) if choice.identities is None else choice.identities, people
     )
-    scoring = parts.extractor_signature(profile)
+    extra = [part for part in parts_for(features_of(metrics)) if part in EXTRA_PARTS]
+    scoring = parts.extractor_signature(profile, extra)
     for variant in variants:
         for texts in (simulated, evaluation):
             variant.cls.check(variant.settings, profile, identities, texts)
@@ -236,7 +254,14 @@ def make_plan(choice: Choice) -> Plan:
         seeds=profile.grid.seeds if choice.seeds is None else select_seeds(choice.seeds),
         backbone_signature=backbone_loader(profile).signature(profile),
         extractor_signature=scoring,
+        metrics=metrics,
     )
+
+
+def features_of(metrics: Collection[str] | None) -> frozenset[str]:
+    """The features that metrics read; those of the paper by default."""
+    names = PAPER if metrics is None else metrics
+    return frozenset(need for name in names for need in metric_class(name).needs)
 
 
 def plan_variants(texts: Sequence[str], profile: Profile) -> tuple[PlannedVariant, ...]:

@@ -29,7 +29,7 @@ def score_run(result: RunResult) -> Scored:
     """The run's scores by cell, with everything that a report says beside them."""
     plan = result.plan
     settings = plan.profile.evaluators.get("metrics", {})
-    metrics = load_metrics(settings)
+    metrics = load_metrics(settings, plan.metrics)
     scores: dict[str, dict[CellKey, Mapping[str, float]]] = {variant.label: {} for variant in plan.variants}
     embeddings: dict[str, dict[CellKey, Any]] = {variant.label: {} for variant in plan.variants}
     videos: dict[str, dict[CellKey, Path]] = {variant.label: {} for variant in plan.variants}
@@ -47,14 +47,15 @@ def score_run(result: RunResult) -> Scored:
         except PvbenchError as error:
             refused[cell] = failures[cell.variant][key] = str(error)
             continue
-        embeddings[cell.variant][key] = features["video/embedding"]
+        if "video/embedding" in features:
+            embeddings[cell.variant][key] = features["video/embedding"]
         videos[cell.variant][key] = result.store.video_path(plan.video_key(cell), cell.variant, *key)
     sampling = plan.profile.sampling
     data = ReportData(
         profile=plan.profile.name,
         variants=tuple(
             ReportVariant(variant.label, variant.variant.method, variant.cls.summary,
-                          dataclasses.asdict(variant.settings))
+                          dataclasses.asdict(variant.settings), variant.cls.role)
             for variant in plan.variants),
         identities=tuple(ReportIdentity(identity.name, identity.class_noun, identity.images)
                          for identity in plan.identities),
@@ -73,6 +74,7 @@ def score_run(result: RunResult) -> Scored:
         command=plan.choice.command,
         versions=versions(),
         machine=machine(),
+        metrics=plan.metrics,
     )
     return Scored(data, refused)
 

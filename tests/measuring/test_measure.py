@@ -13,21 +13,19 @@ from safetensors.numpy import load
 
 from pvbench.errors import FaceError, ProfileError, VideoError
 from pvbench.features import i3d
+from pvbench.features.extractor import GROUPS
 from pvbench.features.published import PREPROCESSINGS, settings_of, with_weights
-from pvbench.measuring.jobs import GROUPS, Bench, Surroundings
+from pvbench.measuring.jobs import Bench, Surroundings
 from pvbench.measuring.layouts import Given
 from pvbench.measuring.measure import (
-    METRIC_NAMES,
-    REFERENCE_ROWS,
     Order,
     ProblemsError,
     _needs,
-    chosen_metrics,
     measure,
+    role_of,
 )
-from pvbench.metrics import load_metrics
+from pvbench.metrics import PAPER, MetricError, choose, load_metrics
 from pvbench.profile import load_profile
-from pvbench.report.set_score import REFERENCE_METHODS
 from pvbench.torchvision_shim import load_torchvision
 from pvbench.video import Video, write_video
 
@@ -54,7 +52,7 @@ def world(tmp_path):
 
 
 def order(world, *sources, **options):
-    options = {"identities": world / "people", "out": world / "out", "jobs": 1} | options
+    options = {"identities": world / "people", "out": world / "out", "workers": 1} | options
     return Order(sources or (world / "videos",), load_profile(EXAMPLE_PROFILE), **options)
 
 
@@ -71,7 +69,8 @@ def test_workers_order_and_company_move_no_number(world):
     one = measure(order(world))
     both = scores(one)
     assert len(both) == 12 * 9
-    other = measure(order(world, world / "videos" / "theirs", world / "videos" / "mine", jobs=2, out=world / "other"))
+    folders = world / "videos" / "theirs", world / "videos" / "mine"
+    other = measure(order(world, *folders, workers=2, out=world / "other"))
     assert scores(other) == both
     # Means, intervals, the bootstrap's too, places and signatures, whatever the order of the rows.
     assert all(report_of(other, method) == report_of(one, method) for method in ("mine", "theirs"))
@@ -211,7 +210,7 @@ def test_without_a_reference_set_short_videos_are_not_asked_to_be_longer(world):
 
 
 def test_the_row_of_another_method_is_a_reference_set(world):
-    assert set(REFERENCE_ROWS) == set(REFERENCE_METHODS.values())
+    assert [role_of(name) for name in ("base", "oracle", "theirs")] == ["floor", "ceiling", "method"]
     (world / "videos" / "theirs").rename(world / "videos" / "base")
     done = measure(order(world))
     assert report_of(done)["fvd_base"]["n"] == 6
@@ -257,7 +256,7 @@ def test_odd_videos_are_measured_or_told(world, raft, monkeypatch):
     monkeypatch.setattr("pvbench.measuring.measure.memory_of", lambda device: 16 << 30)
     odd_videos(world / "odd")
     profile = with_weights(load_profile("animatediff"), [f"raft={raft}"])
-    asked = Order((world / "odd",), profile, world / "out", metrics=("dynamic_degree",), jobs=1)
+    asked = Order((world / "odd",), profile, world / "out", metrics=("dynamic_degree",), workers=1)
     with pytest.raises(ProblemsError) as refused:
         measure(asked)
     (large,) = [problem for problem in refused.value.found.problems if "4k.mp4" in problem.where]
@@ -361,12 +360,12 @@ def test_what_stands_for_no_cell_is_listed_in_the_report_and_counted_apart(world
 
 
 def test_names_of_metrics_and_weights_are_checked():
-    assert chosen_metrics(None) == METRIC_NAMES
-    assert chosen_metrics("fvd, clip_t,fvd") == ("fvd", "clip_t")
-    with pytest.raises(ProfileError, match="did you mean 'face_sim'"):
-        chosen_metrics("face_sin")
-    with pytest.raises(ProfileError, match="names none"):
-        chosen_metrics(" , ")
+    assert choose(None) == PAPER
+    assert choose("fvd, clip_t,fvd") == ("fvd", "clip_t")
+    with pytest.raises(MetricError, match="did you mean 'face_sim'"):
+        choose("face_sin")
+    with pytest.raises(MetricError, match="names none"):
+        choose(" , ")
     profile = load_profile(EXAMPLE_PROFILE)
     assert with_weights(profile, []) is profile
     assert with_weights(profile, ["raft=a=b", "i3d=c"]).evaluators["files"] == {"flow": "a=b", "video": "c"}
@@ -410,7 +409,7 @@ def test_a_feature_that_evaluators_do_not_make_is_told(world):
 
 
 def test_every_group_of_features_has_a_file_of_its_own(world):
-    names = (*METRIC_NAMES, "identity_consistency", "warping_error", "background_consistency")
+    names = (*PAPER, "identity_consistency", "warping_error", "background_consistency")
     measure(order(world, world / "videos" / "mine", metrics=names))
     for kind in ("video", "reference", "text"):
         found = [set(load(path.read_bytes())) for path in (world / "out" / "features" / kind).iterdir()]
@@ -475,11 +474,12 @@ def test_a_preprocessing_that_does_not_exist_is_refused_before_anything_is_compu
 
 
 def test_extra_metrics_are_measured_and_shown_where_they_are_named(world):
-    done = measure(order(world, metrics=chosen_metrics("all,identity_consistency")))
+    done = measure(order(world, metrics=choose("all,identity_consistency")))
     found = scores(done)
     assert float(found["mine", "ann", "surf", "0", "identity_consistency"]) > 0.9
     text = (done.report / "report.md").read_text()
     assert "## Extra metrics" in text
-    assert "A still video is best in consistency" in text
+    assert "A still face is best in ID Cons. and drift" in text
+    assert "What cheats identity_consistency: A still face scores 1" in text
     assert "HPS is by the network" not in text
     assert "Extra metrics" not in (measure(order(world)).report / "report.md").read_text()

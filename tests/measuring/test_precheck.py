@@ -63,14 +63,14 @@ def test_frames_that_raft_has_no_memory_for_are_told_before(tmp_path):
     needs = Needs(raft=("dynamic_degree", "warping_error"), memory=16 << 30, workers=2)
     assert problems(path, needs=needs)[0] == [
         "is too large for RAFT: 3840x2160 pixels take about 99 GiB of memory, and a worker has 16: scale it down, "
-        "measure with --jobs 1, or leave dynamic_degree and warping_error out with --metrics"]
+        "measure with --workers 1, or leave dynamic_degree and warping_error out with --metrics"]
     assert problems(encode(tmp_path / "b.mp4", width=1920, height=1080), needs=needs)[0] == []
 
 
 def test_one_worker_is_not_told_to_be_one(tmp_path):
     path = encode(tmp_path / "a.mp4", frames=2, width=3840, height=2160)
     (what,) = problems(path, needs=Needs(raft=("dynamic_degree",), memory=16 << 30))[0]
-    assert "--jobs" not in what
+    assert "--workers" not in what
 
 
 def test_fewer_frames_than_are_seen_together_are_too_short(tmp_path):

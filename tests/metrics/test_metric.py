@@ -7,8 +7,11 @@ import math
 import numpy as np
 import pytest
 
-from pvbench.metrics import COLUMNS, EXTRA_COLUMNS, METRICS, Fvd, MetricError, load_metrics, score
+from pvbench.metrics import COLUMNS, EXTRA_COLUMNS, MetricError, load_metrics, score
+from pvbench.metrics.fvd import Fvd
 from pvbench.metrics.metric import Column
+
+METRICS = [type(metric) for metric in load_metrics()]
 
 EXTRACTORS = {
     "face": {"name": "arc", "weights": "0" * 64, "size": 48},

@@ -17,6 +17,7 @@ MADE_UP = {
     "dreambooth_lora": (0.38, 3.4, 0.262, 0.71, 1.4),
     "personalvideo": (0.57, 5.7, 0.284, 0.69, 0.9),
     "personalvideo[scr=off]": (0.58, 4.2, 0.271, 0.70, 1.1),
+    "still_photo": (0.9, 0.0, 0.27, 0.9, 2.0),
     "oracle": (0.86, 5.9, 0.291, 0.74, 0.0),
 }
 NAMES = ("ada", "boris", "chen", "dalia", "emeka", "freya", "goran", "hana", "ines", "jonas", "kofi", "lena")
@@ -92,7 +93,10 @@ def make_run(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., ReportDa
         data = ReportData(
             profile="mini",
             variants=tuple(
-                ReportVariant(label, label.partition("[")[0], f"made-up scores of {label}", {"steps": 45})
+                ReportVariant(
+                    label, label.partition("[")[0], f"made-up scores of {label}", {"steps": 45},
+                    {"base": "floor", "oracle": "ceiling", "still_photo": "control"}.get(label, "method"),
+                )
                 for label in labels
             ),
             identities=tuple(

@@ -99,6 +99,20 @@ def test_best_and_second_are_methods_and_neither_floor_nor_ceiling(make_run):
         assert not {"base", "oracle"} & places.keys()
 
 
+def test_a_control_stands_apart_and_is_never_best_nor_compared(make_run):
+    """It does what a metric can be cheated by, so that the best of all numbers may be its own."""
+    data = make_run(labels=("base", "still_photo", "personalvideo", "dreambooth_lora", "oracle"))
+    photo = data.scores["still_photo"]
+    best = {cell: {**values, "face_sim": 0.99} for cell, values in photo.items()}
+    found = aggregate(dataclasses.replace(data, scores={**data.scores, "still_photo": best}))
+    assert found.scores["still_photo"]["face_sim"].value == pytest.approx(0.99)
+    assert all("still_photo" not in places for places in found.best.values())
+    assert found.best["face_sim"] == {"personalvideo": "best"}
+    assert not any("still_photo" in (test.first, test.second) for test in found.comparisons)
+    order = [variant.label for variant in data.in_table_order]
+    assert order == ["base", "personalvideo", "dreambooth_lora", "still_photo", "oracle"]
+
+
 def test_two_methods_have_a_best_and_no_second(make_run):
     best = aggregate(make_run()).best["face_sim"]
     assert best == {"personalvideo": "best"}

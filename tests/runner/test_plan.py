@@ -153,15 +153,70 @@ def test_a_wrong_metric_setting_is_found_before_anything_is_made(choice, tmp_pat
 @pytest.mark.parametrize(("kind", "message"), [
     ("no_such_module:load", "does not import"),
     ("pvbench_example:nothing", "does not import"),
-    ("pvbench_example:Extractors", "no function with an attribute `signature`"),
+    ("pvbench_example:Extractors", r"expected a subclass of pvbench\.backbone\.BackboneLoader"),
+    ("exampel", r"unknown backbone 'exampel' \(did you mean 'example'\?\)"),
 ])
-def test_a_third_partys_part_that_is_none_is_told(choice, tmp_path, kind, message):
+def test_a_backbone_that_is_none_is_told(choice, tmp_path, kind, message):
     from pvbench.errors import ProfileError
 
     child = tmp_path / "child.toml"
     child.write_text(f'extends = "{EXAMPLE_PROFILE}"\n[backbone]\nkind = "{kind}"\n')
     with pytest.raises(ProfileError, match=message):
         make_plan(choice(profile=str(child)))
+
+
+def test_evaluators_that_are_none_are_told(choice, tmp_path):
+    from pvbench.errors import ProfileError
+
+    child = tmp_path / "child.toml"
+    child.write_text(f'extends = "{EXAMPLE_PROFILE}"\n[evaluators]\nkind = "pvbench_example:Extractors"\n')
+    with pytest.raises(ProfileError, match="no function with an attribute `signature`"):
+        make_plan(choice(profile=str(child)))
+
+
+class TestRewards:
+    """What a method tunes with is named by the profile, and never scores it."""
+
+    def planned(self, choice, tmp_path, rewards, method="personalvideo"):
+        child = tmp_path / "child.toml"
+        child.write_text(f'extends = "mini"\n[rewards]\n{rewards}\n')
+        return make_plan(choice(profile=str(child), methods=method, identities="1"))
+
+    def test_they_are_part_of_the_keys_of_methods_that_ask_for_them(self, choice):
+        plan = make_plan(choice(profile="mini", methods="base,personalvideo,dreambooth_lora", identities="1"))
+        base, video, photos = plan.variants
+        assert base.rewards == {}
+        assert set(video.rewards) == {"identity", "semantic"}
+        assert set(photos.rewards) == {"semantic"}
+        assert set(video.rewards["identity"]["weights"]) == {"face_detector", "face_recogniser_reward"}
+
+    @pytest.mark.parametrize(("rewards", "message"), [
+        ('identity = "mini_identiy"', r"\[rewards\]: unknown reward 'mini_identiy' \(did you mean 'mini_identity'"),
+        ('identity = "mini_semantic"', "identity is 'mini_semantic', which is a reward of the role 'semantic'"),
+        ("identity = 3", "identity is 3; expected the name of a reward"),
+        ("weights = 3", 'weights is 3; expected a folder, or "mini"'),
+        ('semantic = "hps"', "hps is None"),
+        ('semantic = "hps"\nhps = "/nowhere.pt"', r"there is no file /nowhere\.pt"),
+    ])
+    def test_one_that_cannot_be_used_is_told(self, choice, tmp_path, rewards, message):
+        from pvbench.errors import PvbenchError
+
+        with pytest.raises(PvbenchError, match=message):
+            self.planned(choice, tmp_path, rewards)
+
+    def test_a_profile_without_rewards_has_no_method_that_asks_for_them(self, choice, tmp_path):
+        child = tmp_path / "child.toml"
+        child.write_text(f'extends = "{EXAMPLE_PROFILE}"\n[backbone]\nkind = "mini"\nweights = "mini"\n')
+        with pytest.raises(MethodError, match=r"asks for reward\.identity and reward\.semantic, .*name them in the"):
+            make_plan(choice(profile=str(child), methods="personalvideo", identities="1"))
+
+    def test_a_network_that_scores_is_no_reward(self, choice, tmp_path, monkeypatch):
+        from pvbench.errors import ProfileError
+        from pvbench.rewards.mini import MiniIdentityLoader
+
+        monkeypatch.setattr(MiniIdentityLoader, "judge", "face_recogniser_scoring")
+        with pytest.raises(ProfileError, match="identity reward and the evaluator 'face' are the same network"):
+            self.planned(choice, tmp_path, "")
 
 
 class TestSettingsThatCannotWork:

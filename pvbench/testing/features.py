@@ -1,0 +1,55 @@
+"""Features as the extractors leave them, of videos that there are not: random, but of the right shapes and ranges."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import numpy as np
+from jaxtyping import Float
+
+FRAMES, FACE, CLIP, VIDEO = 6, 16, 12, 20
+
+
+def example_features(
+    seed: int, frames: int = FRAMES, missing: Collection[int] = (2,)
+) -> dict[str, Float[np.ndarray, ...]]:
+    """The features of one video, of its identity's references and of its prompt; names as in docs/features.md.
+
+    Args:
+        missing: frames without a face.
+    """
+    rng = np.random.default_rng(seed)
+    detected = np.ones(frames, np.float32)
+    face, crop = _unit(rng.normal(size=(frames, FACE))), _unit(rng.normal(size=(frames, CLIP)))
+    corner = rng.uniform(4, 20, (frames, 2))
+    box = np.concatenate([corner, corner + rng.uniform(16, 36, (frames, 2))], axis=1).astype(np.float32)
+    for frame in missing:
+        detected[frame] = 0
+        face[frame] = crop[frame] = box[frame] = np.nan
+    return {
+        "face/embedding": face,
+        "face/detected": detected,
+        "face/box": box,
+        "face/count": detected.copy(),
+        "clip/frame": _unit(rng.normal(size=(frames, CLIP))),
+        "clip/face": crop,
+        "flow/top5": rng.uniform(0, 4, size=frames - 1).astype(np.float32),
+        "flow/mean": rng.uniform(0, 1, size=frames - 1).astype(np.float32),
+        "flow/warp_error": rng.uniform(0, 0.01, size=frames - 1).astype(np.float32),
+        "flow/size": np.array([64, 64], np.float32),
+        "flow/fps": np.array([8], np.float32),
+        "video/embedding": rng.normal(size=VIDEO).astype(np.float32),
+        "dino/frame": _unit(rng.normal(size=(frames, CLIP))),
+        "hps/frame": _unit(rng.normal(size=(frames, CLIP))),
+        "reference/face": _unit(rng.normal(size=(5, FACE))),
+        "reference/clip": _unit(rng.normal(size=(5, CLIP))),
+        "reference/clip_face": _unit(rng.normal(size=(5, CLIP))),
+        "text/clip": _unit(rng.normal(size=CLIP)),
+        "text/tokens": np.array([9, 77], np.float32),
+        "text/hps": _unit(rng.normal(size=CLIP)),
+    }
+
+
+def _unit(rows: np.ndarray) -> np.ndarray:
+    found: np.ndarray = (rows / np.linalg.norm(rows, axis=-1, keepdims=True)).astype(np.float32)
+    return found
