@@ -8,8 +8,8 @@ from pvbench.video import Video
 
 
 def test_all_features_of_a_video(benchmark, profile):
-    from pvbench.features import load_extractors
+    from pvbench.evaluator import Evaluators, FeaturePlan
 
-    extractors = load_extractors(profile, "cpu")
+    evaluators = Evaluators(FeaturePlan(profile), "cpu")
     frames = np.random.default_rng(0).integers(0, 256, (8, 64, 64, 3), dtype=np.uint8)
-    benchmark.pedantic(extractors.video, args=(Video(frames, 8.0),), rounds=5, warmup_rounds=1)
+    benchmark.pedantic(evaluators.all, args=("video", Video(frames, 8.0)), rounds=5, warmup_rounds=1)

@@ -134,7 +134,8 @@ def report(
 
 @app.command("list")
 def list_(
-    what: Annotated[Literal["methods", "identities", "prompts", "metrics", "profiles", "backbones", "rewards"],
+    what: Annotated[Literal["methods", "identities", "prompts", "metrics", "profiles", "backbones", "rewards",
+                            "evaluators"],
         typer.Argument(help="Which kind of thing.")],
     profile: ProfileOption = "mini",
     split: SplitOption = "benchmark",
@@ -192,7 +193,7 @@ def measure(
     All videos are looked over first. Exit status 2: some have problems, or an input cannot be used. Exit status 1: a
     report was written, and some could not be measured, or not as asked; they are listed, here and in the report.
     """
-    from pvbench.features.published import with_weights
+    from pvbench.features.published.settings import with_weights
     from pvbench.measuring.layouts import Given
     from pvbench.measuring.measure import Order, ProblemsError
     from pvbench.measuring.measure import measure as measure_videos

@@ -20,15 +20,15 @@ from rich.table import Table
 import pvbench
 from pvbench.backbone import backbone_loader, load_backbone
 from pvbench.errors import PvbenchError
-from pvbench.features.published import with_weights
+from pvbench.evaluator import EvaluatorLoader, FeaturePlan, evaluator_loaders
+from pvbench.features.published.settings import with_weights
 from pvbench.identity import load_identities
+from pvbench.machine.devices import default_workers, memory_of, resolve_device
 from pvbench.method import METHODS
-from pvbench.metrics import load_metrics
+from pvbench.metrics import installed, load_metrics
 from pvbench.profile import Profile, load_profile
 from pvbench.prompt import check_disjoint, load_prompts
 from pvbench.reward import ROLES, Role, reward_loader
-from pvbench.runner import parts
-from pvbench.runner.device import default_workers, memory_of, resolve_device
 from pvbench.variant import missing, parse_variant, settings_of
 
 Verdict = Literal["good", "note", "bad"]
@@ -156,10 +156,6 @@ def _networks(profile: Profile, device: str) -> Iterator[Finding]:
         reward_loader(profile, role).load(profile, device)
         return f"{profile.rewards[role]} loads"
 
-    def extractors() -> str:
-        parts.load_extractors(profile, device)
-        return f"{profile.evaluators['kind']} load"
-
     known = _tried("backbone", lambda: backbone_loader(profile).summary)
     if known.verdict != "bad" and backbone_loader(profile).unavailable:
         yield Finding("backbone", "note", f"{known.detail} is not built in: this profile measures videos made "
@@ -171,49 +167,55 @@ def _networks(profile: Profile, device: str) -> Iterator[Finding]:
         for role in ROLES:
             if role in profile.rewards:
                 yield _tried(f"{role} reward", lambda role=role: reward(role))  # type: ignore[misc]
-    if profile.evaluators["kind"] == "published":
-        yield from _published(profile, device)
-    else:
-        yield _tried("evaluators", extractors)
+    yield from _evaluators(profile, device)
 
 
-# What a network's weights and work take, measured nowhere yet: sizes of the files, and of a 720p frame's flow maps.
-_NEED_GIB = {"face": 1, "clip": 1, "flow": 4, "video": 1, "dino": 1, "hps": 5}
-_EXTRA_METRICS = {"dino": "subject_consistency", "hps": "hps_score"}
-"""Parts that a single extra metric needs, whose absence is no fault."""
+def _evaluators(profile: Profile, device: str) -> Iterator[Finding]:
+    """Each evaluator's weights, looked for and checked, nothing fetched, and what it takes of the memory there is.
 
-
-def _published(profile: Profile, device: str) -> Iterator[Finding]:
-    """Each part's files, looked for and checked, nothing fetched, and what it takes of the memory there is.
-
-    Files of the user's, whose sha256 nobody knows, are loaded.
+    Those whose files say nothing of themselves are loaded.
     """
-    from pvbench.features.published import PublishedExtractors, settings_of, weights_of
-    from pvbench.weights.published import fetchable
+    try:
+        loaders, needed = evaluator_loaders(profile), FeaturePlan(profile).parts
+    except PvbenchError as error:
+        yield Finding("evaluators", "bad", str(error))
+        return
+    have, own_files = memory_of(device) / _GIBI, profile.evaluators.get("files", {})
+    for part, loader in loaders.items():
 
-    settings, have = settings_of(profile), memory_of(device) / _GIBI
+        def look(loader: type[EvaluatorLoader] = loader) -> str:
+            where = loader.located(profile)
+            if not where:
+                loader.load(profile, device)
+            return where or f"{own_files.get(loader.part, loader.name)} loads"
 
-    def look(part: str) -> str:
-        path = weights_of(settings, part)
-        if part not in settings["files"]:
-            return str(path)
-        getattr(PublishedExtractors(profile, device), "encoder" if part == "video" else part)
-        return f"{path} loads"
-
-    for part, need in _NEED_GIB.items():
-        name = "a file of your own" if part in settings["files"] else settings[part]
-        found = _tried(f"{part}: {name}", lambda part=part: look(part))  # type: ignore[misc]
-        if part not in settings["files"] and found.verdict == "bad" and fetchable(settings[part], part):
+        named = profile.evaluators.get(part, loader.name)
+        own = part in own_files
+        found = _tried(f"{part}: {'a file of your own' if own else named}", look)
+        if found.verdict == "bad" and loader.fetchable(profile):
             found = replace(found, detail=f"pvbench measure fetches it when it needs it: {found.detail}")
-        if part in _EXTRA_METRICS and part not in settings["files"] and found.verdict == "bad":
-            found = replace(found, verdict="note", detail=f"only {_EXTRA_METRICS[part]} needs it: {found.detail}")
-        yield replace(found, detail=f"{found.detail}; takes about {need} GiB of memory, {have:.1f} are there")
-        if have < need:
-            yield Finding(f"{part} on {device}", "note", f"{have:.1f} GiB of memory; about {need} are needed: "
-                          + ("measure elsewhere" if device == "cpu" else "measure with --device cpu"))
-    if importlib.util.find_spec("insightface") is None or importlib.util.find_spec("onnxruntime") is None:
+        if found.verdict == "bad" and part not in needed and not own:
+            found = replace(found, verdict="note", detail=f"{_needed_by(loader)}: {found.detail}")
+        if loader.memory_gib:
+            need = f"takes about {loader.memory_gib:g} GiB of memory, {have:.1f} are there"
+            found = replace(found, detail=f"{found.detail}; {need}")
+        yield found
+        if have < loader.memory_gib:
+            yield Finding(f"{part} on {device}", "note", f"{have:.1f} GiB of memory; about {loader.memory_gib:g} are "
+                          "needed: " + ("measure elsewhere" if device == "cpu" else "measure with --device cpu"))
+    if loaders.get("face") is not None and loaders["face"].name == "insightface" and not _has_insightface():
         yield Finding("insightface", "bad", 'not installed; pip install "pvbench[face]", then pip install --no-deps '
                                             "insightface==2.1")
+
+
+def _needed_by(loader: type[EvaluatorLoader]) -> str:
+    made = {feature for group in loader.groups for feature in group.features}
+    names = [metric.name for metric in installed() if made & set(metric.needs)]
+    return f"only {' and '.join(names)} needs it" if names else "no metric needs it"
+
+
+def _has_insightface() -> bool:
+    return all(importlib.util.find_spec(name) is not None for name in ("insightface", "onnxruntime"))
 
 
 @contextlib.contextmanager
@@ -257,12 +259,10 @@ def _methods(profile: Profile) -> Iterator[Finding]:
 
 
 def _licences(profile: Profile) -> Iterator[Finding]:
-    if profile.evaluators["kind"] == "published":
-        from pvbench.features.extractor import EXTRA_PARTS
-        from pvbench.features.published import licences
-
-        for part, terms in licences(profile, EXTRA_PARTS).items():
-            yield Finding(f"licence of {part}", "note", terms)
+    with contextlib.suppress(PvbenchError):
+        for part, loader in evaluator_loaders(profile).items():
+            if terms := loader.licence(profile):
+                yield Finding(f"licence of {part}", "note", terms)
     named = f"{profile.backbone} {profile.evaluators}".lower()
     for word, terms in _LICENCES.items():
         if word in named:

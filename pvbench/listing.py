@@ -13,6 +13,7 @@ from rich.table import Table
 
 from pvbench.backbone import BACKBONES
 from pvbench.errors import PvbenchError
+from pvbench.evaluator import EVALUATORS
 from pvbench.identity import SPLITS, load_identities, split_root
 from pvbench.method import METHODS
 from pvbench.metrics import METRICS, PAPER, metric_class
@@ -85,6 +86,19 @@ def _rewards(profile_name: str, split: str) -> Table:
     return table
 
 
+def _evaluators(profile_name: str, split: str) -> Table:
+    table = _table("evaluator", "what it is", "part", "features")
+    for name in EVALUATORS.names():
+        try:
+            loader = EVALUATORS.get(name)
+        except PvbenchError as error:
+            table.add_row(*_broken(name, error), "", "")
+            continue
+        made = ", ".join(feature for group in loader.groups for feature in group.features)
+        table.add_row(f"[cyan]{escape(name)}[/]", escape(loader.summary), loader.part, escape(made))
+    return table
+
+
 def _settings(settings: type[Any]) -> list[str]:
     types = get_type_hints(settings)
     lines = []
@@ -146,5 +160,5 @@ def _profiles(profile_name: str, split: str) -> Table:
 
 _TABLES: dict[str, Callable[[str, str], Table]] = {
     "methods": _methods, "identities": _identities, "prompts": _prompts, "metrics": _metrics, "profiles": _profiles,
-    "backbones": _backbones, "rewards": _rewards,
+    "backbones": _backbones, "rewards": _rewards, "evaluators": _evaluators,
 }

@@ -123,9 +123,11 @@ def load_profile(name: str) -> Profile:
     _check_fields(content, Profile, str(path), without=("name", "lineage"))
     parts = {part: _part(content[part], kind, f"{path} [{part}]")
              for part, kind in _PARTS.items() if part in content}
-    for part in ("backbone", "evaluators"):
-        if not isinstance(content[part], dict) or not isinstance(content[part].get("kind"), str):
-            raise ProfileError(f"{path} [{part}]: expected a table with at least kind, got {content[part]!r}")
+    for part, names in (("backbone", ("kind",)), ("evaluators", ("kind", "parts"))):
+        table = content[part]
+        kind = table.get("kind") if isinstance(table, dict) else None
+        if not isinstance(table, dict) or not any(name in table for name in names) or not isinstance(kind, str | None):
+            raise ProfileError(f"{path} [{part}]: expected a table with at least {' or '.join(names)}, got {table!r}")
     methods = content.get("methods", {})
     if not isinstance(methods, dict) or not all(isinstance(settings, dict) for settings in methods.values()):
         raise ProfileError(f"{path} [methods]: expected a table of settings for each method, got {methods!r}")

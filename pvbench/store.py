@@ -170,7 +170,7 @@ class Store:
 
 
 def write_features(path: Path, features: Features) -> None:
-    """`path` holds the features as safetensors: the same features give the same bytes.
+    """`path` holds the features as safetensors, with their checksum: the same features give the same bytes.
 
     Raises:
         StoreError: for a folder that cannot be written or a full disk.
@@ -179,18 +179,32 @@ def write_features(path: Path, features: Features) -> None:
 
     arrays = {name: np.ascontiguousarray(array) for name, array in sorted(features.items())}
     with replacing(path) as unfinished:
-        unfinished.write_bytes(save(arrays))
+        unfinished.write_bytes(save(arrays, metadata={_CHECKSUM: _checksum(arrays)}))
 
 
 def read_features(path: Path) -> dict[str, np.ndarray] | None:
-    """The features in a file; None for one that is missing or corrupt, which is made again."""
-    from safetensors import SafetensorError
-    from safetensors.numpy import load
+    """The features in a file; None for one that is missing or damaged, which is made again."""
+    from safetensors import SafetensorError, safe_open
 
     try:
-        return load(path.read_bytes())
+        with safe_open(path, framework="numpy") as file:
+            wanted = (file.metadata() or {}).get(_CHECKSUM)
+            found = {name: file.get_tensor(name) for name in sorted(file.keys())}
     except (OSError, SafetensorError):
         return None
+    return found if _checksum(found) == wanted else None
+
+
+_CHECKSUM = "sha256"
+
+
+def _checksum(arrays: Mapping[str, np.ndarray]) -> str:
+    """Sha256, in hex, of names, shapes and values."""
+    total = sha256()
+    for name, array in arrays.items():
+        total.update(f"{name} {array.dtype} {array.shape} ".encode())
+        total.update(array.tobytes())
+    return total.hexdigest()
 
 
 def _slug(label: str) -> str:

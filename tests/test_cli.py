@@ -299,7 +299,7 @@ def test_a_prompt_can_be_given_as_text(pvbench, tmp_path):
     ("x/surf.mkv", ["--identity", "people/bob"], "no card.toml in people/bob"),
     ("x/surf.mkv", ["--metrics", "clip_x"], "unknown metric 'clip_x' (did you mean 'clip_"),
     ("x/surf.mkv", ["--weights", "raft"], "expected NAME=PATH"),
-    ("x/surf.mkv", ["--weights", "rafd=x"], "no part is called 'rafd' (did you mean 'raft'?)"),
+    ("x/surf.mkv", ["--weights", "rafd=x", "--profile", "animatediff"], "is called 'rafd' (did you mean 'raft'?)"),
 ])
 def test_what_cannot_be_measured_as_asked_is_refused(pvbench, tmp_path, name, options, message):
     make_identity(tmp_path / "people", "ann")

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pvbench.backbone import IMAGES, LATENTS, LORA, TOKENS, WORLD, BackboneLoader
-from pvbench.devices import computes_bfloat16, torch_device
+from pvbench.machine.devices import computes_bfloat16, torch_device
 from pvbench.errors import ProfileError, WeightsError
 from pvbench.profile import Profile
 from pvbench.weights import signature as weights_signature

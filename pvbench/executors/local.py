@@ -18,8 +18,8 @@ from typing import Any
 
 from tqdm import tqdm
 
-from pvbench.allocation import keep_freed_memory
 from pvbench.executors.executor import Done, Event, Executor, Failed, Job, Noted, affinity
+from pvbench.machine.memory import keep_freed_memory
 
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 _SECONDS_TO_END = 5.0

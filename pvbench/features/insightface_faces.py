@@ -14,9 +14,9 @@ import numpy as np
 import torch
 from jaxtyping import UInt8
 
-from pvbench.devices import torch_device
 from pvbench.errors import DeviceError, PvbenchError, WeightsError
 from pvbench.features.face import Faces, one_face_each
+from pvbench.machine.devices import torch_device
 
 # Part of a signature: the mini extractor takes the surest face instead, and in a crowd the two differ.
 CHOICE = "largest box"

@@ -20,10 +20,10 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional
 
-from pvbench.devices import torch_device
 from pvbench.errors import WeightsError, did_you_mean
 from pvbench.features.face_networks import crop_faces
 from pvbench.features.packed import PackedBlock, packable
+from pvbench.machine.devices import torch_device
 from pvbench.torchvision_shim import load_open_clip_package
 from pvbench.weights.blank import Blank
 from pvbench.weights.torchscript import is_archive, read_archive

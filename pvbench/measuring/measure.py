@@ -14,24 +14,26 @@ from typing import TypeVar
 
 import numpy as np
 
-import pvbench
 from pvbench.atomic import write_text
-from pvbench.digest import digest, file_digest
+from pvbench.digest import digest
 from pvbench.errors import FaceError, MethodError, ProfileError, PvbenchError, VideoError
+from pvbench.evaluator import FeaturePlan
 from pvbench.executors.executor import Done, Executor, Failed, Job
 from pvbench.executors.local import LocalExecutor
-from pvbench.features.extractor import EXTRA_PARTS, GROUPS, PARTS_OF, made_features, parts_for
-from pvbench.features.published import FEWEST_FRAMES
+from pvbench.executors.worker import Refused
+from pvbench.freshness import freshness
 from pvbench.identity import Identity
+from pvbench.machine.devices import default_workers, memory_of, on_device_of_its_own, resolve_device
 from pvbench.measuring.jobs import (
     Answer,
     InputJob,
     Kind,
+    MeasureSetup,
     Piece,
-    Surroundings,
     VideoJob,
     start,
 )
+from pvbench.measuring.kept import Files, KeptFeatures
 from pvbench.measuring.layouts import (
     Found,
     Given,
@@ -48,12 +50,8 @@ from pvbench.method import METHODS, Role
 from pvbench.metrics import PAPER, Metric, check_features, load_metrics, load_set_metrics
 from pvbench.profile import Profile
 from pvbench.prompt import load_prompts
-from pvbench.runner import parts
-from pvbench.runner.device import default_workers, memory_of, on_device_of_its_own, resolve_device
-from pvbench.runner.jobs import Refused
-from pvbench.runner.surroundings import machine, versions
-from pvbench.store import Store, read_features
-from pvbench.video import content_digest
+from pvbench.store import Store
+from pvbench.video import content_digest, written_digest
 from pvbench.weights import verified, weights_folder
 
 _RENDERED = "rendered"
@@ -131,7 +129,7 @@ def measure(order: Order, progress: Progress | None = None,
     metrics = load_metrics(profile.evaluators.get("metrics", {}), order.metrics)
     of_sets = load_set_metrics(order.metrics)
     wanted = {name for metric in metrics for name in metric.needs}
-    check_features(order.metrics, made_features(profile))
+    check_features(order.metrics, FeaturePlan(profile).features)
     found = _find(order)
     notes = []
     if of_sets:
@@ -142,8 +140,9 @@ def measure(order: Order, progress: Progress | None = None,
         else:
             raise ProfileError(_NO_REFERENCE)
     reference = _reference_videos(order) if of_sets else []
-    needs = _needs(profile, metrics, wanted)
-    if needs.raft:
+    features = FeaturePlan(profile, wanted)
+    needs = _needs(features, metrics)
+    if needs.flow:
         device = resolve_device(order.device)
         workers = min(order.workers or default_workers(device), max(1, len(found.videos)))
         needs = dataclasses.replace(needs, memory=memory_of(device) // workers, workers=workers)
@@ -158,24 +157,27 @@ def measure(order: Order, progress: Progress | None = None,
     if reference and len(checked.reference) < _FEWEST_IN_A_SET:
         raise VideoError(f"--reference {order.reference}: {len(checked.reference)} of its {len(reference)} videos can "
                          f"be used, and FVD needs at least {_FEWEST_IN_A_SET}; see the problems above")
-    _provide(profile, wanted)
+    for part in features.parts:
+        # Once, here and not in every worker.
+        features.loaders[part].provide(profile)
     store = Store(order.out)
     with store.locked():
-        work = Work(order, store, wanted, checked, progress)
+        work = Work(order, store, features, checked, progress)
         work.go()
+        folder = report_folder(store)
         written = store.folder / ".measured.json"
-        key = _key(work, found)
-        earlier = _earlier(written, key, store.report_folder)
+        key = freshness(_inputs(work, found))
+        earlier = _earlier(written, key, folder)
         if earlier is None:
             # What scores and draws takes a second to import, which a run with nothing to do can save.
             from pvbench.measuring.report import report
 
             written.unlink(missing_ok=True)
-            earlier = report(order, metrics, found, work, store.report_folder)
-            files = sorted(str(path.relative_to(store.report_folder)) for path in earlier.files)
+            earlier = report(order, metrics, found, work, folder)
+            files = sorted(str(path.relative_to(folder)) for path in earlier.files)
             write_text(written, json.dumps({"key": key, "files": files, "failed": earlier.failed, "problems": [
                 dataclasses.astuple(problem) for problem in earlier.problems]}, indent=1) + "\n")
-    return Measured(store.report_folder, (*checked.problems, *earlier.problems), work.reused, work.made,
+    return Measured(folder, (*checked.problems, *earlier.problems), work.reused, work.made,
                     earlier.failed)
 
 
@@ -188,12 +190,14 @@ class Reported:
     problems: tuple[Problem, ...]
 
 
-def _key(work: Work, found: Found) -> str:
-    """Digest of everything that a report is made from, the code that writes it included."""
-    package = Path(pvbench.__file__).parent
-    sources = sorted([*package.glob("report/**/*.py"), *package.glob("metrics/*.py"), *package.glob("measuring/*.py"),
-                      package / "stats.py"])
-    return digest({
+def report_folder(store: Store) -> Path:
+    """Where the report goes: beside that of a run, where the folder is one."""
+    return store.folder / "measured" if (store.folder / "plan.json").is_file() else store.report_folder
+
+
+def _inputs(work: Work, found: Found) -> dict[str, object]:
+    """Everything that a report is made from, but for the code that writes it and the machine."""
+    return {
         "videos": [[v.method, v.identity.digest if v.identity else "", v.prompt_id, v.text, v.seed, str(v.path),
                     work.content(v.path) if v in work.checked.usable else ""] for v in found.videos],
         "problems": [dataclasses.astuple(problem) for problem in work.checked.problems],
@@ -201,13 +205,10 @@ def _key(work: Work, found: Found) -> str:
         "metrics": work.order.metrics,
         "settings": work.order.profile.evaluators,
         "profile": work.order.profile.name,
-        "signature": work.signature,
+        "signature": work.features_plan.signature,
         "reference": work.reference_content(),
         "command": work.order.command,
-        "versions": versions(),
-        "machine": machine(),
-        "sources": [file_digest(source) for source in sources],
-    })
+    }
 
 
 def _earlier(written: Path, key: str, folder: Path) -> Reported | None:
@@ -235,15 +236,20 @@ def _find(order: Order) -> Found:
                                "apart, each with its own --method; else give one another seed")
 
 
+def _runs(order: Order) -> list[Store]:
+    """The run folders among the sources, whose features are known."""
+    return [Store(source) for source in order.sources if (source / "plan.json").is_file()]
+
+
 def _own_folders(order: Order) -> tuple[Path, ...]:
     """What an earlier measuring left, which may lie among the videos."""
     store = Store(order.out)
-    return store.folder / "features", store.report_folder
+    return store.folder / "features", store.report_folder, store.folder / "measured"
 
 
 def _takes_renderings(order: Order) -> bool:
     """Whether FVD's reference set is the miniature world's own."""
-    mini = order.profile.evaluators["kind"] == "mini"
+    mini = order.profile.evaluators.get("kind") == "mini"
     if order.reference == _RENDERED and not mini:
         raise ProfileError(f"--reference rendered is for the miniature world; the profile {order.profile.name!r} takes "
                            f"a folder of videos")
@@ -279,29 +285,20 @@ def _reference_videos(order: Order) -> list[Path]:
     return videos
 
 
-def _needs(profile: Profile, metrics: Sequence[Metric], wanted: Collection[str]) -> Needs:
+def _needs(features: FeaturePlan, metrics: Sequence[Metric]) -> Needs:
     def needing(prefix: str) -> tuple[str, ...]:
         return tuple(metric.name for metric in metrics if any(need.startswith(prefix) for need in metric.needs))
 
-    needs = Needs(needing("reference/"), needing("text/"))
-    if profile.evaluators["kind"] == "mini":
-        from pvbench.features import FRAMES_MULTIPLE
-
-        size = (profile.sampling.height, profile.sampling.width)
-        multiple = FRAMES_MULTIPLE if _EMBEDDING in wanted else 1
-        return dataclasses.replace(needs, size=size, multiple=multiple)
-    if profile.evaluators["kind"] == "published":
-        frames = FEWEST_FRAMES if _EMBEDDING in wanted else 1
-        return dataclasses.replace(needs, frames=frames, raft=needing("flow/"))
-    return needs
-
-
-def _provide(profile: Profile, wanted: Collection[str]) -> None:
-    """Weights that are missing are fetched once, here and not in every worker."""
-    if profile.evaluators["kind"] == "published":
-        from pvbench.features.published import provide
-
-        provide(profile, wanted)
+    demands = features.demands
+    return Needs(
+        needing("reference/"),
+        needing("text/"),
+        size=demands.size,
+        frames=demands.frames,
+        multiple=demands.multiple,
+        flow=needing("flow/") if demands.bytes_of else (),
+        bytes_of=demands.bytes_of,
+    )
 
 
 class Work:
@@ -310,19 +307,13 @@ class Work:
     Attributes:
         refused: by kind and name, why something has no features.
         made, reused: videos that were measured, and that were known; those of FVD's reference set do not count.
-        signature: of the extractors, by part.
     """
 
-    def __init__(self, order: Order, store: Store, wanted: Collection[str], checked: Precheck,
+    def __init__(self, order: Order, store: Store, features: FeaturePlan, checked: Precheck,
                  progress: Progress | None) -> None:
         self.order, self.store, self.checked, self.progress = order, store, checked, progress
-        self.wanted = frozenset(wanted)
-        extra = [part for part in parts_for(wanted) if part in EXTRA_PARTS]
-        signature = parts.extractor_signature(order.profile, extra)
-        self.signature = signature
-        # By the group, too: flow and what it warps rest on the same part.
-        self._digests = {group: digest([group, *(signature.get(part, {}) for part in of_parts)])
-                         for group, of_parts in PARTS_OF.items()}
+        self.features_plan = features
+        self.kept = KeptFeatures(features, store, _runs(order))
         self.refused: dict[tuple[Kind, str], Refused] = {}
         self.reused = self.made = 0
         self._done = self._total = 0
@@ -334,7 +325,8 @@ class Work:
         if first or then:
             device = resolve_device(self.order.device)
             workers = self.order.workers or default_workers(device)
-            around = Surroundings(self.order.profile, device, self.wanted, self.store.folder / "workers.log")
+            wanted = frozenset(name for group in self.features_plan.groups for name in group.features)
+            around = MeasureSetup(self.order.profile, device, wanted, self.store.folder / "workers.log")
             count = max(1, min(workers, len(first) + len(then)))
             with LocalExecutor(start, around, count, on_device_of_its_own) as pool:
                 self._drain(pool, deque(first))
@@ -343,24 +335,27 @@ class Work:
 
     def features(self, video: ImportedVideo) -> dict[str, np.ndarray]:
         """All features of a video, of its identity's references and of its text; nothing where its own are missing."""
-        own = _features(self._video_paths(video.path)) if video in self.checked.usable else {}
+        if video not in self.checked.usable:
+            return {}
+        own = self.kept.read(self._video_files(video.path)) or {}
         if own and video.identity is not None:
-            own |= _features(self._reference_paths(video.identity))
+            own |= self.kept.read(self._reference_files(video.identity)) or {}
         if own and video.text:
             own |= self.text_features(video.rendered_text)
         return own
 
     def text_features(self, text: str) -> dict[str, np.ndarray]:
         """All features of a text; nothing where one is missing."""
-        return _features(self._text_paths(text))
+        return self.kept.read(self._text_files(text)) or {}
 
     def rendered(self) -> Mapping[tuple[str, str, int], np.ndarray]:
         """The embeddings of the rendered videos by cell, where they are FVD's reference set: one for all seeds."""
-        if _EMBEDDING not in self.wanted or not _takes_renderings(self.order):
+        if not self._embeds or not _takes_renderings(self.order):
             return {}
         seeds = {video.seed for video in self.checked.usable}
-        return KeptEmbeddings({(name, prompt_id, seed): self._rendered_paths(archive, place)
-                               for name, prompt_id, place, archive in self._renderings() for seed in seeds})
+        return KeptEmbeddings(self.kept, {
+            (name, prompt_id, seed): self._rendered_files(archive, place)
+            for name, prompt_id, place, archive in self._renderings() for seed in seeds})
 
     def pool(self) -> tuple[str, Mapping[str, np.ndarray]] | None:
         """Name and embeddings of the folder that FVD refers to, where one was given."""
@@ -371,40 +366,46 @@ class Work:
         return (name, kept) if len(kept) >= _FEWEST_IN_A_SET else None
 
     def _pool(self) -> KeptEmbeddings[str]:
-        return KeptEmbeddings({str(path): self.paths("video", self.content(path), ("video",))
-                               for path in self.checked.reference})
+        return KeptEmbeddings(self.kept, {
+            str(path): self._embedding_files(self.content(path)) for path in self.checked.reference})
+
+    @property
+    def _embeds(self) -> bool:
+        """Whether embeddings of videos are made."""
+        return any(_EMBEDDING in group.features for group in self.features_plan.groups)
+
+    def _embedding_files(self, content: str) -> Files:
+        holds = [group.name for group in self.features_plan.groups if _EMBEDDING in group.features]
+        return self.kept.files("video", content, holds)
 
     def embeddings(self, videos: Mapping[Cell, Path]) -> Mapping[Cell, np.ndarray]:
         """The embeddings of videos by their cells, as far as FVD has anything to refer to."""
-        return KeptEmbeddings({cell: self.paths("video", self.content(path), ("video",))
-                               for cell, path in videos.items()} if _EMBEDDING in self.wanted else {})
+        return KeptEmbeddings(self.kept, {
+            cell: self._embedding_files(self.content(path)) for cell, path in videos.items()} if self._embeds else {})
 
     def reference_content(self) -> str:
         """Digest of the videos that FVD refers to: those that have an embedding."""
-        if _EMBEDDING not in self.wanted:
+        if not self._embeds:
             return ""
         if _takes_renderings(self.order):
             return digest([[place, self.content(archive)] for _, _, place, archive in self._renderings()])
         return digest(sorted(self.content(Path(path)) for path in self._pool())) if self.checked.reference else ""
 
-    def paths(self, kind: str, content: str, groups: Sequence[str]) -> tuple[tuple[str, Path], ...]:
-        """Where the wanted groups of something lie."""
-        return tuple((group, self.store.features_path(kind, content, self._digests[group])) for group in groups
-                     if any(name in self.wanted for name in GROUPS[group]))
-
     def _plan(self) -> tuple[list[Job], list[Job]]:
         """References and texts, then videos, as far as their features are missing."""
-        inputs: list[tuple[Identity | str, tuple[tuple[str, Path], ...]]] = [
-            *((identity, self._reference_paths(identity)) for identity in self._people()),
-            *((text, self._text_paths(text)) for text in self._asked()),
+        inputs: list[tuple[Identity | str, Files]] = [
+            *((identity, self._reference_files(identity)) for identity in self._people()),
+            *((text, self._text_files(text)) for text in self._asked()),
         ]
-        first: list[Job] = [InputJob(given, missing) for given, paths in inputs if (missing := _missing(paths))]
+        first: list[Job] = [
+            InputJob(given, missing, files) for given, files in inputs if (missing := self.kept.missing(files))]
         pieces = []
         # A file that is listed several times, as by several sources, is decoded once.
         for path in dict.fromkeys(video.path for video in self.checked.usable):
-            missing = _missing(self._video_paths(path))
+            files = self._video_files(path)
+            missing = self.kept.missing(files)
             if missing:
-                pieces.append(Piece("video", str(path), path, missing))
+                pieces.append(Piece("video", str(path), path, missing, files))
             else:
                 self.reused += 1
         own = {piece.path for piece in pieces}
@@ -419,41 +420,50 @@ class Work:
     def _asked(self) -> list[str]:
         return list(dict.fromkeys(video.rendered_text for video in self.checked.usable if video.text))
 
-    def _reference_paths(self, identity: Identity) -> tuple[tuple[str, Path], ...]:
-        return self.paths("reference", identity.digest, ("reference_face", "reference_clip", "reference_clip_face"))
+    def _reference_files(self, identity: Identity) -> Files:
+        return self.kept.files("reference", identity.digest)
 
-    def _text_paths(self, text: str) -> tuple[tuple[str, Path], ...]:
-        return self.paths("text", sha256(text.encode()).hexdigest(), ("text", "text_hps"))
+    def _text_files(self, text: str) -> Files:
+        return self.kept.files("text", sha256(text.encode()).hexdigest())
 
-    def _video_paths(self, path: Path) -> tuple[tuple[str, Path], ...]:
-        groups = ("face", "clip", "clip_face", "flow", "warp", "video", "dino", "hps")
-        return self.paths("video", self.content(path), groups)
+    def _video_files(self, path: Path) -> Files:
+        return self.kept.files("video", self.content(path))
 
     def content(self, path: Path) -> str:
-        """Digest of a file's bytes, computed once."""
+        """Digest of a video, computed once: of its frames where it lies in a run's folder, else of the file's bytes."""
         if path not in self._contents:
-            self._contents[path] = content_digest(path)
+            of_run = any(path.is_relative_to(store.folder / "videos") for store in _runs(self.order))
+            # Anywhere else a file may be a copy that somebody changed, with the head of the old one.
+            self._contents[path] = (written_digest(path) if of_run else None) or content_digest(path)
         return self._contents[path]
 
     # FVD's reference set.
 
     def _reference_pieces(self) -> list[Piece]:
-        if _EMBEDDING not in self.wanted:
+        if not self._embeds:
             return []
         pieces = []
         if _takes_renderings(self.order):
             for identity, prompt_id, place, archive in self._renderings():
-                missing = _missing(self._rendered_paths(archive, place))
+                files = self._rendered_files(archive, place)
+                missing = self.kept.missing(files)
                 if missing:
-                    pieces.append(Piece("reference video", f"{identity}, {prompt_id}", archive, missing, place))
+                    name = f"{identity}, {prompt_id}"
+                    pieces.append(Piece("reference video", name, archive, missing, files, place))
         for path in self.checked.reference:
-            missing = _missing(self.paths("video", self.content(path), ("video",)))
+            files = self._embedding_files(self.content(path))
+            missing = self.kept.missing(files)
             if missing:
-                pieces.append(Piece("reference video", str(path), path, missing))
+                pieces.append(Piece("reference video", str(path), path, missing, files))
         return pieces
 
     def _renderings(self) -> list[tuple[str, str, int, Path]]:
-        """Identity, prompt, place and archive of the rendered videos of the cells that there are."""
+        """Identity, prompt, place and archive of the rendered videos of the cells that there are.
+
+        None where a row is the ceiling, whose videos are the reference set.
+        """
+        if any(role_of(video.method) == "ceiling" for video in self.checked.usable):
+            return []
         folder = verified(weights_folder(self.order.profile.evaluators["weights"]), "oracle")
         places = {prompt.id: place for place, prompt
                   in enumerate(load_prompts(self.order.profile.prompts.evaluation).prompts)}
@@ -462,8 +472,8 @@ class Work:
         return [(identity, prompt_id, places[prompt_id], folder / f"{identity}.mkv") for identity, prompt_id in cells
                 if (folder / f"{identity}.mkv").is_file()]
 
-    def _rendered_paths(self, archive: Path, place: int) -> tuple[tuple[str, Path], ...]:
-        return self.paths("video", digest([self.content(archive), place]), ("video",))
+    def _rendered_files(self, archive: Path, place: int) -> Files:
+        return self._embedding_files(digest([self.content(archive), place]))
 
     # Running.
 
@@ -511,29 +521,17 @@ Cell = TypeVar("Cell")
 class KeptEmbeddings(Mapping[Cell, np.ndarray]):
     """`video/embedding` by key, each read from its file when it is asked for, so that none is held."""
 
-    def __init__(self, paths: Mapping[Cell, tuple[tuple[str, Path], ...]]) -> None:
-        self._paths = {key: groups for key, groups in paths.items() if not _missing(groups)}
+    def __init__(self, kept: KeptFeatures, files: Mapping[Cell, Files]) -> None:
+        self._kept = kept
+        self._files = {key: of_key for key, of_key in files.items() if not kept.missing(of_key)}
 
     def __getitem__(self, key: Cell) -> np.ndarray:
-        return _features(self._paths[key])[_EMBEDDING]
+        found = self._kept.read(self._files[key])
+        assert found is not None, "it was there when it was looked for"
+        return found[_EMBEDDING]
 
     def __iter__(self) -> Iterator[Cell]:
-        return iter(self._paths)
+        return iter(self._files)
 
     def __len__(self) -> int:
-        return len(self._paths)
-
-
-def _missing(groups: Sequence[tuple[str, Path]]) -> tuple[tuple[str, Path], ...]:
-    return tuple((group, path) for group, path in groups if read_features(path) is None)
-
-
-def _features(groups: Sequence[tuple[str, Path]]) -> dict[str, np.ndarray]:
-    """All features in the files; nothing where one is missing."""
-    found: dict[str, np.ndarray] = {}
-    for _, path in groups:
-        features = read_features(path)
-        if features is None:
-            return {}
-        found.update(features)
-    return found
+        return len(self._files)

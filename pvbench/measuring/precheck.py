@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,7 +12,6 @@ from rich.markup import escape
 from rich.table import Table
 
 from pvbench.errors import VideoError
-from pvbench.features.published import flow_bytes
 from pvbench.measuring.layouts import ImportedVideo, Problem
 from pvbench.video import VideoFacts, probe_video
 
@@ -29,7 +28,8 @@ class Needs:
         size: height and width that the extractors see alone; None for any.
         frames: the fewest frames.
         multiple: the number of frames is a multiple of it.
-        raft: names of the metrics that need flow by RAFT.
+        flow: names of the metrics that need flow by a network whose memory grows with the frame.
+        bytes_of: memory of that network for frames of a height and a width.
         memory: bytes that a worker has; None for as much as it takes.
         workers: among how many the memory is divided.
     """
@@ -39,7 +39,8 @@ class Needs:
     size: tuple[int, int] | None = None
     frames: int = 1
     multiple: int = 1
-    raft: tuple[str, ...] = ()
+    flow: tuple[str, ...] = ()
+    bytes_of: Callable[[int, int], int] | None = None
     memory: int | None = None
     workers: int = 1
 
@@ -110,12 +111,12 @@ def _unusable(facts: VideoFacts, needs: Needs) -> str:
     if facts.frames % needs.multiple:
         return (f"has {facts.frames} frames; the profile's video encoder sees multiples of {needs.multiple}: cut it, "
                 f"leave FVD out with --metrics, or measure with another --profile")
-    if needs.memory is not None and flow_bytes(facts.height, facts.width) > needs.memory:
+    if needs.memory is not None and needs.bytes_of and needs.bytes_of(facts.height, facts.width) > needs.memory:
         fewer = "measure with --workers 1, " if needs.workers > 1 else ""
         return (f"is too large for RAFT: {facts.width}x{facts.height} pixels take about "
-                f"{flow_bytes(facts.height, facts.width) / _GIBI:.0f} GiB of memory, and a worker has "
+                f"{needs.bytes_of(facts.height, facts.width) / _GIBI:.0f} GiB of memory, and a worker has "
                 f"{needs.memory / _GIBI:.0f}: scale it down, {fewer}or leave "
-                f"{' and '.join(needs.raft)} out with --metrics")
+                f"{' and '.join(needs.flow)} out with --metrics")
     return ""
 
 

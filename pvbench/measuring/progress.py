@@ -5,6 +5,7 @@ from __future__ import annotations
 from types import TracebackType
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from pvbench.measuring.precheck import Precheck, counted
@@ -33,6 +34,8 @@ class MeasureObserver:
         methods = list(dict.fromkeys(video.method for video in found.usable))
         of = (f" of {counted(len(methods), 'method')} ({', '.join(methods)}), {', '.join(shapes)} pixels"
               if methods else " that can be measured")
+        # A method's name may hold settings in brackets, which look like markup.
+        of = escape(of)
         self._console.print(f"{counted(len(found.usable), 'video')}{of}; {counted(len(found.problems), 'problem')}")
         for note in found.notes:
             self._console.print(f"[yellow]note[/] {note}")

@@ -9,15 +9,15 @@ from typing import cast
 import numpy as np
 
 from pvbench.errors import ProfileError, PvbenchError
-from pvbench.features.extractor import CORE_PARTS, EXTRA_PARTS, parts_for
+from pvbench.evaluator import FeaturePlan, evaluator_loaders
 from pvbench.identity import NOBODY
+from pvbench.machine.facts import machine, versions
 from pvbench.measuring.layouts import Found, ImportedVideo, Problem
 from pvbench.measuring.measure import Order, Reported, Work, role_of
 from pvbench.measuring.precheck import shape_of
-from pvbench.metrics import Metric, load_set_metrics
+from pvbench.metrics import Metric, metric_class
 from pvbench.profile import Profile
 from pvbench.report import CellKey, ReferenceSet, ReportData, ReportIdentity, ReportPrompt, ReportVariant, write_report
-from pvbench.runner.surroundings import machine, versions
 
 _NAMED = 5
 """So many long prompts are named."""
@@ -70,11 +70,8 @@ def report_data(
     left_out = _left_out(found)
     people = {_cell(video).identity: video.identity for video in found.videos}
     prompts = {video.prompt_id: video.text for video in found.videos}
-    # Third parties may call parts as they like.
-    of_sets = {need for metric in load_set_metrics(order.metrics) for need in metric.needs}
-    asked = set(parts_for(work.wanted | of_sets))
-    signature = {part: one for part, one in work.signature.items()
-                 if part in asked or part not in (*CORE_PARTS, *EXTRA_PARTS)}
+    needs = {need for name in order.metrics for need in metric_class(name).needs}
+    signature = FeaturePlan(order.profile, needs).signature
     data = ReportData(
         profile=order.profile.name,
         variants=tuple(ReportVariant(label, label, "made elsewhere", role=role_of(label)) for label in expected),
@@ -111,11 +108,8 @@ def report_data(
 def licences_of(profile: Profile, named: Collection[str]) -> Mapping[str, str]:
     """What the publishers of the evaluators' weights allow, for the parts named; nothing for weights of pvbench's
     own."""
-    if profile.evaluators["kind"] != "published":
-        return {}
-    from pvbench.features.published import licences
-
-    return {part: terms for part, terms in licences(profile, EXTRA_PARTS).items() if part in named}
+    found = {part: loader.licence(profile) for part, loader in evaluator_loaders(profile).items() if part in named}
+    return {part: terms for part, terms in found.items() if terms}
 
 
 def _cell(video: ImportedVideo) -> CellKey:

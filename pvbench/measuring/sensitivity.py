@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import UInt8
 
-from pvbench.features import load_extractors
+from pvbench.evaluator import Evaluators, FeaturePlan
 from pvbench.identity import load_identities
 from pvbench.metrics import load_metrics, score
 from pvbench.metrics.fvd import Fvd
@@ -89,15 +89,19 @@ def sensitivity(people: int = 4, prompts: int = 10, seed: int = 0) -> list[Effec
     from pvbench.world.benchmark import read_archive
 
     profile = load_profile("mini")
-    extractors = load_extractors(profile, "cpu")
+    evaluators = Evaluators(FeaturePlan(profile), "cpu")
     metrics = load_metrics(profile.evaluators.get("metrics", {}))
     texts = load_prompts(profile.prompts.evaluation).prompts
     folder = verified(weights_folder(profile.evaluators["weights"]), "oracle")
     sampling = profile.sampling
     who = load_identities()[:people]
     films = [list(read_archive(folder / f"{one.name}.mkv", sampling.frames, sampling.fps)) for one in who]
-    references = [extractors.references(one.references()) for one in who]
-    asked = {(i, j): extractors.text(texts[j].render(who[i].class_noun)) for i in range(people) for j in range(prompts)}
+    references = [evaluators.all("reference", one.references()) for one in who]
+    asked = {
+        (i, j): evaluators.all("text", texts[j].render(who[i].class_noun))
+        for i in range(people)
+        for j in range(prompts)
+    }
     rng = np.random.default_rng(seed)
 
     def measured(change: Change | None) -> tuple[dict[str, np.ndarray], np.ndarray]:
@@ -109,7 +113,7 @@ def sensitivity(people: int = 4, prompts: int = 10, seed: int = 0) -> list[Effec
                 frames = films[other_i][other_j].frames
                 if change is not None and change.frames is not None:
                     frames = change.frames(frames, rng)
-                own = extractors.video(Video(np.ascontiguousarray(frames), sampling.fps))
+                own = evaluators.all("video", Video(np.ascontiguousarray(frames), sampling.fps))
                 rows.append(score({**own, **references[i], **asked[i, j]}, metrics))
                 embeddings.append(own["video/embedding"])
         return {name: np.array([row[name] for row in rows]) for name in rows[0]}, np.stack(embeddings)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from pvbench.devices import torch_device
 from pvbench.errors import ProfileError
+from pvbench.machine.devices import torch_device
 from pvbench.profile import Profile
 from pvbench.reward import RewardLoader, Role
 from pvbench.weights import signature as weights_signature

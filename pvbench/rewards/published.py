@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from pvbench.devices import torch_device
 from pvbench.digest import file_digest
 from pvbench.errors import ProfileError, WeightsError
+from pvbench.machine.devices import torch_device
 from pvbench.profile import Profile
 from pvbench.reward import RewardLoader, Role
 

@@ -13,16 +13,16 @@ from pvbench import errors
 from pvbench.errors import PvbenchError
 from pvbench.executors.executor import Done, Executor, Failed, Job, Noted
 from pvbench.executors.local import LocalExecutor
-from pvbench.runner.device import default_workers, on_device_of_its_own, resolve_device
+from pvbench.executors.worker import Refused
+from pvbench.machine.devices import default_workers, on_device_of_its_own, resolve_device
 from pvbench.runner.estimate import Costs
 from pvbench.runner.jobs import (
     GenerateJob,
     Made,
     MeasureJob,
     ReferenceJob,
-    Refused,
+    RunSetup,
     Stepped,
-    Surroundings,
     TextJob,
     TuneJob,
     VideoToMeasure,
@@ -94,7 +94,7 @@ class RunResult:
 
 
 def run_grid(plan: Plan, store: Store, observer: Observer, *, device: str = "auto", workers: int | None = None,
-             executor: Callable[[Surroundings, int], Executor] | None = None) -> RunResult:
+             executor: Callable[[RunSetup, int], Executor] | None = None) -> RunResult:
     """Everything in the plan that the folder lacks is made; what fails is recorded and the rest goes on.
 
     Raises:
@@ -112,9 +112,10 @@ def run_grid(plan: Plan, store: Store, observer: Observer, *, device: str = "aut
             return collect(plan, store, survey)
         device = resolve_device(device)
         workers = workers or default_workers(device)
-        surroundings = Surroundings(plan.profile, device, store.folder / "workers.log", plan.wanted)
+        wanted = frozenset(name for group in plan.features.groups for name in group.features)
+        setup = RunSetup(plan.profile, device, store.folder / "workers.log", wanted)
         start = executor or (lambda around, count: LocalExecutor(start_worker, around, count, on_device_of_its_own))
-        with start(surroundings, workers) as pool:
+        with start(setup, workers) as pool:
             run = _Run(plan, store, observer, pool, workers, device)
             try:
                 survey = run.go(survey)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
-import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,50 +11,39 @@ from typing import Any, ClassVar
 
 from pvbench.atomic import write_text
 from pvbench.backbone import Backbone, load_backbone
-from pvbench.errors import (
-    DeviceError,
-    FaceError,
-    GenerationError,
-    MethodError,
-    ProfileError,
-    StoreError,
-    VideoError,
-    WeightsError,
-)
+from pvbench.errors import FaceError, GenerationError, MethodError, VideoError
+from pvbench.evaluator import Evaluators, FeaturePlan
 from pvbench.executors.executor import Notify
+from pvbench.executors.worker import Refused, print_to
 from pvbench.identity import Identity
+from pvbench.measuring.kept import Files, make_features
 from pvbench.method import METHODS, Adapter, Method, Request, load_adapter, save_adapter
 from pvbench.profile import Profile
 from pvbench.prompt import PromptSet
-from pvbench.runner import parts
 from pvbench.runner.plan import Cell, PlannedVariant
-from pvbench.store import write_features
 from pvbench.video import Video, read_video, write_video
-
-# With one of these every other cell would fail as well, so the run stops.
-FATAL = (DeviceError, ProfileError, StoreError, WeightsError)
 
 
 @dataclass(frozen=True)
-class Surroundings:
+class RunSetup:
     """What a worker is started with; `log` receives all that libraries print."""
 
     profile: Profile
     device: str
     log: Path
     wanted: frozenset[str] | None = None
-    """The features to be made; None for those that are made where none is named."""
+    """The features to be made; None for those of all groups that are not on demand."""
 
 
 class Workbench:
     """A worker's state: every network is loaded once, when a job first needs it."""
 
-    def __init__(self, surroundings: Surroundings) -> None:
-        self.profile = surroundings.profile
-        self.device = surroundings.device
-        self.wanted = surroundings.wanted
+    def __init__(self, setup: RunSetup) -> None:
+        self.profile = setup.profile
+        self.device = setup.device
+        self.wanted = setup.wanted
         self._backbone: Backbone | None = None
-        self._extractors: Any = None
+        self._evaluators: Evaluators | None = None
         self._methods: dict[str, Method] = {}
         self._adapter: tuple[Path, Adapter] | None = None
 
@@ -68,18 +55,12 @@ class Workbench:
             self._methods[variant.label] = cls(variant.settings, backbone, self.profile)
         return self._methods[variant.label]
 
-    def extractors(self) -> Any:
-        """The networks that features come from."""
-        if self._extractors is None:
-            self._extractors = parts.load_extractors(self.profile, self.device)
-        return self._extractors
-
-    def made(self, what: str, given: Any) -> dict[str, Any]:
-        """The features of one thing (`video`, `references` or `text`)."""
-        function = getattr(self.extractors(), what)
-        chosen = self.wanted is not None and getattr(self.extractors(), "selective", False)
-        found: dict[str, Any] = function(given, self.wanted) if chosen else function(given)
-        return found
+    @property
+    def evaluators(self) -> Evaluators:
+        """The networks that features come from, each loaded when it is first needed."""
+        if self._evaluators is None:
+            self._evaluators = Evaluators(FeaturePlan(self.profile, self.wanted), self.device)
+        return self._evaluators
 
     def adapter(self, path: Path | None) -> Adapter | None:
         """The adapter at that path; the last one is kept."""
@@ -90,7 +71,7 @@ class Workbench:
         return self._adapter[1]
 
     def leave_backbone(self) -> None:
-        """On CUDA the backbone and its methods make room for the extractors."""
+        """On CUDA the backbone and its methods make room for the evaluators."""
         if self.device != "cpu" and self._backbone is not None:
             self._backbone = None
             self._methods.clear()
@@ -102,42 +83,10 @@ class Workbench:
         return self._backbone
 
 
-def start_worker(surroundings: Surroundings) -> Workbench:
+def start_worker(setup: RunSetup) -> Workbench:
     """A fresh worker's state."""
-    print_to(surroundings.log)
-    return Workbench(surroundings)
-
-
-def print_to(log: Path) -> None:
-    """What libraries print in this process goes to a file: the terminal belongs to the progress bars.
-
-    Raises:
-        StoreError: the file cannot be written.
-    """
-    try:
-        opened = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-    except OSError as error:
-        raise StoreError(f"cannot write {log}: {error.strerror}") from error
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os.dup2(opened, 1)
-    os.dup2(opened, 2)
-    os.close(opened)
-
-
-@dataclass(frozen=True)
-class Refused:
-    """One cell that raised; `fatal` where every other one would raise as well."""
-
-    error: str
-    message: str
-    traceback: str
-    fatal: bool = False
-
-    @classmethod
-    def of(cls, error: BaseException) -> Refused:
-        """The record of an exception being handled."""
-        return cls(type(error).__name__, str(error) or repr(error), traceback.format_exc(), isinstance(error, FATAL))
+    print_to(setup.log)
+    return Workbench(setup)
 
 
 @dataclass(frozen=True)
@@ -176,29 +125,29 @@ class ReferenceJob:
     """The features of an identity's reference images."""
 
     identity: Identity
-    path: Path
+    missing: Files
+    kept: Files
     stage: ClassVar[str] = "measure"
 
     def run(self, bench: Workbench, notify: Notify) -> None:
         """Raises FaceError for an image without a face, or with more than one."""
         try:
-            features = bench.made("references", self.identity.references())
+            make_features(bench.evaluators, "reference", self.identity.references(), self.missing, self.kept)
         except FaceError as error:
             raise FaceError(f"identity {self.identity.name!r} in {self.identity.folder}: {error}") from error
-        write_features(self.path, features)
 
 
 @dataclass(frozen=True)
 class TextJob:
-    """The features of rendered prompts."""
+    """The features of rendered prompts: each with the groups that are missing, and all that are kept."""
 
-    texts: tuple[tuple[str, Path], ...]
+    texts: tuple[tuple[str, Files, Files], ...]
     stage: ClassVar[str] = "measure"
 
     def run(self, bench: Workbench, notify: Notify) -> None:
-        """One file for each text."""
-        for text, path in self.texts:
-            write_features(path, bench.made("text", text))
+        """One text after the other."""
+        for text, missing, kept in self.texts:
+            make_features(bench.evaluators, "text", text, missing, kept)
 
 
 @dataclass(frozen=True)
@@ -309,12 +258,13 @@ class GenerateJob:
 
 @dataclass(frozen=True)
 class VideoToMeasure:
-    """One video on the disk, its cell, and where its features go."""
+    """One video on the disk, its cell, the groups of features that are missing, and all that are kept."""
 
     cell: Cell
     key: str
     video: Path
-    path: Path
+    missing: Files
+    kept: Files
 
 
 @dataclass(frozen=True)
@@ -325,18 +275,17 @@ class MeasureJob:
     stage: ClassVar[str] = "measure"
 
     def run(self, bench: Workbench, notify: Notify) -> None:
-        """Notes every video when its features are written. Each is decoded once, for all extractors."""
+        """Notes every video when its features are written. Each is decoded once, for all evaluators."""
         bench.leave_backbone()
         for item in self.videos:
             try:
-                bench.extractors()
                 start = time.perf_counter()
                 try:
                     video = read_video(item.video)
                 except VideoError as error:
                     notify(Made(item, 0.0, Refused.of(error), damaged=True))
                     continue
-                write_features(item.path, bench.made("video", video))
+                make_features(bench.evaluators, "video", video, item.missing, item.kept)
                 notify(Made(item, time.perf_counter() - start))
             except (Exception, SystemExit) as error:  # noqa: BLE001 - a plug-in may raise anything; it is recorded
                 notify(Made(item, 0.0, Refused.of(error)))

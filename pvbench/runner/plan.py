@@ -14,19 +14,18 @@ from typing import Any
 from pvbench.backbone import backbone_loader
 from pvbench.digest import digest
 from pvbench.errors import IdentityError, PromptError, SettingError, StoreError, did_you_mean
-from pvbench.features.extractor import EXTRA_PARTS, ON_DEMAND, made_features, parts_for, with_default
+from pvbench.evaluator import FeaturePlan
 from pvbench.identity import SPLITS, Identity, list_identities, load_identities, split_root
 from pvbench.method import METHODS, Method, Request, request_for
-from pvbench.metrics import PAPER, check_features, choose, load_metrics, metric_class
+from pvbench.metrics import check_features, choose, load_metrics, metric_class
 from pvbench.profile import Profile, load_profile
 from pvbench.prompt import Prompt, PromptSet, check_disjoint, load_prompts
 from pvbench.reward import Role, check_apart, reward_signature, roles_asked
-from pvbench.runner import parts
 from pvbench.variant import Variant, select_variants, settings_of, split_variants
 
 ALL = "all"
 
-_INPUTS = ("methods", "identities", "prompts", "seeds", "sampling", "backbone", "extractors")
+_INPUTS = ("methods", "identities", "prompts", "seeds", "sampling", "backbone", "evaluators")
 
 
 @dataclass(frozen=True)
@@ -98,19 +97,9 @@ class Plan:
     simulated: PromptSet
     seeds: tuple[int, ...]
     backbone_signature: Mapping[str, Any]
-    extractor_signature: Mapping[str, Any]
+    features: FeaturePlan
     metrics: tuple[str, ...] | None = None
     """Names of the metrics that were asked for; None for those of the paper."""
-
-    @cached_property
-    def extra_features(self) -> frozenset[str]:
-        """Features that the metrics need besides those of the paper's."""
-        return features_of(self.metrics) & ON_DEMAND
-
-    @property
-    def wanted(self) -> frozenset[str] | None:
-        """The features to be made; None for those that are made where none is named."""
-        return with_default(self.extra_features) if self.extra_features else None
 
     @cached_property
     def cells(self) -> tuple[Cell, ...]:
@@ -118,12 +107,6 @@ class Plan:
         return tuple(Cell(variant.label, identity.name, prompt.id, seed)
                      for variant in self.variants for identity in self.identities
                      for prompt in self.prompts for seed in self.seeds)
-
-    @cached_property
-    def extractor_digest(self) -> str:
-        """Digest of the extractors' signature: features made under another one are not used."""
-        made_by = self.extractor_signature
-        return digest([made_by, sorted(self.extra_features)] if self.extra_features else made_by)
 
     @property
     def default_folder(self) -> str:
@@ -171,7 +154,7 @@ class Plan:
             "seeds": list(self.seeds),
             "sampling": dataclasses.asdict(self.profile.sampling),
             "backbone": self.backbone_signature,
-            "extractors": self.extractor_signature,
+            "evaluators": self.features.signature,
         }
 
     @cached_property
@@ -225,7 +208,7 @@ def make_plan(choice: Choice) -> Plan:
     profile = load_profile(choice.profile)
     metrics = None if choice.metrics is None else choose(choice.metrics)
     load_metrics(profile.evaluators.get("metrics", {}), metrics)
-    check_features(metrics or (), made_features(profile))
+    features = feature_plan(profile, metrics)
     people = split_root(choice.split)
     evaluation = load_prompts(scored_prompts(profile, choice.split))
     simulated = load_prompts(profile.prompts.simulated)
@@ -234,13 +217,11 @@ def make_plan(choice: Choice) -> Plan:
     identities = select_identities(
         str(profile.grid.identities) if choice.identities is None else choice.identities, people
     )
-    extra = [part for part in parts_for(features_of(metrics)) if part in EXTRA_PARTS]
-    scoring = parts.extractor_signature(profile, extra)
     for variant in variants:
         for texts in (simulated, evaluation):
             variant.cls.check(variant.settings, profile, identities, texts)
         for role in variant.rewards:
-            check_apart(profile, role, scoring)
+            check_apart(profile, role, features.signature)
     return Plan(
         choice=choice,
         profile=profile,
@@ -253,15 +234,23 @@ def make_plan(choice: Choice) -> Plan:
         simulated=simulated,
         seeds=profile.grid.seeds if choice.seeds is None else select_seeds(choice.seeds),
         backbone_signature=backbone_loader(profile).signature(profile),
-        extractor_signature=scoring,
+        features=features,
         metrics=metrics,
     )
 
 
-def features_of(metrics: Collection[str] | None) -> frozenset[str]:
-    """The features that metrics read; those of the paper by default."""
-    names = PAPER if metrics is None else metrics
-    return frozenset(need for name in names for need in metric_class(name).needs)
+def feature_plan(profile: Profile, metrics: Collection[str] | None) -> FeaturePlan:
+    """The features that are made for metrics: what those of the paper need always, what others need besides.
+
+    Raises:
+        ProfileError: the profile's evaluators cannot be used.
+        MetricError: a metric needs what no evaluator makes.
+    """
+    features = FeaturePlan(profile)
+    check_features(metrics or (), features.features)
+    default = frozenset(name for group in features.groups for name in group.features)
+    needed = frozenset(need for name in metrics or () for need in metric_class(name).needs)
+    return features if needed <= default else FeaturePlan(profile, default | needed)
 
 
 def plan_variants(texts: Sequence[str], profile: Profile) -> tuple[PlannedVariant, ...]:

@@ -6,17 +6,14 @@ import dataclasses
 import json
 import shutil
 from collections.abc import Mapping
-from importlib.resources import files
 from pathlib import Path
 
-import pvbench
 from pvbench.atomic import write_text
-from pvbench.digest import digest, file_digest
 from pvbench.errors import ReportError
+from pvbench.freshness import freshness
 from pvbench.identity import SPLITS, split_root
 from pvbench.runner.grid import RunResult
 from pvbench.runner.plan import Cell
-from pvbench.runner.surroundings import machine, versions
 from pvbench.runner.survey import reference_surveys
 
 
@@ -31,7 +28,7 @@ def report_run(result: RunResult, *, anew: bool = False) -> tuple[Path, Mapping[
     """
     folder = result.store.report_folder
     written = result.store.folder / ".report.json"
-    key = _key(result)
+    key = freshness(_inputs(result))
     if not anew:
         earlier = _earlier(written, key, folder)
         if earlier is not None:
@@ -85,14 +82,10 @@ def keep_report(result: RunResult, folder: Path) -> Path:
     return folder
 
 
-def _key(result: RunResult) -> str:
-    """Digest of everything that a report is made from, the code that writes it included."""
+def _inputs(result: RunResult) -> dict[str, object]:
+    """Everything that a report is made from, but for the code that writes it and the machine."""
     plan = result.plan
-    package = Path(pvbench.__file__).parent
-    published = Path(str(files("pvbench.paper")))
-    sources = sorted([*package.glob("report/**/*"), *package.glob("metrics/*.py"), package / "stats.py",
-                      *published.glob("*.toml")])
-    return digest({
+    return {
         "plan": plan.summary(),
         "cells": {plan.video_key(cell): made for cell, made in result.survey.made.items()
                   if cell in result.survey.measured},
@@ -102,10 +95,7 @@ def _key(result: RunResult) -> str:
             for name, (plan_, survey) in reference_surveys(plan, result.store).items()
         },
         "metrics": plan.profile.evaluators.get("metrics", {}),
-        "versions": versions(),
-        "machine": machine(),
-        "sources": [file_digest(source) for source in sources if source.suffix != ".pyc" and source.is_file()],
-    })
+    }
 
 
 def _earlier(written: Path, key: str, folder: Path) -> dict[Cell, str] | None:

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from pvbench.errors import PvbenchError
+from pvbench.machine.facts import machine, versions
 from pvbench.metrics import load_metrics, score
 from pvbench.report import CellKey, ReferenceSet, ReportData, ReportIdentity, ReportPrompt, ReportVariant
 from pvbench.runner.grid import RunResult
 from pvbench.runner.plan import Cell
-from pvbench.runner.surroundings import machine, versions
 from pvbench.runner.survey import REFERENCE_METHODS, reference_surveys
 
 
@@ -62,7 +62,7 @@ def score_run(result: RunResult) -> Scored:
         prompts=tuple(ReportPrompt(prompt.id, prompt.text) for prompt in plan.prompts),
         seeds=plan.seeds,
         scores=scores,
-        extractors=plan.extractor_signature,
+        extractors=plan.features.signature,
         metric_settings=settings,
         embeddings=embeddings,
         reference_sets=_reference_sets(result),

@@ -12,10 +12,11 @@ from typing import Literal
 from pvbench.digest import file_digest
 from pvbench.errors import MethodError
 from pvbench.identity import Identity
+from pvbench.measuring.kept import Files, KeptFeatures
 from pvbench.method import tokens_path, words_digest
 from pvbench.runner.jobs import ReferenceJob, TextJob, TuneJob, VideoToMeasure, WantedVideo
 from pvbench.runner.plan import Cell, Plan, PlannedVariant, plan_variants
-from pvbench.store import Features, Store, read_features
+from pvbench.store import Features, Store
 from pvbench.video import written_digest
 
 STAGES = ("tune", "generate", "measure")
@@ -55,10 +56,10 @@ class Survey:
 
 def take_survey(plan: Plan, store: Store, without: Collection[Cell] = ()) -> Survey:
     """What is there and what is left; the cells in `without` are looked at, but nothing is to be done for them."""
-    survey = Survey()
-    _survey_inputs(plan, store, survey)
+    survey, kept = Survey(), KeptFeatures(plan.features, store)
+    _survey_inputs(plan, kept, survey)
     for cell in plan.cells:
-        _survey_cell(plan, store, survey, cell, cell not in without)
+        _survey_cell(plan, store, kept, survey, cell, cell not in without)
     for wanted in survey.wanted:
         variant, identity = plan.variant(wanted.cell.variant), plan.identity(wanted.cell.identity)
         where = (variant.label, identity.name)
@@ -97,32 +98,37 @@ def tune_job(plan: Plan, store: Store, variant: PlannedVariant, identity: Identi
 
 def video_to_measure(plan: Plan, store: Store, cell: Cell, digest: str) -> VideoToMeasure:
     """What is to be measured for a cell whose video has that digest."""
+    kept = KeptFeatures(plan.features, store)
+    return _to_measure(plan, store, kept, cell, kept.files("video", digest))
+
+
+def _to_measure(plan: Plan, store: Store, kept: KeptFeatures, cell: Cell, files: Files) -> VideoToMeasure:
     key = plan.video_key(cell)
     video = store.video_path(key, cell.variant, cell.identity, cell.prompt, cell.seed)
-    return VideoToMeasure(cell, key, video, store.features_path("video", digest, plan.extractor_digest))
+    return VideoToMeasure(cell, key, video, kept.missing(files), files)
 
 
-def _survey_inputs(plan: Plan, store: Store, survey: Survey) -> None:
+def _survey_inputs(plan: Plan, kept: KeptFeatures, survey: Survey) -> None:
     for identity in plan.identities:
-        path = store.features_path("reference", identity.digest, plan.extractor_digest)
-        features = read_features(path)
+        files = kept.files("reference", identity.digest)
+        features = kept.read(files)
         if features is None:
-            survey.reference_jobs.append(ReferenceJob(identity, path))
+            survey.reference_jobs.append(ReferenceJob(identity, kept.missing(files), files))
         else:
             survey.references[identity.name] = features
     missing = []
     for text in dict.fromkeys(plan.text(cell) for cell in plan.cells):
-        path = store.features_path("text", sha256(text.encode()).hexdigest(), plan.extractor_digest)
-        features = read_features(path)
+        files = kept.files("text", sha256(text.encode()).hexdigest())
+        features = kept.read(files)
         if features is None:
-            missing.append((text, path))
+            missing.append((text, kept.missing(files), files))
         else:
             survey.texts[text] = features
     if missing:
         survey.text_job = TextJob(tuple(missing))
 
 
-def _survey_cell(plan: Plan, store: Store, survey: Survey, cell: Cell, act: bool) -> None:
+def _survey_cell(plan: Plan, store: Store, kept: KeptFeatures, survey: Survey, cell: Cell, act: bool) -> None:
     key = plan.video_key(cell)
     path = store.video_path(key, cell.variant, cell.identity, cell.prompt, cell.seed)
     digest = written_digest(path)
@@ -131,12 +137,12 @@ def _survey_cell(plan: Plan, store: Store, survey: Survey, cell: Cell, act: bool
             survey.wanted.append(WantedVideo(cell, plan.request(cell), key, path))
         return
     survey.made[cell] = digest
-    item = video_to_measure(plan, store, cell, digest)
-    features = read_features(item.path)
+    files = kept.files("video", digest)
+    features = kept.read(files)
     if features is not None:
         survey.measured[cell] = features
     elif act:
-        survey.to_measure.append(item)
+        survey.to_measure.append(_to_measure(plan, store, kept, cell, files))
 
 
 def _whole(job: TuneJob) -> bool:

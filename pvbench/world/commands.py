@@ -131,8 +131,8 @@ def train(
     """Train one model."""
     from dataclasses import replace
 
-    from pvbench.devices import torch_device
     from pvbench.errors import PvbenchError, did_you_mean
+    from pvbench.machine.devices import torch_device
 
     if model not in _MODELS:
         raise PvbenchError(f"no model {model!r}{did_you_mean(model, list(_MODELS))}; known: {', '.join(_MODELS)}")

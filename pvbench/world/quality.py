@@ -51,8 +51,7 @@ class BaseQuality:
 def base_quality(profile_name: str, videos: int, device: str = "cpu", save: Path | None = None) -> BaseQuality:
     """Samples the untuned backbone on the evaluation prompts, both class nouns in turn, and judges the videos."""
     from pvbench.backbone import load_backbone
-    from pvbench.features import load_extractors
-    from pvbench.features.extract import Extractors
+    from pvbench.evaluator import Evaluators, FeaturePlan
     from pvbench.features.flow import optical_flow
     from pvbench.weights import weights_folder
     from pvbench.world import dataset
@@ -61,8 +60,9 @@ def base_quality(profile_name: str, videos: int, device: str = "cpu", save: Path
     from pvbench.world.train.video_encoder import to_videos
 
     profile = load_profile(profile_name)
-    backbone, extractors = load_backbone(profile, device), load_extractors(profile, device)
-    assert isinstance(extractors, Extractors)
+    backbone, evaluators = load_backbone(profile, device), Evaluators(FeaturePlan(profile), device)
+    faces_of, clip, encoder = (evaluators.part(part).network for part in ("face", "clip", "video"))  # type: ignore[attr-defined]
+    place = backbone.device
     prompts = load_prompts(profile.prompts.evaluation).prompts
     archive = weights_folder(profile.evaluators["weights"]) / "oracle"
     faces: list[float] = []
@@ -73,13 +73,13 @@ def base_quality(profile_name: str, videos: int, device: str = "cpu", save: Path
     for i in range(videos):
         prompt, noun = prompts[i % len(prompts)], ("woman", "man")[i % 2]
         video: Video = backbone.sample(prompt.render(noun), stable_seed("base quality", i))
-        images = to_tensor(video.frames, extractors.device)
-        faces += (extractors.face(video.frames).count > 0).tolist()
+        images = to_tensor(video.frames, place)
+        faces += (faces_of(video.frames).count > 0).tolist()
         for name in ("scene", "colour"):
-            found = classify(extractors.clip.model, extractors.clip.tokenizer, images, name).cpu().numpy()
+            found = classify(clip.model, clip.tokenizer, images, name).cpu().numpy()
             right[name] += (found == dataset.LABELS[name].index(prompt.tags[name])).tolist()
         with torch.no_grad():
-            judged = extractors.encoder(to_videos(video.frames[None]).to(extractors.device))["action"].argmax()
+            judged = encoder(to_videos(video.frames[None]).to(place))["action"].argmax()
         right["action"].append(float(int(judged) == dataset.LABELS["action"].index(prompt.tags["action"])))
         flows.append(float(optical_flow(video.frames).mean.mean()))
         if len(strips) < 16:
@@ -267,8 +267,8 @@ def write_quality(path: Path, **found: Any) -> None:
 
 def load_face_extractor(weights: Path, device: str = "cpu") -> FaceExtractor:
     """The scoring side's detector and recogniser alone."""
-    from pvbench.devices import torch_device
     from pvbench.features.face import load_detector, load_recogniser
+    from pvbench.machine.devices import torch_device
 
     place = torch_device(device)
     return FaceExtractor(load_detector(weights, place), load_recogniser(weights, "scoring", place), place)

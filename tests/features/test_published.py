@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from pvbench.errors import ProfileError, VideoError, WeightsError
-from pvbench.features import load_extractors, signature
-from pvbench.features.published import FEWEST_FRAMES, PublishedExtractors, parts_for, provide, settings_of, spread
+from pvbench.evaluator import Evaluators, FeaturePlan
+from pvbench.features.published.settings import FEWEST_FRAMES, settings_of, spread
 from pvbench.profile import load_profile
 from pvbench.video import Video, read_video
 
@@ -16,6 +16,16 @@ from pvbench.video import Video, read_video
 def profile(**evaluators):
     shipped = load_profile("animatediff")
     return dataclasses.replace(shipped, evaluators={**shipped.evaluators, **evaluators})
+
+
+def signature(profile, wanted=None):
+    return FeaturePlan(profile, wanted).signature
+
+
+def provide(profile, wanted):
+    plan = FeaturePlan(profile, wanted)
+    for part in plan.parts:
+        plan.loaders[part].provide(profile)
 
 
 @pytest.fixture
@@ -35,7 +45,7 @@ def nowhere(monkeypatch, tmp_path):
     ({"dino/frame", "reference/clip"}, ("clip", "dino")),
 ])
 def test_only_networks_that_a_feature_needs_are_asked_for(wanted, parts):
-    assert parts_for(wanted) == parts
+    assert FeaturePlan(profile(), wanted).parts == parts
 
 
 def test_without_weights_the_signature_is_known_and_their_use_is_refused(nowhere):
@@ -46,7 +56,7 @@ def test_without_weights_the_signature_is_known_and_their_use_is_refused(nowhere
         provide(profile(), {"flow/top5"})
     video = Video(np.zeros((3, 128, 128, 3), np.uint8), 8.0)
     with pytest.raises(WeightsError, match=r"raft-things.pth is missing"):
-        PublishedExtractors(profile(), "cpu").video(video, {"flow/top5"})
+        Evaluators(FeaturePlan(profile(), {"flow/top5"}), "cpu").all("video", video)
 
 
 def test_frames_and_files_of_ones_own_are_part_of_the_signature(tmp_path):
@@ -101,18 +111,19 @@ def test_extra_parts_are_loaded_from_files_of_ones_own(open_clip, tmp_path):
     torch.save(dino.state_dict(), tmp_path / "dino.pth")
     own = profile(files={"hps": str(tmp_path / "hps.pt"), "dino": str(tmp_path / "dino.pth")}, frames=2,
                   hps_model="pvbench-tiny")
-    signed = signature(own, ["dino", "hps"])
+    wanted = {"hps/frame", "dino/frame", "text/hps"}
+    signed = signature(own, wanted)
     assert (signed["hps"]["extractor"], signed["dino"]["extractor"]) == ("own hps.pt", "own dino.pth")
     assert not {"hps", "dino"} & set(signature(own))
-    extractors = PublishedExtractors(own, "cpu")
+    evaluators = Evaluators(FeaturePlan(own, wanted), "cpu")
     video = Video(np.random.default_rng(0).integers(0, 255, (3, 48, 64, 3), dtype=np.uint8), 8.0)
-    found = extractors.video(video, {"hps/frame", "dino/frame"}) | extractors.text("a man", {"text/hps"})
+    found = evaluators.all("video", video) | evaluators.all("text", "a man")
     assert {name: value.shape for name, value in found.items()} == {
         "hps/frame": (2, 24), "dino/frame": (2, 384), "text/hps": (24,)}
 
 
 def test_extra_weights_that_are_missing_are_named_only_where_they_are_needed(nowhere):
-    assert signature(profile(), ["hps"])["hps"]["weights"] == {"HPS_v2.1_compressed.pt": "missing"}
+    assert signature(profile(), {"hps/frame"})["hps"]["weights"] == {"HPS_v2.1_compressed.pt": "missing"}
     with pytest.raises(WeightsError, match=r"HPS_v2.1_compressed.pt is missing.*huggingface.co/xswu/HPSv2"):
         provide(profile(), {"hps/frame", "text/hps"})
     with pytest.raises(WeightsError, match=r"dino_vitbase16_pretrain.pth is missing"):
@@ -135,12 +146,12 @@ def real(reference, reference_script, tmp_path_factory):
 def test_a_real_video_has_every_feature(reference, real):
     video = read_video(reference / "inputs" / "videos" / "carphone_pristine.mp4")
     short = Video(video.frames[:16], video.fps)
-    extractors = load_extractors(real, "cpu", ("face/embedding", "flow/top5", "video/embedding"))
-    found = extractors.video(short, {"face/embedding", "flow/top5", "video/embedding"})
+    evaluators = Evaluators(FeaturePlan(real, {"face/embedding", "flow/top5", "video/embedding"}), "cpu")
+    found = evaluators.all("video", short)
     assert found["face/embedding"].shape == (4, 128)
     assert found["face/detected"].tolist() == [1, 1, 1, 1]
     assert found["flow/top5"].shape == (3,)  # every fourth of 16 frames at 29.97 a second
     assert found["video/embedding"].shape == (400,)
     assert not any(name.startswith("clip/") for name in found)
     with pytest.raises(VideoError, match="at least 10"):
-        extractors.video(Video(video.frames[:9], 8.0), {"video/embedding"})
+        evaluators.all("video", Video(video.frames[:9], 8.0))

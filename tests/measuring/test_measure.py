@@ -9,13 +9,15 @@ import pytest
 import torch
 from example_inputs import EXAMPLE_PROFILE, make_identity
 from example_videos import encode, turned
+from pvbench_example import Differences, Faces
 from safetensors.numpy import load
 
 from pvbench.errors import FaceError, ProfileError, VideoError
+from pvbench.evaluator import FeaturePlan, evaluator_loaders
 from pvbench.features import i3d
-from pvbench.features.extractor import GROUPS
-from pvbench.features.published import PREPROCESSINGS, settings_of, with_weights
-from pvbench.measuring.jobs import Bench, Surroundings
+from pvbench.features.published.settings import PREPROCESSINGS, settings_of, with_weights
+from pvbench.measuring.jobs import Bench, MeasureSetup
+from pvbench.measuring.kept import KeptFeatures, make_features
 from pvbench.measuring.layouts import Given
 from pvbench.measuring.measure import (
     Order,
@@ -26,8 +28,9 @@ from pvbench.measuring.measure import (
 )
 from pvbench.metrics import PAPER, MetricError, choose, load_metrics
 from pvbench.profile import load_profile
+from pvbench.store import Store
 from pvbench.torchvision_shim import load_torchvision
-from pvbench.video import Video, write_video
+from pvbench.video import Video, content_digest, read_video, write_video
 
 
 def clip(path, seed=0, frames=6):
@@ -205,8 +208,8 @@ def test_without_a_reference_set_there_is_no_fvd(world):
 def test_without_a_reference_set_short_videos_are_not_asked_to_be_longer(world):
     profile = load_profile("animatediff")
     metrics = load_metrics({}, ("dynamic_degree", "fvd"))
-    assert _needs(profile, metrics, {"flow/top5"}).frames == 1
-    assert _needs(profile, metrics, {"flow/top5", "video/embedding"}).frames == 10
+    assert _needs(FeaturePlan(profile, {"flow/top5"}), metrics).frames == 1
+    assert _needs(FeaturePlan(profile, {"flow/top5", "video/embedding"}), metrics).frames == 10
 
 
 def test_the_row_of_another_method_is_a_reference_set(world):
@@ -290,21 +293,50 @@ def test_a_video_that_breaks_while_measured_is_listed_and_not_counted(world, mon
     assert "11 of 12 videos measured" in (done.report / "report.md").read_text()
 
 
-def test_features_that_worked_are_kept_where_others_fail(tmp_path):
-    class Flowless:
-        selective = True
+def test_features_that_worked_are_kept_where_others_fail(tmp_path, monkeypatch):
+    def too_large(self, video, have):
+        raise VideoError("frames are too large")
 
-        def video(self, video, wanted):
-            if "flow/top5" in wanted:
-                raise VideoError("frames are too large")
-            return {name: np.zeros(2, np.float32) for name in wanted}
-
-    bench = Bench(Surroundings(load_profile(EXAMPLE_PROFILE), "cpu", frozenset(), tmp_path / "log"))
-    bench._extractors = Flowless()
-    groups = {group: tmp_path / f"{group}.safetensors" for group in ("flow", "face", "clip", "clip_face", "video")}
+    monkeypatch.setattr(Differences, "flow", too_large)
+    evaluators = Bench(MeasureSetup(load_profile(EXAMPLE_PROFILE), "cpu", None, tmp_path / "log")).evaluators
+    kept = KeptFeatures(evaluators.plan, Store(tmp_path))
+    files = kept.files("video", "0" * 64)
+    video = Video(np.full((6, 32, 24, 3), 90, np.uint8), 8.0)
     with pytest.raises(VideoError, match="too large"):
-        bench.made("video", None, groups)
-    assert {path.stem for path in tmp_path.iterdir()} == {"face", "clip", "clip_face", "video"}
+        make_features(evaluators, "video", video, kept.missing(files), files)
+    assert [group for group, _ in kept.missing(files)] == ["flow"]
+
+
+def test_a_kept_file_that_was_damaged_is_noticed_and_made_again(world):
+    """By its checksum: one flipped bit leaves a file that reads well."""
+    measure(order(world))
+    for path in sorted((world / "out" / "features" / "video").iterdir())[::12]:
+        data = bytearray(path.read_bytes())
+        data[-1] ^= 1
+        path.write_bytes(data)
+    before = scores(measure(order(world, out=world / "other")))
+    again = measure(order(world))
+    assert 1 <= again.made < 12
+    assert scores(again) == before
+
+
+def test_features_that_others_read_are_taken_from_their_file(world, monkeypatch):
+    """Where crops of faces alone are missing, faces are not found again."""
+    measure(order(world))
+    for path in (world / "out" / "features" / "video").iterdir():
+        if "clip/face" in load(path.read_bytes()):
+            path.unlink()
+    monkeypatch.setenv("EXAMPLE_FAILS", "")
+    monkeypatch.setattr(Faces, "face", lambda self, video, have: pytest.fail("faces were found again"))
+    plan = FeaturePlan(load_profile(EXAMPLE_PROFILE))
+    kept = KeptFeatures(plan, Store(world / "out"))
+    path = world / "videos" / "mine" / "ann" / "surf-0.mkv"
+    files = kept.files("video", content_digest(path))
+    assert [group for group, _ in kept.missing(files)][:1] == ["clip_face"]
+    bench = Bench(MeasureSetup(plan.profile, "cpu", None, world / "log"))
+    wanted = tuple(one for one in kept.missing(files) if one[0] == "clip_face")
+    make_features(bench.evaluators, "video", read_video(path), wanted, files)
+    assert "clip_face" not in dict(kept.missing(files))
 
 
 def test_nothing_is_computed_while_there_are_problems(world):
@@ -368,14 +400,13 @@ def test_names_of_metrics_and_weights_are_checked():
         choose(" , ")
     profile = load_profile(EXAMPLE_PROFILE)
     assert with_weights(profile, []) is profile
+    profile = load_profile("animatediff")
     assert with_weights(profile, ["raft=a=b", "i3d=c"]).evaluators["files"] == {"flow": "a=b", "video": "c"}
 
 
 def test_a_shipped_profile_with_evaluators_of_its_own_takes_no_files():
-    from pvbench.features import signature
-
     with pytest.raises(ProfileError, match="evaluators' weights in one folder"):
-        signature(with_weights(load_profile("mini"), ["raft=x"]))
+        with_weights(load_profile("mini"), ["raft=x"])
 
 
 def test_the_report_says_what_the_publishers_allow():
@@ -401,11 +432,11 @@ def test_metrics_that_rest_on_one_network_have_features_of_their_own(world):
     assert scores(measure(order(world, few, metrics=flow + warp, out=world / "both"))) == scores(both)
 
 
-def test_a_feature_that_evaluators_do_not_make_is_told(world):
-    done = measure(order(world, world / "videos" / "mine" / "ann", metrics=("dynamic_degree", "subject_consistency")))
-    assert (done.failed, len(done.problems)) == (3, 3)
-    assert ("the evaluators of profile 'example' make no dino/frame, which subject_consistency needs; leave it out "
-            "with --metrics") in done.problems[0].what
+def test_a_feature_that_evaluators_do_not_make_is_told_before_anything_is_computed(world):
+    asked = order(world, world / "videos" / "mine" / "ann", metrics=("dynamic_degree", "subject_consistency"))
+    with pytest.raises(MetricError, match="'subject_consistency' needs the feature 'dino/frame', which no evaluator"):
+        measure(asked)
+    assert not (world / "out").exists()
 
 
 def test_every_group_of_features_has_a_file_of_its_own(world):
@@ -413,7 +444,9 @@ def test_every_group_of_features_has_a_file_of_its_own(world):
     measure(order(world, world / "videos" / "mine", metrics=names))
     for kind in ("video", "reference", "text"):
         found = [set(load(path.read_bytes())) for path in (world / "out" / "features" / kind).iterdir()]
-        assert all(any(names <= set(group) for group in GROUPS.values()) for names in found)
+        loaders = evaluator_loaders(load_profile(EXAMPLE_PROFILE)).values()
+        groups = [group for loader in loaders for group in loader.groups]
+        assert all(any(names == set(group.features) for group in groups) for names in found)
 
 
 def test_a_file_that_is_listed_several_times_is_decoded_once(world, monkeypatch):

@@ -9,6 +9,7 @@ from example_videos import encode, turned
 from PIL import Image
 
 from pvbench.errors import VideoError
+from pvbench.features.published.settings import flow_bytes
 from pvbench.measuring.layouts import ImportedVideo
 from pvbench.measuring.precheck import Needs, precheck
 from pvbench.video import content_digest, probe_video, read_video
@@ -60,7 +61,7 @@ def test_4k_is_read(tmp_path):
 
 def test_frames_that_raft_has_no_memory_for_are_told_before(tmp_path):
     path = encode(tmp_path / "a.mp4", frames=2, width=3840, height=2160)
-    needs = Needs(raft=("dynamic_degree", "warping_error"), memory=16 << 30, workers=2)
+    needs = Needs(flow=("dynamic_degree", "warping_error"), bytes_of=flow_bytes, memory=16 << 30, workers=2)
     assert problems(path, needs=needs)[0] == [
         "is too large for RAFT: 3840x2160 pixels take about 99 GiB of memory, and a worker has 16: scale it down, "
         "measure with --workers 1, or leave dynamic_degree and warping_error out with --metrics"]
@@ -69,7 +70,7 @@ def test_frames_that_raft_has_no_memory_for_are_told_before(tmp_path):
 
 def test_one_worker_is_not_told_to_be_one(tmp_path):
     path = encode(tmp_path / "a.mp4", frames=2, width=3840, height=2160)
-    (what,) = problems(path, needs=Needs(raft=("dynamic_degree",), memory=16 << 30))[0]
+    (what,) = problems(path, needs=Needs(flow=("dynamic_degree",), bytes_of=flow_bytes, memory=16 << 30))[0]
     assert "--workers" not in what
 
 

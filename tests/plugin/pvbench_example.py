@@ -13,12 +13,13 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
 from pvbench.backbone import Backbone, BackboneLoader
 from pvbench.errors import FaceError, GenerationError, WeightsError
+from pvbench.evaluator import Evaluator, EvaluatorLoader, FeatureGroup
 from pvbench.identity import Identity
 from pvbench.method import Adapter, Method, Progress, Request
 from pvbench.profile import Profile
@@ -178,56 +179,127 @@ def _picture(image: np.ndarray) -> np.ndarray:
     return vector / np.linalg.norm(vector)
 
 
-class Extractors:
+class _Part(Evaluator):
     """Mean colours for faces, rows' brightness for pictures. A black image has no face, a white one has two."""
 
-    def __init__(self, profile: Profile) -> None:
-        self.signature: Mapping[str, Any] = load_extractors.signature(profile)
+    def make(self, group: str, given: Any, have: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        if isinstance(given, Video):
+            _go_wrong("measuring")
+        return getattr(self, group)(given, have)
 
-    def video(self, video: Video) -> dict[str, np.ndarray]:
-        _go_wrong("measuring")
-        frames = video.frames
-        count, height, width, _ = frames.shape
-        pairs = np.abs(np.diff(frames.astype(np.float32), axis=0)).mean(axis=(1, 2, 3)).astype(np.float32)
+
+class Faces(_Part):
+    def face(self, video, have):
+        count, height, width, _ = video.frames.shape
         return {
-            "face/embedding": np.stack([_face(frame) for frame in frames]),
+            "face/embedding": np.stack([_face(frame) for frame in video.frames]),
             "face/detected": np.ones(count, np.float32),
             "face/box": np.tile(np.array([0, 0, width, height], np.float32), (count, 1)),
             "face/count": np.ones(count, np.float32),
-            "clip/frame": np.stack([_picture(frame) for frame in frames]),
-            "clip/face": np.stack([_picture(frame) for frame in frames]),
-            "flow/top5": pairs * 2,
-            "flow/mean": pairs,
-            "flow/warp_error": (pairs / 255) ** 2,
-            "flow/size": np.array([height, width], np.float32),
-            "flow/fps": np.array([video.fps], np.float32),
-            "video/embedding": np.concatenate([_face(frames[0]), _face(frames[-1])]),
         }
 
-    def references(self, images: list[np.ndarray]) -> dict[str, np.ndarray]:
+    def reference_face(self, images, have):
         for index, image in enumerate(images):
             if image.max() == 0:
                 raise FaceError(f"reference {index + 1} shows no face; replace it with one that does")
             if image.min() == 255:
                 raise FaceError(f"reference {index + 1} shows 2 faces; crop it to one")
-        return {
-            "reference/face": np.stack([_face(image) for image in images]),
-            "reference/clip": np.stack([_picture(image) for image in images]),
-            "reference/clip_face": np.stack([_picture(image) for image in images]),
-        }
+        return {"reference/face": np.stack([_face(image) for image in images])}
 
-    def text(self, text: str) -> dict[str, np.ndarray]:
+
+class Pictures(_Part):
+    def clip(self, video, have):
+        return {"clip/frame": np.stack([_picture(frame) for frame in video.frames])}
+
+    def clip_face(self, video, have):
+        assert {name: array.shape for name, array in have.items()} == {"face/detected": (len(video.frames),)}
+        return {"clip/face": np.stack([_picture(frame) for frame in video.frames])}
+
+    def reference_clip(self, images, have):
+        return {"reference/clip": np.stack([_picture(image) for image in images])}
+
+    def reference_clip_face(self, images, have):
+        assert len(have["reference/face"]) == len(images)
+        return {"reference/clip_face": np.stack([_picture(image) for image in images])}
+
+    def text(self, text, have):
         vector = np.array([1 + text.count(letter) for letter in "aeiout"], dtype=np.float32)
         tokens = np.array([len(text.split()), 77], np.float32)
         return {"text/clip": vector / np.linalg.norm(vector), "text/tokens": tokens}
 
 
-def load_extractors(profile: Profile, device: str) -> Extractors:
-    _go_wrong("extractors")
-    return Extractors(profile)
+class Differences(_Part):
+    def pairs(self, video):
+        frames = video.frames.astype(np.float32)
+        return np.abs(np.diff(frames, axis=0)).mean(axis=(1, 2, 3)).astype(np.float32)
+
+    def flow(self, video, have):
+        pairs = self.pairs(video)
+        return {
+            "flow/top5": pairs * 2,
+            "flow/mean": pairs,
+            "flow/size": np.array(video.frames.shape[1:3], np.float32),
+            "flow/fps": np.array([video.fps], np.float32),
+        }
+
+    def warp(self, video, have):
+        return {"flow/warp_error": (self.pairs(video) / 255) ** 2}
 
 
-load_extractors.signature = lambda profile: {
-    part: {"network": f"example {part}", "revision": profile.evaluators.get("revision", 1)}
-    for part in ("face", "clip", "flow", "video")
-}
+class Ends(_Part):
+    def video(self, video, have):
+        return {"video/embedding": np.concatenate([_face(video.frames[0]), _face(video.frames[-1])])}
+
+
+class _Loader(EvaluatorLoader):
+    summary = "of the tests"
+    made: ClassVar[type[_Part]]
+
+    @classmethod
+    def signature(cls, profile: Profile) -> Mapping[str, Any]:
+        return {"network": f"example {cls.part}", "revision": profile.evaluators.get("revision", 1)}
+
+    @classmethod
+    def load(cls, profile: Profile, device: str) -> _Part:
+        _go_wrong("extractors")
+        return cls.made()
+
+
+class FacesLoader(_Loader):
+    name = "example_face"
+    part = "face"
+    made = Faces
+    groups = (
+        FeatureGroup("face", "video", ("face/embedding", "face/detected", "face/box", "face/count")),
+        FeatureGroup("reference_face", "reference", ("reference/face",)),
+    )
+
+
+class PicturesLoader(_Loader):
+    name = "example_clip"
+    part = "clip"
+    made = Pictures
+    groups = (
+        FeatureGroup("clip", "video", ("clip/frame",)),
+        FeatureGroup("clip_face", "video", ("clip/face",), reads=("face/detected",)),
+        FeatureGroup("reference_clip", "reference", ("reference/clip",)),
+        FeatureGroup("reference_clip_face", "reference", ("reference/clip_face",), reads=("reference/face",)),
+        FeatureGroup("text", "text", ("text/clip", "text/tokens")),
+    )
+
+
+class DifferencesLoader(_Loader):
+    name = "example_flow"
+    part = "flow"
+    made = Differences
+    groups = (
+        FeatureGroup("flow", "video", ("flow/top5", "flow/mean", "flow/size", "flow/fps"), heavy=True),
+        FeatureGroup("warp", "video", ("flow/warp_error",), on_demand=True, heavy=True),
+    )
+
+
+class EndsLoader(_Loader):
+    name = "example_video"
+    part = "video"
+    made = Ends
+    groups = (FeatureGroup("video", "video", ("video/embedding",)),)

@@ -153,7 +153,7 @@ def test_a_wrong_metric_setting_is_found_before_anything_is_made(choice, tmp_pat
 @pytest.mark.parametrize(("kind", "message"), [
     ("no_such_module:load", "does not import"),
     ("pvbench_example:nothing", "does not import"),
-    ("pvbench_example:Extractors", r"expected a subclass of pvbench\.backbone\.BackboneLoader"),
+    ("pvbench_example:Faces", r"expected a subclass of pvbench\.backbone\.BackboneLoader"),
     ("exampel", r"unknown backbone 'exampel' \(did you mean 'example'\?\)"),
 ])
 def test_a_backbone_that_is_none_is_told(choice, tmp_path, kind, message):
@@ -169,8 +169,9 @@ def test_evaluators_that_are_none_are_told(choice, tmp_path):
     from pvbench.errors import ProfileError
 
     child = tmp_path / "child.toml"
-    child.write_text(f'extends = "{EXAMPLE_PROFILE}"\n[evaluators]\nkind = "pvbench_example:Extractors"\n')
-    with pytest.raises(ProfileError, match="no function with an attribute `signature`"):
+    child.write_text(f'extends = "{EXAMPLE_PROFILE}"\n[evaluators]\nkind = "minni"\n')
+    expected = r"\[evaluators\]: unknown kind 'minni' \(did you mean 'mini'\?\); known: mini, published"
+    with pytest.raises(ProfileError, match=expected):
         make_plan(choice(profile=str(child)))
 
 

@@ -6,7 +6,8 @@ import zipfile
 import pytest
 
 from pvbench.errors import WeightsError
-from pvbench.features.extractor import CORE_PARTS, EXTRA_PARTS
+from pvbench.evaluator import evaluator_loaders
+from pvbench.profile import load_profile
 from pvbench.weights.published import PUBLISHED, Published, fetch, located, published, weights_root
 
 CONTENT = b"weights"
@@ -108,8 +109,9 @@ def test_an_unknown_name_is_told_with_the_known_ones():
 def test_every_entry_is_whole(entry):
     assert entry.url.startswith("https://")
     assert entry.licence
-    assert all(len(sha) == (0 if entry.part in EXTRA_PARTS else 64) for sha in entry.files.values())
-    assert entry.part in (*CORE_PARTS, *EXTRA_PARTS)
+    loaders = evaluator_loaders(load_profile("animatediff"))
+    on_demand = all(group.on_demand for group in loaders[entry.part].groups)
+    assert all(len(sha) == (0 if on_demand else 64) for sha in entry.files.values())
 
 
 def test_the_folder_is_the_users_or_the_caches(monkeypatch):

@@ -203,7 +203,7 @@ def test_the_command_takes_the_devices_plan_and_what_options_change(monkeypatch,
     name = module.__name__.rsplit(".", 1)[-1].replace("_", "-")
     taken = []
     monkeypatch.setattr(module, "train", lambda place, plan: taken.append(plan))
-    monkeypatch.setattr("pvbench.devices.torch_device", torch.device)
+    monkeypatch.setattr("pvbench.machine.devices.torch_device", torch.device)
 
     def plan(*options):
         found = CliRunner().invoke(app, ["train", name, *options], catch_exceptions=False)

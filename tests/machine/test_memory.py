@@ -8,7 +8,7 @@ import pytest
 # The arrays are smaller than what glibc would keep by itself, and written to, so that their pages are there.
 SCRIPT = """
 import numpy as np
-from pvbench.allocation import keep_freed_memory
+from pvbench.machine.memory import keep_freed_memory
 def resident():
     return int(open("/proc/self/statm").read().split()[1]) * 4096
 {call}

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import pytest
 
 from pvbench.executors.local import LocalExecutor
-from pvbench.runner import device
-from pvbench.runner.device import default_workers, on_device_of_its_own
+from pvbench.machine import devices as device
+from pvbench.machine.devices import default_workers, on_device_of_its_own
 
 
 @dataclass(frozen=True)

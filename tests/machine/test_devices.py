@@ -2,7 +2,7 @@
 
 import pytest
 
-from pvbench.devices import computes_bfloat16
+from pvbench.machine.devices import computes_bfloat16
 
 INTEL = "processor\t: 0\nflags\t\t: fpu avx2 avx512f {}\nbugs\t\t: none\n"
 

@@ -1,0 +1,1 @@
+"""The evaluators of the miniature world; importing this package loads no network."""

@@ -1,0 +1,1 @@
+"""The evaluators that papers report; importing this package loads no network."""
