@@ -141,8 +141,10 @@ def slow_fvd(folder: Path, weights: Path) -> Values:
 
     i3d.pool_same = pool
     network = load_i3d(weights / "i3d.pt", torch.device("cpu"))
-    one, other = (np.stack([embed(network, decoded(path), "styleganv") for path in clips_in(where)]).astype(np.float64)
-                  for where in (folder, folder.parent / "reference"))
+    one, other = (
+        np.stack([embed(network, decoded(path), "styleganv") for path in clips_in(where)]).astype(np.float64)
+        for where in (folder, folder.parent / "reference")
+    )
     cov, cov_other = np.cov(one, rowvar=False), np.cov(other, rowvar=False)
     root = np.trace(scipy.linalg.sqrtm(cov @ cov_other)).real
     mean = ((one.mean(axis=0) - other.mean(axis=0)) ** 2).sum()
@@ -225,8 +227,14 @@ def clip_loop(folder: Path, weights: Path, passes: tuple[tuple[str, ...], ...]) 
     return values
 
 
-SLOW = {"dynamic_degree": slow_flow, "fvd": slow_fvd, "face_sim": slow_faces, "clip": slow_clip,
-        "clip_faces": slow_clip_faces, "clip_one_pass": slow_clip_one_pass}
+SLOW = {
+    "dynamic_degree": slow_flow,
+    "fvd": slow_fvd,
+    "face_sim": slow_faces,
+    "clip": slow_clip,
+    "clip_faces": slow_clip_faces,
+    "clip_one_pass": slow_clip_one_pass,
+}
 
 
 def clips_in(folder: Path) -> list[Path]:
@@ -285,10 +293,27 @@ def compare(clips: int, given: Path) -> dict[str, Any]:
             (weights / file).symlink_to((given / file).resolve())
         random_clip(weights / "clip.pt")
         result: dict[str, Any] = {"clips": clips, "cores": CORES, "slow_s": {}, "difference": {}}
-        ours = [sys.executable, "-m", "pvbench.cli", "measure", str(folder / "clips"), "--profile", "animatediff",
-                "--reference", str(folder / "reference"), "--out", str(folder / "out"),
-                "--weights", f"raft={weights / 'raft-small.pth'}", "--weights", f"i3d={weights / 'i3d.pt'}",
-                "--weights", f"face={weights / 'pack'}", "--weights", f"clip={weights / 'clip.pt'}"]
+        ours = [
+            sys.executable,
+            "-m",
+            "pvbench.cli",
+            "measure",
+            str(folder / "clips"),
+            "--profile",
+            "animatediff",
+            "--reference",
+            str(folder / "reference"),
+            "--out",
+            str(folder / "out"),
+            "--weights",
+            f"raft={weights / 'raft-small.pth'}",
+            "--weights",
+            f"i3d={weights / 'i3d.pt'}",
+            "--weights",
+            f"face={weights / 'pack'}",
+            "--weights",
+            f"clip={weights / 'clip.pt'}",
+        ]
         for round_ in ("first_s", "again_s"):
             result[round_], _ = timed(ours, threads=1)
         found = measured(folder / "out" / "report")
@@ -299,9 +324,12 @@ def compare(clips: int, given: Path) -> dict[str, Any]:
                 result["difference"][number] = largest_difference(values, found[number])
     total = sum(seconds for script, seconds in result["slow_s"].items() if script != "clip_one_pass")
     one_pass = total - result["slow_s"]["clip"] + result["slow_s"]["clip_one_pass"]
-    return result | {"slow_total_s": total, "faster": total / result["first_s"],
-                     "faster_than_clip_in_one_pass": one_pass / result["first_s"],
-                     "again_faster": total / result["again_s"]}
+    return result | {
+        "slow_total_s": total,
+        "faster": total / result["first_s"],
+        "faster_than_clip_in_one_pass": one_pass / result["first_s"],
+        "again_faster": total / result["again_s"],
+    }
 
 
 def memory(counts: tuple[int, ...] = (32, 320)) -> dict[str, Any]:
@@ -333,12 +361,22 @@ def memory(counts: tuple[int, ...] = (32, 320)) -> dict[str, Any]:
 def measure_here(folder: Path) -> None:
     """Measures with the miniature evaluators in this process and its workers; prints their largest memory in MiB."""
     from pvbench.measuring.layouts import Given
-    from pvbench.measuring.measure import Order, chosen_metrics, measure
+    from pvbench.measuring.measure import measure
+    from pvbench.measuring.request import MeasureRequest
+    from pvbench.metrics import choose
     from pvbench.profile import load_profile
 
-    metrics = chosen_metrics("dynamic_degree,fvd,temporal_consistency,clip_t")
-    measure(Order((folder,), load_profile("mini"), folder / "out", metrics, Given(prompt="a person nods"),
-                  reference=str(folder / "mine")))
+    metrics = choose("dynamic_degree,fvd,temporal_consistency,clip_t")
+    measure(
+        MeasureRequest(
+            (folder,),
+            load_profile("mini"),
+            folder / "out",
+            metrics,
+            Given(prompt="a person nods"),
+            reference=str(folder / "mine"),
+        )
+    )
     of = {"scoring": resource.RUSAGE_SELF, "worker": resource.RUSAGE_CHILDREN}
     print(json.dumps({process: round(resource.getrusage(who).ru_maxrss / 1024) for process, who in of.items()}))
 

@@ -36,8 +36,13 @@ def test_flow_of_eight_pairs(benchmark, frames, size, form):
     network = getattr(load_torchvision().models.optical_flow, f"raft_{size}")(weights=None).eval()
     images = torch.from_numpy(frames[:9].copy()).permute(0, 3, 1, 2) / 127.5 - 1
     raft = Raft(network, CPU)
-    timed(benchmark, f"RAFT-{size}", (lambda: network(images[:-1], images[1:], num_flow_updates=UPDATES))
-          if form == "torch" else lambda: raft(frames[:9]))
+    timed(
+        benchmark,
+        f"RAFT-{size}",
+        (lambda: network(images[:-1], images[1:], num_flow_updates=UPDATES))
+        if form == "torch"
+        else lambda: raft(frames[:9]),
+    )
 
 
 @pytest.mark.parametrize("form", FORMS)

@@ -33,5 +33,6 @@ def test_tuning_an_identity_whole(benchmark, backbone, profile, identity, name):
     cls = METHODS.get(name)
     prompts = load_prompts("mini_simulated")
     tune = lambda: cls(cls.Settings(), backbone, profile).tune(  # noqa: E731
-        identity, prompts, seed=0, progress=lambda *_: None)
+        identity, prompts, seed=0, progress=lambda *_: None
+    )
     benchmark.pedantic(tune, rounds=1)

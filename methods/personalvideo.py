@@ -199,9 +199,7 @@ class PersonalVideo(KeywordMethod):
             # So few steps are too few for Adam's usual memory of a thousand.
             optimiser = torch.optim.AdamW(parameters, lr=stage.rate, betas=(0.8, 0.95), weight_decay=1e-3)
             for step in range(stage.steps):
-                optimiser.param_groups[0]["lr"] = (
-                    stage.rate * min(1.0, (step + 1) / 5) * (1 - 0.9 * step / stage.steps)
-                )
+                optimiser.param_groups[0]["lr"] = stage.rate * min(1.0, (step + 1) / 5) * (1 - 0.9 * step / stage.steps)
                 if pool:
                     prefix = pool[int(torch.randint(len(pool), (1,), generator=generator))]
                 else:

@@ -97,9 +97,7 @@ class PersonalVideoPlus(PersonalVideo):
         return super().asks(settings) | ({IMAGES} if settings.warm_steps else set())
 
     @classmethod
-    def check(
-        cls, settings: Any, profile: Profile, identities: Sequence[Identity], prompts: PromptSet
-    ) -> None:
+    def check(cls, settings: Any, profile: Profile, identities: Sequence[Identity], prompts: PromptSet) -> None:
         """Refuses what PersonalVideo refuses, and a finish that is shorter than a step of the profile's sampling.
 
         Raises:

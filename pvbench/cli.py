@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     help="Does a text-to-video method keep the person's face without freezing the video or ignoring the prompt?",
-    no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(world_commands.app, name="world")
@@ -32,15 +35,29 @@ _INTERRUPTED = 130
 
 ProfileOption = Annotated[str, typer.Option(help="Name of a profile, or path of a TOML file.")]
 OutOption = Annotated[Path | None, typer.Option(help="Run folder [dim](default: runs/PROFILE)[/]", show_default=False)]
-WeightsOption = Annotated[list[str] | None, typer.Option(
-    help="NAME=PATH: a file of your own for one evaluator (raft, i3d, face, clip, hps, dino); may be given several "
-         "times.", show_default=False)]
+WeightsOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="NAME=PATH: a file of your own for one evaluator (raft, i3d, face, clip, hps, dino); may be given several "
+        "times.",
+        show_default=False,
+    ),
+]
 _WORKERS_HELP = "Worker processes [dim](default: one a core, on CUDA one a GPU)[/]"
-MetricsOption = Annotated[str | None, typer.Option(
-    help="Metrics by comma: all for the six of the paper, and others besides; `pvbench list metrics` shows them "
-         "[dim](default: all)[/]", show_default=False)]
-SplitOption = Annotated[Literal["benchmark", "development"], typer.Option(
-    help="Whose people and prompts: those that are scored and published, or those on whom settings are chosen.")]
+MetricsOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Metrics by comma: all for the six of the paper, and others besides; `pvbench list metrics` shows them "
+        "[dim](default: all)[/]",
+        show_default=False,
+    ),
+]
+SplitOption = Annotated[
+    Literal["benchmark", "development"],
+    typer.Option(
+        help="Whose people and prompts: those that are scored and published, or those on whom settings are chosen."
+    ),
+]
 DeviceOption = Annotated[str, typer.Option(help="cpu, cuda, or auto: CUDA where there is one.")]
 
 
@@ -65,18 +82,35 @@ def options(
 
 @app.command()
 def run(
-    methods: Annotated[str | None, typer.Option(
-        help="Methods by comma, with settings as in [cyan]personalvideo[scr=off,span=0.5][/], or all "
-             "[dim](default: the profile's)[/]".replace("[scr=", r"\[scr="), show_default=False)] = None,
-    identities: Annotated[str | None, typer.Option(
-        help="Names or folders by comma, a number for the first so many, or all [dim](default: the profile's)[/]",
-        show_default=False)] = None,
-    prompts: Annotated[str | None, typer.Option(
-        help="Ids by comma, a number for the first so many, or all [dim](default: the profile's)[/]",
-        show_default=False)] = None,
-    seeds: Annotated[str | None, typer.Option(
-        help="A number for the first so many from 0, or seeds by comma [dim](default: the profile's)[/]",
-        show_default=False)] = None,
+    methods: Annotated[
+        str | None,
+        typer.Option(
+            help="Methods by comma, with settings as in [cyan]personalvideo[scr=off,span=0.5][/], or all "
+            "[dim](default: the profile's)[/]".replace("[scr=", r"\[scr="),
+            show_default=False,
+        ),
+    ] = None,
+    identities: Annotated[
+        str | None,
+        typer.Option(
+            help="Names or folders by comma, a number for the first so many, or all [dim](default: the profile's)[/]",
+            show_default=False,
+        ),
+    ] = None,
+    prompts: Annotated[
+        str | None,
+        typer.Option(
+            help="Ids by comma, a number for the first so many, or all [dim](default: the profile's)[/]",
+            show_default=False,
+        ),
+    ] = None,
+    seeds: Annotated[
+        str | None,
+        typer.Option(
+            help="A number for the first so many from 0, or seeds by comma [dim](default: the profile's)[/]",
+            show_default=False,
+        ),
+    ] = None,
     metrics: MetricsOption = None,
     split: SplitOption = "benchmark",
     profile: ProfileOption = "mini",
@@ -111,9 +145,13 @@ def run(
 @app.command()
 def report(
     folder: Annotated[Path, typer.Argument(help="Run folder that `pvbench run` made.")],
-    keep: Annotated[Path | None, typer.Option(
-        help="Copy the report there, to be published: of a complete run of the benchmark's people only.",
-        show_default=False)] = None,
+    keep: Annotated[
+        Path | None,
+        typer.Option(
+            help="Copy the report there, to be published: of a complete run of the benchmark's people only.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Write the report of a run folder anew, from the features that are there."""
     from pvbench.runner.grid import collect
@@ -134,9 +172,10 @@ def report(
 
 @app.command("list")
 def list_(
-    what: Annotated[Literal["methods", "identities", "prompts", "metrics", "profiles", "backbones", "rewards",
-                            "evaluators"],
-        typer.Argument(help="Which kind of thing.")],
+    what: Annotated[
+        Literal["methods", "identities", "prompts", "metrics", "profiles", "backbones", "rewards", "evaluators"],
+        typer.Argument(help="Which kind of thing."),
+    ],
     profile: ProfileOption = "mini",
     split: SplitOption = "benchmark",
 ) -> None:
@@ -163,30 +202,43 @@ def doctor(
 
 @app.command()
 def measure(
-    videos: Annotated[list[Path], typer.Argument(
-        help="Folders of videos (METHOD/IDENTITY/PROMPT-0.mp4, IDENTITY/PROMPT-0.mp4 or PROMPT-0.mp4), or manifests "
-             "(.csv, .jsonl: video, identity, prompt, and if wanted method, seed).")],
+    videos: Annotated[
+        list[Path],
+        typer.Argument(
+            help="Folders of videos (METHOD/IDENTITY/PROMPT-0.mp4, IDENTITY/PROMPT-0.mp4 or PROMPT-0.mp4), or "
+            "manifests (.csv, .jsonl: video, identity, prompt, and if wanted method, seed)."
+        ),
+    ],
     metrics: MetricsOption = None,
     profile: ProfileOption = "mini",
     weights: WeightsOption = None,
-    identity: Annotated[str, typer.Option(
-        help="Name or folder of the identity that every video shows.", show_default=False)] = "",
-    prompt: Annotated[str, typer.Option(
-        help="Id or text of the prompt of every video.", show_default=False)] = "",
-    method: Annotated[str, typer.Option(
-        help="Name of the method that made every video.", show_default=False)] = "",
-    identities: Annotated[Path | None, typer.Option(
-        help="Folder with identities of your own [dim](default: those that pvbench ships)[/]",
-        show_default=False)] = None,
-    reference: Annotated[str, typer.Option(
-        help="FVD's reference set: a folder of videos, or rendered [dim](default: rendered for mini, else none)[/]",
-        show_default=False)] = "",
-    allow_partial: Annotated[bool, typer.Option(
-        "--allow-partial", help="Go on without the videos that have problems; the report says how many.")] = False,
+    identity: Annotated[
+        str, typer.Option(help="Name or folder of the identity that every video shows.", show_default=False)
+    ] = "",
+    prompt: Annotated[str, typer.Option(help="Id or text of the prompt of every video.", show_default=False)] = "",
+    method: Annotated[str, typer.Option(help="Name of the method that made every video.", show_default=False)] = "",
+    identities: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder with identities of your own [dim](default: those that pvbench ships)[/]", show_default=False
+        ),
+    ] = None,
+    reference: Annotated[
+        str,
+        typer.Option(
+            help="FVD's reference set: a folder of videos, or rendered [dim](default: rendered for mini, else none)[/]",
+            show_default=False,
+        ),
+    ] = "",
+    allow_partial: Annotated[
+        bool,
+        typer.Option("--allow-partial", help="Go on without the videos that have problems; the report says how many."),
+    ] = False,
     out: Annotated[Path, typer.Option(help="Folder for features and report.")] = Path("runs/measured"),
     device: DeviceOption = "auto",
-    workers: Annotated[int | None, typer.Option(
-        "--workers", "--jobs", min=1, help=_WORKERS_HELP, show_default=False)] = None,
+    workers: Annotated[
+        int | None, typer.Option("--workers", "--jobs", min=1, help=_WORKERS_HELP, show_default=False)
+    ] = None,
 ) -> None:
     """Score videos that were made elsewhere, as a run scores its own: several folders go into one table.
 
@@ -195,18 +247,28 @@ def measure(
     """
     from pvbench.features.published.settings import with_weights
     from pvbench.measuring.layouts import Given
-    from pvbench.measuring.measure import Order, ProblemsError
+    from pvbench.measuring.measure import ProblemsError
     from pvbench.measuring.measure import measure as measure_videos
     from pvbench.measuring.precheck import counted, problems_table
     from pvbench.measuring.progress import MeasureObserver
+    from pvbench.measuring.request import MeasureRequest
     from pvbench.metrics import choose
     from pvbench.profile import load_profile
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    order = Order(
-        sources=tuple(videos), profile=with_weights(load_profile(profile), weights or ()), out=out,
-        metrics=choose(metrics), given=Given(identity, prompt, method), identities=identities,
-        reference=reference, allow_partial=allow_partial, device=device, workers=workers, command=_command())
+    order = MeasureRequest(
+        sources=tuple(videos),
+        profile=with_weights(load_profile(profile), weights or ()),
+        out=out,
+        metrics=choose(metrics),
+        given=Given(identity, prompt, method),
+        identities=identities,
+        reference=reference,
+        allow_partial=allow_partial,
+        device=device,
+        workers=workers,
+        command=_command(),
+    )
     try:
         with MeasureObserver(console) as observer:
             result = measure_videos(order, observer.advanced, observer.looked)
@@ -218,9 +280,11 @@ def measure(
         raise typer.Exit(_INTERRUPTED) from None
     if result.problems:
         console.print(problems_table(result.problems))
-    console.print(f"{counted(result.made, 'video')} measured, {result.reused} known from before"
-                  f"{f', {result.failed} without a number' if result.failed else ''}; report in "
-                  f"[cyan]{escape(str(result.report / 'report.md'))}[/]")
+    console.print(
+        f"{counted(result.made, 'video')} measured, {result.reused} known from before"
+        f"{f', {result.failed} without a number' if result.failed else ''}; report in "
+        f"[cyan]{escape(str(result.report / 'report.md'))}[/]"
+    )
     if result.failed or result.problems:
         raise typer.Exit(1)
 
@@ -238,12 +302,15 @@ def _report(result: RunResult, anew: bool) -> bool:
     console.print(f"report in [cyan]{escape(str(folder / 'report.md'))}[/]")
     recorded = {failure.key: failure for failure in result.failures.values()}
     rows = [(failure.where, failure.stage, failure.message) for failure in recorded.values()]
-    rows += [(f"{cell.variant}, {cell.identity}, {cell.prompt}, seed {cell.seed}", "score", message)
-             for cell, message in refused.items()]
+    rows += [
+        (f"{cell.variant}, {cell.identity}, {cell.prompt}, seed {cell.seed}", "score", message)
+        for cell, message in refused.items()
+    ]
     if rows:
         console.print(failure_table(rows))
-        console.print(f"Details in [cyan]{escape(str(result.store.folder / 'failures'))}[/]; the same command tries "
-                      f"them again.")
+        console.print(
+            f"Details in [cyan]{escape(str(result.store.folder / 'failures'))}[/]; the same command tries them again."
+        )
     return not result.complete or bool(refused)
 
 

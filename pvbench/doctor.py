@@ -40,7 +40,7 @@ _LITTLE_MEMORY = 4 * _GIBI
 # What their publishers allow; a person has to decide, so it is said wherever such weights are used.
 _LICENCES = {
     "hunyuan": "HunyuanVideo's licence excludes the EU, the UK and South Korea, and its outputs must not improve other "
-               "models",
+    "models",
 }
 
 
@@ -91,8 +91,7 @@ def findings_table(findings: list[Finding]) -> Table:
     table.add_column("what")
     table.add_column("", overflow="fold")
     for finding in findings:
-        table.add_row(f"[{colours[finding.verdict]}]{finding.verdict}[/]", escape(finding.what),
-                      escape(finding.detail))
+        table.add_row(f"[{colours[finding.verdict]}]{finding.verdict}[/]", escape(finding.what), escape(finding.detail))
     return table
 
 
@@ -116,28 +115,36 @@ def _libraries() -> Iterator[Finding]:
             found = version(requirement.name)
         except PackageNotFoundError:
             if not extra:
-                yield Finding(requirement.name, "bad", f"not installed; pip install '{requirement.name}"
-                                                       f"{requirement.specifier}'")
+                yield Finding(
+                    requirement.name, "bad", f"not installed; pip install '{requirement.name}{requirement.specifier}'"
+                )
             continue
         if requirement.specifier.contains(found, prereleases=True):
             good.append(f"{requirement.name} {found}")
         else:
             verdict: Verdict = "note" if extra else "bad"
-            yield Finding(requirement.name, verdict, f"{found} is installed; pvbench was tested with "
-                                                     f"{requirement.specifier}")
+            yield Finding(
+                requirement.name, verdict, f"{found} is installed; pvbench was tested with {requirement.specifier}"
+            )
     yield Finding("libraries", "good", ", ".join(good))
 
 
 def _machine() -> Iterator[Finding]:
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     enough = memory >= _LITTLE_MEMORY
-    yield Finding("machine", "good" if enough else "note",
-                  f"{len(os.sched_getaffinity(0))} cores, {memory / _GIBI:.1f} GiB of memory"
-                  + ("" if enough else "; that is little: run with --workers 1"))
+    yield Finding(
+        "machine",
+        "good" if enough else "note",
+        f"{len(os.sched_getaffinity(0))} cores, {memory / _GIBI:.1f} GiB of memory"
+        + ("" if enough else "; that is little: run with --workers 1"),
+    )
     free = shutil.disk_usage(Path.cwd()).free
     enough = free >= _LITTLE_DISK
-    yield Finding("disk", "good" if enough else "note",
-                  f"{free / _GIBI:.1f} GiB free here" + ("" if enough else "; that is little for a run: free some"))
+    yield Finding(
+        "disk",
+        "good" if enough else "note",
+        f"{free / _GIBI:.1f} GiB free here" + ("" if enough else "; that is little for a run: free some"),
+    )
 
 
 def _device(device: str) -> str:
@@ -147,6 +154,7 @@ def _device(device: str) -> str:
 
 def _networks(profile: Profile, device: str) -> Iterator[Finding]:
     """Loads everything once: the only way to know that every weight file is whole and fits its code."""
+
     def backbone() -> str:
         with _quiet():
             load_backbone(profile, device)
@@ -158,8 +166,11 @@ def _networks(profile: Profile, device: str) -> Iterator[Finding]:
 
     known = _tried("backbone", lambda: backbone_loader(profile).summary)
     if known.verdict != "bad" and backbone_loader(profile).unavailable:
-        yield Finding("backbone", "note", f"{known.detail} is not built in: this profile measures videos made "
-                                          f"elsewhere, with pvbench measure")
+        yield Finding(
+            "backbone",
+            "note",
+            f"{known.detail} is not built in: this profile measures videos made elsewhere, with pvbench measure",
+        )
     elif known.verdict == "bad":
         yield known
     else:
@@ -201,11 +212,18 @@ def _evaluators(profile: Profile, device: str) -> Iterator[Finding]:
             found = replace(found, detail=f"{found.detail}; {need}")
         yield found
         if have < loader.memory_gib:
-            yield Finding(f"{part} on {device}", "note", f"{have:.1f} GiB of memory; about {loader.memory_gib:g} are "
-                          "needed: " + ("measure elsewhere" if device == "cpu" else "measure with --device cpu"))
+            yield Finding(
+                f"{part} on {device}",
+                "note",
+                f"{have:.1f} GiB of memory; about {loader.memory_gib:g} are "
+                "needed: " + ("measure elsewhere" if device == "cpu" else "measure with --device cpu"),
+            )
     if loaders.get("face") is not None and loaders["face"].name == "insightface" and not _has_insightface():
-        yield Finding("insightface", "bad", 'not installed; pip install "pvbench[face]", then pip install --no-deps '
-                                            "insightface==2.1")
+        yield Finding(
+            "insightface",
+            "bad",
+            'not installed; pip install "pvbench[face]", then pip install --no-deps insightface==2.1',
+        )
 
 
 def _needed_by(loader: type[EvaluatorLoader]) -> str:
@@ -246,6 +264,7 @@ def _prompts(profile: Profile) -> str:
 
 def _methods(profile: Profile) -> Iterator[Finding]:
     for name in METHODS.names():
+
         def look(name: str = name) -> str:
             cls = METHODS.get(name)
             lacking = missing(parse_variant(name), profile)

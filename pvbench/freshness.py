@@ -25,9 +25,11 @@ def freshness(inputs: Mapping[str, object]) -> str:
         *published.glob("*.toml"),
         package / "stats.py",
     ]
-    return digest({
-        "inputs": inputs,
-        "versions": versions(),
-        "machine": machine(),
-        "sources": [file_digest(one) for one in sorted(sources) if one.suffix != ".pyc" and one.is_file()],
-    })
+    return digest(
+        {
+            "inputs": inputs,
+            "versions": versions(),
+            "machine": machine(),
+            "sources": [file_digest(one) for one in sorted(sources) if one.suffix != ".pyc" and one.is_file()],
+        }
+    )

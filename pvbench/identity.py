@@ -123,13 +123,17 @@ def load_identities(names: Sequence[str] | None = None, root: Path | None = None
         elif name in known:
             identities.append(load_identity(root / name))
         else:
-            raise IdentityError(f"unknown identity {name!r}{did_you_mean(name, known)}; there are {', '.join(known)}; "
-                                f"give a path with a / for a folder of your own")
+            raise IdentityError(
+                f"unknown identity {name!r}{did_you_mean(name, known)}; there are {', '.join(known)}; "
+                f"give a path with a / for a folder of your own"
+            )
     seen: set[str] = set()
     for identity in identities:
         if identity.name in seen:
-            raise IdentityError(f"two identities are named {identity.name!r}; name each once, and give your own "
-                                f"folders other names in their {CARD}")
+            raise IdentityError(
+                f"two identities are named {identity.name!r}; name each once, and give your own "
+                f"folders other names in their {CARD}"
+            )
         seen.add(identity.name)
     return tuple(identities)
 
@@ -158,8 +162,10 @@ def _captions(fields: dict[str, Any], photos: int, card: Path) -> tuple[str, ...
         raise IdentityError(f"{card}: there are {len(texts)} captions for {photos} images; expected one for each")
     for text in texts:
         if text.count(_PERSON) != 1:
-            raise IdentityError(f"{card}: the caption {text!r} names the person {text.count(_PERSON)} times; expected "
-                                f"{_PERSON} once, as in 'a {_PERSON} in a red shirt on a beach'")
+            raise IdentityError(
+                f"{card}: the caption {text!r} names the person {text.count(_PERSON)} times; expected "
+                f"{_PERSON} once, as in 'a {_PERSON} in a red shirt on a beach'"
+            )
     return tuple(texts)
 
 
@@ -176,8 +182,9 @@ def _images(fields: dict[str, Any], folder: Path) -> tuple[Path, ...]:
         if not image.resolve().is_relative_to(folder.resolve()):
             raise IdentityError(f"{card}: images lists {name!r}, which is outside {folder}; move the image in there")
         if not image.is_file():
-            raise IdentityError(f"{card}: images lists {name!r}, which is not in that folder; add the image or remove "
-                                f"the name")
+            raise IdentityError(
+                f"{card}: images lists {name!r}, which is not in that folder; add the image or remove the name"
+            )
         images.append(image)
     return tuple(images)
 
@@ -186,10 +193,12 @@ def _read_image(path: Path, name: str) -> UInt8[np.ndarray, "H W 3"]:
     try:
         pixels = read_picture(path)
     except VideoError as error:
-        raise IdentityError(f"identity {name!r}: {path} does not decode as an image ({error.__cause__ or error}); "
-                            f"replace the file") from error
+        raise IdentityError(
+            f"identity {name!r}: {path} does not decode as an image ({error.__cause__ or error}); replace the file"
+        ) from error
     height, width = pixels.shape[:2]
     if min(height, width) < SMALLEST_SIDE:
-        raise IdentityError(f"identity {name!r}: {path} is {width}x{height} pixels; expected at least {SMALLEST_SIDE} "
-                            f"on each side")
+        raise IdentityError(
+            f"identity {name!r}: {path} is {width}x{height} pixels; expected at least {SMALLEST_SIDE} on each side"
+        )
     return np.array(pixels)

@@ -180,9 +180,7 @@ class KeywordMethod(Method):
         return frozenset({LATENTS, LORA, *((IMAGES, TOKENS) if settings.token == "inverted" else ())})
 
     @classmethod
-    def check(
-        cls, settings: Any, profile: Profile, identities: Sequence[Identity], prompts: PromptSet
-    ) -> None:
+    def check(cls, settings: Any, profile: Profile, identities: Sequence[Identity], prompts: PromptSet) -> None:
         """Refuses a keyword that texts use, and more photos than an identity has.
 
         Raises:

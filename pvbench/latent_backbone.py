@@ -248,9 +248,7 @@ class LatentBackbone(Backbone):
         """Copies of an adapter's parameters by the layers' names, which both sides share."""
 
     @abstractmethod
-    def lora_tensors(
-        self, alpha: float, rank: int, side: Side = "video", name: str = IDENTITY
-    ) -> dict[str, Tensor]:
+    def lora_tensors(self, alpha: float, rank: int, side: Side = "video", name: str = IDENTITY) -> dict[str, Tensor]:
         """An adapter under diffusers' keys, in half precision, its scale multiplied in."""
 
     @abstractmethod

@@ -51,8 +51,12 @@ def _methods(profile_name: str, split: str) -> Table:
         with suppress(PvbenchError):
             lacking = missing(parse_variant(name), profile)
         note = f" [dim](asks for {', '.join(lacking)})[/]" if lacking else ""
-        table.add_row(f"[cyan]{escape(name)}[/]", escape(cls.summary) + note, "yes" if cls.tunes else "no",
-                      escape("\n".join(_settings(cls.Settings))))
+        table.add_row(
+            f"[cyan]{escape(name)}[/]",
+            escape(cls.summary) + note,
+            "yes" if cls.tunes else "no",
+            escape("\n".join(_settings(cls.Settings))),
+        )
     return table
 
 
@@ -104,8 +108,9 @@ def _settings(settings: type[Any]) -> list[str]:
     lines = []
     for field, value in zip(dataclasses.fields(settings), dataclasses.astuple(settings()), strict=True):
         shown = {True: "on", False: "off"}.get(value, value) if isinstance(value, bool) else value
-        choices = "".join(f" | {choice}" for choice in get_args(types[field.name])
-                          if isinstance(choice, str) and choice != value)
+        choices = "".join(
+            f" | {choice}" for choice in get_args(types[field.name]) if isinstance(choice, str) and choice != value
+        )
         lines.append(f"{field.name}={shown}{choices}")
     return lines
 
@@ -113,8 +118,13 @@ def _settings(settings: type[Any]) -> list[str]:
 def _identities(profile_name: str, split: str) -> Table:
     table = _table("identity", "class noun", "images", "description", "licence")
     for identity in load_identities(None, split_root(split)):
-        table.add_row(f"[cyan]{escape(identity.name)}[/]", identity.class_noun, str(len(identity.images)),
-                      escape(identity.description), escape(identity.licence))
+        table.add_row(
+            f"[cyan]{escape(identity.name)}[/]",
+            identity.class_noun,
+            str(len(identity.images)),
+            escape(identity.description),
+            escape(identity.licence),
+        )
     return table
 
 
@@ -152,13 +162,23 @@ def _profiles(profile_name: str, split: str) -> Table:
     for name in list_profiles():
         profile = load_profile(name)
         sampling, grid = profile.sampling, profile.grid
-        table.add_row(f"[cyan]{name}[/]", escape(profile.summary), escape(str(profile.backbone["kind"])),
-                      f"{sampling.frames} frames of {sampling.width}x{sampling.height} at {sampling.fps:g} a second",
-                      f"{grid.identities} identities x {grid.prompts} prompts x {len(grid.seeds)} seeds")
+        table.add_row(
+            f"[cyan]{name}[/]",
+            escape(profile.summary),
+            escape(str(profile.backbone["kind"])),
+            f"{sampling.frames} frames of {sampling.width}x{sampling.height} at {sampling.fps:g} a second",
+            f"{grid.identities} identities x {grid.prompts} prompts x {len(grid.seeds)} seeds",
+        )
     return table
 
 
 _TABLES: dict[str, Callable[[str, str], Table]] = {
-    "methods": _methods, "identities": _identities, "prompts": _prompts, "metrics": _metrics, "profiles": _profiles,
-    "backbones": _backbones, "rewards": _rewards, "evaluators": _evaluators,
+    "methods": _methods,
+    "identities": _identities,
+    "prompts": _prompts,
+    "metrics": _metrics,
+    "profiles": _profiles,
+    "backbones": _backbones,
+    "rewards": _rewards,
+    "evaluators": _evaluators,
 }

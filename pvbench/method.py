@@ -55,8 +55,9 @@ class Adapter:
     def __post_init__(self) -> None:
         start, end = self.span
         if not 0 <= start < end <= 1:
-            raise MethodError(f"an adapter's span is {self.span}; expected 0 <= start < end <= 1, as shares of the "
-                              f"denoising steps")
+            raise MethodError(
+                f"an adapter's span is {self.span}; expected 0 <= start < end <= 1, as shares of the denoising steps"
+            )
 
 
 @dataclass(frozen=True)
@@ -122,9 +123,7 @@ class Method(ABC):
         return ""
 
     @classmethod  # noqa: B027 - most methods can work with every input
-    def check(
-        cls, settings: Any, profile: Profile, identities: Sequence[Identity], prompts: PromptSet
-    ) -> None:
+    def check(cls, settings: Any, profile: Profile, identities: Sequence[Identity], prompts: PromptSet) -> None:
         """Refuses inputs that the method could not tune on, before anything is loaded; by default none.
 
         Called with the simulated prompts and with those that are scored.
@@ -212,8 +211,11 @@ def _converted(value: Any, kind: Any) -> Any:
             return _SPELLED[value.lower()]
         raise ValueError
     if kind in (int, float):
-        if isinstance(value, bool) or not isinstance(value, int | float | str) or (
-                kind is int and isinstance(value, float)):
+        if (
+            isinstance(value, bool)
+            or not isinstance(value, int | float | str)
+            or (kind is int and isinstance(value, float))
+        ):
             raise ValueError
         number = kind(value)
         if number != number or number in (float("inf"), float("-inf")):
@@ -276,16 +278,20 @@ def load_adapter(path: Path) -> Adapter:
     """
     tensors, header = _read_tensors(path)
     if header is None:
-        raise StoreError(f"adapter {path} was not written by pvbench: its header has no {_HEADER!r} entry; use an "
-                         f"adapter from a run's adapters folder")
+        raise StoreError(
+            f"adapter {path} was not written by pvbench: its header has no {_HEADER!r} entry; use an "
+            f"adapter from a run's adapters folder"
+        )
     fields = json.loads(header)
     tokens: dict[str, torch.Tensor] = {}
     if "tokens" in fields:
         words = tokens_path(path)
         tokens, _ = _read_tensors(words)
         if file_digest(words) != fields["tokens"]:
-            raise StoreError(f"{words} does not hold the words that adapter {path} was tuned with; delete both and run "
-                             f"the same command again")
+            raise StoreError(
+                f"{words} does not hold the words that adapter {path} was tuned with; delete both and run "
+                f"the same command again"
+            )
     return Adapter(tensors, tuple(fields["span"]), fields["info"], tokens, fields.get("text_encoder", ""))
 
 
@@ -303,5 +309,6 @@ def _read_tensors(path: Path) -> tuple[dict[str, torch.Tensor], str | None]:
             header = (file.metadata() or {}).get(_HEADER)
             return {name: file.get_tensor(name) for name in file.keys()}, header  # noqa: SIM118 (no iterator)
     except (SafetensorError, OSError) as error:
-        raise StoreError(f"adapter {path} cannot be read ({error}); delete it and run the same command again") \
-            from error
+        raise StoreError(
+            f"adapter {path} cannot be read ({error}); delete it and run the same command again"
+        ) from error

@@ -97,10 +97,16 @@ class Profile:
     @cached_property
     def digest(self) -> str:
         """Sha256, in hex, of everything that moves a number, but for the prompts, which have a digest of their own."""
-        return digest({
-            "backbone": self.backbone, "sampling": self.sampling, "evaluators": self.evaluators,
-            "rewards": self.rewards, "methods": self.methods, "tune_seed": self.tune_seed,
-        })
+        return digest(
+            {
+                "backbone": self.backbone,
+                "sampling": self.sampling,
+                "evaluators": self.evaluators,
+                "rewards": self.rewards,
+                "methods": self.methods,
+                "tune_seed": self.tune_seed,
+            }
+        )
 
 
 def list_profiles() -> tuple[str, ...]:
@@ -121,8 +127,7 @@ def load_profile(name: str) -> Profile:
     path = _path(name)
     content.setdefault("summary", "")
     _check_fields(content, Profile, str(path), without=("name", "lineage"))
-    parts = {part: _part(content[part], kind, f"{path} [{part}]")
-             for part, kind in _PARTS.items() if part in content}
+    parts = {part: _part(content[part], kind, f"{path} [{part}]") for part, kind in _PARTS.items() if part in content}
     for part, names in (("backbone", ("kind",)), ("evaluators", ("kind", "parts"))):
         table = content[part]
         kind = table.get("kind") if isinstance(table, dict) else None
@@ -166,8 +171,10 @@ def _read(name: str, seen: tuple[str, ...]) -> tuple[dict[str, Any], tuple[str, 
         raise ProfileError(f"profile {path.stem!r} extends itself through {' -> '.join(seen)}; break the circle")
     if not path.is_file():
         known = list_profiles()
-        raise ProfileError(f"unknown profile {name!r}{did_you_mean(name, known)}; there are {', '.join(known)}; give "
-                           f"a path ending in .toml for a file of your own")
+        raise ProfileError(
+            f"unknown profile {name!r}{did_you_mean(name, known)}; there are {', '.join(known)}; give "
+            f"a path ending in .toml for a file of your own"
+        )
     content = read_toml(path, ProfileError)
     if isinstance(content.get("prompts"), dict):
         content["prompts"] = {role: _beside(path, value) for role, value in content["prompts"].items()}
@@ -210,8 +217,9 @@ def _part(table: Any, kind: type, where: str) -> Any:
         if name in values and not 0 < values[name] < math.inf:
             raise ProfileError(f"{where}: {name} is {values[name]!r}; expected a positive number")
     if not 0 <= values.get("guidance_stop", 1.0) <= 1:
-        raise ProfileError(f"{where}: guidance_stop is {values['guidance_stop']!r}; expected a share of the steps, "
-                           f"0 to 1")
+        raise ProfileError(
+            f"{where}: guidance_stop is {values['guidance_stop']!r}; expected a share of the steps, 0 to 1"
+        )
     return kind(**values)
 
 
@@ -225,8 +233,11 @@ def _checked(value: Any, kind: Any, where: str) -> Any:
         return tuple(value)
     if kind == tuple[str, ...] and isinstance(value, list) and value and all(type(item) is str for item in value):
         return tuple(value)
-    if kind == Mapping[str, float] and isinstance(value, dict) \
-            and all(type(item) in (int, float) for item in value.values()):
+    if (
+        kind == Mapping[str, float]
+        and isinstance(value, dict)
+        and all(type(item) in (int, float) for item in value.values())
+    ):
         return {name: float(item) for name, item in value.items()}
     raise ProfileError(f"{where} is {value!r}; expected {_EXPECTED[kind]}")
 

@@ -45,12 +45,16 @@ class Prompt:
         count = self.text.count(PERSON)
         if count != 1:
             text = self.text if len(self.text) <= _SHOWN else f"{self.text[:_SHOWN]}..."
-            raise PromptError(f"prompt {self.id!r} has {PERSON} {count} times in {text!r}; expected exactly once, "
-                              f"where the person is named")
+            raise PromptError(
+                f"prompt {self.id!r} has {PERSON} {count} times in {text!r}; expected exactly once, "
+                f"where the person is named"
+            )
         for name in _PLACEHOLDER.findall(self.text):
             if name != "V" and name.lower() not in _PRONOUNS["man"]:
-                raise PromptError(f"prompt {self.id!r} has the unknown placeholder <{name}>; expected {PERSON}, <he>, "
-                                  f"<his>, <him> or <himself>")
+                raise PromptError(
+                    f"prompt {self.id!r} has the unknown placeholder <{name}>; expected {PERSON}, <he>, "
+                    f"<his>, <him> or <himself>"
+                )
 
     def render(self, class_noun: str, token: str = "") -> str:
         """The text for one person: `<V>` becomes the class noun, behind the method's rare token if it has one."""
@@ -95,8 +99,10 @@ def load_prompts(name: str) -> PromptSet:
     path = Path(name) if name.endswith(".toml") or "/" in name else _root() / f"{name}.toml"
     if not path.is_file():
         known = list_prompt_sets()
-        raise PromptError(f"no prompts {name!r}{did_you_mean(name, known)}; there are {', '.join(known)}; give a path "
-                          f"ending in .toml for a file of your own")
+        raise PromptError(
+            f"no prompts {name!r}{did_you_mean(name, known)}; there are {', '.join(known)}; give a path "
+            f"ending in .toml for a file of your own"
+        )
     content = read_toml(path, PromptError)
     only_fields(content, ("role", "prompt"), str(path), PromptError)
     role = content.get("role")
@@ -121,14 +127,18 @@ def check_disjoint(evaluation: PromptSet, simulated: PromptSet, role: str = "eva
     """
     for prompts, wanted in ((evaluation, role), (simulated, "simulated")):
         if prompts.role != wanted:
-            raise PromptError(f"prompt set {prompts.name!r} has the role {prompts.role!r}, used as {wanted}; name a "
-                              f"set with the role {wanted}")
+            raise PromptError(
+                f"prompt set {prompts.name!r} has the role {prompts.role!r}, used as {wanted}; name a "
+                f"set with the role {wanted}"
+            )
     texts = {_normalised(prompt.text): prompt.id for prompt in simulated.prompts}
     for prompt in evaluation.prompts:
         other = texts.get(_normalised(prompt.text))
         if other is not None:
-            raise PromptError(f"{evaluation.name!r} prompt {prompt.id!r} is also {simulated.name!r} prompt {other!r}: "
-                              f"what is scored must not be tuned on; change one of them")
+            raise PromptError(
+                f"{evaluation.name!r} prompt {prompt.id!r} is also {simulated.name!r} prompt {other!r}: "
+                f"what is scored must not be tuned on; change one of them"
+            )
 
 
 def _root() -> Path:

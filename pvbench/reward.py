@@ -67,9 +67,7 @@ class IdentityReward(ABC):
         """
 
     @abstractmethod
-    def __call__(
-        self, images: Tensor, reference: Any, jitter: Jitter, generator: torch.Generator
-    ) -> Tensor | None:
+    def __call__(self, images: Tensor, reference: Any, jitter: Jitter, generator: torch.Generator) -> Tensor | None:
         """1 - cosine (m,), in [0, 2], of the images that show a face; None where none does.
 
         Args:

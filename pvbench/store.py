@@ -65,15 +65,19 @@ class Store:
             self.folder.mkdir(parents=True, exist_ok=True)
             descriptor = os.open(self.folder / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
         except OSError as error:
-            raise StoreError(f"cannot write into {self.folder}: {error.strerror}; choose another folder with --out or "
-                             f"change its permissions") from error
+            raise StoreError(
+                f"cannot write into {self.folder}: {error.strerror}; choose another folder with --out or "
+                f"change its permissions"
+            ) from error
         try:
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 holder = os.read(descriptor, 32).decode() or "unknown"
-                raise StoreError(f"another run (process {holder}) works in {self.folder}; wait for it, or choose "
-                                 f"another folder with --out") from None
+                raise StoreError(
+                    f"another run (process {holder}) works in {self.folder}; wait for it, or choose "
+                    f"another folder with --out"
+                ) from None
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, str(os.getpid()).encode(), 0)
             remove_unfinished(self.folder)
@@ -90,9 +94,9 @@ class Store:
         name = f"{prompt}-s{seed}-{key[:_KEY_CHARACTERS]}.mkv"
         return self.folder / "videos" / _slug(variant) / identity / name
 
-    def features_path(self, kind: str, content: str, extractors: str) -> Path:
+    def features_path(self, kind: str, content: str, evaluators: str) -> Path:
         """Where the features of a `kind` (video, reference, text) of thing lie, by the digests of both."""
-        name = f"{content[:2 * _KEY_CHARACTERS]}-{extractors[:_KEY_CHARACTERS]}.safetensors"
+        name = f"{content[: 2 * _KEY_CHARACTERS]}-{evaluators[:_KEY_CHARACTERS]}.safetensors"
         return self.folder / "features" / kind / name
 
     @property
@@ -125,8 +129,10 @@ class Store:
             with (self.folder / "log.jsonl").open("a") as file:
                 file.write(json.dumps(entry) + "\n")
         except OSError as error:
-            raise StoreError(f"cannot write {self.folder / 'log.jsonl'}: {error.strerror}; free some space or choose "
-                             f"another folder with --out, then run the same command again") from error
+            raise StoreError(
+                f"cannot write {self.folder / 'log.jsonl'}: {error.strerror}; free some space or choose "
+                f"another folder with --out, then run the same command again"
+            ) from error
 
     def read_log(self) -> list[dict[str, Any]]:
         """The lines of log.jsonl; one that a killed run left half-written is passed over."""
@@ -156,17 +162,20 @@ class Store:
         try:
             content = json.loads(path.read_text())
         except OSError as error:
-            raise StoreError(f"no run in {self.folder}: {path.name} cannot be read ({error.strerror}); name a folder "
-                             f"that `pvbench run --out` made") from error
+            raise StoreError(
+                f"no run in {self.folder}: {path.name} cannot be read ({error.strerror}); name a folder "
+                f"that `pvbench run --out` made"
+            ) from error
         except ValueError as error:
-            raise StoreError(f"{path} is corrupt ({error}); run the same `pvbench run` again to write it anew") \
-                from error
+            raise StoreError(
+                f"{path} is corrupt ({error}); run the same `pvbench run` again to write it anew"
+            ) from error
         if not isinstance(content, dict):
             raise StoreError(f"{path} is corrupt; run the same `pvbench run` again to write it anew")
         return content
 
     def _failure_path(self, key: str) -> Path:
-        return self.folder / "failures" / f"{key[:2 * _KEY_CHARACTERS]}.json"
+        return self.folder / "failures" / f"{key[: 2 * _KEY_CHARACTERS]}.json"
 
 
 def write_features(path: Path, features: Features) -> None:

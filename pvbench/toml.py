@@ -33,5 +33,6 @@ def only_fields(table: Mapping[str, Any], known: Iterable[str], where: str, erro
     known = tuple(known)
     for name in table:
         if name not in known:
-            raise error(f"{where} has the unknown field {name!r}{did_you_mean(name, known)}; it takes "
-                        f"{', '.join(known)}")
+            raise error(
+                f"{where} has the unknown field {name!r}{did_you_mean(name, known)}; it takes {', '.join(known)}"
+            )

@@ -27,8 +27,10 @@ def load_torchvision() -> Any:
 
     found = importlib.util.find_spec("torchvision")
     if found is None or found.origin is None:
-        raise PvbenchError("torchvision is not installed beside torch; install pvbench with its constraints file: "
-                           "pip install -c constraints.txt pvbench")
+        raise PvbenchError(
+            "torchvision is not installed beside torch; install pvbench with its constraints file: "
+            "pip install -c constraints.txt pvbench"
+        )
     operators = Path(found.origin).parent / "_C.so"
     try:
         torch.ops.load_library(str(operators))

@@ -100,8 +100,9 @@ def read_video(path: Path) -> Video:
             reformatter = av.video.reformatter.VideoReformatter()
             for frame in container.decode(stream):
                 if frame.is_corrupt:
-                    raise VideoError(f"{path} is corrupt: frame {len(shapes) + 1} does not decode whole; fetch or make "
-                                     f"it again")
+                    raise VideoError(
+                        f"{path} is corrupt: frame {len(shapes) + 1} does not decode whole; fetch or make it again"
+                    )
                 picture = reformatter.reformat(frame, format="rgb24").to_ndarray()
                 # The angle is counted against the clock, as numpy's is.
                 turns = round(frame.rotation / 90) % 4
@@ -109,8 +110,10 @@ def read_video(path: Path) -> Video:
                 shapes.append(turned.shape)
                 pixels += turned.data
                 if len(pixels) > LARGEST_BYTES:
-                    raise VideoError(f"{path} has more than {LARGEST_BYTES >> 30} GiB of frames of {frame.width}x"
-                                     f"{frame.height} pixels; cut it, or scale it down")
+                    raise VideoError(
+                        f"{path} has more than {LARGEST_BYTES >> 30} GiB of frames of {frame.width}x"
+                        f"{frame.height} pixels; cut it, or scale it down"
+                    )
             rate = stream.average_rate or stream.guessed_rate
             promised = container.metadata.get(_DIGEST_TAG)
     except (FFmpegError, OSError, ValueError) as error:
@@ -126,8 +129,9 @@ def read_video(path: Path) -> Video:
     frames = np.frombuffer(pixels, np.uint8).reshape(len(shapes), *shapes[0])
     video = Video(frames, float(_rate(float(rate))))
     if promised is not None and promised != video.digest:
-        raise VideoError(f"{path} is corrupt: its frames are not the ones that were written; delete it, or make it "
-                         f"again")
+        raise VideoError(
+            f"{path} is corrupt: its frames are not the ones that were written; delete it, or make it again"
+        )
     return video
 
 
@@ -159,8 +163,11 @@ def frame_files(folder: Path) -> list[Path]:
         VideoError: it cannot be read, or holds no pictures.
     """
     try:
-        files = [path for path in folder.iterdir()
-                 if path.suffix.lower() in PICTURE_SUFFIXES and not path.name.startswith(".")]
+        files = [
+            path
+            for path in folder.iterdir()
+            if path.suffix.lower() in PICTURE_SUFFIXES and not path.name.startswith(".")
+        ]
     except OSError as error:
         raise VideoError(f"{folder} cannot be read ({error.strerror}); change its permissions") from error
     if not files:
@@ -234,8 +241,10 @@ def _one_size(files: Sequence[Path]) -> tuple[int, int]:
             width, height = image.size if _turned(image) <= _SIDES_KEPT else image.size[::-1]
         first = first or (height, width)
         if (height, width) != first:
-            raise VideoError(f"{path} has {width}x{height} pixels, the frames before it {first[1]}x{first[0]}; a "
-                             f"video's frames have one size")
+            raise VideoError(
+                f"{path} has {width}x{height} pixels, the frames before it {first[1]}x{first[0]}; a "
+                f"video's frames have one size"
+            )
     assert first is not None
     return first
 

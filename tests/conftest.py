@@ -58,6 +58,7 @@ def reference() -> Path:
 @pytest.fixture(scope="session")
 def reference_script(reference):
     """A script of the reference folder as a module, by its name, without leaving byte code there."""
+
     def load(name):
         spec = importlib.util.spec_from_file_location(f"reference_{name}", reference / f"{name}.py")
         module = importlib.util.module_from_spec(spec)
@@ -67,6 +68,7 @@ def reference_script(reference):
         finally:
             sys.dont_write_bytecode = written
         return module
+
     return load
 
 

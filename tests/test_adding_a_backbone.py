@@ -15,7 +15,8 @@ def package(tmp_path_factory):
     folder = tmp_path_factory.mktemp("package")
     assert package_of("adding_a_backbone.md", folder) == ["pyproject.toml", "pvbench_stripes.py", "stripes.toml"]
     (folder / "quick.toml").write_text(
-        f'extends = "{EXAMPLE_PROFILE}"\nmethods_default = ["base"]\n\n[backbone]\nkind = "stripes"\n')
+        f'extends = "{EXAMPLE_PROFILE}"\nmethods_default = ["base"]\n\n[backbone]\nkind = "stripes"\n'
+    )
     return folder
 
 
@@ -42,8 +43,9 @@ def test_doctor_loads_it(package):
 
 def test_a_method_that_asks_for_more_is_one_line(package, tmp_path):
     quick, out = str(package / "quick.toml"), str(tmp_path / "run")
-    text = " ".join(pvbench(
-        package, "run", "--profile", quick, "--methods", "dreambooth_lora", "--out", out, status=2).split())
+    text = " ".join(
+        pvbench(package, "run", "--profile", quick, "--methods", "dreambooth_lora", "--out", out, status=2).split()
+    )
     assert "'dreambooth_lora' asks for images and latents and lora and reward.semantic and tokens" in text
     assert "Traceback" not in text
 
@@ -52,10 +54,29 @@ def test_the_pages_test_passes(package, tmp_path):
     """As a user writes it, but for the profile, whose evaluators it does not load."""
     (tmp_path / "test_stripes.py").write_text(
         "from pvbench.testing import BackboneContract\n\n\nclass TestStripes(BackboneContract):\n"
-        f"    profile_name = {str(package / 'stripes.toml')!r}\n")
+        f"    profile_name = {str(package / 'stripes.toml')!r}\n"
+    )
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "-c", "/dev/null",
-         "--rootdir", str(tmp_path), "--import-mode=importlib", str(tmp_path)],
-        capture_output=True, text=True, check=False, env={"PYTHONPATH": str(package), "PATH": ""})
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-q",
+            "-p",
+            "no:cacheprovider",
+            "-p",
+            "no:xdist",
+            "-c",
+            "/dev/null",
+            "--rootdir",
+            str(tmp_path),
+            "--import-mode=importlib",
+            str(tmp_path),
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={"PYTHONPATH": str(package), "PATH": ""},
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "3 passed" in done.stdout

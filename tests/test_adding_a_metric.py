@@ -53,18 +53,40 @@ def test_a_run_of_one_metric_has_no_others(package, people, tmp_path):
 def test_the_pages_test_passes(package, tmp_path):
     (tmp_path / "test_face_area.py").write_text(
         "from pvbench.testing import MetricContract\nfrom pvbench_face_area import FaceArea\n\n\n"
-        "class TestFaceArea(MetricContract):\n    metric = FaceArea\n")
+        "class TestFaceArea(MetricContract):\n    metric = FaceArea\n"
+    )
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "-c", "/dev/null",
-         "--rootdir", str(tmp_path), "--import-mode=importlib", str(tmp_path)],
-        capture_output=True, text=True, check=False, env={**os.environ, "PYTHONPATH": str(package)})
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-q",
+            "-p",
+            "no:cacheprovider",
+            "-p",
+            "no:xdist",
+            "-c",
+            "/dev/null",
+            "--rootdir",
+            str(tmp_path),
+            "--import-mode=importlib",
+            str(tmp_path),
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONPATH": str(package)},
+    )
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-@pytest.mark.parametrize(("source", "expected"), [
-    ("raise OSError('no disk')", "'face_area' does not import from pvbench_face_area:FaceArea (OSError: no disk)"),
-    ("import sys; sys.exit(3)", "'face_area' does not import from pvbench_face_area:FaceArea (SystemExit: 3)"),
-])
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("raise OSError('no disk')", "'face_area' does not import from pvbench_face_area:FaceArea (OSError: no disk)"),
+        ("import sys; sys.exit(3)", "'face_area' does not import from pvbench_face_area:FaceArea (SystemExit: 3)"),
+    ],
+)
 def test_one_that_raises_at_import_is_one_line_and_stops_no_other(source, expected, people, tmp_path):
     package_of("adding_a_metric.md", tmp_path)
     (tmp_path / "pvbench_face_area.py").write_text(source + "\n")

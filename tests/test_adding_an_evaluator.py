@@ -16,7 +16,8 @@ def package(tmp_path_factory):
     folder = tmp_path_factory.mktemp("package")
     assert package_of("adding_an_evaluator.md", folder) == ["pyproject.toml", "pvbench_sharpness.py", "sharp.toml"]
     (folder / "quick.toml").write_text(
-        f'extends = "{EXAMPLE_PROFILE}"\n\n[evaluators.parts]\nsharpness = "laplacian"\n')
+        f'extends = "{EXAMPLE_PROFILE}"\n\n[evaluators.parts]\nsharpness = "laplacian"\n'
+    )
     return folder
 
 
@@ -57,11 +58,14 @@ def test_doctor_loads_it_and_says_who_needs_it(package):
     assert "laplacian loads" in " ".join(text.split())
 
 
-@pytest.mark.parametrize(("part", "message"), [
-    ('sharpness = "laplace"', "unknown evaluator 'laplace' (did you mean 'laplacian'?)"),
-    ('blur = "laplacian"', "blur is 'laplacian', which is an evaluator of the part 'sharpness'"),
-    ("sharpness = 3", "parts is {"),
-])
+@pytest.mark.parametrize(
+    ("part", "message"),
+    [
+        ('sharpness = "laplace"', "unknown evaluator 'laplace' (did you mean 'laplacian'?)"),
+        ('blur = "laplacian"', "blur is 'laplacian', which is an evaluator of the part 'sharpness'"),
+        ("sharpness = 3", "parts is {"),
+    ],
+)
 def test_a_part_that_cannot_be_used_is_one_line(package, people, tmp_path, part, message):
     profile = tmp_path / "wrong.toml"
     profile.write_text(f'extends = "{EXAMPLE_PROFILE}"\n\n[evaluators.parts]\n{part}\n')
@@ -74,9 +78,28 @@ def test_a_part_that_cannot_be_used_is_one_line(package, people, tmp_path, part,
 def test_the_pages_test_passes(package, tmp_path):
     (tmp_path / "test_sharpness.py").write_text(
         "from pvbench.testing import EvaluatorContract\nfrom pvbench_sharpness import LaplacianLoader\n\n\n"
-        "class TestLaplacian(EvaluatorContract):\n    loader = LaplacianLoader\n")
+        "class TestLaplacian(EvaluatorContract):\n    loader = LaplacianLoader\n"
+    )
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "-c", "/dev/null",
-         "--rootdir", str(tmp_path), "--import-mode=importlib", str(tmp_path)],
-        capture_output=True, text=True, check=False, env={**os.environ, "PYTHONPATH": str(package)})
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-q",
+            "-p",
+            "no:cacheprovider",
+            "-p",
+            "no:xdist",
+            "-c",
+            "/dev/null",
+            "--rootdir",
+            str(tmp_path),
+            "--import-mode=importlib",
+            str(tmp_path),
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONPATH": str(package)},
+    )
     assert done.returncode == 0, done.stdout + done.stderr

@@ -34,15 +34,32 @@ def pvbench(monkeypatch, capsys, tmp_path):
             cli.main()
         printed = capsys.readouterr()
         return ended.value.code or 0, printed.out, printed.err
+
     return run
 
 
 @pytest.fixture
 def example(pvbench, people):
     """`pvbench run` of the example profile's untuned method, with more options."""
+
     def run(*arguments, methods="example_drift", identities=people):
-        return pvbench("run", "--profile", EXAMPLE_PROFILE, "--methods", methods, "--identities", identities,
-                       "--out", "out", "--device", "cpu", "--workers", "1", *arguments)
+        return pvbench(
+            "run",
+            "--profile",
+            EXAMPLE_PROFILE,
+            "--methods",
+            methods,
+            "--identities",
+            identities,
+            "--out",
+            "out",
+            "--device",
+            "cpu",
+            "--workers",
+            "1",
+            *arguments,
+        )
+
     return run
 
 
@@ -57,7 +74,8 @@ def test_a_run_ends_with_a_report(example, tmp_path):
         rows = list(csv.DictReader(file))
     assert list(rows[0]) == ["method", "identity", "prompt", "seed", "metric", "value"]
     assert {(row["identity"], row["prompt"]) for row in rows} == {
-        (person, prompt) for person in ("ann", "bob") for prompt in ("surf", "read", "wave")}
+        (person, prompt) for person in ("ann", "bob") for prompt in ("surf", "read", "wave")
+    }
 
 
 def test_a_second_run_says_that_everything_is_there(example, tmp_path):
@@ -112,26 +130,29 @@ def test_a_report_of_changed_inputs_is_refused(example, pvbench, tmp_path):
     assert "identities changed since that run" in error
 
 
-@pytest.mark.parametrize(("arguments", "message"), [
-    (["--methods", "example_drfit"], "unknown method 'example_drfit' (did you mean 'example_drift'?)"),
-    (["--methods", "example_drift[sped=2]"], "unknown setting 'sped' (did you mean 'speed'?)"),
-    (["--methods", "example_drift[side=up]"], "side is 'up'; expected one of left, right"),
-    (["--methods", "oracle"], "method 'oracle' asks for world, which the profile 'example' with its backbone"),
-    (["--metrics", "face_sin"], "unknown metric 'face_sin' (did you mean 'face_sim'?)"),
-    (["--metrics", ","], "--metrics names none"),
-    (["--profile", "mimi"], "unknown profile 'mimi'"),
-    (["--identities", "nobody"], "unknown identity 'nobody'"),
-    (["--identities", "1000"], "1000 identities were asked for"),
-    (["--prompts", "serf"], "unknown prompt 'serf' (did you mean 'surf'?)"),
-    (["--prompts", "9"], "9 prompts in 'evaluation' were asked for; there are 4"),
-    (["--prompts", "surf,surf"], "'surf' is named twice"),
-    (["--seeds", "one"], "--seeds is 'one'"),
-    (["--seeds", "0"], "--seeds is '0'"),
-    (["--seeds", "1,1"], "--seeds is '1,1'"),
-    (["--device", "tpu"], "unknown device 'tpu'"),
-    (["--out", "/dev/null/run"], "cannot write into /dev/null/run"),
-    (["--out", "/proc/run"], "cannot write into /proc/run"),
-])
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--methods", "example_drfit"], "unknown method 'example_drfit' (did you mean 'example_drift'?)"),
+        (["--methods", "example_drift[sped=2]"], "unknown setting 'sped' (did you mean 'speed'?)"),
+        (["--methods", "example_drift[side=up]"], "side is 'up'; expected one of left, right"),
+        (["--methods", "oracle"], "method 'oracle' asks for world, which the profile 'example' with its backbone"),
+        (["--metrics", "face_sin"], "unknown metric 'face_sin' (did you mean 'face_sim'?)"),
+        (["--metrics", ","], "--metrics names none"),
+        (["--profile", "mimi"], "unknown profile 'mimi'"),
+        (["--identities", "nobody"], "unknown identity 'nobody'"),
+        (["--identities", "1000"], "1000 identities were asked for"),
+        (["--prompts", "serf"], "unknown prompt 'serf' (did you mean 'surf'?)"),
+        (["--prompts", "9"], "9 prompts in 'evaluation' were asked for; there are 4"),
+        (["--prompts", "surf,surf"], "'surf' is named twice"),
+        (["--seeds", "one"], "--seeds is 'one'"),
+        (["--seeds", "0"], "--seeds is '0'"),
+        (["--seeds", "1,1"], "--seeds is '1,1'"),
+        (["--device", "tpu"], "unknown device 'tpu'"),
+        (["--out", "/dev/null/run"], "cannot write into /dev/null/run"),
+        (["--out", "/proc/run"], "cannot write into /proc/run"),
+    ],
+)
 def test_a_wrong_option_is_told_with_status_2(example, arguments, message):
     status, _, error = example(*arguments)
     assert status == 2
@@ -173,22 +194,36 @@ def tune_on_what_is_scored(people):
     edit(people.parent / "profile" / "simulated.toml", "a <V> walks through a forest", "a <V> surfs on a sunny beach")
 
 
-@pytest.mark.parametrize(("spoil", "message"), [
-    (break_image, "0.png does not decode as an image"),
-    (hide_face, "reference 1 shows no face"),
-    (show_two_faces, "reference 1 shows 2 faces"),
-    (drop_placeholder, "prompt 'surf' has <V> 0 times"),
-    (misspell_field, "unknown field 'guidence' (did you mean 'guidance'?)"),
-    (tune_on_what_is_scored, "what is scored must not be tuned on"),
-])
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (break_image, "0.png does not decode as an image"),
+        (hide_face, "reference 1 shows no face"),
+        (show_two_faces, "reference 1 shows 2 faces"),
+        (drop_placeholder, "prompt 'surf' has <V> 0 times"),
+        (misspell_field, "unknown field 'guidence' (did you mean 'guidance'?)"),
+        (tune_on_what_is_scored, "what is scored must not be tuned on"),
+    ],
+)
 def test_a_wrong_input_is_told_with_status_2(pvbench, people, tmp_path, spoil, message):
     home = tmp_path / "profile"
     home.mkdir()
     for file in Path(EXAMPLE_PROFILE).parent.glob("*.toml"):
         (home / file.name).write_text(file.read_text())
     spoil(tmp_path / "people")
-    status, _, error = pvbench("run", "--profile", "profile/example.toml", "--methods", "example_drift",
-                               "--identities", people, "--out", "out", "--workers", "1")
+    status, _, error = pvbench(
+        "run",
+        "--profile",
+        "profile/example.toml",
+        "--methods",
+        "example_drift",
+        "--identities",
+        people,
+        "--out",
+        "out",
+        "--workers",
+        "1",
+    )
     assert status == 2
     assert message in error
 
@@ -239,9 +274,11 @@ def test_the_version_is_printed(pvbench):
 
 
 def test_help_loads_neither_torch_nor_ray():
-    script = ("import sys\nfrom pvbench import cli\nsys.argv = ['pvbench', '--help']\n"
-              "try:\n    cli.main()\nfinally:\n"
-              "    print(sorted({'torch', 'ray', 'numpy', 'warp', 'anny'} & set(sys.modules)))\n")
+    script = (
+        "import sys\nfrom pvbench import cli\nsys.argv = ['pvbench', '--help']\n"
+        "try:\n    cli.main()\nfinally:\n"
+        "    print(sorted({'torch', 'ray', 'numpy', 'warp', 'anny'} & set(sys.modules)))\n"
+    )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=600, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
     assert "measure" in done.stdout
@@ -267,16 +304,27 @@ def test_videos_from_elsewhere_are_measured(pvbench, tmp_path):
     assert "2 videos measured" in out
     rows = rows_of(tmp_path / "out")
     assert {(row["method"], row["identity"], row["prompt"], row["seed"]) for row in rows} == {
-        ("videos", "ann", "surf", "0"), ("videos", "ann", "wave", "3")}
+        ("videos", "ann", "surf", "0"),
+        ("videos", "ann", "wave", "3"),
+    }
     assert {row["metric"] for row in rows} >= {"face_sim", "clip_t", "flow_magnitude"}
     assert {"report.md", "report.tex", "aggregates.json", "sheet.png"} <= {
-        path.name for path in (tmp_path / "out" / "report").iterdir()}
+        path.name for path in (tmp_path / "out" / "report").iterdir()
+    }
 
 
 def test_measured_videos_score_as_in_a_run(example, pvbench, people, tmp_path):
     example("--prompts", "surf")
-    status, out, error = pvbench("measure", "out/videos/example_drift/ann", "--identity", people.split(",")[0],
-                                 "--profile", EXAMPLE_PROFILE, "--out", "mine")
+    status, out, error = pvbench(
+        "measure",
+        "out/videos/example_drift/ann",
+        "--identity",
+        people.split(",")[0],
+        "--profile",
+        EXAMPLE_PROFILE,
+        "--out",
+        "mine",
+    )
     assert status == 0, out + error
     mine = {row["metric"]: float(row["value"]) for row in rows_of(tmp_path / "mine")}
     theirs = {row["metric"]: float(row["value"]) for row in rows_of(tmp_path / "out") if row["identity"] == "ann"}
@@ -287,20 +335,24 @@ def test_measured_videos_score_as_in_a_run(example, pvbench, people, tmp_path):
 def test_a_prompt_can_be_given_as_text(pvbench, tmp_path):
     ann = make_identity(tmp_path / "people", "ann")
     video(tmp_path / "videos" / "anything.mkv")
-    status, _, _ = pvbench("measure", "videos", "--identity", str(ann), "--prompt", "a <V> flies", "--profile",
-                           EXAMPLE_PROFILE)
+    status, _, _ = pvbench(
+        "measure", "videos", "--identity", str(ann), "--prompt", "a <V> flies", "--profile", EXAMPLE_PROFILE
+    )
     assert status == 0
 
 
-@pytest.mark.parametrize(("name", "options", "message"), [
-    ("nobody/surf.mkv", [], "its folder 'nobody' is no identity"),
-    ("x/unheard-of.mkv", ["--identity", "people/ann"], "nobody says what was asked for"),
-    ("x/surf.mkv", ["--identity", "people/ann", "--prompt", "flies"], "unknown prompt 'flies'"),
-    ("x/surf.mkv", ["--identity", "people/bob"], "no card.toml in people/bob"),
-    ("x/surf.mkv", ["--metrics", "clip_x"], "unknown metric 'clip_x' (did you mean 'clip_"),
-    ("x/surf.mkv", ["--weights", "raft"], "expected NAME=PATH"),
-    ("x/surf.mkv", ["--weights", "rafd=x", "--profile", "animatediff"], "is called 'rafd' (did you mean 'raft'?)"),
-])
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("nobody/surf.mkv", [], "its folder 'nobody' is no identity"),
+        ("x/unheard-of.mkv", ["--identity", "people/ann"], "nobody says what was asked for"),
+        ("x/surf.mkv", ["--identity", "people/ann", "--prompt", "flies"], "unknown prompt 'flies'"),
+        ("x/surf.mkv", ["--identity", "people/bob"], "no card.toml in people/bob"),
+        ("x/surf.mkv", ["--metrics", "clip_x"], "unknown metric 'clip_x' (did you mean 'clip_"),
+        ("x/surf.mkv", ["--weights", "raft"], "expected NAME=PATH"),
+        ("x/surf.mkv", ["--weights", "rafd=x", "--profile", "animatediff"], "is called 'rafd' (did you mean 'raft'?)"),
+    ],
+)
 def test_what_cannot_be_measured_as_asked_is_refused(pvbench, tmp_path, name, options, message):
     make_identity(tmp_path / "people", "ann")
     video(tmp_path / "videos" / name)

@@ -51,8 +51,12 @@ def test_a_files_digest_is_that_of_its_bytes(tmp_path):
 
 
 def test_a_seed_depends_on_all_parts_and_their_order():
-    seeds = {stable_seed("ann", "surf", 0), stable_seed("ann", "surf", 1), stable_seed("surf", "ann", 0),
-             stable_seed("annsurf", 0)}
+    seeds = {
+        stable_seed("ann", "surf", 0),
+        stable_seed("ann", "surf", 1),
+        stable_seed("surf", "ann", 0),
+        stable_seed("annsurf", 0),
+    }
     assert len(seeds) == 4
     assert all(0 <= seed < 2**63 for seed in seeds)
 

@@ -57,21 +57,24 @@ def test_the_digest_is_of_the_content_and_not_of_the_place(ann, tmp_path):
     assert len({before, changed_card, load_identity(ann).digest}) == 3
 
 
-@pytest.mark.parametrize(("old", "new", "message"), [
-    ('class_noun = "woman"', 'class_noun = "person"', "class_noun is 'person'; expected man or woman"),
-    ('class_noun = "woman"', 'class_nuon = "woman"', r"unknown field 'class_nuon' \(did you mean 'class_noun'"),
-    ('licence = "CC0-1.0"\n', "", "licence is missing"),
-    ('consent = "nobody is shown"', 'consent = " "', "consent is ' '; expected a text"),
-    ('name = "ann"', 'name = "../ann"', "a name has letters"),
-    ("'1.png'", "'2.png'", "lists '2.png', which is not in that folder"),
-    ("'1.png'", "'0.png'", "names a file twice"),
-    ("['0.png', '1.png']", "[]", "at least one"),
-    ("['0.png', '1.png']", "'0.png'", "expected a list of file names"),
-    ("name =", "name", "is no TOML"),
-    ("images =", "captions = ['a <V>']\nimages =", "there are 1 captions for 2 images"),
-    ("images =", "captions = ['a <V>', 'a man']\nimages =", "the caption 'a man' names the person 0 times"),
-    ("images =", "captions = 'a <V>'\nimages =", "captions is 'a <V>'; expected a list of texts"),
-])
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('class_noun = "woman"', 'class_noun = "person"', "class_noun is 'person'; expected man or woman"),
+        ('class_noun = "woman"', 'class_nuon = "woman"', r"unknown field 'class_nuon' \(did you mean 'class_noun'"),
+        ('licence = "CC0-1.0"\n', "", "licence is missing"),
+        ('consent = "nobody is shown"', 'consent = " "', "consent is ' '; expected a text"),
+        ('name = "ann"', 'name = "../ann"', "a name has letters"),
+        ("'1.png'", "'2.png'", "lists '2.png', which is not in that folder"),
+        ("'1.png'", "'0.png'", "names a file twice"),
+        ("['0.png', '1.png']", "[]", "at least one"),
+        ("['0.png', '1.png']", "'0.png'", "expected a list of file names"),
+        ("name =", "name", "is no TOML"),
+        ("images =", "captions = ['a <V>']\nimages =", "there are 1 captions for 2 images"),
+        ("images =", "captions = ['a <V>', 'a man']\nimages =", "the caption 'a man' names the person 0 times"),
+        ("images =", "captions = 'a <V>'\nimages =", "captions is 'a <V>'; expected a list of texts"),
+    ],
+)
 def test_a_wrong_card_is_told_with_file_and_field(ann, old, new, message):
     edit(ann, old, new)
     with pytest.raises(IdentityError, match=message) as caught:

@@ -138,7 +138,5 @@ class TestAnotherTextEncoder:
             Keyword.of(Adapter({}), KeywordSettings(token="inverted"), short_backbone)
 
     def test_words_of_this_one_are_taken(self, short_backbone):
-        adapter = Adapter(
-            {}, tokens={"<ada>": torch.zeros(3, 128)}, text_encoder=short_backbone.text_signature
-        )
+        adapter = Adapter({}, tokens={"<ada>": torch.zeros(3, 128)}, text_encoder=short_backbone.text_signature)
         assert Keyword.of(adapter, KeywordSettings(token="inverted"), short_backbone).words.startswith("<ada> ")

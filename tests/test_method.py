@@ -30,12 +30,15 @@ class Settings:
             raise SettingError(f"rank is {self.rank}; expected at least 1")
 
 
-@pytest.mark.parametrize(("values", "expected"), [
-    ({}, Settings()),
-    ({"scr": "off", "rank": "4", "span": "1", "model": "t2i"}, Settings(scr=False, rank=4, span=1.0, model="t2i")),
-    ({"scr": False, "rank": 4, "span": 1, "sizes": [3]}, Settings(scr=False, rank=4, span=1.0, sizes=(3,))),
-    ({"scr": "Yes", "sizes": "4+5+6", "token": "zwx"}, Settings(sizes=(4, 5, 6), token="zwx")),
-])
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ({}, Settings()),
+        ({"scr": "off", "rank": "4", "span": "1", "model": "t2i"}, Settings(scr=False, rank=4, span=1.0, model="t2i")),
+        ({"scr": False, "rank": 4, "span": 1, "sizes": [3]}, Settings(scr=False, rank=4, span=1.0, sizes=(3,))),
+        ({"scr": "Yes", "sizes": "4+5+6", "token": "zwx"}, Settings(sizes=(4, 5, 6), token="zwx")),
+    ],
+)
 def test_texts_and_toml_values_become_settings(values, expected):
     assert settings_from(Settings, values) == expected
 
@@ -44,20 +47,23 @@ def test_numbers_for_float_settings_are_floats():
     assert isinstance(settings_from(Settings, {"span": 1}).span, float)
 
 
-@pytest.mark.parametrize(("values", "message"), [
-    ({"ranks": 4}, r"unknown setting 'ranks' \(did you mean 'rank'\?\); it takes scr, rank"),
-    ({"scr": "maybe"}, "scr is 'maybe'; expected on or off"),
-    ({"scr": 1}, "expected on or off"),
-    ({"rank": "4.5"}, "rank is '4.5'; expected an integer"),
-    ({"rank": 4.0}, "expected an integer"),
-    ({"rank": True}, "expected an integer"),
-    ({"span": "nan"}, "expected a number"),
-    ({"span": "inf"}, "expected a number"),
-    ({"model": "t2x"}, "expected one of t2i, t2v"),
-    ({"sizes": "1+x"}, "expected a list of integers"),
-    ({"token": 3}, "expected a text"),
-    ({"rank": 0}, "here: rank is 0; expected at least 1"),
-])
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"ranks": 4}, r"unknown setting 'ranks' \(did you mean 'rank'\?\); it takes scr, rank"),
+        ({"scr": "maybe"}, "scr is 'maybe'; expected on or off"),
+        ({"scr": 1}, "expected on or off"),
+        ({"rank": "4.5"}, "rank is '4.5'; expected an integer"),
+        ({"rank": 4.0}, "expected an integer"),
+        ({"rank": True}, "expected an integer"),
+        ({"span": "nan"}, "expected a number"),
+        ({"span": "inf"}, "expected a number"),
+        ({"model": "t2x"}, "expected one of t2i, t2v"),
+        ({"sizes": "1+x"}, "expected a list of integers"),
+        ({"token": 3}, "expected a text"),
+        ({"rank": 0}, "here: rank is 0; expected at least 1"),
+    ],
+)
 def test_a_wrong_setting_is_told(values, message):
     with pytest.raises(SettingError, match=message) as caught:
         settings_from(Settings, values, "here")
@@ -80,8 +86,10 @@ def test_an_adapter_comes_back_as_it_was(tmp_path):
 def test_the_same_adapter_gives_the_same_bytes(tmp_path):
     save_adapter(tmp_path / "one.safetensors", adapter())
     turned = adapter()
-    save_adapter(tmp_path / "other.safetensors",
-                 Adapter(dict(reversed(turned.tensors.items())), turned.span, dict(reversed(turned.info.items()))))
+    save_adapter(
+        tmp_path / "other.safetensors",
+        Adapter(dict(reversed(turned.tensors.items())), turned.span, dict(reversed(turned.info.items()))),
+    )
     assert (tmp_path / "one.safetensors").read_bytes() == (tmp_path / "other.safetensors").read_bytes()
 
 
@@ -93,8 +101,9 @@ def test_an_adapter_file_is_plain_safetensors(tmp_path):
 def test_transposed_and_tuned_tensors_are_saved_by_value(tmp_path):
     weight = torch.nn.Parameter(torch.arange(6.0).reshape(2, 3))
     save_adapter(tmp_path / "a.safetensors", Adapter({"w": weight.T}))
-    np.testing.assert_array_equal(load_adapter(tmp_path / "a.safetensors").tensors["w"].numpy(),
-                                  weight.detach().numpy().T)
+    np.testing.assert_array_equal(
+        load_adapter(tmp_path / "a.safetensors").tensors["w"].numpy(), weight.detach().numpy().T
+    )
 
 
 @pytest.mark.parametrize("span", [(0.5, 0.5), (-0.1, 1.0), (0.0, 1.1), (0.8, 0.2)])

@@ -39,8 +39,13 @@ def wheel(tmp_path_factory):
     source = tmp_path_factory.mktemp("source")
     for name in (*{top.split("/")[0] for top in TOPS}, "pyproject.toml", "README.md", "LICENSE"):
         (source / name).symlink_to(ROOT / name)
-    subprocess.run([sys.executable, "-c", "from setuptools import build_meta; build_meta.build_wheel('dist')"],
-                   cwd=source, check=True, capture_output=True, timeout=300)
+    subprocess.run(
+        [sys.executable, "-c", "from setuptools import build_meta; build_meta.build_wheel('dist')"],
+        cwd=source,
+        check=True,
+        capture_output=True,
+        timeout=300,
+    )
     (path,) = (source / "dist").glob("*.whl")
     return path
 
@@ -74,14 +79,22 @@ def test_the_wheel_works_where_there_is_no_tree(wheel, tmp_path):
         "for name in METHODS.names():\n"
         "    METHODS.get(name)\n"
     )
-    done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, timeout=600,
-                          env={**os.environ, "PYTHONPATH": str(tmp_path)})
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=600,
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+    )
     assert done.returncode == 0, done.stderr
     where, counts = done.stdout.splitlines()
     assert Path(where).is_relative_to(tmp_path)
-    assert counts == f"{len(list((ROOT / 'identities').glob('*/card.toml')))} " \
-                     f"{len(list((ROOT / 'pvbench' / 'profiles').glob('*.toml')))} " \
-                     f"{len(list((ROOT / 'prompts').glob('*.toml')))}"
+    assert (
+        counts == f"{len(list((ROOT / 'identities').glob('*/card.toml')))} "
+        f"{len(list((ROOT / 'pvbench' / 'profiles').glob('*.toml')))} "
+        f"{len(list((ROOT / 'prompts').glob('*.toml')))}"
+    )
 
 
 def test_the_editable_install_is_the_tree():
@@ -97,12 +110,20 @@ def test_built_in_parts_come_through_the_same_door_as_others(group):
 
 
 def test_every_dependency_has_a_tested_version():
-    constrained = {line.partition("==")[0].lower().replace("_", "-")
-                   for line in (ROOT / "constraints.txt").read_text().splitlines() if "==" in line}
+    constrained = {
+        line.partition("==")[0].lower().replace("_", "-")
+        for line in (ROOT / "constraints.txt").read_text().splitlines()
+        if "==" in line
+    }
     extras = PROJECT["project"]["optional-dependencies"].values()
     named = [line for group in (PROJECT["project"]["dependencies"], *extras) for line in group]
-    names = {"".join(letter if letter.isalnum() or letter in "-_" else " " for letter in line).split()[0]
-             .lower().replace("_", "-") for line in named}
+    names = {
+        "".join(letter if letter.isalnum() or letter in "-_" else " " for letter in line)
+        .split()[0]
+        .lower()
+        .replace("_", "-")
+        for line in named
+    }
     assert names <= constrained
 
 

@@ -45,26 +45,33 @@ def test_a_circle_of_profiles_is_told(tmp_path):
         child(tmp_path, 'extends = "one.toml"\n')
 
 
-@pytest.mark.parametrize(("old", "new", "message"), [
-    ("guidance = 1.0", "guidence = 1.0", r"\[sampling\] has the unknown field 'guidence' \(did you mean 'guidance'"),
-    ("tune_seed = 3", "tuneseed = 3", r"unknown field 'tuneseed' \(did you mean 'tune_seed'"),
-    ("steps = 1", "steps = 1.5", r"\[sampling\]: steps is 1.5; expected an integer"),
-    ("steps = 1", "steps = true", "expected an integer"),
-    ("steps = 1", "steps = 0", "expected a positive number"),
-    ("steps = 1", "steps = 1\nguidance_stop = 75", r"guidance_stop is 75.0; expected a share of the steps, 0 to 1"),
-    ("steps = 1", "steps = 1\nmotion_guidance = 0", r"motion_guidance is 0.0; expected a positive number"),
-    ("steps = 1", "steps = 1\nshift = 0", r"shift is 0.0; expected a positive number"),
-    ("steps = 1", "steps = 1\nshift = -4.0", r"shift is -4.0; expected a positive number"),
-    ("steps = 1", "steps = 1\nshift = inf", r"shift is inf; expected a positive number"),
-    ("steps = 1", "steps = 1\nshift = 'high'", r"shift is 'high'; expected a number, or no line at all"),
-    ("fps = 8", "", r"\[sampling\] lacks fps"),
-    ("[sampling]", "[grids]", "unknown field 'grids'"),
-    ("prompts = 3", "prompts = 3\nseeds = []", "expected a list of integers, at least one"),
-    ("measure_s = 0.01", 'measure_s = "fast"', "expected a number"),
-    ('kind = "example"', "weights = 1", r"\[backbone\]: expected a table with at least kind"),
-    ('methods_default = ["example_drift", "example_stamp"]', "methods_default = []", "list of texts"),
-    ("steps =", "steps", "is no TOML"),
-])
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        (
+            "guidance = 1.0",
+            "guidence = 1.0",
+            r"\[sampling\] has the unknown field 'guidence' \(did you mean 'guidance'",
+        ),
+        ("tune_seed = 3", "tuneseed = 3", r"unknown field 'tuneseed' \(did you mean 'tune_seed'"),
+        ("steps = 1", "steps = 1.5", r"\[sampling\]: steps is 1.5; expected an integer"),
+        ("steps = 1", "steps = true", "expected an integer"),
+        ("steps = 1", "steps = 0", "expected a positive number"),
+        ("steps = 1", "steps = 1\nguidance_stop = 75", r"guidance_stop is 75.0; expected a share of the steps, 0 to 1"),
+        ("steps = 1", "steps = 1\nmotion_guidance = 0", r"motion_guidance is 0.0; expected a positive number"),
+        ("steps = 1", "steps = 1\nshift = 0", r"shift is 0.0; expected a positive number"),
+        ("steps = 1", "steps = 1\nshift = -4.0", r"shift is -4.0; expected a positive number"),
+        ("steps = 1", "steps = 1\nshift = inf", r"shift is inf; expected a positive number"),
+        ("steps = 1", "steps = 1\nshift = 'high'", r"shift is 'high'; expected a number, or no line at all"),
+        ("fps = 8", "", r"\[sampling\] lacks fps"),
+        ("[sampling]", "[grids]", "unknown field 'grids'"),
+        ("prompts = 3", "prompts = 3\nseeds = []", "expected a list of integers, at least one"),
+        ("measure_s = 0.01", 'measure_s = "fast"', "expected a number"),
+        ('kind = "example"', "weights = 1", r"\[backbone\]: expected a table with at least kind"),
+        ('methods_default = ["example_drift", "example_stamp"]', "methods_default = []", "list of texts"),
+        ("steps =", "steps", "is no TOML"),
+    ],
+)
 def test_a_wrong_field_is_told_with_the_file(path, old, new, message):
     assert old in path.read_text()
     path.write_text(path.read_text().replace(old, new))
@@ -78,8 +85,16 @@ def test_an_unknown_profile_is_told():
         load_profile("mimi")
 
 
-@pytest.mark.parametrize("text", ["[sampling]\nsteps = 2", "[backbone]\ngrain = 2", "[evaluators]\nrevision = 2",
-                                  "[methods.example_drift]\nspeed = 2", "tune_seed = 4"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[sampling]\nsteps = 2",
+        "[backbone]\ngrain = 2",
+        "[evaluators]\nrevision = 2",
+        "[methods.example_drift]\nspeed = 2",
+        "tune_seed = 4",
+    ],
+)
 def test_the_digest_sees_what_moves_numbers(path, tmp_path, text):
     plain = load_profile(str(path)).digest
     lines = [line for line in text.splitlines() if not line.startswith("[")]

@@ -24,21 +24,27 @@ def path(tmp_path):
     return file
 
 
-@pytest.mark.parametrize(("noun", "token", "expected"), [
-    ("man", "", "He waves: a man in his coat sees him himself"),
-    ("woman", "", "She waves: a woman in her coat sees her herself"),
-    ("woman", "sks", "She waves: a sks woman in her coat sees her herself"),
-])
+@pytest.mark.parametrize(
+    ("noun", "token", "expected"),
+    [
+        ("man", "", "He waves: a man in his coat sees him himself"),
+        ("woman", "", "She waves: a woman in her coat sees her herself"),
+        ("woman", "sks", "She waves: a sks woman in her coat sees her herself"),
+    ],
+)
 def test_placeholders_follow_the_class_noun_and_the_token(noun, token, expected):
     assert Prompt("p", "<He> waves: a <V> in <his> coat sees <him> <himself>").render(noun, token) == expected
 
 
-@pytest.mark.parametrize(("text", "message"), [
-    ("a man surfs", "has <V> 0 times"),
-    ("a <V> and a <V>", "has <V> 2 times"),
-    ("a <V> and <her> dog", "unknown placeholder <her>"),
-    ("a <v> surfs", "has <V> 0 times"),
-])
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a man surfs", "has <V> 0 times"),
+        ("a <V> and a <V>", "has <V> 2 times"),
+        ("a <V> and <her> dog", "unknown placeholder <her>"),
+        ("a <v> surfs", "has <V> 0 times"),
+    ],
+)
 def test_a_prompt_names_the_person_once(text, message):
     with pytest.raises(PromptError, match=message):
         Prompt("p", text)
@@ -65,17 +71,20 @@ def test_the_digest_is_of_the_content_and_not_of_the_name(path, tmp_path):
     assert load_prompts(str(tmp_path / "third.toml")).digest != same
 
 
-@pytest.mark.parametrize(("old", "new", "message"), [
-    ('role = "evaluation"', 'role = "eval"', "role is 'eval'; expected evaluation, simulated or development"),
-    ('role = "evaluation"', 'roll = "evaluation"', r"unknown field 'roll' \(did you mean 'role'"),
-    ('id = "read"', 'id = "surf"', "two prompts have the id 'surf'"),
-    ('text = "a <V> reads"', 'text = "A  <V> surfs, <his> hair wet"', "have the same text"),
-    ('text = "a <V> reads"', "", "prompt 2: text is None"),
-    ('text = "a <V> reads"', 'text = "a man reads"', "prompt 'read' has <V> 0 times"),
-    ('text = "a <V> reads"', 'txt = "a <V> reads"', r"prompt 2 has the unknown field 'txt' \(did you mean 'text'"),
-    ('tags = { action = "surf" }', "tags = { action = 3 }", "expected a table of texts"),
-    ("id =", "id", "is no TOML"),
-])
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('role = "evaluation"', 'role = "eval"', "role is 'eval'; expected evaluation, simulated or development"),
+        ('role = "evaluation"', 'roll = "evaluation"', r"unknown field 'roll' \(did you mean 'role'"),
+        ('id = "read"', 'id = "surf"', "two prompts have the id 'surf'"),
+        ('text = "a <V> reads"', 'text = "A  <V> surfs, <his> hair wet"', "have the same text"),
+        ('text = "a <V> reads"', "", "prompt 2: text is None"),
+        ('text = "a <V> reads"', 'text = "a man reads"', "prompt 'read' has <V> 0 times"),
+        ('text = "a <V> reads"', 'txt = "a <V> reads"', r"prompt 2 has the unknown field 'txt' \(did you mean 'text'"),
+        ('tags = { action = "surf" }', "tags = { action = 3 }", "expected a table of texts"),
+        ("id =", "id", "is no TOML"),
+    ],
+)
 def test_a_wrong_file_is_told_with_prompt_and_field(path, old, new, message):
     path.write_text(path.read_text().replace(old, new))
     with pytest.raises(PromptError, match=message) as caught:

@@ -16,16 +16,22 @@ from pvbench.reward import REWARDS
 @pytest.fixture
 def methods(monkeypatch):
     """A registry of methods with only the entry points given: pairs of a name and a value."""
+
     def install(*pairs):
         entries = [EntryPoint(name, value, "pvbench.methods") for name, value in pairs]
         monkeypatch.setattr(registry, "entry_points", lambda group: entries)
         return Registry("method", Method, MethodError, ("version", "summary", "tunes", "Settings"), _check_method)
+
     return install
 
 
-@pytest.mark.parametrize(("kinds", "name", "part"), [
-    (METHODS, "example_drift", Drift), (BACKBONES, "example", ExampleLoader),
-])
+@pytest.mark.parametrize(
+    ("kinds", "name", "part"),
+    [
+        (METHODS, "example_drift", Drift),
+        (BACKBONES, "example", ExampleLoader),
+    ],
+)
 def test_parts_of_other_packages_are_found_by_their_entry_points(kinds, name, part):
     assert name in kinds.names()
     assert kinds.get(name) is part
@@ -35,11 +41,18 @@ def test_a_part_need_not_be_installed():
     assert BACKBONES.get("pvbench_example:ExampleLoader") is ExampleLoader
 
 
-@pytest.mark.parametrize(("kinds", "wrong", "expected"), [
-    (METHODS, "personalvido", r"unknown method 'personalvido' \(did you mean 'personalvideo'\?\); installed: base, "),
-    (BACKBONES, "mimi", r"unknown backbone 'mimi' \(did you mean 'mini'\?\); installed: animatediff, "),
-    (REWARDS, "hsp", r"unknown reward 'hsp' \(did you mean 'hps'\?\); installed: hps, "),
-])
+@pytest.mark.parametrize(
+    ("kinds", "wrong", "expected"),
+    [
+        (
+            METHODS,
+            "personalvido",
+            r"unknown method 'personalvido' \(did you mean 'personalvideo'\?\); installed: base, ",
+        ),
+        (BACKBONES, "mimi", r"unknown backbone 'mimi' \(did you mean 'mini'\?\); installed: animatediff, "),
+        (REWARDS, "hsp", r"unknown reward 'hsp' \(did you mean 'hps'\?\); installed: hps, "),
+    ],
+)
 def test_an_unknown_name_is_told_with_the_nearest(kinds, wrong, expected):
     with pytest.raises(kinds.error, match=expected):
         kinds.get(wrong)
@@ -63,10 +76,13 @@ def test_whatever_a_plug_in_raises_at_import_is_one_line_of_its_own(methods, rai
         Registry("backbone", BackboneLoader, ProfileError).get("raising:Loader")
 
 
-@pytest.mark.parametrize(("value", "message"), [
-    ("pvbench_example:DriftSettings", "expected a subclass of pvbench.method.Method"),
-    ("pvbench_example:Drift", "calls itself 'example_drift'"),
-])
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ("pvbench_example:DriftSettings", "expected a subclass of pvbench.method.Method"),
+        ("pvbench_example:Drift", "calls itself 'example_drift'"),
+    ],
+)
 def test_a_class_that_is_something_else_is_told(methods, value, message):
     with pytest.raises(MethodError, match=message):
         methods(("other", value)).get("other")
@@ -114,4 +130,3 @@ def test_a_profile_names_its_backbone_and_where_it_is_wrong():
     profile = replace(load_profile("mini"), backbone={"kind": "mimi"})
     with pytest.raises(ProfileError, match=r"profile 'mini' \[backbone\]: unknown backbone 'mimi'"):
         backbone_loader(profile)
-

@@ -20,10 +20,14 @@ def store(tmp_path):
 
 def test_names_tell_what_a_file_is_and_hold_its_key(store):
     key = "0123456789abcdef" * 4
-    assert store.video_path(key, "base", "ann", "surf", 3).relative_to(store.folder).as_posix() \
+    assert (
+        store.video_path(key, "base", "ann", "surf", 3).relative_to(store.folder).as_posix()
         == "videos/base/ann/surf-s3-0123456789ab.mkv"
-    assert store.adapter_path(key, "a[x=1]", "ann").relative_to(store.folder).as_posix() \
+    )
+    assert (
+        store.adapter_path(key, "a[x=1]", "ann").relative_to(store.folder).as_posix()
         == "adapters/a[x=1]/ann-0123456789ab.safetensors"
+    )
 
 
 def test_a_label_cannot_leave_the_folder(store):

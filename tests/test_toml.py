@@ -11,7 +11,7 @@ def test_a_file_is_read(tmp_path):
     assert read_toml(tmp_path / "file.toml", PromptError) == {"name": "grüße"}
 
 
-@pytest.mark.parametrize("content", [b"name =", b"name = 1\nname = 2", b"name = \"\xff\""])
+@pytest.mark.parametrize("content", [b"name =", b"name = 1\nname = 2", b'name = "\xff"'])
 def test_what_is_no_toml_is_told_with_the_file(tmp_path, content):
     (tmp_path / "file.toml").write_bytes(content)
     with pytest.raises(PromptError, match=r"file\.toml is no TOML"):

@@ -16,25 +16,33 @@ def profile():
     return load_profile(EXAMPLE_PROFILE)
 
 
-@pytest.mark.parametrize(("text", "variant"), [
-    ("example_drift", Variant("example_drift", {}, "example_drift")),
-    (" example_drift [] ", Variant("example_drift", {}, "example_drift")),
-    ("example_drift[speed=2]", Variant("example_drift", {"speed": "2"}, "example_drift[speed=2]")),
-    ("example_drift[ speed = 2 , side=left ]",
-     Variant("example_drift", {"side": "left", "speed": "2"}, "example_drift[side=left,speed=2]")),
-])
+@pytest.mark.parametrize(
+    ("text", "variant"),
+    [
+        ("example_drift", Variant("example_drift", {}, "example_drift")),
+        (" example_drift [] ", Variant("example_drift", {}, "example_drift")),
+        ("example_drift[speed=2]", Variant("example_drift", {"speed": "2"}, "example_drift[speed=2]")),
+        (
+            "example_drift[ speed = 2 , side=left ]",
+            Variant("example_drift", {"side": "left", "speed": "2"}, "example_drift[side=left,speed=2]"),
+        ),
+    ],
+)
 def test_a_variant_is_a_name_with_settings(text, variant):
     assert parse_variant(text) == variant
 
 
-@pytest.mark.parametrize(("text", "message"), [
-    ("example_drfit", r"unknown method 'example_drfit' \(did you mean 'example_drift'\?\); installed: "),
-    ("example_drift[speed]", "'speed' is no setting; expected setting=value"),
-    ("example_drift[speed=]", "expected setting=value"),
-    ("example_drift[speed=1,speed=2]", "sets 'speed' twice"),
-    ("example_drift]", "is no method; expected a name"),
-    ("", "is no method"),
-])
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("example_drfit", r"unknown method 'example_drfit' \(did you mean 'example_drift'\?\); installed: "),
+        ("example_drift[speed]", "'speed' is no setting; expected setting=value"),
+        ("example_drift[speed=]", "expected setting=value"),
+        ("example_drift[speed=1,speed=2]", "sets 'speed' twice"),
+        ("example_drift]", "is no method; expected a name"),
+        ("", "is no method"),
+    ],
+)
 def test_a_wrong_text_is_told(text, message):
     with pytest.raises(MethodError, match=message):
         parse_variant(text)
@@ -72,7 +80,9 @@ def test_what_is_asked_rests_on_the_settings(profile):
     mini = load_profile("mini")
     loader = backbone_loader(mini)
     assert METHODS.get("personalvideo").asks(settings_of(parse_variant("personalvideo"), mini)) - loader.offers == {
-        "reward.identity", "reward.semantic"}
+        "reward.identity",
+        "reward.semantic",
+    }
     plain = METHODS.get("personalvideo").asks(settings_of(parse_variant("personalvideo[token=none]"), mini))
     assert "tokens" not in plain
     assert "images" in METHODS.get("personalvideo").asks(settings_of(parse_variant("personalvideo[where=t2i]"), mini))
@@ -85,7 +95,8 @@ def test_no_methods_are_told(profile):
 
 def test_settings_come_from_the_method_the_profile_and_the_text(tmp_path):
     (tmp_path / "mine.toml").write_text(
-        f'extends = "{EXAMPLE_PROFILE}"\n[methods.example_drift]\nspeed = 3\nside = "left"\n')
+        f'extends = "{EXAMPLE_PROFILE}"\n[methods.example_drift]\nspeed = 3\nside = "left"\n'
+    )
     profile = load_profile(str(tmp_path / "mine.toml"))
     assert settings_of(parse_variant("example_drift"), profile) == DriftSettings(3, "left")
     assert settings_of(parse_variant("example_drift[speed=5]"), profile) == DriftSettings(5, "left")

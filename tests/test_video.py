@@ -43,8 +43,12 @@ def test_the_digest_sees_frames_rate_and_shape():
     frames = noise().frames
     changed = frames.copy()
     changed[3, 4, 5, 1] ^= 1
-    digests = {Video(frames, 8.0).digest, Video(changed, 8.0).digest, Video(frames, 9.0).digest,
-               Video(frames.reshape(6, 24, 32, 3), 8.0).digest}
+    digests = {
+        Video(frames, 8.0).digest,
+        Video(changed, 8.0).digest,
+        Video(frames, 9.0).digest,
+        Video(frames.reshape(6, 24, 32, 3), 8.0).digest,
+    }
     assert len(digests) == 4
 
 
@@ -77,7 +81,7 @@ def test_a_file_cut_short_is_an_error(tmp_path, kept):
     path = tmp_path / "video.mkv"
     write_video(path, noise())
     content = path.read_bytes()
-    path.write_bytes(content[:int(kept * len(content))])
+    path.write_bytes(content[: int(kept * len(content))])
     with pytest.raises(VideoError, match=str(path)):
         read_video(path)
 
@@ -108,8 +112,9 @@ def test_damage_anywhere_is_refused_where_the_decoder_notices_it(tmp_path):
             except VideoError as error:
                 told.append(str(error))
     # H.264 has no checksum: of some damage the decoder knows nothing.
-    assert any(re.search(r"a\.mp4 is corrupt: frame \d+ does not decode whole; fetch or make it again", one)
-               for one in told)
+    assert any(
+        re.search(r"a\.mp4 is corrupt: frame \d+ does not decode whole; fetch or make it again", one) for one in told
+    )
 
 
 def test_a_video_of_another_program_is_read(tmp_path):
@@ -138,9 +143,13 @@ def test_a_folder_that_cannot_be_made_is_told(tmp_path):
         write_video(tmp_path / "taken" / "video.mkv", noise())
 
 
-@pytest.mark.parametrize("frames", [
-    np.zeros((0, 8, 8, 3), np.uint8), np.zeros((2, 0, 8, 3), np.uint8),
-])
+@pytest.mark.parametrize(
+    "frames",
+    [
+        np.zeros((0, 8, 8, 3), np.uint8),
+        np.zeros((2, 0, 8, 3), np.uint8),
+    ],
+)
 def test_an_empty_array_is_no_video(frames):
     with pytest.raises(VideoError, match="at least one frame"):
         Video(frames, 8.0)

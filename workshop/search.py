@@ -113,7 +113,8 @@ class Outcome:
         if self.base is None or not self.cells:
             return 1.0
         return (
-            1 - self.cells / self.planned
+            1
+            - self.cells / self.planned
             + max(0.0, self.base.faces_found - 0.01 - self.faces_found)
             + max(0.0, 0.95 - self.clip_t / self.base.clip_t)
             + max(0.0, 0.90 - self.flow / self.base.flow)

@@ -91,9 +91,9 @@ class HunyuanBackbone(LatentBackbone):
         template: str = DEFAULT_PROMPT_TEMPLATE["template"]
         # The template's words say how to read a prompt; what they became is left out, as in diffusers' pipeline.
         start = len(tokenizer(template.partition("{}")[0]).input_ids)
-        given = tokenizer(
-            [template.format(text)], truncation=True, max_length=_WORDS + start, return_tensors="pt"
-        ).to(self.device)
+        given = tokenizer([template.format(text)], truncation=True, max_length=_WORDS + start, return_tensors="pt").to(
+            self.device
+        )
         found = model(
             input_ids=given.input_ids, attention_mask=given.attention_mask, output_hidden_states=True
         ).hidden_states[-3]

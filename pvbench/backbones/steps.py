@@ -143,7 +143,6 @@ class DdimSteps:
         return clean, signal.sqrt() * output + (1 - signal).sqrt() * latent
 
 
-
 @dataclass(frozen=True)
 class FlowSteps:
     """Euler steps of flow matching, by index.

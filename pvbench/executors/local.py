@@ -128,7 +128,8 @@ class LocalExecutor(Executor):
         argument = self._for_worker(self._argument, number)
         ours, theirs = multiprocessing.Pipe()
         process = multiprocessing.get_context("spawn").Process(
-            target=_work, args=(theirs, self._start, argument), name="pvbench worker", daemon=True)
+            target=_work, args=(theirs, self._start, argument), name="pvbench worker", daemon=True
+        )
         with _one_thread():
             process.start()
         theirs.close()

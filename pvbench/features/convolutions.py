@@ -167,8 +167,11 @@ class Narrow:
         around = [(side - 1) // 2 for side in (wide, high)]
         padded = functional.pad(products, (0, 0, around[0], wide - 1 - around[0], around[1], high - 1 - around[1]))
         taps = padded.unflatten(-1, (high, wide, self._outputs))
-        shifted = [taps[:, row : row + height, column : column + width, row, column]
-                   for row in range(high) for column in range(wide)]
+        shifted = [
+            taps[:, row : row + height, column : column + width, row, column]
+            for row in range(high)
+            for column in range(wide)
+        ]
         return torch.stack(shifted).sum(dim=0)
 
 
@@ -219,8 +222,9 @@ class Winograd3d:
     def __init__(self, weight: Float[Tensor, "outputs inputs 3 3 3"]) -> None:
         self._before, self._same, self._after = (Winograd(weight[:, :, time]) for time in range(3))
 
-    def __call__(self, volume: Float[Tensor, "frames height width channels"]) -> Float[
-        Tensor, "frames height width outputs"]:
+    def __call__(
+        self, volume: Float[Tensor, "frames height width channels"]
+    ) -> Float[Tensor, "frames height width outputs"]:
         """What comes of one volume."""
         return self._same.by_strips(volume, self._convolved)
 
@@ -264,8 +268,12 @@ class WinogradHalving:
 
         def convolved(spread: Spread) -> Tensor:
             starts = range(0, -(-frames // 2) * 2 * of_frame, 2 * of_frame)
-            return torch.cat([self._form.of(Spread(spread.values[:, :, start : start + 7 * of_frame], spread.shape))
-                              for start in starts])
+            return torch.cat(
+                [
+                    self._form.of(Spread(spread.values[:, :, start : start + 7 * of_frame], spread.shape))
+                    for start in starts
+                ]
+            )
 
         return self._form.by_strips(image[None], convolved)
 
@@ -289,9 +297,15 @@ class Convolution(nn.Module):
 def suits(conv: nn.Conv2d) -> bool:
     """Whether a convolution is one that has this form and gains by it."""
     sides = conv.kernel_size
-    return (set(sides) <= set(KERNELS) and all(side % 2 for side in sides) and conv.stride == conv.dilation == (1, 1)
-            and conv.groups == 1 and conv.padding == tuple(side // 2 for side in sides)
-            and conv.padding_mode == "zeros" and min(conv.in_channels, conv.out_channels) >= _FEWEST_CHANNELS)
+    return (
+        set(sides) <= set(KERNELS)
+        and all(side % 2 for side in sides)
+        and conv.stride == conv.dilation == (1, 1)
+        and conv.groups == 1
+        and conv.padding == tuple(side // 2 for side in sides)
+        and conv.padding_mode == "zeros"
+        and min(conv.in_channels, conv.out_channels) >= _FEWEST_CHANNELS
+    )
 
 
 def replace_convolutions(network: nn.Module) -> None:
@@ -337,7 +351,8 @@ def _transforms(width: int) -> _Transforms:
     back.append([zero] * (OUTPUTS - 1) + [one])
     of_inputs, of_kernel, to_outputs = (
         torch.tensor([[float(value) for value in row] for row in matrix], dtype=torch.float64)
-        for matrix in (inputs, kernel, back))
+        for matrix in (inputs, kernel, back)
+    )
     return _Transforms(of_inputs, of_kernel, to_outputs.T.contiguous())
 
 

@@ -23,8 +23,12 @@ SHORT_SIDE = 224
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
 _CHUNK = 16
-_NETWORKS = {(384, 16): "vit_small_patch16_224", (384, 8): "vit_small_patch8_224",
-             (768, 16): "vit_base_patch16_224", (768, 8): "vit_base_patch8_224"}
+_NETWORKS = {
+    (384, 16): "vit_small_patch16_224",
+    (384, 8): "vit_small_patch8_224",
+    (768, 16): "vit_base_patch16_224",
+    (768, 8): "vit_base_patch8_224",
+}
 """timm's names, by width and side of a patch."""
 
 
@@ -92,8 +96,10 @@ def load_dino(path: Path, device: torch.device) -> Dino:
     shape = tuple(state["patch_embed.proj.weight"].shape) if "patch_embed.proj.weight" in state else ()
     name = _NETWORKS.get((shape[0], shape[-1])) if len(shape) == 4 else None
     if name is None:
-        raise WeightsError(f"{path} is no DINO vision transformer of width 384 or 768 with patches of 8 or 16 pixels; "
-                           f"expected facebookresearch/dino's dino_vitbase16_pretrain.pth")
+        raise WeightsError(
+            f"{path} is no DINO vision transformer of width 384 or 768 with patches of 8 or 16 pixels; "
+            f"expected facebookresearch/dino's dino_vitbase16_pretrain.pth"
+        )
     load_torchvision()
     import timm
 
@@ -103,6 +109,7 @@ def load_dino(path: Path, device: torch.device) -> Dino:
         network.load_state_dict(state)
     except RuntimeError as error:
         complaint = " ".join(str(error).split())[:300]
-        raise WeightsError(f"{path} does not fit {name}: {complaint}; expected the backbone alone, such as "
-                           f"dino_vitbase16_pretrain.pth") from error
+        raise WeightsError(
+            f"{path} does not fit {name}: {complaint}; expected the backbone alone, such as dino_vitbase16_pretrain.pth"
+        ) from error
     return Dino(network, device)

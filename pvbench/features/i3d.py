@@ -8,7 +8,7 @@ import re
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -18,9 +18,6 @@ from torch.nn import functional
 
 from pvbench.errors import SettingError, VideoError, WeightsError, did_you_mean
 from pvbench.weights.torchscript import is_archive, read_archive
-
-if TYPE_CHECKING:
-    from pvbench.features.i3d_cpu import I3DOnCpu
 
 MIN_FRAMES = 10
 SIDE = 224
@@ -191,8 +188,20 @@ PREPROCESSINGS: dict[str, Callable[[Tensor], Tensor]] = {
 """By the name of the public implementation."""
 
 
+@runtime_checkable
+class Network(Protocol):
+    """I3D, or what computes the same."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where it computes."""
+
+    def __call__(self, videos: Tensor, /) -> Tensor:
+        """Logits (n, 400) of videos (n, 3, frames, 224, 224)."""
+
+
 def embed(
-    model: I3D | I3DOnCpu, frames: UInt8[np.ndarray, "frames height width 3"], preprocessing: str
+    model: Network, frames: UInt8[np.ndarray, "frames height width 3"], preprocessing: str
 ) -> Float32[np.ndarray, " classes"]:
     """The logits of one video, which FVD takes for its embedding.
 

@@ -35,16 +35,20 @@ def check_pack(folder: Path) -> tuple[Path, ...]:
         WeightsError: no folder, no ONNX file directly in it, a damaged one, no detection or no recognition model.
     """
     if not folder.is_dir():
-        raise WeightsError(f"no face model pack at {folder}; expected a folder of ONNX files, such as an unpacked "
-                           f"antelopev2.zip or buffalo_l.zip of InsightFace: download and unpack it there")
+        raise WeightsError(
+            f"no face model pack at {folder}; expected a folder of ONNX files, such as an unpacked "
+            f"antelopev2.zip or buffalo_l.zip of InsightFace: download and unpack it there"
+        )
     files = tuple(sorted(folder.glob("*.onnx")))
     if not files:
         raise WeightsError(_why_empty(folder))
     tasks = _tasks(files)
     for task, what in (("detection", "5 outputs or more"), ("recognition", "a square input of 112 pixels or more")):
         if task not in tasks:
-            raise WeightsError(f"{folder} holds no {task} model (a graph with {what}), only "
-                               f"{', '.join(file.name for file in files)}; unpack the whole pack there")
+            raise WeightsError(
+                f"{folder} holds no {task} model (a graph with {what}), only "
+                f"{', '.join(file.name for file in files)}; unpack the whole pack there"
+            )
     return files
 
 
@@ -85,19 +89,25 @@ def load_pack(
         except Exception as error:
             raise WeightsError(f"insightface cannot load {file}: {error}; download the pack again") from error
         if getattr(model, "taskname", None) != task:
-            raise WeightsError(f"insightface does not take {file} for a {task} model, but for "
-                               f"{getattr(model, 'taskname', 'none that it knows')}; remove it from the pack")
+            raise WeightsError(
+                f"insightface does not take {file} for a {task} model, but for "
+                f"{getattr(model, 'taskname', 'none that it knows')}; remove it from the pack"
+            )
         if place.type == "cuda" and model.session.get_providers()[0] != "CUDAExecutionProvider":
-            raise DeviceError(f"onnxruntime put {file.name} on the CPU although {place} was asked for: its CUDA and "
-                              f"cuDNN libraries do not load; use --device cpu or mend them")
+            raise DeviceError(
+                f"onnxruntime put {file.name} on the CPU although {place} was asked for: its CUDA and "
+                f"cuDNN libraries do not load; use --device cpu or mend them"
+            )
         models[task] = model
     detector, recogniser = models["detection"], models["recognition"]
     index = (place.index or 0) if place.type == "cuda" else -1
     detector.prepare(index, input_size=(size, size), det_thresh=threshold)
     recogniser.prepare(index)
     if not detector.use_kps:
-        raise WeightsError(f"{tasks['detection']} marks no landmarks, which the recogniser needs; take a pack whose "
-                           f"detector is named ..._bnkps or det_...")
+        raise WeightsError(
+            f"{tasks['detection']} marks no landmarks, which the recogniser needs; take a pack whose "
+            f"detector is named ..._bnkps or det_..."
+        )
     return InsightFaces(detector, recogniser, (tasks["detection"], tasks["recognition"]))
 
 
@@ -141,8 +151,9 @@ class InsightFaces:
         Raises:
             FaceError: a photo shows no face, or more than one.
         """
-        advice = ("with some room around it (the detector misses a face that fills the picture): replace or crop the "
-                  "photo")
+        advice = (
+            "with some room around it (the detector misses a face that fills the picture): replace or crop the photo"
+        )
         return one_face_each(self, images, advice)
 
     def _embed(self, picture: UInt8[np.ndarray, "_ _ 3"], points: np.ndarray) -> np.ndarray:
@@ -178,8 +189,12 @@ def warp_affine(
     right, below = (x & 31) / 32, (y & 31) / 32
     height, width = picture.shape[:2]
     total = np.full((side, side, 3), 1 << 14, np.int64)
-    for dy, dx, weight in ((0, 0, (1 - below) * (1 - right)), (0, 1, (1 - below) * right),
-                           (1, 0, below * (1 - right)), (1, 1, below * right)):
+    for dy, dx, weight in (
+        (0, 0, (1 - below) * (1 - right)),
+        (0, 1, (1 - below) * right),
+        (1, 0, below * (1 - right)),
+        (1, 1, below * right),
+    ):
         at_row, at_column = row + dy, column + dx
         inside = (at_row >= 0) & (at_row < height) & (at_column >= 0) & (at_column < width)
         pixels = picture[at_row.clip(0, height - 1), at_column.clip(0, width - 1)].astype(np.int64)
@@ -194,7 +209,7 @@ def _load_insightface() -> tuple[Any, Any]:
     except ImportError as error:
         raise InsightFaceMissingError(
             f"faces of a model pack need insightface, which does not import ({error}); install both, the second alone "
-            f"because its metadata asks for a second OpenCV: pip install \"pvbench[face]\" and "
+            f'because its metadata asks for a second OpenCV: pip install "pvbench[face]" and '
             f"pip install --no-deps insightface==2.1"
         ) from error
     return model_zoo, onnxruntime
@@ -204,8 +219,10 @@ def _providers(onnxruntime: Any, device: torch.device) -> list[Any]:
     if device.type == "cpu":
         return ["CPUExecutionProvider"]
     if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
-        raise DeviceError(f"device {device} was asked for, but this onnxruntime has no CUDA; use --device cpu, or "
-                          f"replace it: pip uninstall onnxruntime, then pip install onnxruntime-gpu")
+        raise DeviceError(
+            f"device {device} was asked for, but this onnxruntime has no CUDA; use --device cpu, or "
+            f"replace it: pip uninstall onnxruntime, then pip install onnxruntime-gpu"
+        )
     return [("CUDAExecutionProvider", {"device_id": device.index or 0}), "CPUExecutionProvider"]
 
 
@@ -213,9 +230,11 @@ def _why_empty(folder: Path) -> str:
     nested = sorted({file.parent for file in folder.glob("*/*.onnx")})
     if nested:
         names = ", ".join(sorted(file.name for file in nested[0].glob("*.onnx")))
-        return (f"{folder} holds no ONNX file itself, but {nested[0]} does: the archive has a folder of its own inside "
-                f"(antelopev2.zip does) and was unpacked one folder too deep; move {names} up into {folder}, or name "
-                f"{nested[0]}")
+        return (
+            f"{folder} holds no ONNX file itself, but {nested[0]} does: the archive has a folder of its own inside "
+            f"(antelopev2.zip does) and was unpacked one folder too deep; move {names} up into {folder}, or name "
+            f"{nested[0]}"
+        )
     return f"{folder} holds no ONNX file; expected a face model pack such as antelopev2 or buffalo_l: unpack it there"
 
 

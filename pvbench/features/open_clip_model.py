@@ -57,23 +57,31 @@ def load_open_clip(model: str, path: Path, device: torch.device | str = "cpu") -
     open_clip = load_open_clip_package()
     # The list first: open_clip would fetch the configuration of a name that begins with a hub's prefix.
     if model not in open_clip.list_models():
-        raise WeightsError(f"open_clip knows no model {model!r}{did_you_mean(model, open_clip.list_models())}; "
-                           f"open_clip.list_models() names all")
+        raise WeightsError(
+            f"open_clip knows no model {model!r}{did_you_mean(model, open_clip.list_models())}; "
+            f"open_clip.list_models() names all"
+        )
     config = open_clip.get_model_config(model)
     if "hf_tokenizer_name" in config["text_cfg"] or "hf_model_name" in config["text_cfg"]:
-        raise WeightsError(f"the text side of {model} comes from a hub, and nothing is fetched here; take a model with "
-                           f"CLIP's own tokenizer, such as ViT-B-32-quickgelu")
+        raise WeightsError(
+            f"the text side of {model} comes from a hub, and nothing is fetched here; take a model with "
+            f"CLIP's own tokenizer, such as ViT-B-32-quickgelu"
+        )
     if not path.is_file():
         raise WeightsError(f"no weights at {path}; download them for {model} and give the file's path")
     scripted = is_archive(path)
     if scripted and not config.get("quick_gelu", False):
-        raise WeightsError(f"{path} is one of OpenAI's archives, trained with QuickGELU, which {model} has not; name "
-                           f"the model {model}-quickgelu")
+        raise WeightsError(
+            f"{path} is one of OpenAI's archives, trained with QuickGELU, which {model} has not; name "
+            f"the model {model}-quickgelu"
+        )
     try:
         state = read_archive(path) if scripted else _read_state(path)
     except Exception as error:
-        raise WeightsError(f"{path} cannot be read as weights: {error}; expected safetensors, a state dict of tensors "
-                           f"alone, or OpenAI's archive") from error
+        raise WeightsError(
+            f"{path} cannot be read as weights: {error}; expected safetensors, a state dict of tensors "
+            f"alone, or OpenAI's archive"
+        ) from error
     custom = config.pop("custom_text", False)
     kind = open_clip.CoCa if "multimodal_cfg" in config else open_clip.CustomTextCLIP if custom else open_clip.CLIP
     with Blank():
@@ -120,15 +128,12 @@ class OpenClip:
 
     @torch.no_grad()
     def frames(self, frames: Pictures) -> Float32[np.ndarray, "frames embedding"]:
-        """Unit embeddings of RGB frames, or of pictures of several sizes: of their middle squares, see `clip_pixels`.
-        """
+        """Unit embeddings of the middle squares of RGB frames, or of pictures of several sizes; see `clip_pixels`."""
         parts = [self.images(clip_pixels(part, self.side)) for part in _chunks(frames)]
         return torch.cat(parts).cpu().numpy()
 
     @torch.no_grad()
-    def hps_frames(
-        self, frames: UInt8[np.ndarray, "frames height width 3"]
-    ) -> Float32[np.ndarray, "frames embedding"]:
+    def hps_frames(self, frames: UInt8[np.ndarray, "frames height width 3"]) -> Float32[np.ndarray, "frames embedding"]:
         """Unit embeddings of RGB frames as HPSv2 sees them, see `hps_pixels`.
 
         A frame's product with its prompt's embedding is HPSv2's score, in [-1, 1]: higher where people would like the
@@ -165,8 +170,12 @@ class OpenClip:
         have = np.flatnonzero(~np.isnan(landmarks).any(axis=(1, 2)))
         found = []
         for some in _chunks(have):
-            crops = [crop_faces(_levels(frames[place][None]).to(self.device), places[place : place + 1], self.side,
-                                FACE_SPREAD) for place in some]
+            crops = [
+                crop_faces(
+                    _levels(frames[place][None]).to(self.device), places[place : place + 1], self.side, FACE_SPREAD
+                )
+                for place in some
+            ]
             found.append(self.images(_normalise(torch.cat(crops))).cpu().numpy())
         # An empty text has an embedding too, of the size that is needed where no frame shows a face.
         width = found[0].shape[1] if found else self.texts([""]).shape[1]
@@ -176,9 +185,7 @@ class OpenClip:
         return rows
 
 
-def clip_pixels(
-    frames: Pictures, side: int
-) -> Float32[Tensor, "frames 3 {side} {side}"]:
+def clip_pixels(frames: Pictures, side: int) -> Float32[Tensor, "frames 3 {side} {side}"]:
     """RGB frames as OpenAI's CLIP sees them: short side resized to `side`, middle square, its mean and deviation.
 
     Source: openai/CLIP@d05afc4 clip.py `_transform`, equal in every bit; Pillow's bicubic, which filters and rounds to
@@ -280,8 +287,10 @@ def _quick_gelu(x: Tensor) -> Tensor:
 
 
 def _fill(network: nn.Module, state: dict[str, Tensor], complaint: str, ignore_others: bool) -> None:
-    state = {name.removeprefix("module."): value.float() if value.is_floating_point() else value
-             for name, value in state.items()}
+    state = {
+        name.removeprefix("module."): value.float() if value.is_floating_point() else value
+        for name, value in state.items()
+    }
     # A number in some files, a row of one number in others.
     for name in ("logit_scale", "logit_bias"):
         if name in state and isinstance(own := getattr(network, name, None), Tensor):
@@ -290,12 +299,16 @@ def _fill(network: nn.Module, state: dict[str, Tensor], complaint: str, ignore_o
     missing = [name for name in shapes if name not in state and not name.endswith("num_batches_tracked")]
     others = [] if ignore_others else [name for name in state if name not in shapes]
     if missing or others:
-        raise WeightsError(f"{complaint}: it lacks {missing[:3]} and has {others[:3]} besides; name the model that the "
-                           f"weights were trained for")
+        raise WeightsError(
+            f"{complaint}: it lacks {missing[:3]} and has {others[:3]} besides; name the model that the "
+            f"weights were trained for"
+        )
     for name, shape in shapes.items():
         if name in state and tuple(state[name].shape) != shape:
-            raise WeightsError(f"{complaint}: {name} has the shape {tuple(state[name].shape)}, expected {shape}; name "
-                               f"the model that the weights were trained for")
+            raise WeightsError(
+                f"{complaint}: {name} has the shape {tuple(state[name].shape)}, expected {shape}; name "
+                f"the model that the weights were trained for"
+            )
     # The file's own tensors, not copies: of a gigabyte that takes seconds.
     network.load_state_dict({name: value for name, value in state.items() if name in shapes}, strict=False, assign=True)
 

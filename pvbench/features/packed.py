@@ -76,7 +76,13 @@ def packable(block: Any) -> bool:
     """Whether a block is one that `PackedBlock` knows, on a CPU."""
     from open_clip.transformer import QuickGELU, ResidualAttentionBlock
 
-    return (type(block) is ResidualAttentionBlock and block.attn.in_proj_weight is not None
-            and block.attn.batch_first and block.attn.in_proj_weight.device.type == "cpu"
-            and (isinstance(block.mlp.gelu, QuickGELU)
-                 or (isinstance(block.mlp.gelu, nn.GELU) and block.mlp.gelu.approximate == "none")))
+    return (
+        type(block) is ResidualAttentionBlock
+        and block.attn.in_proj_weight is not None
+        and block.attn.batch_first
+        and block.attn.in_proj_weight.device.type == "cpu"
+        and (
+            isinstance(block.mlp.gelu, QuickGELU)
+            or (isinstance(block.mlp.gelu, nn.GELU) and block.mlp.gelu.approximate == "none")
+        )
+    )

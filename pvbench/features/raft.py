@@ -87,8 +87,12 @@ class Raft:
         block: Any = self.network.update_block
         self._units = [_Unit(unit, block.motion_encoder.out_channels) for unit in block.recurrent_block.children()]
         self._head = _FlowHead(block.flow_head)
-        parts: Any = (self.network.feature_encoder, self.network.context_encoder, block.motion_encoder,
-                      self.network.mask_predictor)
+        parts: Any = (
+            self.network.feature_encoder,
+            self.network.context_encoder,
+            block.motion_encoder,
+            self.network.mask_predictor,
+        )
         self._features, self._context, self._motion, self._mask = (_prepared(part, device) for part in parts)
 
     def __call__(self, frames: UInt8[np.ndarray, "frames height width 3"]) -> Flow:
@@ -139,8 +143,10 @@ class Raft:
                 # torch has no other sign of a CPU's memory being used up.
                 if "memory" not in str(error):
                     raise
-                raise VideoError(f"frames of {width}x{height} pixels are too large for RAFT and the memory there is: "
-                                 f"scale the video down, or leave out the metrics that need flow") from error
+                raise VideoError(
+                    f"frames of {width}x{height} pixels are too large for RAFT and the memory there is: "
+                    f"scale the video down, or leave out the metrics that need flow"
+                ) from error
 
     def _images(self, frames: np.ndarray, size: tuple[int, int]) -> Tensor:
         """Frames in [-1, 1], enlarged to the size, padded on all sides to multiples of 8."""
@@ -158,8 +164,9 @@ class Raft:
 
         correlations = Correlations(before, after, self.network.corr_block.radius, self.network.corr_block.num_levels)
         size = self.network.update_block.hidden_state_size
-        hidden, constant = (Seen(part.permute(0, 2, 3, 1))
-                            for part in (context[:, :size].tanh(), context[:, size:].relu()))
+        hidden, constant = (
+            Seen(part.permute(0, 2, 3, 1)) for part in (context[:, :size].tanh(), context[:, size:].relu())
+        )
         of_context = [unit.of_context(constant) for unit in self._units]
         start = make_coords_grid(len(before), *before.shape[2:]).to(self.device)
         found = start
@@ -202,8 +209,11 @@ class Correlations:
     """
 
     def __init__(
-        self, before: Float[Tensor, "n channels height width"], after: Float[Tensor, "n channels height width"],
-        radius: int, levels: int
+        self,
+        before: Float[Tensor, "n channels height width"],
+        after: Float[Tensor, "n channels height width"],
+        radius: int,
+        levels: int,
     ) -> None:
         self.radius = radius
         products = torch.bmm(before.flatten(2).transpose(1, 2), after.flatten(2)).div_(math.sqrt(before.shape[1]))
@@ -212,9 +222,7 @@ class Correlations:
             scales.append(functional.avg_pool2d(scales[-1], 2))
         self._scales = [scale[:, 0] for scale in scales]
 
-    def around(
-        self, places: Float[Tensor, "n 2 height width"]
-    ) -> Float[Tensor, "n levels_windows height width"]:
+    def around(self, places: Float[Tensor, "n 2 height width"]) -> Float[Tensor, "n levels_windows height width"]:
         """Windows around places (x, y) of the other map, in its cells, one for each place of the first; channels last.
 
         A window's numbers are ordered by column, then by row; what lies outside of the map counts 0.
@@ -251,7 +259,8 @@ class _Unit:
         widths = [hidden, unit.convz.in_channels - hidden - motion, motion]
         gates = torch.cat([unit.convz.weight, unit.convr.weight])
         (self._gates, self._gates_of_context), (self._new, self._new_of_context) = (
-            self._split(weight, widths) for weight in (gates, unit.convq.weight))
+            self._split(weight, widths) for weight in (gates, unit.convq.weight)
+        )
         self._biases = torch.cat([unit.convz.bias, unit.convr.bias]), unit.convq.bias
 
     def _split(self, weight: Tensor, widths: list[int]) -> tuple[Any, Any]:

@@ -9,8 +9,16 @@ from pathlib import Path
 
 import pvbench
 
-_LIBRARIES = ("torch", "diffusers", "transformers", "peft", "open_clip_torch", "opencv-python-headless", "numpy",
-              "scipy")
+_LIBRARIES = (
+    "torch",
+    "diffusers",
+    "transformers",
+    "peft",
+    "open_clip_torch",
+    "opencv-python-headless",
+    "numpy",
+    "scipy",
+)
 
 
 def versions() -> dict[str, str]:

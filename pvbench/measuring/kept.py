@@ -63,9 +63,7 @@ class KeptFeatures:
         return found
 
 
-def make_features(
-    evaluators: Evaluators, thing: Thing, given: object, wanted: Files, kept: Files
-) -> None:
+def make_features(evaluators: Evaluators, thing: Thing, given: object, wanted: Files, kept: Files) -> None:
     """Writes the groups of one thing's features, each as soon as it is made, so that it is kept if the next one fails.
 
     Args:

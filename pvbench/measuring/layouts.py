@@ -25,8 +25,26 @@ _REPORT = "aggregates.json"
 # What `pvbench run` appends to a prompt's id: seed and part of the cell's key. Others append a number alone.
 _SEED = re.compile(r"(?P<prompt>.+?)-s?(?P<seed>\d+)(?:-[0-9a-f]{12})?")
 _WORD_AND_INDEX = re.compile(r"[a-z]{3,}-\d{1,3}")
-_WORDS_FOR_FILES = ("clip", "film", "frame", "frames", "gen", "generated", "img", "movie", "out", "output", "result",
-                    "sample", "samples", "seed", "test", "vid", "video", "videos")
+_WORDS_FOR_FILES = (
+    "clip",
+    "film",
+    "frame",
+    "frames",
+    "gen",
+    "generated",
+    "img",
+    "movie",
+    "out",
+    "output",
+    "result",
+    "sample",
+    "samples",
+    "seed",
+    "test",
+    "vid",
+    "video",
+    "videos",
+)
 """What files are called, whatever they show."""
 _LONGEST_SLUG = 48
 _LONGEST_SEED = 18
@@ -90,8 +108,9 @@ class People:
         self.names = list_identities(root)
         """What identities are called here."""
         if not self.names:
-            raise IdentityError(f"no identities in {root}; expected folders that each hold a {CARD} and reference "
-                                f"images")
+            raise IdentityError(
+                f"no identities in {root}; expected folders that each hold a {CARD} and reference images"
+            )
         self._root = root
         self._loaded: dict[str, Identity] = {}
 
@@ -116,7 +135,11 @@ class Given:
 
 
 def find_videos(
-    source: Path, people: People, prompts: Sequence[Prompt], given: Given | None = None, label: str = "",
+    source: Path,
+    people: People,
+    prompts: Sequence[Prompt],
+    given: Given | None = None,
+    label: str = "",
     besides: Collection[Path] = (),
 ) -> Found:
     """The videos of a folder or a manifest, in the order of their paths or lines.
@@ -145,8 +168,10 @@ def find_videos(
         inner = source / "videos" if (source / "plan.json").is_file() else source
         found = _read_folder(inner, people, prompts, given, label, besides)
     else:
-        raise VideoError(f"{source} is neither a folder with videos nor a manifest ({' or '.join(MANIFEST_SUFFIXES)}); "
-                         f"check the path")
+        raise VideoError(
+            f"{source} is neither a folder with videos nor a manifest ({' or '.join(MANIFEST_SUFFIXES)}); "
+            f"check the path"
+        )
     return refuse_twins(found)
 
 
@@ -160,9 +185,13 @@ def labels_of(sources: Sequence[Path]) -> tuple[str, ...]:
     """What to call each source: its name, with as many folders above it as tell it from the others."""
     parts = [(*source.resolve().parts[1:-1], _name(source)) for source in sources]
     return tuple(
-        next("/".join(own[-depth:]) for depth in range(1, len(own) + 1)
-             if depth == len(own) or sum(other[-depth:] == own[-depth:] for other in parts) == 1)
-        for own in parts)
+        next(
+            "/".join(own[-depth:])
+            for depth in range(1, len(own) + 1)
+            if depth == len(own) or sum(other[-depth:] == own[-depth:] for other in parts) == 1
+        )
+        for own in parts
+    )
 
 
 def _read_folder(
@@ -181,8 +210,10 @@ def _read_folder(
             continue
         found.videos.append(ImportedVideo(path, method, identity, prompt_id, text, seed, str(path)))
     if not found.videos and not found.problems:
-        raise VideoError(f"no videos in {folder}; expected files ending in {', '.join(VIDEO_SUFFIXES)}, or folders "
-                         f"that hold frames as pictures")
+        raise VideoError(
+            f"no videos in {folder}; expected files ending in {', '.join(VIDEO_SUFFIXES)}, or folders "
+            f"that hold frames as pictures"
+        )
     return found
 
 
@@ -239,8 +270,10 @@ def _folders_say(folders: Sequence[str], label: str, people: People, given: Give
     else:
         identity = None
         if len(folders) > 1:
-            raise IdentityError(f"its folder {inner!r} is no identity{did_you_mean(inner, people.names)}; expected "
-                                f"METHOD/IDENTITY/PROMPT, or say who the videos show with --identity")
+            raise IdentityError(
+                f"its folder {inner!r} is no identity{did_you_mean(inner, people.names)}; expected "
+                f"METHOD/IDENTITY/PROMPT, or say who the videos show with --identity"
+            )
     outer = folders[:-1] if is_person else folders
     method = given.method or "/".join(outer) or label
     return method, identity
@@ -266,8 +299,9 @@ def _name_says(stem: str, by_id: Mapping[str, Prompt], given: Given, *, flat: bo
     if flat and not near and _WORD_AND_INDEX.fullmatch(stem) and name not in _WORDS_FOR_FILES:
         return slug(name), name, seed
     if near:
-        raise PromptError(f"its name {stem!r} begins with no prompt's id{near}; mend it, or say what the videos show "
-                          f"with --prompt")
+        raise PromptError(
+            f"its name {stem!r} begins with no prompt's id{near}; mend it, or say what the videos show with --prompt"
+        )
     # A name that says nothing: fine for the metrics that need no prompt.
     return slug(stem), "", 0
 
@@ -280,8 +314,10 @@ def _prompt_of(asked: str, by_id: Mapping[str, Prompt]) -> tuple[str, str]:
         return slug(asked), Prompt("given", asked).text
     if " " in asked.strip():
         return slug(asked), asked.strip()
-    raise PromptError(f"unknown prompt {asked!r}{did_you_mean(asked, by_id)}; give the id of a prompt of the profile, "
-                      f"or a text of several words")
+    raise PromptError(
+        f"unknown prompt {asked!r}{did_you_mean(asked, by_id)}; give the id of a prompt of the profile, "
+        f"or a text of several words"
+    )
 
 
 def slug(text: str) -> str:
@@ -305,8 +341,9 @@ def _read_manifest(path: Path, people: People, prompts: Sequence[Prompt], given:
             identity = people.find(given.identity) if given.identity else _person(root, row.get("identity", ""), people)
             seed = row.get("seed", "") or "0"
             if not seed.isdecimal() or len(seed) > _LONGEST_SEED:
-                raise VideoError(f"seed is {seed[:40]!r}; expected a whole number from 0, of {_LONGEST_SEED} digits at "
-                                 f"most")
+                raise VideoError(
+                    f"seed is {seed[:40]!r}; expected a whole number from 0, of {_LONGEST_SEED} digits at most"
+                )
         except (IdentityError, PromptError, VideoError) as error:
             found.problems.append(Problem(where, str(error)))
             continue
@@ -333,8 +370,9 @@ def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
             except ValueError as error:
                 raise VideoError(f"{path} line {number} is no JSON ({error})") from error
             if not isinstance(row, dict):
-                raise VideoError(f"{path} line {number} is {line[:40]!r}; expected an object with "
-                                 f"{', '.join(MANIFEST_FIELDS[:3])}")
+                raise VideoError(
+                    f"{path} line {number} is {line[:40]!r}; expected an object with {', '.join(MANIFEST_FIELDS[:3])}"
+                )
             _check_fields(row, f"{path} line {number}")
             yield number, {name: _plain(value) for name, value in row.items()}
         return
@@ -343,12 +381,15 @@ def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
         _check_fields(reader.fieldnames or (), f"{path} line 1")
         for row in reader:
             if None in row:
-                raise VideoError(f"{path} line {reader.line_num} has more fields than its first line names; put a text "
-                                 f"with commas into double quotes")
+                raise VideoError(
+                    f"{path} line {reader.line_num} has more fields than its first line names; put a text "
+                    f"with commas into double quotes"
+                )
             yield reader.line_num, {name: (value or "").strip() for name, value in row.items()}
     except csv.Error as error:
-        raise VideoError(f"{path} line {reader.line_num} is no CSV ({error}); a double quote is perhaps not closed") \
-            from error
+        raise VideoError(
+            f"{path} line {reader.line_num} is no CSV ({error}); a double quote is perhaps not closed"
+        ) from error
 
 
 def _plain(value: Any) -> str:
@@ -358,8 +399,10 @@ def _plain(value: Any) -> str:
 def _check_fields(names: Sequence[str] | Mapping[str, Any], where: str) -> None:
     for name in names:
         if name not in MANIFEST_FIELDS:
-            raise VideoError(f"{where} has the field {name!r}{did_you_mean(name, MANIFEST_FIELDS)}; known: "
-                             f"{', '.join(MANIFEST_FIELDS)}")
+            raise VideoError(
+                f"{where} has the field {name!r}{did_you_mean(name, MANIFEST_FIELDS)}; known: "
+                f"{', '.join(MANIFEST_FIELDS)}"
+            )
     if "video" not in names:
         raise VideoError(f"{where} lacks the field video; known: {', '.join(MANIFEST_FIELDS)}")
 
@@ -372,8 +415,10 @@ def _inside(root: Path, field: str, name: str) -> Path:
     except (OSError, ValueError) as error:
         raise VideoError(f"{field} {name[:60]!r} is no path that can be looked up ({error}); mend the line") from error
     if not path.is_relative_to(root):
-        raise VideoError(f"{field} {name!r} lies outside of the manifest's folder; put the manifest above what it "
-                         f"names, or move that below it")
+        raise VideoError(
+            f"{field} {name!r} lies outside of the manifest's folder; put the manifest above what it "
+            f"names, or move that below it"
+        )
     return path
 
 
@@ -391,8 +436,12 @@ def refuse_twins(found: Found, advice: str = "give one of them another seed") ->
     for video in found.videos:
         cell = (video.method, video.identity.name if video.identity else NOBODY, video.prompt_id, video.seed)
         if cell in taken:
-            problems.append(Problem(video.source, f"stands for the same method, identity, prompt and seed as "
-                                                        f"{taken[cell].source}; {advice}"))
+            problems.append(
+                Problem(
+                    video.source,
+                    f"stands for the same method, identity, prompt and seed as {taken[cell].source}; {advice}",
+                )
+            )
             continue
         taken[cell] = video
         kept.append(video)

@@ -25,7 +25,7 @@ class Needs:
 
     Attributes:
         identity, prompt: names of the metrics that need them.
-        size: height and width that the extractors see alone; None for any.
+        size: height and width that the evaluators see alone; None for any.
         frames: the fewest frames.
         multiple: the number of frames is a multiple of it.
         flow: names of the metrics that need flow by a network whose memory grows with the frame.
@@ -100,23 +100,33 @@ def _facts(path: Path, source: str, needs: Needs) -> VideoFacts | Problem:
 
 def _unusable(facts: VideoFacts, needs: Needs) -> str:
     if facts.frames < needs.frames:
-        return (f"is too short: {counted(facts.frames, 'frame')}; the metrics asked for need {needs.frames}: leave FVD "
-                f"out with --metrics, or make it longer")
+        return (
+            f"is too short: {counted(facts.frames, 'frame')}; the metrics asked for need {needs.frames}: leave FVD "
+            f"out with --metrics, or make it longer"
+        )
     if needs.size is not None and (facts.height, facts.width) != needs.size:
-        return (f"has {facts.width}x{facts.height} pixels; the profile's extractors see {needs.size[1]}x"
-                f"{needs.size[0]} alone: resize it, or measure with another --profile")
+        return (
+            f"has {facts.width}x{facts.height} pixels; the profile's evaluators see {needs.size[1]}x"
+            f"{needs.size[0]} alone: resize it, or measure with another --profile"
+        )
     if facts.frames < needs.multiple:
-        return (f"is too short: {counted(facts.frames, 'frame')}; the profile's video encoder sees {needs.multiple} "
-                f"together: leave FVD out with --metrics, make it longer, or measure with another profile")
+        return (
+            f"is too short: {counted(facts.frames, 'frame')}; the profile's video encoder sees {needs.multiple} "
+            f"together: leave FVD out with --metrics, make it longer, or measure with another profile"
+        )
     if facts.frames % needs.multiple:
-        return (f"has {facts.frames} frames; the profile's video encoder sees multiples of {needs.multiple}: cut it, "
-                f"leave FVD out with --metrics, or measure with another --profile")
+        return (
+            f"has {facts.frames} frames; the profile's video encoder sees multiples of {needs.multiple}: cut it, "
+            f"leave FVD out with --metrics, or measure with another --profile"
+        )
     if needs.memory is not None and needs.bytes_of and needs.bytes_of(facts.height, facts.width) > needs.memory:
         fewer = "measure with --workers 1, " if needs.workers > 1 else ""
-        return (f"is too large for RAFT: {facts.width}x{facts.height} pixels take about "
-                f"{needs.bytes_of(facts.height, facts.width) / _GIBI:.0f} GiB of memory, and a worker has "
-                f"{needs.memory / _GIBI:.0f}: scale it down, {fewer}or leave "
-                f"{' and '.join(needs.flow)} out with --metrics")
+        return (
+            f"is too large for RAFT: {facts.width}x{facts.height} pixels take about "
+            f"{needs.bytes_of(facts.height, facts.width) / _GIBI:.0f} GiB of memory, and a worker has "
+            f"{needs.memory / _GIBI:.0f}: scale it down, {fewer}or leave "
+            f"{' and '.join(needs.flow)} out with --metrics"
+        )
     return ""
 
 
@@ -125,14 +135,24 @@ def _lacking(videos: Iterable[ImportedVideo], needs: Needs) -> list[Problem]:
     for video in videos:
         if needs.identity and video.identity is None:
             folder = video.path.parent.name
-            problems.append(Problem(video.source, f"nobody says who it shows (its folder {folder!r} is no identity), "
-                                                  f"which {' and '.join(needs.identity)} need: sort videos into "
-                                                  f"folders named after identities, say it with --identity or in a "
-                                                  f"manifest, or choose --metrics that do without"))
+            problems.append(
+                Problem(
+                    video.source,
+                    f"nobody says who it shows (its folder {folder!r} is no identity), "
+                    f"which {' and '.join(needs.identity)} need: sort videos into "
+                    f"folders named after identities, say it with --identity or in a "
+                    f"manifest, or choose --metrics that do without",
+                )
+            )
         if needs.prompt and not video.text:
-            problems.append(Problem(video.source, f"nobody says what was asked for, which {' and '.join(needs.prompt)} "
-                                                  f"needs: begin its name with a prompt's id or text, say it with "
-                                                  f"--prompt or in a manifest, or choose --metrics that do without"))
+            problems.append(
+                Problem(
+                    video.source,
+                    f"nobody says what was asked for, which {' and '.join(needs.prompt)} "
+                    f"needs: begin its name with a prompt's id or text, say it with "
+                    f"--prompt or in a manifest, or choose --metrics that do without",
+                )
+            )
     return problems
 
 
@@ -143,9 +163,12 @@ def _odd_ones(videos: Mapping[ImportedVideo, VideoFacts]) -> list[Problem]:
         own = {video: shape_of(facts) for video, facts in videos.items() if video.method == method}
         usual = Counter(own.values()).most_common(1)[0][0]
         problems += [
-            Problem(video.source, f"has {shape}; most videos of {method!r} have {usual}: Dynamic Degree, FVD and T. "
-                                  f"Cons. move with that")
-            for video, shape in own.items() if shape != usual
+            Problem(
+                video.source,
+                f"has {shape}; most videos of {method!r} have {usual}: Dynamic Degree, FVD and T. Cons. move with that",
+            )
+            for video, shape in own.items()
+            if shape != usual
         ]
     return problems
 
@@ -159,12 +182,16 @@ def _notes(videos: Mapping[ImportedVideo, VideoFacts]) -> list[str]:
     unsteady = [video.path.name for video, facts in videos.items() if not facts.steady]
     notes = []
     if unsteady:
-        notes.append(f"{counted(len(unsteady), 'video')} with frames shown for unequal times ({_some(unsteady)}): "
-                     f"frames are taken as they come, at the average rate")
+        notes.append(
+            f"{counted(len(unsteady), 'video')} with frames shown for unequal times ({_some(unsteady)}): "
+            f"frames are taken as they come, at the average rate"
+        )
     shapes = {video.method: shape_of(facts) for video, facts in videos.items()}
     if len(set(shapes.values())) > 1:
-        notes.append("methods differ in the shape of their videos, which moves Dynamic Degree, FVD and T. Cons.: "
-                     + "; ".join(f"{method} {shape}" for method, shape in shapes.items()))
+        notes.append(
+            "methods differ in the shape of their videos, which moves Dynamic Degree, FVD and T. Cons.: "
+            + "; ".join(f"{method} {shape}" for method, shape in shapes.items())
+        )
     return notes
 
 
@@ -187,5 +214,3 @@ def problems_table(problems: Sequence[Problem]) -> Table:
     if len(problems) > SHOWN:
         table.add_row("...", f"and {len(problems) - SHOWN} more")
     return table
-
-

@@ -16,24 +16,35 @@ class MeasureObserver:
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._progress = Progress(TextColumn("measure"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
-                                  TextColumn("{task.description}"), console=console, transient=True)
+        self._progress = Progress(
+            TextColumn("measure"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.description}"),
+            console=console,
+            transient=True,
+        )
         self._task = self._progress.add_task("starting", total=None)
 
     def __enter__(self) -> MeasureObserver:
         self._progress.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
-                 trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._progress.stop()
 
     def looked(self, found: Precheck) -> None:
         """What the look at the videos found."""
         shapes = sorted({f"{facts.width}x{facts.height}" for facts in found.usable.values()})
         methods = list(dict.fromkeys(video.method for video in found.usable))
-        of = (f" of {counted(len(methods), 'method')} ({', '.join(methods)}), {', '.join(shapes)} pixels"
-              if methods else " that can be measured")
+        of = (
+            f" of {counted(len(methods), 'method')} ({', '.join(methods)}), {', '.join(shapes)} pixels"
+            if methods
+            else " that can be measured"
+        )
         # A method's name may hold settings in brackets, which look like markup.
         of = escape(of)
         self._console.print(f"{counted(len(found.usable), 'video')}{of}; {counted(len(found.problems), 'problem')}")

@@ -13,8 +13,9 @@ from pvbench.evaluator import FeaturePlan, evaluator_loaders
 from pvbench.identity import NOBODY
 from pvbench.machine.facts import machine, versions
 from pvbench.measuring.layouts import Found, ImportedVideo, Problem
-from pvbench.measuring.measure import Order, Reported, Work, role_of
 from pvbench.measuring.precheck import shape_of
+from pvbench.measuring.request import MeasureRequest, Reported, role_of
+from pvbench.measuring.work import Work
 from pvbench.metrics import Metric, metric_class
 from pvbench.profile import Profile
 from pvbench.report import CellKey, ReferenceSet, ReportData, ReportIdentity, ReportPrompt, ReportVariant, write_report
@@ -23,7 +24,7 @@ _NAMED = 5
 """So many long prompts are named."""
 
 
-def report(order: Order, metrics: Sequence[Metric], found: Found, work: Work, folder: Path) -> Reported:
+def report(order: MeasureRequest, metrics: Sequence[Metric], found: Found, work: Work, folder: Path) -> Reported:
     """Scores every video and writes the report to `folder`.
 
     Raises:
@@ -35,15 +36,16 @@ def report(order: Order, metrics: Sequence[Metric], found: Found, work: Work, fo
 
 
 def report_data(
-    order: Order, metrics: Sequence[Metric], found: Found, work: Work
+    order: MeasureRequest, metrics: Sequence[Metric], found: Found, work: Work
 ) -> tuple[ReportData, list[Problem]]:
     """The report's data, and what was wrong with videos that had passed the look at them."""
     scores: dict[str, dict[CellKey, Mapping[str, float]]] = {}
     videos: dict[str, dict[CellKey, Path]] = {}
     failures: dict[str, dict[CellKey, str]] = {}
     expected: dict[str, set[CellKey]] = {}
-    problems = [Problem(name, refused.message) for (kind, name), refused in work.refused.items()
-                if kind == "reference video"]
+    problems = [
+        Problem(name, refused.message) for (kind, name), refused in work.refused.items() if kind == "reference video"
+    ]
     why = {problem.where: problem.what for problem in reversed(work.checked.problems)}
     for video in found.videos:
         label, cell = video.method, _cell(video)
@@ -75,12 +77,14 @@ def report_data(
     data = ReportData(
         profile=order.profile.name,
         variants=tuple(ReportVariant(label, label, "made elsewhere", role=role_of(label)) for label in expected),
-        identities=tuple(ReportIdentity(name, one.class_noun if one else "", one.images if one else ())
-                         for name, one in sorted(people.items())),
+        identities=tuple(
+            ReportIdentity(name, one.class_noun if one else "", one.images if one else ())
+            for name, one in sorted(people.items())
+        ),
         prompts=tuple(ReportPrompt(name, text) for name, text in prompts.items()),
         seeds=tuple(sorted({video.seed for video in found.videos})),
         scores=scores,
-        extractors=signature,
+        evaluators=signature,
         metric_settings=order.profile.evaluators.get("metrics", {}),
         embeddings={label: work.embeddings(of_label) for label, of_label in videos.items()},
         reference_sets=tuple(_reference_sets(work)),
@@ -99,8 +103,11 @@ def report_data(
         licences=licences_of(order.profile, signature),
         remarks=(*work.checked.notes, *_cut_short(found.videos, work), *_shared(work)),
         left_out=left_out,
-        doubts=tuple((problem.where, problem.what) for problem in (*work.checked.problems, *problems)
-                     if problem.where not in failed and (problem.where, problem.what) not in left_out),
+        doubts=tuple(
+            (problem.where, problem.what)
+            for problem in (*work.checked.problems, *problems)
+            if problem.where not in failed and (problem.where, problem.what) not in left_out
+        ),
     )
     return data, problems
 
@@ -124,8 +131,9 @@ def _cut_short(videos: Sequence[ImportedVideo], work: Work) -> Iterable[str]:
     if long:
         named = ", ".join(f"{name} ({count:.0f})" for name, count, _ in long[:_NAMED])
         more = f" and {len(long) - _NAMED} more" if len(long) > _NAMED else ""
-        yield (f"CLIP reads {long[0][2]:.0f} tokens of a prompt: what follows plays no part in CLIP-T for "
-               f"{named}{more}.")
+        yield (
+            f"CLIP reads {long[0][2]:.0f} tokens of a prompt: what follows plays no part in CLIP-T for {named}{more}."
+        )
 
 
 def _shared(work: Work) -> Iterable[str]:
@@ -134,8 +142,10 @@ def _shared(work: Work) -> Iterable[str]:
     measured = [work.content(video.path) for video in work.checked.usable] if reference else []
     shared = sum(content in reference for content in measured)
     if shared:
-        yield (f"{shared} of the {len(measured)} videos measured are in FVD's reference set, too: FVD and KVD are "
-               f"smaller than between sets of other videos.")
+        yield (
+            f"{shared} of the {len(measured)} videos measured are in FVD's reference set, too: FVD and KVD are "
+            f"smaller than between sets of other videos."
+        )
 
 
 def _left_out(found: Found) -> tuple[tuple[str, str], ...]:
@@ -170,6 +180,8 @@ def _scores(features: Mapping[str, np.ndarray], metrics: Sequence[Metric], profi
             row = metric.rows([features])[0]
             values |= {column.name: float(value) for column, value in zip(metric.columns, row, strict=True)}
         elif not all(need.startswith(("reference/", "text/")) for need in lacking):
-            raise ProfileError(f"the evaluators of profile {profile!r} make no {' and no '.join(lacking)}, which "
-                               f"{metric.name} needs; leave it out with --metrics")
+            raise ProfileError(
+                f"the evaluators of profile {profile!r} make no {' and no '.join(lacking)}, which "
+                f"{metric.name} needs; leave it out with --metrics"
+            )
     return values

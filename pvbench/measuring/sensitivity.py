@@ -1,6 +1,6 @@
 """How much each metric moves when a video is spoilt in a known way: the mini metrics on rendered videos, truth known.
 
-    python -m pvbench.measuring.sensitivity --out docs/sensitivity.png
+python -m pvbench.measuring.sensitivity --out docs/sensitivity.png
 """
 
 from __future__ import annotations
@@ -23,8 +23,16 @@ from pvbench.prompt import load_prompts
 from pvbench.video import Video
 from pvbench.weights import verified, weights_folder
 
-COLUMNS = ("face_sim", "dynamic_degree", "flow_magnitude", "fvd", "temporal_consistency", "clip_t", "clip_i",
-           "clip_i_face")
+COLUMNS = (
+    "face_sim",
+    "dynamic_degree",
+    "flow_magnitude",
+    "fvd",
+    "temporal_consistency",
+    "clip_t",
+    "clip_i",
+    "clip_i_face",
+)
 
 Frames = UInt8[np.ndarray, "frames height width 3"]
 
@@ -141,8 +149,10 @@ def table(effects: Sequence[Effect]) -> str:
     for effect in effects:
         by_change.setdefault(effect.change, {})[effect.column] = effect
     for change, row in by_change.items():
-        cells = [f"{e.before:.3g} → {e.after:.3g}" + ("" if math.isnan(e.size) else f" ({e.size:+.1f})")
-                 for e in (row[column] for column in COLUMNS)]
+        cells = [
+            f"{e.before:.3g} → {e.after:.3g}" + ("" if math.isnan(e.size) else f" ({e.size:+.1f})")
+            for e in (row[column] for column in COLUMNS)
+        ]
         lines.append(f"| {change} | {' | '.join(cells)} |")
     return "\n".join(lines)
 

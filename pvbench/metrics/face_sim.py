@@ -35,7 +35,7 @@ class FaceSim(Metric):
     """Mean cosine of the frames' faces to the identity's references, with missing faces as 0 and without them.
 
     The default reference is the template: the maximum over single images (``nearest``) rises with their number and
-    rewards copying one photo. Which face of a frame counts when there are several is the extractor's choice.
+    rewards copying one photo. Which face of a frame counts when there are several is the evaluator's choice.
     """
 
     reference: str = "template"

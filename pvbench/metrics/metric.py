@@ -1,6 +1,6 @@
 """The Metric interface: numbers for each video, an aggregate over videos, and the signature printed with both.
 
-A metric never sees a frame. It reads the features that the extractors left for a video, for the references of its
+A metric never sees a frame. It reads the features that the evaluators left for a video, for the references of its
 identity and for its prompt, so that re-scoring costs milliseconds and no network is loaded twice.
 """
 
@@ -80,22 +80,22 @@ class Signature:
     metric: str
     version: int
     facts: Facts
-    extractors: Mapping[str, Mapping[str, object]]
+    evaluators: Mapping[str, Mapping[str, object]]
 
     @property
     def short(self) -> str:
         """One line for under a table: ``face_sim.v1 | face:arc@1a2b3c4d | reference:template | n:160``."""
-        nets = [f"{part}:{_network_name(part, made_by)}" for part, made_by in self.extractors.items()]
+        nets = [f"{part}:{_network_name(part, made_by)}" for part, made_by in self.evaluators.items()]
         return " | ".join([f"{self.metric}.v{self.version}", *nets, *(f"{k}:{v}" for k, v in self.facts.items())])
 
     @property
     def long(self) -> dict[str, object]:
-        """The same for JSON, with each extractor's complete signature."""
+        """The same for JSON, with each evaluator's complete signature."""
         return {
             "metric": self.metric,
             "version": self.version,
             **self.facts,
-            "extractors": {part: dict(made_by) for part, made_by in self.extractors.items()},
+            "evaluators": {part: dict(made_by) for part, made_by in self.evaluators.items()},
         }
 
     def having(self, **facts: str | int | float | bool) -> "Signature":
@@ -121,17 +121,17 @@ class Signed:
     needs: ClassVar[tuple[str, ...]]
     """Names of the features that it reads."""
     parts: ClassVar[tuple[str, ...]]
-    """Extractors that made them: of face, clip, flow, video, dino, hps."""
+    """Evaluators that made them: of face, clip, flow, video, dino, hps."""
     columns: ClassVar[tuple[Column, ...]]
     rule: ClassVar[Facts] = {}
     """What is fixed in the code and moves the number, in words for the signature."""
     trap: ClassVar[str] = ""
     """What cheats the metric, in a sentence: a method that does it scores well and is no better."""
 
-    def signature(self, extractors: Mapping[str, Mapping[str, object]]) -> Signature:
-        """How this measure, set as it is, makes a number out of these extractors' features."""
+    def signature(self, evaluators: Mapping[str, Mapping[str, object]]) -> Signature:
+        """How this measure, set as it is, makes a number out of these evaluators' features."""
         settings = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}  # type: ignore[arg-type]
-        made_by = {part: extractors.get(part, {}) for part in self.parts}
+        made_by = {part: evaluators.get(part, {}) for part in self.parts}
         return Signature(self.name, self.version, {**self.rule, **settings}, made_by)
 
 
@@ -157,7 +157,7 @@ class Metric(Signed, ABC):
                 if needed not in of_one:
                     raise MetricError(
                         f"{self.name} needs the feature {needed!r}, which video {index} lacks "
-                        f"(it has {', '.join(sorted(of_one)) or 'none'}); measure it with extractors that make it"
+                        f"(it has {', '.join(sorted(of_one)) or 'none'}); measure it with evaluators that make it"
                     )
             rows[index] = self.row(of_one)
         return rows
@@ -226,7 +226,7 @@ def finite(name: str, array: np.ndarray) -> np.ndarray:
     """The feature in float64.
 
     Raises:
-        MetricError: it is empty, or holds NaN or infinity, which only a broken video or extractor gives.
+        MetricError: it is empty, or holds NaN or infinity, which only a broken video or evaluator gives.
     """
     if array.size == 0:
         raise MetricError(f"the feature {name!r} is empty (shape {array.shape}); a video has at least one frame")

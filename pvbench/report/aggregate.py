@@ -46,8 +46,8 @@ def aggregate(data: ReportData) -> Aggregates:
 def _video_scores(data: ReportData) -> dict[str, dict[str, Score]]:
     scores: dict[str, dict[str, Score]] = {variant.label: {} for variant in data.variants}
     for metric in load_metrics(data.metric_settings, data.metrics):
-        signature = metric.signature(data.extractors)
-        signature = signature.having(frames=data.frames_fact(signature.extractors))
+        signature = metric.signature(data.evaluators)
+        signature = signature.having(frames=data.frames_fact(signature.evaluators))
         for column in metric.columns:
             for label, of_variant in scores.items():
                 values = data.defined(label, column.name)

@@ -104,8 +104,9 @@ def _first(data: ReportData, role: str) -> ReportVariant | None:
 def _share(data: ReportData, column: str, labels: Sequence[str], formula: Callable[..., float]) -> Kept | None:
     """A formula of the variants' means over the cells they share, with a jackknife interval over identities."""
     values = [data.defined(label, column) for label in labels]
-    cells = [cell for cell in data.cells
-             if cell.identity != NOBODY and all(cell in of_variant for of_variant in values)]
+    cells = [
+        cell for cell in data.cells if cell.identity != NOBODY and all(cell in of_variant for of_variant in values)
+    ]
     if not cells:
         return None
     table = np.array([[of_variant[cell] for cell in cells] for of_variant in values])

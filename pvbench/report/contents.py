@@ -83,16 +83,18 @@ def _kept_blocks(data: ReportData, numbers: Aggregates) -> Iterable[Block]:
     if any(numbers.kept.values()):
         yield kept_table(data, numbers)
     else:
-        yield Paragraph("Without videos of the method `base` for the same cells there is nothing to relate the methods "
-                        "to.")
+        yield Paragraph(
+            "Without videos of the method `base` for the same cells there is nothing to relate the methods to."
+        )
 
 
 def _fvd_blocks(data: ReportData, numbers: Aggregates) -> Iterable[Block]:
     table = fvd_table(data, numbers)
     if table is None:
         ask = "" if data.expected is None else "; `--reference FOLDER` names one"
-        yield Paragraph("Without the method `oracle` or `base` in the run there is no set to measure the distance to"
-                        f"{ask}.")
+        yield Paragraph(
+            f"Without the method `oracle` or `base` in the run there is no set to measure the distance to{ask}."
+        )
         return
     yield table
     for reference, floor in numbers.floors.items():
@@ -116,7 +118,7 @@ def _protocol(data: ReportData) -> Iterable[Block]:
             else f"Videos: {data.frames} frames of {width} × {height} pixels at {data.fps:g} a second.",
             f"Seeds: {', '.join(map(str, data.seeds))}."
             + (" Every method starts a cell from the same noise." if data.expected is None else ""),
-            *(f"{part}: {listed(made_by)}" for part, made_by in data.extractors.items()),
+            *(f"{part}: {listed(made_by)}" for part, made_by in data.evaluators.items()),
             *(f"licence of {part}: {terms}" for part, terms in data.licences.items()),
             *(f"{name} {version}" for name, version in data.versions.items()),
             *(f"{name}: {value}" for name, value in data.machine.items()),

@@ -20,7 +20,6 @@ ENOUGH_CELLS = 0.5
 """A method with a smaller share of its cells takes no part where all are compared on the cells they share."""
 
 
-
 class CellKey(NamedTuple):
     """Which video of a variant: its identity, its prompt's id and its seed."""
 
@@ -86,8 +85,8 @@ class ReportData:
     seeds: tuple[int, ...]
     scores: Mapping[str, Mapping[CellKey, Mapping[str, float]]]
     """Variant label -> cell -> column name (see `pvbench.metrics.COLUMNS`) -> value; NaN where it is undefined."""
-    extractors: Mapping[str, Mapping[str, object]]
-    """The signatures of the extractors: face, clip, flow, video."""
+    evaluators: Mapping[str, Mapping[str, object]]
+    """The signatures of the evaluators: face, clip, flow, video."""
     metric_settings: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     """The profile's settings of the metrics, as `pvbench.metrics.load_metrics` takes them."""
     embeddings: Mapping[str, Mapping[CellKey, np.ndarray]] = field(default_factory=dict)
@@ -151,7 +150,7 @@ class ReportData:
         return tuple(cell for cell in self.cells if cell in self.expected.get(label, frozenset()))
 
     def frames_fact(self, made_by: Mapping[str, Mapping[str, object]]) -> int | str:
-        """How many frames of a video the extractors of these signatures saw, as signatures say it: 16, or 8-16."""
+        """How many frames of a video the evaluators of these signatures saw, as signatures say it: 16, or 8-16."""
         words = [str(one.get("frames_seen", "all")).removeprefix("first ") for one in made_by.values()]
         most = min([self.frames, *(int(word) for word in words if word.isdecimal())])
         fewest = min(self.fewest_frames or self.frames, most)

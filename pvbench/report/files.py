@@ -62,8 +62,9 @@ def aggregates_json(data: ReportData, numbers: Aggregates) -> str:
                 "settings": dict(variant.settings),
                 "done": len(data.done(variant.label)),
                 "planned": len(data.planned(variant.label)),
-                "scores": {name: _score(score) for name, score in numbers.scores[variant.label].items()
-                           if data.shows(name)},
+                "scores": {
+                    name: _score(score) for name, score in numbers.scores[variant.label].items() if data.shows(name)
+                },
                 "kept": {
                     name: {"value": kept.value, "interval": _interval(kept.interval), "n": kept.cells}
                     for name, kept in numbers.kept.get(variant.label, {}).items()

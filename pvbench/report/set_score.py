@@ -114,8 +114,8 @@ def _sets(data: ReportData, reference: str, kind: type[SetMetric]) -> _Sets:
         for variant in data.variants
     )
     metric = kind(name)  # type: ignore[call-arg]  # its one field is the set's name
-    signature = metric.signature(data.extractors)
-    signature = signature.having(frames=data.frames_fact(signature.extractors))
+    signature = metric.signature(data.evaluators)
+    signature = signature.having(frames=data.frames_fact(signature.evaluators))
     if pool is not None:
         signature = signature.having(sets="cells of all methods", n_reference=len(pool))
     asked = reference == "rendered" and data.expected is not None
@@ -123,9 +123,7 @@ def _sets(data: ReportData, reference: str, kind: type[SetMetric]) -> _Sets:
     return _Sets(name, row, embeddings, cells, pool, missing, len(data.cells), metric, signature)
 
 
-def _distances(
-    sets: _Sets, embeddings: Mapping[CellKey, np.ndarray], columns: Sequence[Column]
-) -> dict[str, Score]:
+def _distances(sets: _Sets, embeddings: Mapping[CellKey, np.ndarray], columns: Sequence[Column]) -> dict[str, Score]:
     people = [cell.identity for cell in sets.cells]
     rests_on = (len(sets.cells), sets.planned, len(set(people) - {NOBODY}), sets.signature.having(n=len(sets.cells)))
     paired = people if sets.pool is None else None

@@ -77,7 +77,7 @@ def _folder(profile: Profile) -> Any:
     weights = profile.rewards.get("weights")
     if not isinstance(weights, str):
         raise ProfileError(
-            f"profile {profile.name!r} [rewards]: weights is {weights!r}; expected a folder, or \"mini\" for the "
+            f'profile {profile.name!r} [rewards]: weights is {weights!r}; expected a folder, or "mini" for the '
             f"weights that ship with pvbench"
         )
     return weights_folder(weights)

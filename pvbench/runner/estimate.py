@@ -24,8 +24,12 @@ class Costs:
         self._seen: dict[tuple[str, str], list[float]] = {}
         for entry in log:
             stage, method, seconds = entry.get("stage"), entry.get("method"), entry.get("seconds")
-            if isinstance(stage, str) and isinstance(method, str) and isinstance(seconds, int | float) \
-                    and entry.get("device") == device:
+            if (
+                isinstance(stage, str)
+                and isinstance(method, str)
+                and isinstance(seconds, int | float)
+                and entry.get("device") == device
+            ):
                 self.observe(stage, method, seconds)
 
     def observe(self, stage: str, method: str, seconds: float) -> None:

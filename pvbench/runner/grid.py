@@ -93,8 +93,15 @@ class RunResult:
         return all(cell in self.survey.measured for cell in self.plan.cells)
 
 
-def run_grid(plan: Plan, store: Store, observer: Observer, *, device: str = "auto", workers: int | None = None,
-             executor: Callable[[RunSetup, int], Executor] | None = None) -> RunResult:
+def run_grid(
+    plan: Plan,
+    store: Store,
+    observer: Observer,
+    *,
+    device: str = "auto",
+    workers: int | None = None,
+    executor: Callable[[RunSetup, int], Executor] | None = None,
+) -> RunResult:
     """Everything in the plan that the folder lacks is made; what fails is recorded and the rest goes on.
 
     Raises:
@@ -152,8 +159,7 @@ def tallies_of(plan: Plan, survey: Survey) -> dict[str, Tally]:
 class _Run:
     """The state of one run: what waits, what is under way, what was seen."""
 
-    def __init__(self, plan: Plan, store: Store, observer: Observer, pool: Executor, workers: int,
-                 device: str) -> None:
+    def __init__(self, plan: Plan, store: Store, observer: Observer, pool: Executor, workers: int, device: str) -> None:
         self._plan = plan
         self._store = store
         self._observer = observer
@@ -187,8 +193,10 @@ class _Run:
             survey = take_survey(self._plan, self._store, self._failed)
             if survey.nothing_to_do:
                 return survey
-        raise errors.StoreError(f"files in {self._store.folder} are damaged again and again after they were written; "
-                                f"check the disk, or choose another folder with --out")
+        raise errors.StoreError(
+            f"files in {self._store.folder} are damaged again and again after they were written; "
+            f"check the disk, or choose another folder with --out"
+        )
 
     def _enter(self, survey: Survey) -> None:
         plan = self._plan
@@ -204,8 +212,11 @@ class _Run:
             self._left["generate", self._method(wanted.cell.variant)] += 1
         for cell in [*(wanted.cell for wanted in survey.wanted), *(item.cell for item in survey.to_measure)]:
             self._left["measure", self._method(cell.variant)] += 1
-        dearest = sorted(survey.tunings.values(), reverse=True,
-                         key=lambda job: self._costs.seconds("tune", job.variant.variant.method))
+        dearest = sorted(
+            survey.tunings.values(),
+            reverse=True,
+            key=lambda job: self._costs.seconds("tune", job.variant.variant.method),
+        )
         self._making = deque(dearest)
         self._measuring = deque()
         self._fresh = []
@@ -322,8 +333,15 @@ class _Run:
         method = self._method(cell.variant)
         self._left["generate", method] -= 1
         self._tallies["generate"].done += 1
-        self._seen("generate", method, made.seconds, variant=cell.variant, identity=cell.identity, prompt=cell.prompt,
-                   seed=cell.seed)
+        self._seen(
+            "generate",
+            method,
+            made.seconds,
+            variant=cell.variant,
+            identity=cell.identity,
+            prompt=cell.prompt,
+            seed=cell.seed,
+        )
         self._store.forgive(wanted.key)
         self._fresh.append(video_to_measure(self._plan, self._store, cell, made.digest))
 
@@ -333,8 +351,15 @@ class _Run:
         self._left["measure", method] -= 1
         if made.refused is None:
             self._tallies["measure"].done += 1
-            self._seen("measure", method, made.seconds, variant=cell.variant, identity=cell.identity,
-                       prompt=cell.prompt, seed=cell.seed)
+            self._seen(
+                "measure",
+                method,
+                made.seconds,
+                variant=cell.variant,
+                identity=cell.identity,
+                prompt=cell.prompt,
+                seed=cell.seed,
+            )
             self._store.forgive(item.key)
         elif made.damaged:
             # The run made this file itself, so it can make it again: the next round finds it missing.
@@ -352,19 +377,37 @@ class _Run:
         self._left["measure", method] -= 1
         self._tallies[stage].failed += 1
 
-    def _refuse(self, refused: Refused, key: str, stage: str, variant: str, identity: str,
-                cell: Cell | None = None) -> None:
+    def _refuse(
+        self, refused: Refused, key: str, stage: str, variant: str, identity: str, cell: Cell | None = None
+    ) -> None:
         if refused.fatal:
             raise _as_error(refused)
-        failure = Failure(key, stage, variant, identity, cell.prompt if cell else "", cell.seed if cell else None,
-                          refused.error, refused.message, refused.traceback)
+        failure = Failure(
+            key,
+            stage,
+            variant,
+            identity,
+            cell.prompt if cell else "",
+            cell.seed if cell else None,
+            refused.error,
+            refused.message,
+            refused.traceback,
+        )
         self._store.fail(failure)
         self._observer.failed(failure)
 
     def _seen(self, stage: str, method: str, seconds: float, **what: str | int) -> None:
         self._costs.observe(stage, method, seconds)
-        self._store.log({"at": round(time.time(), 3), "stage": stage, "method": method, "device": self._device,
-                         "seconds": round(seconds, 4), **what})
+        self._store.log(
+            {
+                "at": round(time.time(), 3),
+                "stage": stage,
+                "method": method,
+                "device": self._device,
+                "seconds": round(seconds, 4),
+                **what,
+            }
+        )
 
     def _queue_measuring(self, everything: bool) -> None:
         while len(self._fresh) >= _MEASURE_CHUNK or (everything and self._fresh):
@@ -408,7 +451,7 @@ def _by_adapter(wanted: Iterable[WantedVideo]) -> dict[tuple[str, str], list[Wan
 
 
 def _chunks(items: list[T], size: int) -> list[list[T]]:
-    return [items[start:start + size] for start in range(0, len(items), size)]
+    return [items[start : start + size] for start in range(0, len(items), size)]
 
 
 def _as_error(refused: Refused) -> PvbenchError:

@@ -180,8 +180,9 @@ class TuneJob:
             start = time.perf_counter()
             adapter = method.tune(self.identity, self.prompts, seed=self.seed, progress=progress)
             if not isinstance(adapter, Adapter):
-                raise MethodError(f"method {self.variant.cls.name!r}: tune() returned {type(adapter).__name__}; "
-                                  f"expected an Adapter")
+                raise MethodError(
+                    f"method {self.variant.cls.name!r}: tune() returned {type(adapter).__name__}; expected an Adapter"
+                )
         except (Exception, SystemExit) as error:  # noqa: BLE001 - a plug-in may raise anything; it is recorded
             return Made(None, 0.0, Refused.of(error))
         seconds = time.perf_counter() - start
@@ -193,8 +194,10 @@ class TuneJob:
 
 def _losses_table(steps: Sequence[Stepped]) -> str:
     names = list(dict.fromkeys(name for stepped in steps for name in stepped.losses))
-    rows = [[str(stepped.step), *(repr(stepped.losses[name]) if name in stepped.losses else "" for name in names)]
-            for stepped in steps]
+    rows = [
+        [str(stepped.step), *(repr(stepped.losses[name]) if name in stepped.losses else "" for name in names)]
+        for stepped in steps
+    ]
     return "".join(",".join(row) + "\n" for row in [["step", *names], *rows])
 
 
@@ -251,8 +254,10 @@ class GenerateJob:
         sampling = profile.sampling
         expected = (sampling.frames, sampling.height, sampling.width, 3)
         if video.frames.shape != expected or video.fps != sampling.fps:
-            raise GenerationError(f"method {name!r} yielded frames of shape {video.frames.shape} at {video.fps} a "
-                                  f"second; the profile says {expected} at {sampling.fps}")
+            raise GenerationError(
+                f"method {name!r} yielded frames of shape {video.frames.shape} at {video.fps} a "
+                f"second; the profile says {expected} at {sampling.fps}"
+            )
         return video
 
 

@@ -50,8 +50,13 @@ class PlannedVariant:
     @property
     def identifying(self) -> dict[str, Any]:
         """What its keys rest on."""
-        return {"method": self.cls.name, "version": self.cls.version, "settings": dataclasses.asdict(self.settings),
-                "data": self.data_digest, "rewards": dict(self.rewards)}
+        return {
+            "method": self.cls.name,
+            "version": self.cls.version,
+            "settings": dataclasses.asdict(self.settings),
+            "data": self.data_digest,
+            "rewards": dict(self.rewards),
+        }
 
 
 @dataclass(frozen=True)
@@ -79,8 +84,11 @@ class Choice:
     @property
     def command(self) -> str:
         """The command that makes this run again."""
-        options = [f"--{name} {shlex.quote(value)}" for name, value in dataclasses.asdict(self).items()
-                   if value is not None and (name, value) != ("split", SPLITS[0])]
+        options = [
+            f"--{name} {shlex.quote(value)}"
+            for name, value in dataclasses.asdict(self).items()
+            if value is not None and (name, value) != ("split", SPLITS[0])
+        ]
         return " ".join(["pvbench run", *options])
 
 
@@ -104,9 +112,13 @@ class Plan:
     @cached_property
     def cells(self) -> tuple[Cell, ...]:
         """Every cell of the grid, by variant, identity, prompt, seed."""
-        return tuple(Cell(variant.label, identity.name, prompt.id, seed)
-                     for variant in self.variants for identity in self.identities
-                     for prompt in self.prompts for seed in self.seeds)
+        return tuple(
+            Cell(variant.label, identity.name, prompt.id, seed)
+            for variant in self.variants
+            for identity in self.identities
+            for prompt in self.prompts
+            for seed in self.seeds
+        )
 
     @property
     def default_folder(self) -> str:
@@ -184,10 +196,14 @@ class Plan:
         keys = {}
         for variant in self.variants:
             for identity in self.identities:
-                shared = digest({
-                    **self._identifying(variant), "sampling": self.profile.sampling, "identity": identity.digest,
-                    "adapter": self.adapter_key(variant, identity) if variant.cls.tunes else None,
-                })
+                shared = digest(
+                    {
+                        **self._identifying(variant),
+                        "sampling": self.profile.sampling,
+                        "identity": identity.digest,
+                        "adapter": self.adapter_key(variant, identity) if variant.cls.tunes else None,
+                    }
+                )
                 for prompt in self.prompts:
                     for seed in self.seeds:
                         request = request_for(identity, prompt, seed)
@@ -227,9 +243,7 @@ def make_plan(choice: Choice) -> Plan:
         profile=profile,
         variants=variants,
         identities=identities,
-        prompts=select_prompts(
-            str(profile.grid.prompts) if choice.prompts is None else choice.prompts, evaluation
-        ),
+        prompts=select_prompts(str(profile.grid.prompts) if choice.prompts is None else choice.prompts, evaluation),
         evaluation=evaluation,
         simulated=simulated,
         seeds=profile.grid.seeds if choice.seeds is None else select_seeds(choice.seeds),
@@ -284,8 +298,10 @@ def plan_from_summary(summary: Mapping[str, Any], path: Path) -> Plan:
     now = json.loads(json.dumps(plan.summary()))
     changed = [name for name in _INPUTS if now[name] != keyed[name]]
     if changed:
-        raise StoreError(f"{path}: {' and '.join(changed)} changed since that run; `{choice.command}` makes what is "
-                         f"missing and reports it")
+        raise StoreError(
+            f"{path}: {' and '.join(changed)} changed since that run; `{choice.command}` makes what is "
+            f"missing and reports it"
+        )
     return plan
 
 
@@ -298,8 +314,10 @@ def scored_prompts(profile: Profile, split: str) -> str:
     if split == SPLITS[0]:
         return profile.prompts.evaluation
     if not profile.prompts.development:
-        raise PromptError(f"profile {profile.name!r} has no development prompts; name a set as development in its "
-                          f"[prompts], or run without --split")
+        raise PromptError(
+            f"profile {profile.name!r} has no development prompts; name a set as development in its "
+            f"[prompts], or run without --split"
+        )
     return profile.prompts.development
 
 
@@ -316,7 +334,7 @@ def select_identities(text: str, root: Path | None = None) -> tuple[Identity, ..
         return load_identities(None, root)
     if text.isdecimal():
         names = list_identities(root)
-        return load_identities(names[:_count(text, len(names), "identities", IdentityError)], root)
+        return load_identities(names[: _count(text, len(names), "identities", IdentityError)], root)
     chosen = _parts(text)
     if not chosen:
         raise IdentityError(f"--identities is {text!r}; expected names or folders by comma, a number, or all")
@@ -332,15 +350,17 @@ def select_prompts(text: str, prompts: PromptSet) -> tuple[Prompt, ...]:
     if text == ALL:
         return prompts.prompts
     if text.isdecimal():
-        return prompts.prompts[:_count(text, len(prompts.prompts), f"prompts in {prompts.name!r}", PromptError)]
+        return prompts.prompts[: _count(text, len(prompts.prompts), f"prompts in {prompts.name!r}", PromptError)]
     by_id = {prompt.id: prompt for prompt in prompts.prompts}
     ids = _parts(text)
     if not ids:
         raise PromptError(f"--prompts is {text!r}; expected ids by comma, a number, or all")
     for prompt_id in ids:
         if prompt_id not in by_id:
-            raise PromptError(f"unknown prompt {prompt_id!r}{did_you_mean(prompt_id, by_id)}; `pvbench list prompts` "
-                              f"shows those of {prompts.name!r}")
+            raise PromptError(
+                f"unknown prompt {prompt_id!r}{did_you_mean(prompt_id, by_id)}; `pvbench list prompts` "
+                f"shows those of {prompts.name!r}"
+            )
         if ids.count(prompt_id) > 1:
             raise PromptError(f"prompt {prompt_id!r} is named twice; name each once")
     return tuple(by_id[prompt_id] for prompt_id in ids)
@@ -356,8 +376,9 @@ def select_seeds(text: str) -> tuple[int, ...]:
         return tuple(range(int(text)))
     parts = _parts(text)
     if not parts or "," not in text or not all(part.isdecimal() for part in parts) or len(set(parts)) < len(parts):
-        raise SettingError(f"--seeds is {text!r}; expected how many (3 is 0, 1 and 2), or different seeds by comma "
-                           f"(0,5,9)")
+        raise SettingError(
+            f"--seeds is {text!r}; expected how many (3 is 0, 1 and 2), or different seeds by comma (0,5,9)"
+        )
     return tuple(int(part) for part in parts)
 
 

@@ -38,8 +38,12 @@ class RichObserver:
     def planned(self, plan: Plan, survey: Survey, tallies: Mapping[str, Tally], workers: int, seconds: float) -> None:
         """The plan, then the bars."""
         self._console.print(plan_table(plan, survey))
-        grid = [(len(plan.variants), "method"), (len(plan.identities), "identity"), (len(plan.prompts), "prompt"),
-                (len(plan.seeds), "seed")]
+        grid = [
+            (len(plan.variants), "method"),
+            (len(plan.identities), "identity"),
+            (len(plan.prompts), "prompt"),
+            (len(plan.seeds), "seed"),
+        ]
         self._console.print(f"{' x '.join(_counted(*part) for part in grid)} = {_counted(len(plan.cells), 'video')}")
         if survey.nothing_to_do:
             self._console.print("[green]Everything is there already.[/]")
@@ -57,15 +61,21 @@ class RichObserver:
         for stage, task in self._tasks.items():
             tally = tallies[stage]
             failed = f"[red]{tally.failed} failed[/]" if tally.failed else ""
-            self._bars.update(task, completed=tally.done + tally.failed + tally.under_way, total=tally.total,
-                              done=f"{tally.done}/{tally.total}", failed=failed)
+            self._bars.update(
+                task,
+                completed=tally.done + tally.failed + tally.under_way,
+                total=tally.total,
+                done=f"{tally.done}/{tally.total}",
+                failed=failed,
+            )
         elapsed = in_words(time.monotonic() - self._started)
         self._footer.plain = f"{elapsed} gone, about {in_words(seconds_left)} left   {doing}"
 
     def failed(self, failure: Failure) -> None:
         """One line above the bars."""
-        self._console.print(f"[red]failed[/] {escape(failure.where)}: {escape(first_line(failure.message))}",
-                            soft_wrap=True)
+        self._console.print(
+            f"[red]failed[/] {escape(failure.where)}: {escape(first_line(failure.message))}", soft_wrap=True
+        )
 
     def noted(self, text: str) -> None:
         """One line above the bars."""
@@ -80,13 +90,18 @@ class RichObserver:
 
     def _start_bars(self, tallies: Mapping[str, Tally]) -> None:
         self._bars = Progress(
-            TextColumn("[bold]{task.description:<9}"), BarColumn(bar_width=40), TextColumn("{task.fields[done]:>9}"),
-            TextColumn("{task.fields[failed]}"), console=self._console)
+            TextColumn("[bold]{task.description:<9}"),
+            BarColumn(bar_width=40),
+            TextColumn("{task.fields[done]:>9}"),
+            TextColumn("{task.fields[failed]}"),
+            console=self._console,
+        )
         for stage in STAGES:
             tally = tallies[stage]
             if tally.total:
-                self._tasks[stage] = self._bars.add_task(stage, total=tally.total, completed=tally.done,
-                                                         done=f"{tally.done}/{tally.total}", failed="")
+                self._tasks[stage] = self._bars.add_task(
+                    stage, total=tally.total, completed=tally.done, done=f"{tally.done}/{tally.total}", failed=""
+                )
         self._footer = Text(style="dim")
         self._live = Live(Group(self._bars, self._footer), console=self._console, refresh_per_second=4)
         self._live.start()
@@ -98,8 +113,9 @@ class RichObserver:
         if tenth <= self._tenth and time.monotonic() - self._printed < _QUIET_SECONDS:
             return
         self._tenth, self._printed = max(tenth, self._tenth), time.monotonic()
-        stages = ", ".join(f"{stage} {tallies[stage].done}/{tallies[stage].total}" for stage in STAGES
-                           if tallies[stage].total)
+        stages = ", ".join(
+            f"{stage} {tallies[stage].done}/{tallies[stage].total}" for stage in STAGES if tallies[stage].total
+        )
         failed = sum(tally.failed for tally in tallies.values())
         failed_too = f", {failed} failed" if failed else ""
         doing_too = f"; {doing}" if doing else ""
@@ -109,8 +125,11 @@ class RichObserver:
 def plan_table(plan: Plan, survey: Survey) -> Table:
     """The grid: what each method has to do, and what is done already."""
     identities = len(plan.identities)
-    table = Table(box=box.SIMPLE_HEAD, title_justify="left",
-                  title=f"[bold]pvbench[/] profile [cyan]{escape(plan.profile.name)}[/]")
+    table = Table(
+        box=box.SIMPLE_HEAD,
+        title_justify="left",
+        title=f"[bold]pvbench[/] profile [cyan]{escape(plan.profile.name)}[/]",
+    )
     table.add_column("method")
     for heading in ("tunings", "videos", "measured"):
         table.add_column(heading, justify="right")
@@ -118,15 +137,20 @@ def plan_table(plan: Plan, survey: Survey) -> Table:
         own = [cell for cell in plan.cells if cell.variant == variant.label]
         to_tune = sum(label == variant.label for label, _ in survey.tunings)
         tuned = _share(identities - to_tune, identities) if variant.cls.tunes else "[dim]-[/]"
-        table.add_row(escape(variant.label), tuned, _share(_among(own, survey.made), len(own)),
-                      _share(_among(own, survey.measured), len(own)))
+        table.add_row(
+            escape(variant.label),
+            tuned,
+            _share(_among(own, survey.made), len(own)),
+            _share(_among(own, survey.measured), len(own)),
+        )
     return table
 
 
 def failure_table(failures: Sequence[tuple[str, str, str]]) -> Table:
     """Rows of (where, stage, message) as a table; long lists are cut, with their count."""
-    table = Table(box=box.SIMPLE_HEAD, title=f"[bold red]{len(failures)} failed[/]", title_justify="left",
-                  caption_justify="left")
+    table = Table(
+        box=box.SIMPLE_HEAD, title=f"[bold red]{len(failures)} failed[/]", title_justify="left", caption_justify="left"
+    )
     for heading in ("where", "stage", "why"):
         table.add_column(heading, overflow="fold")
     for where, stage, message in failures[:_SHOWN_FAILURES]:

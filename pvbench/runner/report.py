@@ -42,9 +42,18 @@ def report_run(result: RunResult, *, anew: bool = False) -> tuple[Path, Mapping[
     written.unlink(missing_ok=True)
     paths = write_report(folder, scored.data)
     refused = [[*dataclasses.astuple(cell), message] for cell, message in scored.refused.items()]
-    write_text(written, json.dumps({
-        "key": key, "files": sorted(str(path.relative_to(folder)) for path in paths), "refused": refused,
-    }, indent=1) + "\n")
+    write_text(
+        written,
+        json.dumps(
+            {
+                "key": key,
+                "files": sorted(str(path.relative_to(folder)) for path in paths),
+                "refused": refused,
+            },
+            indent=1,
+        )
+        + "\n",
+    )
     return folder, scored.refused
 
 
@@ -87,8 +96,9 @@ def _inputs(result: RunResult) -> dict[str, object]:
     plan = result.plan
     return {
         "plan": plan.summary(),
-        "cells": {plan.video_key(cell): made for cell, made in result.survey.made.items()
-                  if cell in result.survey.measured},
+        "cells": {
+            plan.video_key(cell): made for cell, made in result.survey.made.items() if cell in result.survey.measured
+        },
         "failures": {plan.video_key(cell): failure.message for cell, failure in result.failures.items()},
         "references": {
             name: {plan_.video_key(cell): survey.made[cell] for cell in survey.measured}

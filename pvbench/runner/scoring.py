@@ -54,15 +54,22 @@ def score_run(result: RunResult) -> Scored:
     data = ReportData(
         profile=plan.profile.name,
         variants=tuple(
-            ReportVariant(variant.label, variant.variant.method, variant.cls.summary,
-                          dataclasses.asdict(variant.settings), variant.cls.role)
-            for variant in plan.variants),
-        identities=tuple(ReportIdentity(identity.name, identity.class_noun, identity.images)
-                         for identity in plan.identities),
+            ReportVariant(
+                variant.label,
+                variant.variant.method,
+                variant.cls.summary,
+                dataclasses.asdict(variant.settings),
+                variant.cls.role,
+            )
+            for variant in plan.variants
+        ),
+        identities=tuple(
+            ReportIdentity(identity.name, identity.class_noun, identity.images) for identity in plan.identities
+        ),
         prompts=tuple(ReportPrompt(prompt.id, prompt.text) for prompt in plan.prompts),
         seeds=plan.seeds,
         scores=scores,
-        extractors=plan.features.signature,
+        evaluators=plan.features.signature,
         metric_settings=settings,
         embeddings=embeddings,
         reference_sets=_reference_sets(result),
@@ -83,8 +90,10 @@ def _reference_sets(result: RunResult) -> tuple[ReferenceSet, ...]:
     """Videos that FVD refers to and that are no row here, as far as earlier runs left them in the folder."""
     sets = []
     for name, (_, survey) in reference_surveys(result.plan, result.store).items():
-        embeddings = {CellKey(cell.identity, cell.prompt, cell.seed): features["video/embedding"]
-                      for cell, features in survey.measured.items()}
+        embeddings = {
+            CellKey(cell.identity, cell.prompt, cell.seed): features["video/embedding"]
+            for cell, features in survey.measured.items()
+        }
         description = f"the videos of {REFERENCE_METHODS[name]}, from an earlier run in this folder"
         sets.append(ReferenceSet(name, description, embeddings))
     return tuple(sets)

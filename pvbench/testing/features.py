@@ -1,4 +1,4 @@
-"""Features as the extractors leave them, of videos that there are not: random, but of the right shapes and ranges."""
+"""Features as the evaluators leave them, of videos that there are not: random, but of the right shapes and ranges."""
 
 from __future__ import annotations
 

@@ -98,13 +98,20 @@ class MethodContract:
 
     @pytest.fixture(scope="class")
     @classmethod
-    def adapter(cls, made: Method, identity: Identity, simulated: PromptSet, before: Video | None,
-                steps: list[tuple[int, int, dict[str, float]]]) -> Adapter | None:
+    def adapter(
+        cls,
+        made: Method,
+        identity: Identity,
+        simulated: PromptSet,
+        before: Video | None,
+        steps: list[tuple[int, int, dict[str, float]]],
+    ) -> Adapter | None:
         """The adapter for the person; None for a method that does not tune."""
         if not made.tunes:
             return None
-        return made.tune(identity, simulated, seed=0,
-                         progress=lambda step, total, losses: steps.append((step, total, dict(losses))))
+        return made.tune(
+            identity, simulated, seed=0, progress=lambda step, total, losses: steps.append((step, total, dict(losses)))
+        )
 
     @pytest.fixture(scope="class")
     @classmethod
@@ -114,8 +121,7 @@ class MethodContract:
 
     @pytest.fixture(scope="class")
     @classmethod
-    def videos(cls, made: Method, identity: Identity, adapter: Adapter | None,
-               requests: list[Request]) -> list[Video]:
+    def videos(cls, made: Method, identity: Identity, adapter: Adapter | None, requests: list[Request]) -> list[Video]:
         """The videos of all requests, made together."""
         return list(made.generate(identity, adapter, requests))
 
@@ -159,8 +165,9 @@ class MethodContract:
         assert isinstance(self.method.data_digest(profile), str)
         assert self.method.data_digest(profile) == self.method.data_digest(profile)
 
-    def test_tuning_reports_every_step(self, adapter: Adapter | None,
-                                       steps: list[tuple[int, int, dict[str, float]]]) -> None:
+    def test_tuning_reports_every_step(
+        self, adapter: Adapter | None, steps: list[tuple[int, int, dict[str, float]]]
+    ) -> None:
         """Steps count up to the total, which does not change; losses are finite numbers."""
         if adapter is None:
             pytest.skip(f"{self.method.name} does not tune")
@@ -171,8 +178,15 @@ class MethodContract:
         assert counted[-1] == steps[-1][1], "the last step is the total"
         assert all(np.isfinite(loss) for _, _, losses in steps for loss in losses.values()), "losses are finite"
 
-    def test_tuning_again_gives_the_same_bytes(self, made: Method, identity: Identity, simulated: PromptSet,
-                                               adapter: Adapter | None, videos: list[Video], tmp_path: Path) -> None:
+    def test_tuning_again_gives_the_same_bytes(
+        self,
+        made: Method,
+        identity: Identity,
+        simulated: PromptSet,
+        adapter: Adapter | None,
+        videos: list[Video],
+        tmp_path: Path,
+    ) -> None:
         """Also after videos were made: nothing of one piece of work stays behind for the next."""
         if adapter is None:
             pytest.skip(f"{self.method.name} does not tune")
@@ -181,9 +195,15 @@ class MethodContract:
         save_adapter(tmp_path / "again.safetensors", again)
         assert (tmp_path / "first.safetensors").read_bytes() == (tmp_path / "again.safetensors").read_bytes()
 
-    def test_an_adapter_from_a_file_makes_the_same_video(self, made: Method, identity: Identity,
-                                                         adapter: Adapter | None, requests: list[Request],
-                                                         videos: list[Video], tmp_path: Path) -> None:
+    def test_an_adapter_from_a_file_makes_the_same_video(
+        self,
+        made: Method,
+        identity: Identity,
+        adapter: Adapter | None,
+        requests: list[Request],
+        videos: list[Video],
+        tmp_path: Path,
+    ) -> None:
         """Everything that was learned is in the file, and all of it is finite."""
         if adapter is None:
             pytest.skip(f"{self.method.name} does not tune")
@@ -195,8 +215,9 @@ class MethodContract:
         (video,) = made.generate(identity, loaded, requests[:1])
         assert video.digest == videos[0].digest
 
-    def test_every_request_gets_one_video_of_the_profiles_size(self, profile: Profile, requests: list[Request],
-                                                               videos: list[Video]) -> None:
+    def test_every_request_gets_one_video_of_the_profiles_size(
+        self, profile: Profile, requests: list[Request], videos: list[Video]
+    ) -> None:
         """Frames, sides and rate are the profile's."""
         sampling = profile.sampling
         assert len(videos) == len(requests)
@@ -208,8 +229,9 @@ class MethodContract:
         """Prompt and seed both matter."""
         assert len({video.digest for video in videos}) == len(videos)
 
-    def test_a_video_does_not_depend_on_the_others(self, made: Method, identity: Identity, adapter: Adapter | None,
-                                                   requests: list[Request], videos: list[Video]) -> None:
+    def test_a_video_does_not_depend_on_the_others(
+        self, made: Method, identity: Identity, adapter: Adapter | None, requests: list[Request], videos: list[Video]
+    ) -> None:
         """One by one, backwards: a run that was killed and goes on ends with the same bytes."""
         for request, expected in reversed(list(zip(requests, videos, strict=True))):
             (video,) = made.generate(identity, adapter, [request])
@@ -224,16 +246,23 @@ class MethodContract:
         (video,) = fresh.generate(identity, adapter, requests[-1:])
         assert video.digest == videos[-1].digest
 
-    def test_the_backbone_is_left_as_it_was(self, bystander: Method | None, before: Video | None, identity: Identity,
-                                            videos: list[Video], requests: list[Request]) -> None:
+    def test_the_backbone_is_left_as_it_was(
+        self,
+        bystander: Method | None,
+        before: Video | None,
+        identity: Identity,
+        videos: list[Video],
+        requests: list[Request],
+    ) -> None:
         """Another method's video is the same before and after: a worker keeps one backbone for all of them."""
         if bystander is None or before is None:
             pytest.skip("no other method to watch")
         (after,) = bystander.generate(identity, None, requests[:1])
         assert after.digest == before.digest
 
-    def test_videos_come_one_by_one(self, made: Method, identity: Identity, adapter: Adapter | None,
-                                    requests: list[Request], videos: list[Video]) -> None:
+    def test_videos_come_one_by_one(
+        self, made: Method, identity: Identity, adapter: Adapter | None, requests: list[Request], videos: list[Video]
+    ) -> None:
         """The first one is there before the second is begun, so that a killed run loses little."""
         iterator: Iterator[Video] = iter(made.generate(identity, adapter, requests))
         first = next(iterator)

@@ -25,12 +25,14 @@ def read_checkpoint(path: Path, expected: str) -> dict[str, Tensor]:
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        raise WeightsError(f"{path} holds more than tensors, or is damaged; nothing of it was run; fetch {expected} "
-                           f"again") from error
+        raise WeightsError(
+            f"{path} holds more than tensors, or is damaged; nothing of it was run; fetch {expected} again"
+        ) from error
     except Exception as error:
         # A damaged file can fail in any way.
-        raise WeightsError(f"{path} is damaged ({type(error).__name__}: {str(error)[:200]}); fetch {expected} "
-                           f"again") from error
+        raise WeightsError(
+            f"{path} is damaged ({type(error).__name__}: {str(error)[:200]}); fetch {expected} again"
+        ) from error
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
         raise WeightsError(f"{path} holds a {type(state).__name__}, expected the tensors of {expected} by name")
     return {str(name).removeprefix("module."): value for name, value in state.items()}

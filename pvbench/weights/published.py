@@ -55,6 +55,8 @@ class Published:
 
 
 _DET_10G = "5838f7fe053675b1c7a08b633df49e7af5495cee0493c7dcf6697200b85b5b91"
+_GLINTR100 = "4ab1d6435d639628a6f3e5008dd4f929edf4c4124b1a7169e1048f9fef534cdf"
+_W600K_R50 = "4c06341c33c2ca1f86781dab0e829f88ad5b64be9fba56e56bc9ebdefc619e43"
 _RESEARCH = "InsightFace's models: non-commercial research only"
 _KINETICS = "Apache-2.0 (kinetics-i3d), trained on Kinetics-400"
 
@@ -62,58 +64,98 @@ PUBLISHED: Mapping[str, Published] = {
     entry.name: entry
     for entry in (
         Published(
-            "antelopev2", "face",
-            {"insightface/antelopev2/scrfd_10g_bnkps.onnx": _DET_10G,
-             "insightface/antelopev2/glintr100.onnx":
-                 "4ab1d6435d639628a6f3e5008dd4f929edf4c4124b1a7169e1048f9fef534cdf"},
-            f"{_INSIGHTFACE}/antelopev2.zip", _RESEARCH, zipped=True),
+            "antelopev2",
+            "face",
+            {
+                "insightface/antelopev2/scrfd_10g_bnkps.onnx": _DET_10G,
+                "insightface/antelopev2/glintr100.onnx": _GLINTR100,
+            },
+            f"{_INSIGHTFACE}/antelopev2.zip",
+            _RESEARCH,
+            zipped=True,
+        ),
         Published(
-            "buffalo_l", "face",
-            {"insightface/buffalo_l/det_10g.onnx": _DET_10G,
-             "insightface/buffalo_l/w600k_r50.onnx":
-                 "4c06341c33c2ca1f86781dab0e829f88ad5b64be9fba56e56bc9ebdefc619e43"},
-            f"{_INSIGHTFACE}/buffalo_l.zip", _RESEARCH, zipped=True),
+            "buffalo_l",
+            "face",
+            {
+                "insightface/buffalo_l/det_10g.onnx": _DET_10G,
+                "insightface/buffalo_l/w600k_r50.onnx": _W600K_R50,
+            },
+            f"{_INSIGHTFACE}/buffalo_l.zip",
+            _RESEARCH,
+            zipped=True,
+        ),
         Published(
-            "raft-things", "flow",
+            "raft-things",
+            "flow",
             {"raft/raft-things.pth": "fcfa4125d6418f4de95d84aec20a3c5f4e205101715a79f193243c186ac9a7e1"},
             "https://dl.dropboxusercontent.com/s/4j4z58wuv8o0mfz/models.zip",
-            "BSD-3-Clause (princeton-vl/RAFT); the weights carry no licence of their own", zipped=True),
+            "BSD-3-Clause (princeton-vl/RAFT); the weights carry no licence of their own",
+            zipped=True,
+        ),
         Published(
-            "raft-small", "flow",
+            "raft-small",
+            "flow",
             {"raft/raft-small.pth": "c7d41b9cc88442bb8aa911dbb33086dac55a226394b142937ff22d5578717332"},
             "https://dl.dropboxusercontent.com/s/4j4z58wuv8o0mfz/models.zip",
-            "BSD-3-Clause (princeton-vl/RAFT); the weights carry no licence of their own", zipped=True),
+            "BSD-3-Clause (princeton-vl/RAFT); the weights carry no licence of their own",
+            zipped=True,
+        ),
         Published(
-            "i3d-torchscript", "video",
+            "i3d-torchscript",
+            "video",
             {"i3d/i3d_torchscript.pt": "bec6519f66ea534e953026b4ae2c65553c17bf105611c746d904657e5860a5e2"},
-            "https://www.dropbox.com/s/ge9e5ujwgetktms/i3d_torchscript.pt?dl=1", _KINETICS),
+            "https://www.dropbox.com/s/ge9e5ujwgetktms/i3d_torchscript.pt?dl=1",
+            _KINETICS,
+        ),
         Published(
-            "ViT-B-32", "clip",
+            "ViT-B-32",
+            "clip",
             {"clip/ViT-B-32.pt": "40d365715913c9da98579312b702a82c18be219cc2a73407c4526f58eba950af"},
             f"{_OPENAI}/40d365715913c9da98579312b702a82c18be219cc2a73407c4526f58eba950af/ViT-B-32.pt",
-            "MIT (openai/CLIP)"),
+            "MIT (openai/CLIP)",
+        ),
         Published(
-            "ViT-L-14", "clip",
+            "ViT-L-14",
+            "clip",
             {"clip/ViT-L-14.pt": "b8cca3fd41ae0c99ba7e8951adf17d267cdb84cd88be6f7c2e0eca1737a03836"},
             f"{_OPENAI}/b8cca3fd41ae0c99ba7e8951adf17d267cdb84cd88be6f7c2e0eca1737a03836/ViT-L-14.pt",
-            "MIT (openai/CLIP)"),
+            "MIT (openai/CLIP)",
+        ),
         Published(
-            "dino-vitb16", "dino", {"dino/dino_vitbase16_pretrain.pth": ""},
+            "dino-vitb16",
+            "dino",
+            {"dino/dino_vitbase16_pretrain.pth": ""},
             "https://dl.fbaipublicfiles.com/dino/dino_vitbase16_pretrain/dino_vitbase16_pretrain.pth",
-            "Apache-2.0 (facebookresearch/dino)"),
+            "Apache-2.0 (facebookresearch/dino)",
+        ),
         Published(
-            "HPS_v2.1", "hps", {"hps/HPS_v2.1_compressed.pt": ""},
-            "https://huggingface.co/xswu/HPSv2/resolve/main/HPS_v2.1_compressed.pt", "Apache-2.0 (tgxs002/HPSv2)"),
+            "HPS_v2.1",
+            "hps",
+            {"hps/HPS_v2.1_compressed.pt": ""},
+            "https://huggingface.co/xswu/HPSv2/resolve/main/HPS_v2.1_compressed.pt",
+            "Apache-2.0 (tgxs002/HPSv2)",
+        ),
         Published(
-            "HPS_v2", "hps", {"hps/HPS_v2_compressed.pt": ""},
-            "https://huggingface.co/xswu/HPSv2/resolve/main/HPS_v2_compressed.pt", "Apache-2.0 (tgxs002/HPSv2)"),
+            "HPS_v2",
+            "hps",
+            {"hps/HPS_v2_compressed.pt": ""},
+            "https://huggingface.co/xswu/HPSv2/resolve/main/HPS_v2_compressed.pt",
+            "Apache-2.0 (tgxs002/HPSv2)",
+        ),
     )
 }
 """By the names that a profile uses."""
 
 
 OPTIONS: Mapping[str, str] = {
-    "face": "face", "clip": "clip", "flow": "raft", "video": "i3d", "dino": "dino", "hps": "hps"}
+    "face": "face",
+    "clip": "clip",
+    "flow": "raft",
+    "video": "i3d",
+    "dino": "dino",
+    "hps": "hps",
+}
 """What --weights calls each part."""
 
 
@@ -130,8 +172,10 @@ def published(name: str, part: str) -> Published:
     """
     known = [entry.name for entry in PUBLISHED.values() if entry.part == part]
     if name not in known:
-        raise WeightsError(f"no published weights {name!r} for {part}{did_you_mean(name, known)}; known: "
-                           f"{', '.join(known)}; give a file of your own with --weights {OPTIONS[part]}=PATH")
+        raise WeightsError(
+            f"no published weights {name!r} for {part}{did_you_mean(name, known)}; known: "
+            f"{', '.join(known)}; give a file of your own with --weights {OPTIONS[part]}=PATH"
+        )
     return PUBLISHED[name]
 
 
@@ -170,21 +214,26 @@ def located(entry: Published, root: Path | None = None) -> Path:
     if missing:
         nested = [path for path in missing if (path.parent / path.parent.name / path.name).is_file()]
         if nested:
-            raise WeightsError(f"{nested[0].parent} holds another folder {nested[0].parent.name!r} with the models in "
-                               f"it, as the publisher's zip does: move the .onnx files up into {nested[0].parent}")
-        raise WeightsError(f"{entry.name} ({entry.part}) is not there: {', '.join(map(str, missing))} is missing. It "
-                           f"is published at {entry.url}"
-                           + (" (a zip archive that holds it)" if entry.zipped else "")
-                           + f"; put it there, or give your own with --weights {OPTIONS[entry.part]}=PATH. "
-                           + entry.licence
-                           + ("" if all(entry.files.values()) else ". It is not fetched: nobody told pvbench its "
-                                                                   "sha256"))
+            raise WeightsError(
+                f"{nested[0].parent} holds another folder {nested[0].parent.name!r} with the models in "
+                f"it, as the publisher's zip does: move the .onnx files up into {nested[0].parent}"
+            )
+        raise WeightsError(
+            f"{entry.name} ({entry.part}) is not there: {', '.join(map(str, missing))} is missing. It "
+            f"is published at {entry.url}"
+            + (" (a zip archive that holds it)" if entry.zipped else "")
+            + f"; put it there, or give your own with --weights {OPTIONS[entry.part]}=PATH. "
+            + entry.licence
+            + ("" if all(entry.files.values()) else ". It is not fetched: nobody told pvbench its sha256")
+        )
     for file, wanted in entry.files.items():
         found = digest_of(root / file)
         if wanted and found != wanted:
-            raise WeightsError(f"{root / file} has sha256 {found[:16]}..., its publisher's has {wanted[:16]}...; the "
-                               f"file is damaged or another one: delete it and fetch it again from {entry.url}, or "
-                               f"name it as your own with --weights {OPTIONS[entry.part]}=PATH")
+            raise WeightsError(
+                f"{root / file} has sha256 {found[:16]}..., its publisher's has {wanted[:16]}...; the "
+                f"file is damaged or another one: delete it and fetch it again from {entry.url}, or "
+                f"name it as your own with --weights {OPTIONS[entry.part]}=PATH"
+            )
     return root / entry.path
 
 
@@ -233,8 +282,10 @@ def _take(archive: IO[bytes], entry: Published, path: Path, root: Path) -> None:
         wanted = entry.files[path.relative_to(root).as_posix()]
         found = file_digest(unfinished)
         if found != wanted:
-            raise WeightsError(f"{entry.url} gave a {path.name} with sha256 {found[:16]}...; expected "
-                               f"{wanted[:16]}...; the publisher or something between changed it: not kept")
+            raise WeightsError(
+                f"{entry.url} gave a {path.name} with sha256 {found[:16]}...; expected "
+                f"{wanted[:16]}...; the publisher or something between changed it: not kept"
+            )
         unfinished.replace(path)
     finally:
         unfinished.unlink(missing_ok=True)

@@ -19,7 +19,6 @@ import warp as wp
 wp.config.quiet = True
 
 
-
 @wp.kernel
 def _project(
     vertices: wp.array(dtype=wp.vec3),  # type: ignore[valid-type]

@@ -16,7 +16,8 @@ def tokenizer(length, pad="<pad>", ends=True):
     made.pre_tokenizer = pre_tokenizers.Whitespace()
     if ends:
         made.post_processor = processors.TemplateProcessing(
-            single="<s> $A </s>", special_tokens=[("<s>", words["<s>"]), ("</s>", words["</s>"])])
+            single="<s> $A </s>", special_tokens=[("<s>", words["<s>"]), ("</s>", words["</s>"])]
+        )
     return PreTrainedTokenizerFast(
         tokenizer_object=made, pad_token=pad, unk_token="<unk>", eos_token="</s>", bos_token="<s>",
         model_max_length=length, padding_side="right",
@@ -64,7 +65,8 @@ def tiny_hunyuan():
         num_single_layers=2, num_refiner_layers=1, text_embed_dim=16, pooled_projection_dim=8, rope_axes_dim=(4, 6, 6),
     )  # fmt: skip
     vae = AutoencoderKLHunyuanVideo(
-        block_out_channels=(8, 8, 8, 8), norm_num_groups=4, layers_per_block=1, latent_channels=4)
+        block_out_channels=(8, 8, 8, 8), norm_num_groups=4, layers_per_block=1, latent_channels=4
+    )
     clip = clip_text(8, len(short), 77)
     frozen(llama, transformer, vae, clip)
     pipe = HunyuanVideoPipeline(
@@ -110,9 +112,11 @@ def tiny_animatediff():
         down_block_types=("DownEncoderBlock2D",) * 4, up_block_types=("UpDecoderBlock2D",) * 4)  # fmt: skip
     frozen(clip, unet, motion, vae)
     scheduler = DDIMScheduler(
-        beta_start=0.00085, beta_end=0.012, beta_schedule="linear", steps_offset=1, clip_sample=False)
+        beta_start=0.00085, beta_end=0.012, beta_schedule="linear", steps_offset=1, clip_sample=False
+    )
     pipe = AnimateDiffPipeline(
-        vae=vae, text_encoder=clip, tokenizer=words, unet=unet, motion_adapter=motion, scheduler=scheduler)
+        vae=vae, text_encoder=clip, tokenizer=words, unet=unet, motion_adapter=motion, scheduler=scheduler
+    )
     pipe.set_progress_bar_config(disable=True)
     frozen(pipe.unet)
     sampling = Sampling(steps=4, guidance=7.5, frames=4, height=64, width=64, fps=8.0)

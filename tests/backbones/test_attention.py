@@ -60,11 +60,16 @@ def video_unet(unet):
     """Of two levels, 64 and 16 positions, with attention on both."""
     from diffusers import MotionAdapter, UNet2DConditionModel, UNetMotionModel
 
-    made = UNet2DConditionModel.from_config({
-        **unet.config, "down_block_types": ("CrossAttnDownBlock2D",) * 2, "up_block_types": ("CrossAttnUpBlock2D",) * 2,
-    })
-    motion = MotionAdapter(block_out_channels=(16, 32), motion_layers_per_block=1, motion_num_attention_heads=4,
-                           motion_norm_num_groups=8)
+    made = UNet2DConditionModel.from_config(
+        {
+            **unet.config,
+            "down_block_types": ("CrossAttnDownBlock2D",) * 2,
+            "up_block_types": ("CrossAttnUpBlock2D",) * 2,
+        }
+    )
+    motion = MotionAdapter(
+        block_out_channels=(16, 32), motion_layers_per_block=1, motion_num_attention_heads=4, motion_norm_num_groups=8
+    )
     return UNetMotionModel.from_unet2d(made, motion).eval()
 
 

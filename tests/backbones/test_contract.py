@@ -54,9 +54,14 @@ def test_personalvideo_takes_a_step_and_every_tensor_has_a_finite_gradient(name,
     settings = {"steps": 2, "prefixes": 1, "token": "rare", "keyword": "ohwx", "rank": 2, "span": 0.5}
     method = cls(settings_from(cls.Settings, settings), backbone, profile)
     step = torch.optim.AdamW.step
-    monkeypatch.setattr(torch.optim.AdamW, "step", lambda self, *rest: (
-        gradients.append([one.grad.clone() for group in self.param_groups for one in group["params"]]),
-        step(self, *rest))[1])
+    monkeypatch.setattr(
+        torch.optim.AdamW,
+        "step",
+        lambda self, *rest: (
+            gradients.append([one.grad.clone() for group in self.param_groups for one in group["params"]]),
+            step(self, *rest),
+        )[1],
+    )
     ada = load_identities(["ada"])[0]
     adapter = method.tune(ada, SIMULATED, seed=0, progress=lambda *_: None)
     assert len(gradients) == 2

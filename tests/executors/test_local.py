@@ -138,7 +138,8 @@ def test_at_least_one_worker_is_needed():
 
 def test_a_worker_ended_under_a_job_with_a_progress_bar_leaves_nothing_behind(tmp_path):
     script = tmp_path / "parent.py"
-    script.write_text(textwrap.dedent("""
+    script.write_text(
+        textwrap.dedent("""
         from example_jobs import Bar, start
         from pvbench.executors.local import LocalExecutor
 
@@ -146,15 +147,23 @@ def test_a_worker_ended_under_a_job_with_a_progress_bar_leaves_nothing_behind(tm
             with LocalExecutor(start, 10, workers=1) as pool:
                 pool.submit(Bar())
                 print(pool.wait().note)
-    """))
-    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=600, check=True,
-                          env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1] / "plugin")})
+    """)
+    )
+    done = subprocess.run(
+        [sys.executable, str(script)],
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=True,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1] / "plugin")},
+    )
     assert (done.stdout, done.stderr) == ("the bar is there\n", "")
 
 
 def test_workers_end_when_their_parent_is_killed(tmp_path):
     script = tmp_path / "parent.py"
-    script.write_text(textwrap.dedent("""
+    script.write_text(
+        textwrap.dedent("""
         import os, signal
         from example_jobs import Pid, start
         from pvbench.executors.local import LocalExecutor
@@ -164,9 +173,15 @@ def test_workers_end_when_their_parent_is_killed(tmp_path):
             pool.submit(Pid())
             print(pool.wait().note, flush=True)
             os.kill(os.getpid(), signal.SIGKILL)
-    """))
+    """)
+    )
     # The worker inherits standard output, so this returns only when it has ended too.
-    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=600,
-                          env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1] / "plugin")})
+    done = subprocess.run(
+        [sys.executable, str(script)],
+        capture_output=True,
+        text=True,
+        timeout=600,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1] / "plugin")},
+    )
     assert done.returncode == -signal.SIGKILL
     assert int(done.stdout) > 0

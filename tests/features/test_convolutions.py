@@ -112,8 +112,14 @@ def test_a_volume_with_odd_sides_is_not_halved():
 
 def test_convolutions_of_a_network_are_replaced_where_they_can_be():
     below = nn.Sequential(nn.Conv2d(64, 32, 3, padding=1, bias=False))
-    network = nn.Sequential(nn.Conv2d(40, 48, 3, padding=1), nn.ReLU(), nn.Conv2d(48, 64, 1),
-                            nn.Conv2d(64, 64, 3, 2, 1), below, nn.Conv2d(32, 2, 3, padding=1))
+    network = nn.Sequential(
+        nn.Conv2d(40, 48, 3, padding=1),
+        nn.ReLU(),
+        nn.Conv2d(48, 64, 1),
+        nn.Conv2d(64, 64, 3, 2, 1),
+        below,
+        nn.Conv2d(32, 2, 3, padding=1),
+    )
     network.requires_grad_(False)
     images = torch.randn(2, 40, 14, 11)
     expected = network.double()(images.double())
@@ -123,8 +129,16 @@ def test_convolutions_of_a_network_are_replaced_where_they_can_be():
     close(network(images), expected, worst=1e-4)
 
 
-@pytest.mark.parametrize("given", [{"padding": 0}, {"padding": 1, "stride": 2}, {"padding": 2, "dilation": 2},
-                                   {"padding": 1, "groups": 2}, {"padding": 1, "padding_mode": "reflect"}])
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"padding": 0},
+        {"padding": 1, "stride": 2},
+        {"padding": 2, "dilation": 2},
+        {"padding": 1, "groups": 2},
+        {"padding": 1, "padding_mode": "reflect"},
+    ],
+)
 def test_convolutions_of_another_kind_stay(given):
     assert not suits(nn.Conv2d(64, 64, 3, **given))
 
@@ -136,8 +150,10 @@ def test_convolutions_stay_whose_kernel_has_no_middle_or_few_channels():
 
 
 @pytest.mark.parametrize("shape", [(1, 4, 16, 28, 29), (2, 3, 5, 7, 7), (1, 2, 4, 14, 15)])
-@pytest.mark.parametrize(("window", "stride"), [((1, 3, 3), (1, 2, 2)), ((3, 3, 3), (2, 2, 2)),
-                                                ((2, 2, 2), (2, 2, 2)), ((3, 3, 3), (1, 1, 1))])
+@pytest.mark.parametrize(
+    ("window", "stride"),
+    [((1, 3, 3), (1, 2, 2)), ((3, 3, 3), (2, 2, 2)), ((2, 2, 2), (2, 2, 2)), ((3, 3, 3), (1, 1, 1))],
+)
 def test_pooling_by_axes_is_max_pooling_with_same_padding(shape, window, stride):
     volume = torch.randint(-50, 50, shape).float()
     padded = pad_same(volume + 100, window, stride) - 100

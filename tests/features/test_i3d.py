@@ -128,8 +128,10 @@ def test_black_against_white_has_the_published_distance_under_the_real_weights(r
 def test_fvd_of_the_recorded_videos_is_that_of_the_public_script(reference, synthetic, inputs):
     """From frames to the number: what calculate_fvd of common_metrics gave for these sixteen videos and their blur."""
     sets = inputs.fvd_sets()
-    real, blur = (np.stack([embed(synthetic, frames, "styleganv") for frames in sets[name]]).astype(float)
-                  for name in ("real", "blur"))
+    real, blur = (
+        np.stack([embed(synthetic, frames, "styleganv") for frames in sets[name]]).astype(float)
+        for name in ("real", "blur")
+    )
     expected = json.loads((reference / "expected" / "fvd.json").read_text())["end_to_end"]
     # Logits differ by 1e-5 of themselves; the script's matrix root is off by 2.4e-6.
     assert frechet_distance(blur, real).value == pytest.approx(expected["calculate_fvd_styleganv_blur"][0], rel=1e-4)

@@ -25,8 +25,10 @@ GREEN, CYAN, YELLOW = (0, 255, 0), (0, 255, 255), (255, 255, 0)
 
 
 def save_graph(path, nodes, weights, inputs, outputs):
-    values = [[onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape) for name, shape in side.items()]
-              for side in (inputs, outputs)]
+    values = [
+        [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape) for name, shape in side.items()]
+        for side in (inputs, outputs)
+    ]
     constants = [onnx.numpy_helper.from_array(np.asarray(value), name) for name, value in weights.items()]
     graph = onnx.helper.make_graph(nodes, "graph", *values, constants)
     opset = [onnx.helper.make_opsetid("", 13)]

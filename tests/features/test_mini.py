@@ -36,10 +36,13 @@ def evaluators_of(face, clip):
     def made(wanted=None):
         found = Evaluators(FeaturePlan(load_profile("mini"), wanted), "cpu")
         found._loaded = {
-            "face": MiniFace(face, 64, 64), "clip": MiniClip(clip, 64, 64), "hps": MiniHps(clip),
+            "face": MiniFace(face, 64, 64),
+            "clip": MiniClip(clip, 64, 64),
+            "hps": MiniHps(clip),
             "video": MiniVideo(encoder, torch.device("cpu")),
         }
         return found
+
     return made
 
 
@@ -55,8 +58,13 @@ def features(evaluators, evaluators_of):
     frames[2] = 0
     photos = [np.full((200, 240, 3), 128, np.uint8)] * REFERENCES
     extra, video = evaluators_of(EXTRA), Video(frames, 8.0)
-    return (evaluators.all("video", video) | evaluators.all("reference", photos) | evaluators.all("text", "a man nods")
-            | extra.all("video", video) | extra.all("text", "a man nods"))
+    return (
+        evaluators.all("video", video)
+        | evaluators.all("reference", photos)
+        | evaluators.all("text", "a man nods")
+        | extra.all("video", video)
+        | extra.all("text", "a man nods")
+    )
 
 
 def listed():
@@ -147,12 +155,15 @@ def test_flow_is_of_frames_about_an_eighth_of_a_second_apart(evaluators, fps, ke
     assert found["flow/fps"].tolist() == [rate]
 
 
-@pytest.mark.parametrize(("shape", "said"), [
-    ((8, 128, 128, 3), "frames of 128x128 pixels; these evaluators see 64x64"),
-    ((8, 64, 48, 3), "frames of 64x48 pixels; these evaluators see 64x64"),
-    ((7, 64, 64, 3), "a video has 7 frames; these evaluators need at least 1, and a multiple of 4"),
-    ((1, 64, 64, 3), "a video has 1 frames; these evaluators need at least 1, and a multiple of 4"),
-])
+@pytest.mark.parametrize(
+    ("shape", "said"),
+    [
+        ((8, 128, 128, 3), "frames of 128x128 pixels; these evaluators see 64x64"),
+        ((8, 64, 48, 3), "frames of 64x48 pixels; these evaluators see 64x64"),
+        ((7, 64, 64, 3), "a video has 7 frames; these evaluators need at least 1, and a multiple of 4"),
+        ((1, 64, 64, 3), "a video has 1 frames; these evaluators need at least 1, and a multiple of 4"),
+    ],
+)
 def test_a_video_that_the_networks_cannot_see_is_told(evaluators, shape, said):
     with pytest.raises(VideoError, match=said):
         evaluators.all("video", Video(np.zeros(shape, np.uint8), 8.0))
@@ -165,8 +176,16 @@ def test_only_wanted_features_are_made_and_only_their_networks_loaded(face, monk
     made._loaded = {"face": MiniFace(face, 64, 64)}
     video = Video(np.random.default_rng(0).integers(100, 160, (6, 64, 64, 3), dtype=np.uint8), 8.0)
     assert set(made.all("video", video)) == {
-        "flow/top5", "flow/mean", "flow/size", "flow/fps", "face/embedding", "face/detected", "face/box", "face/count",
-        "face/landmarks"}
+        "flow/top5",
+        "flow/mean",
+        "flow/size",
+        "flow/fps",
+        "face/embedding",
+        "face/detected",
+        "face/box",
+        "face/count",
+        "face/landmarks",
+    }
     nowhere = dataclasses.replace(profile, evaluators={**profile.evaluators, "weights": "nowhere"})
     with pytest.raises(WeightsError):
         Evaluators(FeaturePlan(nowhere, {"clip/frame"}), "cpu").all("video", video)

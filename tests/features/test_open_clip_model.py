@@ -53,8 +53,9 @@ def files(open_clip, tmp_path_factory):
     torch.save({"state_dict": {f"module.{name}": value for name, value in state.items()}}, folder / "nested.pt")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        script = torch.jit.trace(network(open_clip, QUICK), (torch.zeros(1, 3, 64, 64), torch.zeros(1, 77).long()),
-                                 check_trace=False)
+        script = torch.jit.trace(
+            network(open_clip, QUICK), (torch.zeros(1, 3, 64, 64), torch.zeros(1, 77).long()), check_trace=False
+        )
         script.save(folder / "openai.pt")
     return folder
 
@@ -165,10 +166,14 @@ def test_preparation_is_torchvisions_as_openai_calls_it():
     from torchvision import transforms
     from torchvision.transforms import InterpolationMode
 
-    theirs = transforms.Compose([
-        transforms.Resize(64, InterpolationMode.BICUBIC), transforms.CenterCrop(64), transforms.ToTensor(),
-        transforms.Normalize(MEAN, STD),
-    ])
+    theirs = transforms.Compose(
+        [
+            transforms.Resize(64, InterpolationMode.BICUBIC),
+            transforms.CenterCrop(64),
+            transforms.ToTensor(),
+            transforms.Normalize(MEAN, STD),
+        ]
+    )
     for height, width in ((48, 80), (97, 61), (64, 64), (65, 200)):
         frame = frames(1, height, width)
         assert torch.equal(clip_pixels(frame, 64)[0], theirs(Image.fromarray(frame[0])))

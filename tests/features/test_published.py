@@ -34,16 +34,19 @@ def nowhere(monkeypatch, tmp_path):
     monkeypatch.setenv("PVBENCH_OFFLINE", "1")
 
 
-@pytest.mark.parametrize(("wanted", "parts"), [
-    (None, ("face", "clip", "flow", "video")),
-    ({"flow/top5", "flow/fps"}, ("flow",)),
-    ({"clip/frame", "text/clip"}, ("clip",)),
-    ({"face/embedding", "reference/face"}, ("face",)),
-    ({"clip/frame", "clip/face"}, ("face", "clip")),
-    ({"video/embedding"}, ("video",)),
-    ({"hps/frame", "text/hps"}, ("hps",)),
-    ({"dino/frame", "reference/clip"}, ("clip", "dino")),
-])
+@pytest.mark.parametrize(
+    ("wanted", "parts"),
+    [
+        (None, ("face", "clip", "flow", "video")),
+        ({"flow/top5", "flow/fps"}, ("flow",)),
+        ({"clip/frame", "text/clip"}, ("clip",)),
+        ({"face/embedding", "reference/face"}, ("face",)),
+        ({"clip/frame", "clip/face"}, ("face", "clip")),
+        ({"video/embedding"}, ("video",)),
+        ({"hps/frame", "text/hps"}, ("hps",)),
+        ({"dino/frame", "reference/clip"}, ("clip", "dino")),
+    ],
+)
 def test_only_networks_that_a_feature_needs_are_asked_for(wanted, parts):
     assert FeaturePlan(profile(), wanted).parts == parts
 
@@ -71,13 +74,16 @@ def test_frames_and_files_of_ones_own_are_part_of_the_signature(tmp_path):
     assert signature(profile(files={"flow": str(tmp_path / "my.pth")}))["flow"] != own
 
 
-@pytest.mark.parametrize(("settings", "message"), [
-    ({"fames": 3}, "unknown field 'fames' (did you mean 'frames'?)"),
-    ({"frames": "16"}, "frames is '16'; expected a int"),
-    ({"frames": -1}, "frames is at least 0"),
-    ({"video_frames": 9}, f"video_frames at least {FEWEST_FRAMES}"),
-    ({"files": {"rafd": "x"}}, "files names 'rafd'"),
-])
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"fames": 3}, "unknown field 'fames' (did you mean 'frames'?)"),
+        ({"frames": "16"}, "frames is '16'; expected a int"),
+        ({"frames": -1}, "frames is at least 0"),
+        ({"video_frames": 9}, f"video_frames at least {FEWEST_FRAMES}"),
+        ({"files": {"rafd": "x"}}, "files names 'rafd'"),
+    ],
+)
 def test_settings_are_checked(settings, message):
     with pytest.raises(ProfileError) as refused:
         settings_of(profile(**settings))
@@ -109,8 +115,9 @@ def test_extra_parts_are_loaded_from_files_of_ones_own(open_clip, tmp_path):
     torch.save({"state_dict": open_clip.create_model("pvbench-tiny").state_dict()}, tmp_path / "hps.pt")
     dino = timm.create_model("vit_small_patch16_224", pretrained=False, num_classes=0)
     torch.save(dino.state_dict(), tmp_path / "dino.pth")
-    own = profile(files={"hps": str(tmp_path / "hps.pt"), "dino": str(tmp_path / "dino.pth")}, frames=2,
-                  hps_model="pvbench-tiny")
+    own = profile(
+        files={"hps": str(tmp_path / "hps.pt"), "dino": str(tmp_path / "dino.pth")}, frames=2, hps_model="pvbench-tiny"
+    )
     wanted = {"hps/frame", "dino/frame", "text/hps"}
     signed = signature(own, wanted)
     assert (signed["hps"]["extractor"], signed["dino"]["extractor"]) == ("own hps.pt", "own dino.pth")
@@ -119,7 +126,10 @@ def test_extra_parts_are_loaded_from_files_of_ones_own(open_clip, tmp_path):
     video = Video(np.random.default_rng(0).integers(0, 255, (3, 48, 64, 3), dtype=np.uint8), 8.0)
     found = evaluators.all("video", video) | evaluators.all("text", "a man")
     assert {name: value.shape for name, value in found.items()} == {
-        "hps/frame": (2, 24), "dino/frame": (2, 384), "text/hps": (24,)}
+        "hps/frame": (2, 24),
+        "dino/frame": (2, 384),
+        "text/hps": (24,),
+    }
 
 
 def test_extra_weights_that_are_missing_are_named_only_where_they_are_needed(nowhere):
@@ -139,8 +149,9 @@ def real(reference, reference_script, tmp_path_factory):
     i3d = tmp_path_factory.mktemp("i3d") / "i3d.pt"
     torch.save(reference_script("synthetic_i3d").state_dict(), i3d)
     weights = Path(reference) / "weights"
-    return profile(files={"face": str(weights / "pack"), "flow": str(weights / "raft-small.pth"), "video": str(i3d)},
-                   frames=4)
+    return profile(
+        files={"face": str(weights / "pack"), "flow": str(weights / "raft-small.pth"), "video": str(i3d)}, frames=4
+    )
 
 
 def test_a_real_video_has_every_feature(reference, real):

@@ -115,8 +115,12 @@ def test_scores_and_decisions_are_vbenchs(reference, small, clip, variant, dynam
     frames = np.load(reference / "inputs" / "dd_clips.npz")[clip]
     share = np.linspace(0, 1, 16)[:, None, None, None]
     blend = np.rint((1 - share) * frames[0] + share * frames[1]).astype(np.uint8)
-    frames = {"": frames, "/static": frames[[0] * 16], "/slow4_hold": frames.repeat(4, axis=0)[:16],
-              "/slow16_blend": blend}[variant]
+    frames = {
+        "": frames,
+        "/static": frames[[0] * 16],
+        "/slow4_hold": frames.repeat(4, axis=0)[:16],
+        "/slow16_blend": blend,
+    }[variant]
     expected = json.loads((reference / "expected" / "dynamic_degree.json").read_text())["clips"][clip + variant]
     found = small(frames).top5
     # float32 sums in another order leave 2.4e-5 after twenty refinements, on the tested clips.

@@ -20,8 +20,9 @@ print((full - resident()) >> 20)
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads Linux's /proc")
-@pytest.mark.parametrize(("call", "given_back"), [("", 128), ("keep_freed_memory()", 0),
-                                                  ("keep_freed_memory(kept=2**20)", 128)])
+@pytest.mark.parametrize(
+    ("call", "given_back"), [("", 128), ("keep_freed_memory()", 0), ("keep_freed_memory(kept=2**20)", 128)]
+)
 def test_freed_arrays_stay_up_to_what_is_kept(call, given_back):
     done = subprocess.run([sys.executable, "-c", SCRIPT.format(call=call)], capture_output=True, text=True, check=True)
     assert int(done.stdout) == pytest.approx(given_back, abs=24)

@@ -23,7 +23,12 @@ def gpus(monkeypatch):
 def test_workers_take_the_gpus_in_turn(gpus):
     gpus(3)
     assert [on_device_of_its_own(Around("cuda"), number).device for number in range(5)] == [
-        "cuda:0", "cuda:1", "cuda:2", "cuda:0", "cuda:1"]
+        "cuda:0",
+        "cuda:1",
+        "cuda:2",
+        "cuda:0",
+        "cuda:1",
+    ]
     assert on_device_of_its_own(Around("cuda"), 1).name == "kept"
     assert default_workers("cuda") == 3
 

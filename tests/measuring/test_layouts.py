@@ -32,11 +32,19 @@ def shown(found):
 
 
 def test_method_identity_and_prompt_come_from_the_folders(tmp_path, crowd):
-    touch(tmp_path / "v", "magicme/ann/surf-0.mp4", "magicme/ann/surf-1.webm", "magicme/bob/wave-2.gif",
-          "other/bob/wave-2-s3-0123456789ab.mkv")
+    touch(
+        tmp_path / "v",
+        "magicme/ann/surf-0.mp4",
+        "magicme/ann/surf-1.webm",
+        "magicme/bob/wave-2.gif",
+        "other/bob/wave-2-s3-0123456789ab.mkv",
+    )
     assert shown(find_videos(tmp_path / "v", crowd, PROMPTS)) == [
-        ("magicme", "ann", "surf", 0), ("magicme", "ann", "surf", 1), ("magicme", "bob", "wave-2", 0),
-        ("other", "bob", "wave-2", 3)]
+        ("magicme", "ann", "surf", 0),
+        ("magicme", "ann", "surf", 1),
+        ("magicme", "bob", "wave-2", 0),
+        ("other", "bob", "wave-2", 3),
+    ]
 
 
 def test_a_folder_of_identities_is_one_method_of_the_folders_name(tmp_path, crowd):
@@ -57,11 +65,26 @@ def test_one_word_and_an_index_is_a_text_as_in_vbench(tmp_path, crowd):
     touch(tmp_path / "v", "alley-0.mp4", "alley-4.mp4", "surf-1.mp4")
     found = find_videos(tmp_path / "v", crowd, PROMPTS)
     assert [(v.prompt_id, v.text, v.seed) for v in found.videos] == [
-        ("alley", "alley", 0), ("alley", "alley", 4), ("surf", "A <V> surfs", 1)]
+        ("alley", "alley", 0),
+        ("alley", "alley", 4),
+        ("surf", "A <V> surfs", 1),
+    ]
 
 
-@pytest.mark.parametrize("name", ["video-0.mp4", "clip-12.mp4", "00017-0.mp4", "v2-0.mp4", "alley.mp4", "IMG-1.mp4",
-                                  "ann/alley-0.mp4", "alley-20240101.mp4", "alley-s0.mp4"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "video-0.mp4",
+        "clip-12.mp4",
+        "00017-0.mp4",
+        "v2-0.mp4",
+        "alley.mp4",
+        "IMG-1.mp4",
+        "ann/alley-0.mp4",
+        "alley-20240101.mp4",
+        "alley-s0.mp4",
+    ],
+)
 def test_other_names_of_one_word_say_nothing(tmp_path, crowd, name):
     touch(tmp_path / "v", name)
     (video,) = find_videos(tmp_path / "v", crowd, PROMPTS).videos
@@ -91,7 +114,9 @@ def test_links_are_followed_and_one_that_leads_back_ends(tmp_path, crowd):
     (tmp_path / "v" / "linked").symlink_to(tmp_path / "elsewhere")
     (tmp_path / "v" / "m" / "ann" / "back").symlink_to(tmp_path / "v")
     assert shown(find_videos(tmp_path / "v", crowd, PROMPTS)) == [
-        ("linked", "bob", "wave-2", 0), ("m", "ann", "surf", 0)]
+        ("linked", "bob", "wave-2", 0),
+        ("m", "ann", "surf", 0),
+    ]
 
 
 def test_what_is_named_as_a_video_and_is_no_file_is_no_less_found(tmp_path, crowd):
@@ -99,22 +124,36 @@ def test_what_is_named_as_a_video_and_is_no_file_is_no_less_found(tmp_path, crow
     (tmp_path / "v" / "surf-2.mp4").symlink_to(tmp_path / "nothing")
     os.mkfifo(tmp_path / "v" / "surf-3.mp4")
     videos = find_videos(tmp_path / "v", crowd, PROMPTS).videos
-    for video, message in zip(videos, ("holds no pictures", "is a link to .*nothing, which is not there",
-                                       "is no regular file"), strict=True):
+    for video, message in zip(
+        videos, ("holds no pictures", "is a link to .*nothing, which is not there", "is no regular file"), strict=True
+    ):
         with pytest.raises(VideoError, match=message):
             probe_video(video.path)
 
 
 def test_reports_and_what_measuring_left_are_no_videos(tmp_path, crowd):
-    touch(tmp_path / "v", "m/ann/surf.mp4", "out/report/aggregates.json", "out/report/filmstrips/1.jpg",
-          "out/features/video/1.png", "m/old/aggregates.json", "m/old/filmstrips/1.jpg")
+    touch(
+        tmp_path / "v",
+        "m/ann/surf.mp4",
+        "out/report/aggregates.json",
+        "out/report/filmstrips/1.jpg",
+        "out/features/video/1.png",
+        "m/old/aggregates.json",
+        "m/old/filmstrips/1.jpg",
+    )
     besides = (tmp_path / "v" / "out" / "features", tmp_path / "v" / "out" / "report")
     assert shown(find_videos(tmp_path / "v", crowd, PROMPTS, besides=besides)) == [("m", "ann", "surf", 0)]
 
 
 def test_of_a_run_folder_the_videos_are_read(tmp_path, crowd):
-    touch(tmp_path / "run", "plan.json", "videos/base/ann/surf-s0-0123456789ab.mkv", "adapters/x/1.png",
-          "report/aggregates.json", "report/filmstrips/1.jpg")
+    touch(
+        tmp_path / "run",
+        "plan.json",
+        "videos/base/ann/surf-s0-0123456789ab.mkv",
+        "adapters/x/1.png",
+        "report/aggregates.json",
+        "report/filmstrips/1.jpg",
+    )
     assert shown(find_videos(tmp_path / "run", crowd, PROMPTS)) == [("base", "ann", "surf", 0)]
 
 
@@ -125,10 +164,13 @@ def test_the_command_line_goes_before_folders_and_names(tmp_path, crowd):
     assert found.videos[0].rendered_text == "a man flies"
 
 
-@pytest.mark.parametrize(("name", "message"), [
-    ("magicme/anne/surf.mp4", "'anne' is no identity (did you mean 'ann'?)"),
-    ("magicme/ann/surv.mp4", "begins with no prompt's id (did you mean 'surf'?)"),
-])
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("magicme/anne/surf.mp4", "'anne' is no identity (did you mean 'ann'?)"),
+        ("magicme/ann/surv.mp4", "begins with no prompt's id (did you mean 'surf'?)"),
+    ],
+)
 def test_a_slip_in_a_name_is_told(tmp_path, crowd, name, message):
     touch(tmp_path / "v", name)
     found = find_videos(tmp_path / "v", crowd, PROMPTS)
@@ -145,33 +187,39 @@ def test_two_videos_of_one_cell_are_told(tmp_path, crowd):
 
 @pytest.mark.parametrize("kind", ["csv", "jsonl"])
 def test_a_manifest_says_it_all(tmp_path, crowd, kind):
-    rows = [{"video": "a/1.mp4", "identity": "ann", "prompt": "surf", "method": "m", "seed": "2"},
-            {"video": "a/2.mp4", "identity": "", "prompt": "two people, arm wrestling", "method": "", "seed": ""}]
+    rows = [
+        {"video": "a/1.mp4", "identity": "ann", "prompt": "surf", "method": "m", "seed": "2"},
+        {"video": "a/2.mp4", "identity": "", "prompt": "two people, arm wrestling", "method": "", "seed": ""},
+    ]
     path = tmp_path / f"list.{kind}"
     if kind == "jsonl":
         path.write_text("\n".join(json.dumps(row) for row in rows))
     else:
-        path.write_text("video,identity,prompt,method,seed\na/1.mp4,ann,surf,m,2\n"
-                        'a/2.mp4,,"two people, arm wrestling",,\n')
+        path.write_text(
+            'video,identity,prompt,method,seed\na/1.mp4,ann,surf,m,2\na/2.mp4,,"two people, arm wrestling",,\n'
+        )
     found = find_videos(path, crowd, PROMPTS)
     assert shown(found) == [("m", "ann", "surf", 2), ("list", "", slug("two people, arm wrestling"), 0)]
     assert found.videos[1].text == "two people, arm wrestling"
 
 
-@pytest.mark.parametrize(("line", "message"), [
-    ("../out.mp4,ann,surf", "lies outside of the manifest's folder"),
-    ("/etc/passwd,ann,surf", "lies outside of the manifest's folder"),
-    ("a.mp4,anne,surf", "unknown identity 'anne' (did you mean 'ann'?)"),
-    ("a.mp4,ann,surv", "unknown prompt 'surv' (did you mean 'surf'?)"),
-    (",ann,surf", "names no video"),
-    ("a.mp4,../out/eve,surf", "identity '../out/eve' lies outside of the manifest's folder"),
-    ("a.mp4,/etc/eve,surf", "identity '/etc/eve' lies outside of the manifest's folder"),
-    ("a.mp4,link/eve,surf", "identity 'link/eve' lies outside of the manifest's folder"),
-    ("a.mp4,people/eve,surf", "no card.toml in"),
-    ("a\0b.mp4,ann,surf", "is no path that can be looked up"),
-    ("a.mp4,x\0/y,surf", "is no path that can be looked up"),
-    ("a" * 300 + ".mp4,ann,surf", "is no path that can be looked up"),
-])
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("../out.mp4,ann,surf", "lies outside of the manifest's folder"),
+        ("/etc/passwd,ann,surf", "lies outside of the manifest's folder"),
+        ("a.mp4,anne,surf", "unknown identity 'anne' (did you mean 'ann'?)"),
+        ("a.mp4,ann,surv", "unknown prompt 'surv' (did you mean 'surf'?)"),
+        (",ann,surf", "names no video"),
+        ("a.mp4,../out/eve,surf", "identity '../out/eve' lies outside of the manifest's folder"),
+        ("a.mp4,/etc/eve,surf", "identity '/etc/eve' lies outside of the manifest's folder"),
+        ("a.mp4,link/eve,surf", "identity 'link/eve' lies outside of the manifest's folder"),
+        ("a.mp4,people/eve,surf", "no card.toml in"),
+        ("a\0b.mp4,ann,surf", "is no path that can be looked up"),
+        ("a.mp4,x\0/y,surf", "is no path that can be looked up"),
+        ("a" * 300 + ".mp4,ann,surf", "is no path that can be looked up"),
+    ],
+)
 def test_a_manifests_line_that_cannot_be_used_is_told_by_its_number(tmp_path, crowd, line, message):
     make_identity(tmp_path.parent / f"{tmp_path.name}-out", "eve")
     (tmp_path / "link").symlink_to(tmp_path.parent / f"{tmp_path.name}-out")
@@ -219,13 +267,16 @@ def test_the_same_line_twice_is_told(tmp_path, crowd):
     assert "line 3" in found.problems[0].where
 
 
-@pytest.mark.parametrize(("text", "message"), [
-    ("vidoe,identity\na.mp4,ann\n", "has the field 'vidoe' (did you mean 'video'?)"),
-    ("identity,prompt\nann,surf\n", "lacks the field video"),
-    ("video,identity,prompt\na.mp4,ann,one,two\n", "more fields than its first line"),
-    ("video\n", "lists no videos"),
-    ('video,prompt\na.mp4,"' + "x" * 140_000, "is no CSV"),
-])
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("vidoe,identity\na.mp4,ann\n", "has the field 'vidoe' (did you mean 'video'?)"),
+        ("identity,prompt\nann,surf\n", "lacks the field video"),
+        ("video,identity,prompt\na.mp4,ann,one,two\n", "more fields than its first line"),
+        ("video\n", "lists no videos"),
+        ('video,prompt\na.mp4,"' + "x" * 140_000, "is no CSV"),
+    ],
+)
 def test_a_manifest_of_another_form_is_told(tmp_path, crowd, text, message):
     (tmp_path / "list.csv").write_text(text)
     with pytest.raises(VideoError) as refused:

@@ -1,4 +1,4 @@
-"""Measuring as a whole, with extractors that are quick."""
+"""Measuring as a whole, with evaluators that are quick."""
 
 import csv
 import dataclasses
@@ -19,13 +19,8 @@ from pvbench.features.published.settings import PREPROCESSINGS, settings_of, wit
 from pvbench.measuring.jobs import Bench, MeasureSetup
 from pvbench.measuring.kept import KeptFeatures, make_features
 from pvbench.measuring.layouts import Given
-from pvbench.measuring.measure import (
-    Order,
-    ProblemsError,
-    _needs,
-    measure,
-    role_of,
-)
+from pvbench.measuring.measure import ProblemsError, _needs, measure
+from pvbench.measuring.request import MeasureRequest, role_of
 from pvbench.metrics import PAPER, MetricError, choose, load_metrics
 from pvbench.profile import load_profile
 from pvbench.store import Store
@@ -56,7 +51,7 @@ def world(tmp_path):
 
 def order(world, *sources, **options):
     options = {"identities": world / "people", "out": world / "out", "workers": 1} | options
-    return Order(sources or (world / "videos",), load_profile(EXAMPLE_PROFILE), **options)
+    return MeasureRequest(sources or (world / "videos",), load_profile(EXAMPLE_PROFILE), **options)
 
 
 def scores(measured):
@@ -259,7 +254,7 @@ def test_odd_videos_are_measured_or_told(world, raft, monkeypatch):
     monkeypatch.setattr("pvbench.measuring.measure.memory_of", lambda device: 16 << 30)
     odd_videos(world / "odd")
     profile = with_weights(load_profile("animatediff"), [f"raft={raft}"])
-    asked = Order((world / "odd",), profile, world / "out", metrics=("dynamic_degree",), workers=1)
+    asked = MeasureRequest((world / "odd",), profile, world / "out", metrics=("dynamic_degree",), workers=1)
     with pytest.raises(ProblemsError) as refused:
         measure(asked)
     (large,) = [problem for problem in refused.value.found.problems if "4k.mp4" in problem.where]
@@ -372,11 +367,17 @@ def test_a_prompt_of_three_hundred_words_is_measured(world):
     text = " ".join(["a man walks"] * 100)
     done = measure(order(world, world / "one", given=Given("ann", text)))
     assert done.made == 1
-    assert "CLIP reads 77 tokens of a prompt: what follows plays no part in CLIP-T for a-man-walks" in (
-        done.report / "report.md").read_text()
+    assert (
+        "CLIP reads 77 tokens of a prompt: what follows plays no part in CLIP-T for a-man-walks"
+        in (done.report / "report.md").read_text()
+    )
     clip(world / "short" / "x.mkv")
-    assert "CLIP reads" not in (
-        measure(order(world, world / "short", given=Given("ann", "a man walks"))).report / "report.md").read_text()
+    assert (
+        "CLIP reads"
+        not in (
+            measure(order(world, world / "short", given=Given("ann", "a man walks"))).report / "report.md"
+        ).read_text()
+    )
 
 
 def test_what_stands_for_no_cell_is_listed_in_the_report_and_counted_apart(world):
@@ -459,8 +460,12 @@ def test_a_file_that_is_listed_several_times_is_decoded_once(world, monkeypatch)
 
 
 def test_nobody_is_no_person_in_intervals_and_tests(world):
-    lines = [f"videos/{method}/{who}/{prompt}-0.mkv,{who if who == 'ann' else ''},{prompt},{method},0"
-             for method in ("mine", "theirs") for who in ("ann", "bob") for prompt in ("surf", "read")]
+    lines = [
+        f"videos/{method}/{who}/{prompt}-0.mkv,{who if who == 'ann' else ''},{prompt},{method},0"
+        for method in ("mine", "theirs")
+        for who in ("ann", "bob")
+        for prompt in ("surf", "read")
+    ]
     (world / "list.csv").write_text("\n".join(["video,identity,prompt,method,seed", *lines]) + "\n")
     done = measure(order(world, world / "list.csv", metrics=("dynamic_degree", "temporal_consistency")))
     found = report_of(done)["temporal_consistency"]
@@ -476,7 +481,10 @@ def test_a_report_of_one_extra_metric_has_no_empty_tables(world):
     done = measure(order(world, world / "videos" / "mine", metrics=("warping_error",)))
     text = (done.report / "report.md").read_text()
     assert [line for line in text.splitlines() if line.startswith("## ")] == [
-        "## Extra metrics", "## What the numbers look like", "## How this was made"]
+        "## Extra metrics",
+        "## What the numbers look like",
+        "## How this was made",
+    ]
     assert "Face Sim" not in text
     assert "face: " not in text
     text = (measure(order(world, world / "videos" / "mine", metrics=("clip_t",))).report / "report.md").read_text()

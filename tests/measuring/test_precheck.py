@@ -31,11 +31,17 @@ def test_a_good_video_has_no_problem(tmp_path):
     assert (facts.frames, facts.height, facts.width, facts.fps, facts.steady) == (12, 32, 48, 8.0, True)
 
 
-@pytest.mark.parametrize(("name", "options"), [
-    ("a.mkv", {"codec": "ffv1", "pixels": "bgr0"}), ("a.webm", {"codec": "libvpx-vp9"}), ("a.gif", {
-        "codec": "gif", "pixels": "rgb8"}), ("odd.mkv", {"codec": "ffv1", "pixels": "bgr0", "width": 33, "height": 21}),
-    ("grey.mkv", {"codec": "ffv1", "pixels": "gray"}), ("alpha.mkv", {"codec": "ffv1", "pixels": "bgra"}),
-])
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("a.mkv", {"codec": "ffv1", "pixels": "bgr0"}),
+        ("a.webm", {"codec": "libvpx-vp9"}),
+        ("a.gif", {"codec": "gif", "pixels": "rgb8"}),
+        ("odd.mkv", {"codec": "ffv1", "pixels": "bgr0", "width": 33, "height": 21}),
+        ("grey.mkv", {"codec": "ffv1", "pixels": "gray"}),
+        ("alpha.mkv", {"codec": "ffv1", "pixels": "bgra"}),
+    ],
+)
 def test_formats_sizes_and_pixels_of_all_sorts_are_read(tmp_path, name, options):
     path = encode(tmp_path / name, **options)
     video, facts = read_video(path), probe_video(path)
@@ -64,7 +70,8 @@ def test_frames_that_raft_has_no_memory_for_are_told_before(tmp_path):
     needs = Needs(flow=("dynamic_degree", "warping_error"), bytes_of=flow_bytes, memory=16 << 30, workers=2)
     assert problems(path, needs=needs)[0] == [
         "is too large for RAFT: 3840x2160 pixels take about 99 GiB of memory, and a worker has 16: scale it down, "
-        "measure with --workers 1, or leave dynamic_degree and warping_error out with --metrics"]
+        "measure with --workers 1, or leave dynamic_degree and warping_error out with --metrics"
+    ]
     assert problems(encode(tmp_path / "b.mp4", width=1920, height=1080), needs=needs)[0] == []
 
 
@@ -200,7 +207,7 @@ def test_too_short_and_of_another_size_are_told(tmp_path):
     whats, _ = problems(one, needs=Needs(frames=10))
     assert "is too short: 1 frame;" in whats[0]
     whats, _ = problems(one, needs=Needs(size=(64, 64)))
-    assert "has 48x32 pixels; the profile's extractors see 64x64 alone" in whats[0]
+    assert "has 48x32 pixels; the profile's evaluators see 64x64 alone" in whats[0]
     whats, _ = problems(encode(tmp_path / "nine.mp4", frames=9), needs=Needs(multiple=4))
     assert "sees multiples of 4" in whats[0]
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from example_inputs import EXAMPLE_PROFILE, make_identity
 
-from pvbench.measuring.measure import Order, measure
+from pvbench.measuring.measure import measure
+from pvbench.measuring.request import MeasureRequest
 from pvbench.profile import load_profile
 from pvbench.runner.grid import run_grid
 from pvbench.runner.plan import Choice, make_plan
@@ -33,7 +34,7 @@ def finished(tmp_path_factory):
 
 def ordered(finished, **options):
     chosen = {"identities": finished / "people", "workers": 1} | options
-    return Order((finished / "out",), load_profile(EXAMPLE_PROFILE), **chosen)
+    return MeasureRequest((finished / "out",), load_profile(EXAMPLE_PROFILE), **chosen)
 
 
 def scores(report):
@@ -42,7 +43,7 @@ def scores(report):
 
 
 def test_nothing_is_computed_again_and_the_numbers_are_the_runs(finished, tmp_path, monkeypatch):
-    monkeypatch.setenv("EXAMPLE_FAILS", "extractors measuring")
+    monkeypatch.setenv("EXAMPLE_FAILS", "evaluators measuring")
     monkeypatch.setattr("pvbench.measuring.jobs.VideoJob.run", lambda *_: pytest.fail("a video was measured"))
     done = measure(ordered(finished, out=tmp_path / "measured"))
     assert (done.made, done.reused) == (0, 8)
@@ -70,8 +71,13 @@ def test_a_video_of_the_run_that_was_replaced_is_measured_anew(finished, tmp_pat
     shutil.copyfile(others[0], video)
     for path in (tmp_path / "copy" / "features" / "video").iterdir():
         path.unlink()
-    asked = Order((tmp_path / "copy",), load_profile(EXAMPLE_PROFILE), identities=finished / "people", workers=1,
-                  out=tmp_path / "measured")
+    asked = MeasureRequest(
+        (tmp_path / "copy",),
+        load_profile(EXAMPLE_PROFILE),
+        identities=finished / "people",
+        workers=1,
+        out=tmp_path / "measured",
+    )
     done = measure(asked)
     assert done.made == 8
     numbers = json.loads((done.report / "aggregates.json").read_text())

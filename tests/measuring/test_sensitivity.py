@@ -10,8 +10,10 @@ def effects():
     return sensitivity(people=3, prompts=8)
 
 
-@pytest.mark.parametrize(("change", "column", "way"), [
-    (change.name, column, way) for change in CHANGES for column, way in change.expected.items()])
+@pytest.mark.parametrize(
+    ("change", "column", "way"),
+    [(change.name, column, way) for change in CHANGES for column, way in change.expected.items()],
+)
 def test_what_a_change_must_move_moves(effects, change, column, way):
     effect = next(effect for effect in effects if (effect.change, effect.column) == (change, column))
     print(effect)

@@ -8,9 +8,11 @@ from pvbench.method import METHODS, settings_from
 @pytest.fixture
 def make(short_backbone, short_profile):
     """A method of that name with these settings."""
+
     def made(name, **settings):
         cls = METHODS.get(name)
         return cls(settings_from(cls.Settings, settings), short_backbone, short_profile)
+
     return made
 
 

@@ -31,8 +31,9 @@ def test_prior_preservation_is_off_as_in_diffusers_and_has_a_hundred_pictures_wh
 def test_it_reconstructs_better_as_it_goes(make, ada):
     losses = []
     method = make("dreambooth_lora", steps=60, batch=8, rate=3e-3, rank=16, token="rare")
-    adapter = method.tune(ada, SIMULATED, seed=0, progress=lambda step, total, found: losses.append(
-        found["reconstruction"]))
+    adapter = method.tune(
+        ada, SIMULATED, seed=0, progress=lambda step, total, found: losses.append(found["reconstruction"])
+    )
     assert np.mean(losses[-20:]) < np.mean(losses[:20])
     # The same noise before and after says it without chance.
     assert adapter.info["photo_error"] < 0.9
@@ -52,8 +53,7 @@ def test_photos_are_described_in_their_own_words(make, ada, quiet, monkeypatch):
 
 @pytest.mark.parametrize("references", [1, 3, 5])
 def test_so_many_photos_are_reconstructed(make, ada, references):
-    material = make("dreambooth_lora", references=references)._material(
-        ada, dreambooth_lora.Keyword("sks"), 0)
+    material = make("dreambooth_lora", references=references)._material(ada, dreambooth_lora.Keyword("sks"), 0)
     assert len(material.photos) == len(material.captions) == 2 * references
 
 
@@ -117,7 +117,8 @@ def test_settings_out_of_range_are_refused(settings, message):
 def test_its_videos_hold_the_keyword_in_every_step(make, ada, quiet, monkeypatch):
     method, asked = make("dreambooth_lora", steps=1, token="rare"), []
     adapter = method.tune(ada, SIMULATED, seed=0, progress=quiet)
-    monkeypatch.setattr(method.backbone, "sample", lambda text, seed, span, tokens: (
-        asked.append((text, span)), STILL)[1])
+    monkeypatch.setattr(
+        method.backbone, "sample", lambda text, seed, span, tokens: (asked.append((text, span)), STILL)[1]
+    )
     list(method.generate(ada, adapter, [request_for(ada, EVALUATION[1], 0)]))
     assert asked == [(EVALUATION[1].render("woman", "sks"), (0.0, 1.0))]

@@ -42,8 +42,14 @@ class TestPrinted:
         method, begun = make("personalvideo", **SHORT), []
         backbone, denoise = method.backbone, method.backbone.denoise
         monkeypatch.setattr(backbone, "encode_images", lambda *_: pytest.fail("a photo was encoded"))
-        monkeypatch.setattr(backbone, "denoise", lambda latent, states, first=0, *rest: (
-            begun.append((first, float(latent.std()))), denoise(latent, states, first, *rest))[1])
+        monkeypatch.setattr(
+            backbone,
+            "denoise",
+            lambda latent, states, first=0, *rest: (
+                begun.append((first, float(latent.std()))),
+                denoise(latent, states, first, *rest),
+            )[1],
+        )
         method.tune(ada, SIMULATED, seed=0, progress=lambda *_: None)
         assert begun[0][0] == 0
         assert begun[0][1] == pytest.approx(1, abs=0.05)
@@ -53,8 +59,11 @@ class TestPrinted:
         method = make("personalvideo", **SHORT, scr="off")
         prefix = method._pool("video", "woman", _rare(), SIMULATED, 0)[0]
         seen, through = [], method.backbone.through_pixels
-        monkeypatch.setattr(method.backbone, "through_pixels", lambda latent, frames, *rest: (
-            seen.append(frames), through(latent, frames, *rest))[1])
+        monkeypatch.setattr(
+            method.backbone,
+            "through_pixels",
+            lambda latent, frames, *rest: (seen.append(frames), through(latent, frames, *rest))[1],
+        )
         reference = method.rewards()[0].reference(ada.references(), 64, 64)
         generator = torch.Generator().manual_seed(0)
         with torch.no_grad():
@@ -67,8 +76,14 @@ class TestPrinted:
         method = make("personalvideo", **SHORT, jitter=0.3)
         reward, jitters = method.rewards()[0], []
         call = type(reward).__call__
-        monkeypatch.setattr(type(reward), "__call__", lambda self, images, reference, jitter, generator: (
-            jitters.append(jitter), call(self, images, reference, jitter, generator))[1])
+        monkeypatch.setattr(
+            type(reward),
+            "__call__",
+            lambda self, images, reference, jitter, generator: (
+                jitters.append(jitter),
+                call(self, images, reference, jitter, generator),
+            )[1],
+        )
         method.tune(ada, SIMULATED, seed=0, progress=lambda *_: None)
         assert jitters == [Jitter(reference=0.3, image=0.0, crop=0.0)]
 
@@ -112,8 +127,9 @@ class TestPrinted:
         adapter = method.tune(ada, SIMULATED, seed=0, progress=lambda *_: None)
         assert adapter.span == (0.75, 1.0)
         spans = []
-        monkeypatch.setattr(method.backbone, "sample", lambda text, seed, span, **more: (
-            spans.append((span, more)), STILL)[1])
+        monkeypatch.setattr(
+            method.backbone, "sample", lambda text, seed, span, **more: (spans.append((span, more)), STILL)[1]
+        )
         list(method.generate(ada, adapter, [request_for(ada, EVALUATION[0], 0)]))
         assert spans == [((0.75, 1.0), {"tokens": {}})]
 
@@ -174,8 +190,11 @@ def test_trajectories_of_a_class_noun_are_computed_once(make, ada, monkeypatch):
     alone = make("personalvideo", **SHORT).tune(ada, SIMULATED, seed=0, progress=lambda *_: None)
     method, begun = make("personalvideo", **SHORT), []
     denoise = method.backbone.denoise
-    monkeypatch.setattr(method.backbone, "denoise", lambda latent, states, first=0, *rest: (
-        begun.append(first), denoise(latent, states, first, *rest))[1])
+    monkeypatch.setattr(
+        method.backbone,
+        "denoise",
+        lambda latent, states, first=0, *rest: (begun.append(first), denoise(latent, states, first, *rest))[1],
+    )
     for person, wholes in ((load_identities(["chloe"])[0], True), (ada, False)):
         begun.clear()
         adapter = method.tune(person, SIMULATED, seed=0, progress=lambda *_: None)
@@ -187,8 +206,11 @@ def test_trajectories_of_a_class_noun_are_computed_once(make, ada, monkeypatch):
 def test_trajectories_of_a_learned_word_are_each_persons_own(make, ada, monkeypatch):
     method, begun = make("personalvideo", steps=1, prefixes=1, token="inverted", token_steps=1), []
     denoise = method.backbone.denoise
-    monkeypatch.setattr(method.backbone, "denoise", lambda latent, states, first=0, *rest: (
-        begun.append(first), denoise(latent, states, first, *rest))[1])
+    monkeypatch.setattr(
+        method.backbone,
+        "denoise",
+        lambda latent, states, first=0, *rest: (begun.append(first), denoise(latent, states, first, *rest))[1],
+    )
     for _ in range(2):
         begun.clear()
         method.tune(ada, SIMULATED, seed=0, progress=lambda *_: None)

@@ -35,8 +35,10 @@ class TestAnAggregateOfItsOwn:
         from pvbench.metrics.face_sim import FaceSim
 
         def median(self, rows):
-            return {column.name: float(np.median(of_one[~np.isnan(of_one)])) if (~np.isnan(of_one)).any() else np.nan
-                    for column, of_one in zip(self.columns, rows.T, strict=True)}
+            return {
+                column.name: float(np.median(of_one[~np.isnan(of_one)])) if (~np.isnan(of_one)).any() else np.nan
+                for column, of_one in zip(self.columns, rows.T, strict=True)
+            }
 
         monkeypatch.setattr(FaceSim, "aggregate", median)
         return FaceSim

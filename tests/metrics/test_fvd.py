@@ -130,8 +130,14 @@ def test_rows_that_come_some_at_a_time_give_the_same_numbers(monkeypatch, chunk)
 
     def numbers():
         sums = kernel_sums(a, b, groups)
-        return [frechet_distance(a, b).value, frechet_distance(a[:9], b).value, sums.distance(), sums.distance(2),
-                unpaired_kernel_distance(a[:40], b), reference_floor(b, np.random.default_rng(0))]
+        return [
+            frechet_distance(a, b).value,
+            frechet_distance(a[:9], b).value,
+            sums.distance(),
+            sums.distance(2),
+            unpaired_kernel_distance(a[:40], b),
+            reference_floor(b, np.random.default_rng(0)),
+        ]
 
     at_once = numbers()
     monkeypatch.setattr(module, "CHUNK", chunk)
@@ -143,8 +149,9 @@ def test_no_more_rows_are_kept_than_the_width():
     for start in range(0, 500, 50):
         gaussian.add(rows[start : start + 50])
         assert len(gaussian._root) <= 8
-    np.testing.assert_allclose(gaussian.covariance_root.T @ gaussian.covariance_root, np.cov(rows, rowvar=False),
-                               atol=1e-9)
+    np.testing.assert_allclose(
+        gaussian.covariance_root.T @ gaussian.covariance_root, np.cov(rows, rowvar=False), atol=1e-9
+    )
     np.testing.assert_allclose(gaussian.mean, rows.mean(axis=0), rtol=1e-12)
 
 

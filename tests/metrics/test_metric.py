@@ -13,7 +13,7 @@ from pvbench.metrics.metric import Column
 
 METRICS = [type(metric) for metric in load_metrics()]
 
-EXTRACTORS = {
+EVALUATORS = {
     "face": {"name": "arc", "weights": "0" * 64, "size": 48},
     "clip": {"name": "clip", "weights": "1" * 64},
     "flow": {"name": "dis", "preset": "medium"},
@@ -131,25 +131,25 @@ def test_score_gives_every_column_by_name():
 
 
 def test_a_signature_is_short_under_a_table_and_complete_in_json():
-    signature = METRICS[0]().signature(EXTRACTORS).having(n=160)
+    signature = METRICS[0]().signature(EVALUATORS).having(n=160)
     assert signature.short.startswith("face_sim.v1 | face:arc@")
     assert signature.short.endswith("missing:0 | mean:frames | reference:template | n:160")
-    assert signature.long["extractors"] == {"face": EXTRACTORS["face"]}
+    assert signature.long["evaluators"] == {"face": EVALUATORS["face"]}
     assert json.loads(json.dumps(signature.long)) == signature.long
 
 
 @pytest.mark.parametrize("metric", METRICS, ids=lambda metric: metric.name)
 def test_another_weight_file_gives_another_signature(metric):
     def with_weights(letter: str) -> dict[str, dict[str, object]]:
-        return {part: {**made_by, "weights": letter * 64} for part, made_by in EXTRACTORS.items()}
+        return {part: {**made_by, "weights": letter * 64} for part, made_by in EVALUATORS.items()}
 
     assert metric().signature(with_weights("a")).short != metric().signature(with_weights("b")).short
-    assert metric().signature(EXTRACTORS) == metric().signature(EXTRACTORS)
+    assert metric().signature(EVALUATORS) == metric().signature(EVALUATORS)
 
 
 def test_settings_of_a_profile_reach_the_metric_and_its_signature():
     metrics = load_metrics({"dynamic_degree": {"threshold_scale": 0.5}, "face_sim": {"reference": "nearest"}})
-    signatures = {metric.name: metric.signature(EXTRACTORS).short for metric in metrics}
+    signatures = {metric.name: metric.signature(EVALUATORS).short for metric in metrics}
     assert "threshold_scale:0.5" in signatures["dynamic_degree"]
     assert "reference:nearest" in signatures["face_sim"]
 

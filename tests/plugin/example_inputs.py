@@ -17,15 +17,19 @@ def make_identity(folder: Path, name: str, class_noun: str = "woman", brightness
         Image.fromarray(np.full((80, 72, 3), (brightness, 120, 100 + 10 * index), np.uint8)).save(home / file)
     (home / "card.toml").write_text(
         f'name = "{name}"\nclass_noun = "{class_noun}"\ndescription = "a plain colour"\nlicence = "CC0-1.0"\n'
-        f'consent = "nobody is shown"\nsource = "made by the tests"\nimages = {names}\n')
+        f'consent = "nobody is shown"\nsource = "made by the tests"\nimages = {names}\n'
+    )
     return home
 
 
 def contents(folder):
     """Everything in a run folder that two runs of the same plan have in common, by path."""
     apart = {"log.jsonl", "workers.log", ".lock"}
-    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*"))
-            if path.is_file() and path.name not in apart}
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.name not in apart
+    }
 
 
 def edit(path, old, new):

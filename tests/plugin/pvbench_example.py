@@ -1,4 +1,4 @@
-"""A third party's package, as the tests install it: two methods, a backbone and extractors that need a millisecond.
+"""A third party's package, as the tests install it: two methods, a backbone and evaluators that need a millisecond.
 
 Its entry points lie beside it, in a .dist-info folder. What goes wrong on purpose is asked for by environment
 variables, since a setting would change the keys of what is made.
@@ -261,7 +261,7 @@ class _Loader(EvaluatorLoader):
 
     @classmethod
     def load(cls, profile: Profile, device: str) -> _Part:
-        _go_wrong("extractors")
+        _go_wrong("evaluators")
         return cls.made()
 
 

@@ -10,10 +10,15 @@ from pvbench.torchvision_shim import load_torchvision
 
 ROLES = {"paper_evaluation": "evaluation", "paper_simulated": "simulated"}
 TAGS = ("action", "scene", "clothes", "expression")
-STOP_WORDS = frozenset(re.findall("[a-z]+", """
+STOP_WORDS = frozenset(
+    re.findall(
+        "[a-z]+",
+        """
     a across along an and another are around as at before below between by down for from he him his in into is it its
     like of off on one onto out over past the then three through to toward two under up while with
-"""))
+""",
+    )
+)
 
 
 @pytest.fixture(params=ROLES)

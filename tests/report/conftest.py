@@ -31,7 +31,7 @@ TEXTS = (
     "A <V> talks in front of a window of a space station",
     "A <V> raises <his> brows in the desert, in an orange T-shirt",
 )
-EXTRACTORS = {
+EVALUATORS = {
     "face": {"name": "score-face", "weights": "ab" * 32, "crop": 48},
     "clip": {"name": "score-clip", "weights": "cd" * 32},
     "flow": {"name": "dis", "preset": "medium"},
@@ -94,7 +94,10 @@ def make_run(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., ReportDa
             profile="mini",
             variants=tuple(
                 ReportVariant(
-                    label, label.partition("[")[0], f"made-up scores of {label}", {"steps": 45},
+                    label,
+                    label.partition("[")[0],
+                    f"made-up scores of {label}",
+                    {"steps": 45},
                     {"base": "floor", "oracle": "ceiling", "still_photo": "control"}.get(label, "method"),
                 )
                 for label in labels
@@ -105,7 +108,7 @@ def make_run(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., ReportDa
             prompts=tuple(ReportPrompt(name, TEXTS[index % len(TEXTS)]) for index, name in enumerate(ids)),
             seeds=(0,),
             scores={},
-            extractors=EXTRACTORS,
+            evaluators=EVALUATORS,
             frames=8,
             fps=8.0,
             size=(side, side),

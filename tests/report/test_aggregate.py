@@ -215,10 +215,10 @@ def test_a_reference_set_that_is_no_row_can_be_given(make_run):
 def test_signatures_say_how_many_frames_were_seen(make_run):
     data = make_run(labels=("personalvideo",))
     seen = {"face": 16, "clip": 16, "video": "first 16", "flow": "all"}
-    extractors = {part: {**made_by, "frames_seen": seen[part]} for part, made_by in data.extractors.items()}
+    evaluators = {part: {**made_by, "frames_seen": seen[part]} for part, made_by in data.evaluators.items()}
 
     def frames(**sizes):
-        numbers = aggregate(dataclasses.replace(data, extractors=extractors, **sizes)).scores["personalvideo"]
+        numbers = aggregate(dataclasses.replace(data, evaluators=evaluators, **sizes)).scores["personalvideo"]
         return [numbers[name].signature.facts["frames"] for name in ("face_sim", "clip_i", "fvd", "dynamic_degree")]
 
     assert frames(frames=24) == [16, 16, 16, 24]

@@ -58,7 +58,7 @@ def test_aggregates_hold_value_interval_size_and_signature(make_run):
     assert score["interval"]["low"] < score["value"] < score["interval"]["high"]
     assert (score["n"], score["planned"]) == (32, 32)
     assert score["signature"].startswith("face_sim.v1 | face:score-face@")
-    assert score["signature_long"]["extractors"]["face"]["weights"] == "ab" * 32
+    assert score["signature_long"]["evaluators"]["face"]["weights"] == "ab" * 32
     assert set(score["by_identity"]) == {identity.name for identity in data.identities}
     fvd = content["methods"]["personalvideo"]["scores"]["fvd"]
     assert fvd["interval"] is None

@@ -89,15 +89,19 @@ class Run:
 @pytest.fixture
 def choice(people):
     """The example grid: two methods, two people, three prompts."""
+
     def choose(**changed):
         return Choice(**{"profile": EXAMPLE_PROFILE, "identities": people, **changed})
+
     return choose
 
 
 @pytest.fixture
 def run(tmp_path, choice):
     """Runs the example grid, changed as asked, in the same folder each time; with `workers`, in processes."""
+
     def go(*, folder=None, workers=None, **changed):
         options = {"executor": InlineExecutor, "workers": 1} if workers is None else {"workers": workers}
         return Run(folder or tmp_path / "run", choice(**changed), **options)
+
     return go

@@ -26,8 +26,12 @@ def test_what_was_seen_goes_before_the_profile():
 
 
 def test_an_earlier_runs_log_is_taken_for_the_same_device_alone():
-    log = [{"stage": "tune", "method": "slow", "device": "cuda", "seconds": 2},
-           {"stage": "tune", "method": "slow", "device": "cpu", "seconds": 20}, {"stage": "tune"}, {}]
+    log = [
+        {"stage": "tune", "method": "slow", "device": "cuda", "seconds": 2},
+        {"stage": "tune", "method": "slow", "device": "cpu", "seconds": 20},
+        {"stage": "tune"},
+        {},
+    ]
     assert Costs(COST, "cpu", log).seconds("tune", "slow") == 20
     assert Costs(COST, "cuda", log).seconds("tune", "slow") == 2
 

@@ -89,14 +89,17 @@ def test_a_tuning_setting_tunes_again(run):
     assert run(methods="example_stamp[steps=4]").work == {"tune": 2, "generate": 6, "measure": 6}
 
 
-@pytest.mark.parametrize(("text", "work"), [
-    ("[evaluators]\nrevision = 2", {"measure": 12}),
-    ("[backbone]\ngrain = 2", ALL_WORK),
-    ("[methods.example_stamp]\nstrength = 0.4", {"tune": 2, "generate": 6, "measure": 6}),
-    ("[cost]\nmeasure_s = 5", {}),
-    ("[evaluators.metrics.dynamic_degree]\nthreshold_scale = 0.5", {}),
-    ("[sampling]\nframes = 5", ALL_WORK),
-])
+@pytest.mark.parametrize(
+    ("text", "work"),
+    [
+        ("[evaluators]\nrevision = 2", {"measure": 12}),
+        ("[backbone]\ngrain = 2", ALL_WORK),
+        ("[methods.example_stamp]\nstrength = 0.4", {"tune": 2, "generate": 6, "measure": 6}),
+        ("[cost]\nmeasure_s = 5", {}),
+        ("[evaluators.metrics.dynamic_degree]\nthreshold_scale = 0.5", {}),
+        ("[sampling]\nframes = 5", ALL_WORK),
+    ],
+)
 def test_a_changed_profile_makes_only_what_it_touches(run, tmp_path, text, work):
     child = tmp_path / "child.toml"
     child.write_text(f'extends = "{EXAMPLE_PROFILE}"\n')
@@ -113,7 +116,10 @@ def test_another_tuning_seed_tunes_again_and_leaves_the_untuned(run, tmp_path):
     again = run(profile=str(child))
     # The example's tuning draws nothing, so the videos come out the same and keep their features' digests.
     assert {(entry["stage"], entry["variant"]) for entry in again.log} == {
-        ("tune", "example_stamp"), ("generate", "example_stamp"), ("measure", "example_stamp")}
+        ("tune", "example_stamp"),
+        ("generate", "example_stamp"),
+        ("measure", "example_stamp"),
+    }
 
 
 def test_a_changed_reference_touches_only_that_person(run, tmp_path):
@@ -259,12 +265,16 @@ def test_a_worker_that_dies_while_tuning_fails_that_tuning(run, monkeypatch):
     assert {(cell.variant, cell.identity) for cell in failed.result.failures} == {("example_stamp", "bob")}
 
 
-@pytest.mark.parametrize(("variable", "workers", "message"), [
-    ("EXAMPLE_FAILS", None, "wrong on purpose"),
-    ("EXAMPLE_KILLS_WORKER", 1, "SIGKILL"),
-])
-def test_a_measuring_that_fails_keeps_the_video_and_is_tried_again(run, tmp_path, monkeypatch, variable, workers,
-                                                                    message):
+@pytest.mark.parametrize(
+    ("variable", "workers", "message"),
+    [
+        ("EXAMPLE_FAILS", None, "wrong on purpose"),
+        ("EXAMPLE_KILLS_WORKER", 1, "SIGKILL"),
+    ],
+)
+def test_a_measuring_that_fails_keeps_the_video_and_is_tried_again(
+    run, tmp_path, monkeypatch, variable, workers, message
+):
     # The first video alone: the marker file says that it was done.
     monkeypatch.setenv(variable, f"measuring@{tmp_path / 'marker'}")
     failed = run(workers=workers)
@@ -278,7 +288,7 @@ def test_a_measuring_that_fails_keeps_the_video_and_is_tried_again(run, tmp_path
     assert again.store.failures() == {}
 
 
-@pytest.mark.parametrize("part", ["backbone", "extractors"])
+@pytest.mark.parametrize("part", ["backbone", "evaluators"])
 def test_corrupt_weights_end_the_run(run, monkeypatch, part):
     monkeypatch.setenv("EXAMPLE_BAD_WEIGHTS", part)
     with pytest.raises(WeightsError, match="corrupt; reinstall"):

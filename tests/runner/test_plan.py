@@ -13,8 +13,11 @@ from pvbench.runner.plan import Cell, Choice, make_plan, plan_from_summary, sele
 def test_cells_come_by_variant_identity_prompt_and_seed(choice):
     plan = make_plan(choice(prompts="2", seeds="0,7"))
     assert len(plan.cells) == 16
-    assert plan.cells[:3] == (Cell("example_drift", "ann", "surf", 0), Cell("example_drift", "ann", "surf", 7),
-                              Cell("example_drift", "ann", "read", 0))
+    assert plan.cells[:3] == (
+        Cell("example_drift", "ann", "surf", 0),
+        Cell("example_drift", "ann", "surf", 7),
+        Cell("example_drift", "ann", "read", 0),
+    )
     assert len({plan.video_key(cell) for cell in plan.cells}) == 16
 
 
@@ -44,8 +47,10 @@ def test_prompts_are_a_number_a_list_or_all():
         select_prompts("0", prompts)
 
 
-@pytest.mark.parametrize(("option", "error"), [("identities", IdentityError), ("prompts", PromptError),
-                                               ("seeds", SettingError), ("methods", MethodError)])
+@pytest.mark.parametrize(
+    ("option", "error"),
+    [("identities", IdentityError), ("prompts", PromptError), ("seeds", SettingError), ("methods", MethodError)],
+)
 @pytest.mark.parametrize("text", ["", " , "])
 def test_an_empty_choice_is_not_the_default(choice, option, error, text):
     with pytest.raises(error, match=f"--{option} is|no methods chosen"):
@@ -127,8 +132,10 @@ def test_data_of_a_methods_own_is_part_of_its_keys(choice, monkeypatch):
 
 def test_the_command_makes_the_same_plan():
     choice = Choice(EXAMPLE_PROFILE, "example_drift[side=left,speed=3]", "ann", "2", None)
-    assert choice.command == (f"pvbench run --profile {EXAMPLE_PROFILE} --methods 'example_drift[side=left,speed=3]' "
-                              f"--identities ann --prompts 2")
+    assert choice.command == (
+        f"pvbench run --profile {EXAMPLE_PROFILE} --methods 'example_drift[side=left,speed=3]' "
+        f"--identities ann --prompts 2"
+    )
 
 
 def test_a_plan_comes_back_from_its_summary(choice, tmp_path):
@@ -150,12 +157,15 @@ def test_a_wrong_metric_setting_is_found_before_anything_is_made(choice, tmp_pat
         make_plan(choice(profile=str(child)))
 
 
-@pytest.mark.parametrize(("kind", "message"), [
-    ("no_such_module:load", "does not import"),
-    ("pvbench_example:nothing", "does not import"),
-    ("pvbench_example:Faces", r"expected a subclass of pvbench\.backbone\.BackboneLoader"),
-    ("exampel", r"unknown backbone 'exampel' \(did you mean 'example'\?\)"),
-])
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        ("no_such_module:load", "does not import"),
+        ("pvbench_example:nothing", "does not import"),
+        ("pvbench_example:Faces", r"expected a subclass of pvbench\.backbone\.BackboneLoader"),
+        ("exampel", r"unknown backbone 'exampel' \(did you mean 'example'\?\)"),
+    ],
+)
 def test_a_backbone_that_is_none_is_told(choice, tmp_path, kind, message):
     from pvbench.errors import ProfileError
 
@@ -191,14 +201,17 @@ class TestRewards:
         assert set(photos.rewards) == {"semantic"}
         assert set(video.rewards["identity"]["weights"]) == {"face_detector", "face_recogniser_reward"}
 
-    @pytest.mark.parametrize(("rewards", "message"), [
-        ('identity = "mini_identiy"', r"\[rewards\]: unknown reward 'mini_identiy' \(did you mean 'mini_identity'"),
-        ('identity = "mini_semantic"', "identity is 'mini_semantic', which is a reward of the role 'semantic'"),
-        ("identity = 3", "identity is 3; expected the name of a reward"),
-        ("weights = 3", 'weights is 3; expected a folder, or "mini"'),
-        ('semantic = "hps"', "hps is None"),
-        ('semantic = "hps"\nhps = "/nowhere.pt"', r"there is no file /nowhere\.pt"),
-    ])
+    @pytest.mark.parametrize(
+        ("rewards", "message"),
+        [
+            ('identity = "mini_identiy"', r"\[rewards\]: unknown reward 'mini_identiy' \(did you mean 'mini_identity'"),
+            ('identity = "mini_semantic"', "identity is 'mini_semantic', which is a reward of the role 'semantic'"),
+            ("identity = 3", "identity is 3; expected the name of a reward"),
+            ("weights = 3", 'weights is 3; expected a folder, or "mini"'),
+            ('semantic = "hps"', "hps is None"),
+            ('semantic = "hps"\nhps = "/nowhere.pt"', r"there is no file /nowhere\.pt"),
+        ],
+    )
     def test_one_that_cannot_be_used_is_told(self, choice, tmp_path, rewards, message):
         from pvbench.errors import PvbenchError
 

@@ -22,9 +22,16 @@ def pipe():
     return Console(file=io.StringIO(), width=100)
 
 
-@pytest.mark.parametrize(("seconds", "words"), [
-    (0.2, "0 s"), (59.4, "59 s"), (60, "1 min"), (450, "7 min 30 s"), (7500, "2 h 5 min"),
-])
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (0.2, "0 s"),
+        (59.4, "59 s"),
+        (60, "1 min"),
+        (450, "7 min 30 s"),
+        (7500, "2 h 5 min"),
+    ],
+)
 def test_times_are_said_as_a_person_says_them(seconds, words):
     assert in_words(seconds) == words
 

@@ -24,10 +24,29 @@ def home(tmp_path_factory):
 def pvbench(home, out, workers=2, **environment):
     """One `pvbench run` in a process of its own, with everything it printed."""
     return subprocess.run(
-        [sys.executable, "-m", "pvbench.cli", "run", "--profile", EXAMPLE_PROFILE, "--identities",
-         "people/ann,people/bob", "--out", out, "--device", "cpu", "--workers", str(workers)],
-        cwd=home, capture_output=True, text=True, timeout=600, preexec_fn=_heed_interrupts,
-        env={**os.environ, "PYTHONPATH": str(PLUGIN), **environment})
+        [
+            sys.executable,
+            "-m",
+            "pvbench.cli",
+            "run",
+            "--profile",
+            EXAMPLE_PROFILE,
+            "--identities",
+            "people/ann,people/bob",
+            "--out",
+            out,
+            "--device",
+            "cpu",
+            "--workers",
+            str(workers),
+        ],
+        cwd=home,
+        capture_output=True,
+        text=True,
+        timeout=600,
+        preexec_fn=_heed_interrupts,
+        env={**os.environ, "PYTHONPATH": str(PLUGIN), **environment},
+    )
 
 
 def _heed_interrupts():
@@ -43,9 +62,15 @@ def undisturbed(home):
     return contents(home / "undisturbed")
 
 
-@pytest.mark.parametrize("moment", [
-    "extractors", "example_stamp:ann:step1", "example_stamp:bob:read", "example_drift:ann:wave",
-])
+@pytest.mark.parametrize(
+    "moment",
+    [
+        "evaluators",
+        "example_stamp:ann:step1",
+        "example_stamp:bob:read",
+        "example_drift:ann:wave",
+    ],
+)
 def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(home, undisturbed, moment):
     out = moment.replace(":", "-")
     killed = pvbench(home, out, EXAMPLE_KILLS_RUN=moment)
@@ -57,7 +82,7 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(home, undisturbed, mo
 
 
 def test_a_run_killed_at_every_stage_in_turn_ends_with_the_same_bytes(home, undisturbed):
-    for moment in ("extractors", "example_stamp:bob:step2", "example_drift:bob:read", "example_stamp:ann:surf"):
+    for moment in ("evaluators", "example_stamp:bob:step2", "example_drift:bob:read", "example_stamp:ann:surf"):
         assert pvbench(home, "often", workers=1, EXAMPLE_KILLS_RUN=moment).returncode == -signal.SIGKILL
     assert pvbench(home, "often").returncode == 0
     assert contents(home / "often") == undisturbed
@@ -85,7 +110,13 @@ def test_a_second_run_imports_nothing_heavy(home, undisturbed):
         "finally:\n"
         "    print('heavy:', sorted({'torch', 'ray', 'matplotlib', 'scipy', 'av', 'cv2'} & set(sys.modules)))\n"
     )
-    done = subprocess.run([sys.executable, "-c", script], cwd=home, capture_output=True, text=True, timeout=600,
-                          env={**os.environ, "PYTHONPATH": str(PLUGIN)})
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=home,
+        capture_output=True,
+        text=True,
+        timeout=600,
+        env={**os.environ, "PYTHONPATH": str(PLUGIN)},
+    )
     assert "Everything is there already" in done.stdout, done.stderr
     assert "heavy: []" in done.stdout

@@ -160,13 +160,37 @@ def outcomes(tmp_path_factory):
         # Names of their own, so that no installed method is taken for them.
         body = code.rstrip() + f'\n    name = "{name}"\n'
         (folder / f"{name}_case.py").write_text(
-            f"{HEAD}\n{body}\nclass TestBroken(ExampleContract):\n    method = Broken\n")
+            f"{HEAD}\n{body}\nclass TestBroken(ExampleContract):\n    method = Broken\n"
+        )
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "no:xdist", "-rA", "-q", "--tb=no",
-         "-o", "python_files=*_case.py", "-o", "addopts=", "-c", "/dev/null", "--rootdir", str(folder),
-         "--import-mode=importlib", str(folder)],
-        capture_output=True, text=True, timeout=600, cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(Path(EXAMPLE_PROFILE).parent)})
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-p",
+            "no:cacheprovider",
+            "-p",
+            "no:xdist",
+            "-rA",
+            "-q",
+            "--tb=no",
+            "-o",
+            "python_files=*_case.py",
+            "-o",
+            "addopts=",
+            "-c",
+            "/dev/null",
+            "--rootdir",
+            str(folder),
+            "--import-mode=importlib",
+            str(folder),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=600,
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(Path(EXAMPLE_PROFILE).parent)},
+    )
     found = {}
     for line in done.stdout.splitlines():
         outcome, _, where = line.partition(" ")

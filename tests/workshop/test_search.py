@@ -57,8 +57,10 @@ def test_a_fault_is_what_is_not_kept(changed, fault):
 
 
 def test_trials_without_a_fault_go_first_by_likeness():
-    rows = [{"trial": str(i), "face_sim": face, "fault": fault} for i, (face, fault) in enumerate(
-        [("0.3", "0.0"), ("0.9", "0.2"), ("0.4", "0.0"), ("0.8", "0.1")])]
+    rows = [
+        {"trial": str(i), "face_sim": face, "fault": fault}
+        for i, (face, fault) in enumerate([("0.3", "0.0"), ("0.9", "0.2"), ("0.4", "0.0"), ("0.8", "0.1")])
+    ]
     assert [row["trial"] for row in order(rows)] == ["2", "0", "3", "1"]
 
 

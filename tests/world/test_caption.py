@@ -102,9 +102,7 @@ def random_rows(count):
         value = {name: str(rng.choice(table)) for name, table in LABELS.items()}
         expression = "neutral" if value["action"] in FACE_ACTIONS else value["expression"]
         look = Look(value["hair"], value["hair_colour"], value["beard"], value["glasses"], 0)
-        shot = Shot(
-            value["action"], expression, value["scene"], value["clothes"], value["colour"], value["cap"]
-        )
+        shot = Shot(value["action"], expression, value["scene"], value["clothes"], value["colour"], value["cap"])
         yield Described(value["class_noun"], value["age_group"], look), shot, rng
 
 

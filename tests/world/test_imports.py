@@ -5,8 +5,16 @@ import sys
 
 import pytest
 
-MODULES = ("shot", "caption", "dataset", "commands", "train.captions", "train.loop", "train.text_to_image",
-           "train.motion")
+MODULES = (
+    "shot",
+    "caption",
+    "dataset",
+    "commands",
+    "train.captions",
+    "train.loop",
+    "train.text_to_image",
+    "train.motion",
+)
 
 
 def test_captions_data_and_trainings_load_where_warp_is_not_installed():

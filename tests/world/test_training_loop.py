@@ -221,8 +221,10 @@ def test_a_card_tells_of_the_stages_before(tmp_path):
         start = tmp_path / name
     card = json.loads((tmp_path / "third" / "layer" / "card.json").read_text())
     assert [stage["data"] for stage in card["earlier_stages"]] == ["noise first", "noise second"]
-    assert [stage["began_from"] for stage in card["earlier_stages"]] == ["random values",
-                                                                         "earlier weights of the same model"]
+    assert [stage["began_from"] for stage in card["earlier_stages"]] == [
+        "random values",
+        "earlier weights of the same model",
+    ]
 
 
 def half_frozen(folder, steps, frozen):

@@ -52,7 +52,7 @@ def folder(profile: Profile) -> Path:
     name = profile.evaluators.get("weights")
     if not isinstance(name, str):
         raise ProfileError(
-            f"profile {profile.name!r} [evaluators]: weights is {name!r}; expected a folder, or \"mini\" for the "
+            f'profile {profile.name!r} [evaluators]: weights is {name!r}; expected a folder, or "mini" for the '
             f"weights that ship with pvbench"
         )
     return weights_folder(name)

@@ -61,18 +61,23 @@ def settings_of(profile: Profile) -> dict[str, Any]:
             # A part of another package's, with settings of its own.
             continue
         if name not in DEFAULTS:
-            raise ProfileError(f"{where}: unknown field {name!r}{did_you_mean(name, DEFAULTS)}; known: "
-                               f"{', '.join(DEFAULTS)}")
+            raise ProfileError(
+                f"{where}: unknown field {name!r}{did_you_mean(name, DEFAULTS)}; known: {', '.join(DEFAULTS)}"
+            )
         if type(value) is not type(DEFAULTS[name]):
             raise ProfileError(f"{where}: {name} is {value!r}; expected a {type(DEFAULTS[name]).__name__}")
     settings = {**DEFAULTS, **{name: value for name, value in given.items() if name in DEFAULTS}}
     if settings["frames"] < 0 or settings["video_frames"] < FEWEST_FRAMES:
-        raise ProfileError(f"{where}: frames is at least 0 and video_frames at least {FEWEST_FRAMES}; got "
-                           f"{settings['frames']} and {settings['video_frames']}")
+        raise ProfileError(
+            f"{where}: frames is at least 0 and video_frames at least {FEWEST_FRAMES}; got "
+            f"{settings['frames']} and {settings['video_frames']}"
+        )
     if settings["preprocessing"] not in PREPROCESSINGS:
-        raise ProfileError(f"{where}: unknown preprocessing {settings['preprocessing']!r}"
-                           f"{did_you_mean(settings['preprocessing'], PREPROCESSINGS)}; known: "
-                           f"{', '.join(PREPROCESSINGS)}")
+        raise ProfileError(
+            f"{where}: unknown preprocessing {settings['preprocessing']!r}"
+            f"{did_you_mean(settings['preprocessing'], PREPROCESSINGS)}; known: "
+            f"{', '.join(PREPROCESSINGS)}"
+        )
     for part in settings["files"]:
         if part not in parts:
             raise ProfileError(f"{where}: files names {part!r}{did_you_mean(part, parts)}; known: {', '.join(parts)}")
@@ -101,8 +106,10 @@ def with_weights(profile: Profile, given: Sequence[str]) -> Profile:
                 f"profiles with evaluators of the kind published, such as animatediff"
             )
         if name not in aliases:
-            raise ProfileError(f"--weights {text}: no part is called {name!r}{did_you_mean(name, aliases)}; known: "
-                               f"{', '.join(aliases)}")
+            raise ProfileError(
+                f"--weights {text}: no part is called {name!r}{did_you_mean(name, aliases)}; known: "
+                f"{', '.join(aliases)}"
+            )
         files[aliases[name]] = path
     return dataclasses.replace(profile, evaluators={**profile.evaluators, "files": files})
 
