@@ -17,7 +17,7 @@ from pvbench.errors import PvbenchError
 from pvbench.world import commands as world_commands
 
 if TYPE_CHECKING:
-    from pvbench.runner.grid import RunResult
+    from pvbench.runner.result import RunResult
 
 app = typer.Typer(
     help="Does a text-to-video method keep the person's face without freezing the video or ignoring the prompt?",
@@ -154,9 +154,9 @@ def report(
     ] = None,
 ) -> None:
     """Write the report of a run folder anew, from the features that are there."""
-    from pvbench.runner.grid import collect
     from pvbench.runner.plan import plan_from_summary
     from pvbench.runner.report import keep_report
+    from pvbench.runner.result import collect
     from pvbench.store import Store
 
     store = Store(folder)

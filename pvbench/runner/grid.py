@@ -6,8 +6,7 @@ import dataclasses
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from typing import Protocol, TypeVar, runtime_checkable
+from typing import TypeVar
 
 from pvbench import errors
 from pvbench.errors import PvbenchError
@@ -29,9 +28,11 @@ from pvbench.runner.jobs import (
     WantedVideo,
     start_worker,
 )
+from pvbench.runner.observer import Observer, Tally
 from pvbench.runner.plan import Cell, Plan
+from pvbench.runner.result import RunResult, collect
 from pvbench.runner.survey import Survey, take_survey, tune_job, video_to_measure
-from pvbench.store import Failure, Features, Store
+from pvbench.store import Failure, Store
 
 _MEASURE_CHUNK = 8
 _LARGEST_CHUNK = 16
@@ -42,55 +43,6 @@ _PIECES_A_WORKER = 16
 _ROUNDS = 3
 
 T = TypeVar("T")
-
-
-@dataclass
-class Tally:
-    """How far one stage is: pieces of work in all, done and failed, and the share of a tuning under way."""
-
-    total: int = 0
-    done: int = 0
-    failed: int = 0
-    under_way: float = 0.0
-
-
-@runtime_checkable
-class Observer(Protocol):
-    """Shows a person how a run goes."""
-
-    def planned(self, plan: Plan, survey: Survey, tallies: dict[str, Tally], workers: int, seconds: float) -> None:
-        """Before anything is done: what there is to do, and how many seconds it may take."""
-
-    def advanced(self, tallies: dict[str, Tally], seconds_left: float, doing: str) -> None:
-        """Something was done; `doing` says in a few words what is under way."""
-
-    def failed(self, failure: Failure) -> None:
-        """A cell or a tuning failed; the run goes on."""
-
-    def noted(self, text: str) -> None:
-        """Something worth telling."""
-
-    def ended(self) -> None:
-        """Nothing more will come."""
-
-
-@dataclass(frozen=True)
-class RunResult:
-    """What a run folder holds of a plan: the features of each measured cell, and why others have none."""
-
-    plan: Plan
-    store: Store
-    survey: Survey
-    failures: dict[Cell, Failure]
-
-    def features(self, cell: Cell) -> Features | None:
-        """All features of one cell; None for one that failed or was never made."""
-        return self.survey.features(cell, self.plan.text(cell))
-
-    @property
-    def complete(self) -> bool:
-        """Whether every cell was made and measured."""
-        return all(cell in self.survey.measured for cell in self.plan.cells)
 
 
 def run_grid(
@@ -129,20 +81,6 @@ def run_grid(
             finally:
                 observer.ended()
         return collect(plan, store, survey)
-
-
-def collect(plan: Plan, store: Store, survey: Survey | None = None) -> RunResult:
-    """What the folder holds of the plan, without making anything."""
-    survey = survey or take_survey(plan, store)
-    recorded = store.failures()
-    failures = {}
-    for cell in plan.cells:
-        if cell not in survey.measured:
-            keys = (plan.video_key(cell), plan.adapter_key(plan.variant(cell.variant), plan.identity(cell.identity)))
-            failure = next((recorded[key] for key in keys if key in recorded), None)
-            if failure is not None:
-                failures[cell] = failure
-    return RunResult(plan, store, survey, failures)
 
 
 def tallies_of(plan: Plan, survey: Survey) -> dict[str, Tally]:

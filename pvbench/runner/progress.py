@@ -13,7 +13,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.table import Table
 from rich.text import Text
 
-from pvbench.runner.grid import Tally
+from pvbench.runner.observer import Tally
 from pvbench.runner.plan import Cell, Plan
 from pvbench.runner.survey import STAGES, Survey
 from pvbench.store import Failure

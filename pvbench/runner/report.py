@@ -12,8 +12,8 @@ from pvbench.atomic import write_text
 from pvbench.errors import ReportError
 from pvbench.freshness import freshness
 from pvbench.identity import SPLITS, split_root
-from pvbench.runner.grid import RunResult
 from pvbench.runner.plan import Cell
+from pvbench.runner.result import RunResult
 from pvbench.runner.survey import reference_surveys
 
 

@@ -12,8 +12,8 @@ from pvbench.errors import PvbenchError
 from pvbench.machine.facts import machine, versions
 from pvbench.metrics import load_metrics, score
 from pvbench.report import CellKey, ReferenceSet, ReportData, ReportIdentity, ReportPrompt, ReportVariant
-from pvbench.runner.grid import RunResult
 from pvbench.runner.plan import Cell
+from pvbench.runner.result import RunResult
 from pvbench.runner.survey import REFERENCE_METHODS, reference_surveys
 
 

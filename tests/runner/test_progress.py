@@ -5,7 +5,7 @@ import io
 import pytest
 from rich.console import Console
 
-from pvbench.runner.grid import Tally
+from pvbench.runner.observer import Tally
 from pvbench.runner.plan import make_plan
 from pvbench.runner.progress import RichObserver, failure_table, in_words, plan_table
 from pvbench.runner.survey import take_survey
