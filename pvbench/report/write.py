@@ -7,15 +7,15 @@ from PIL import Image
 
 from pvbench.atomic import write_bytes, write_text
 from pvbench.errors import ReportError
-from pvbench.report.aggregate import aggregate
-from pvbench.report.block import Figure
-from pvbench.report.contents import contents
 from pvbench.report.data import ReportData
-from pvbench.report.files import aggregates_json, scores_csv
-from pvbench.report.filmstrip import Strip, chosen_cells, filmstrip, load_strip
-from pvbench.report.latex import latex
-from pvbench.report.markdown import markdown
-from pvbench.report.sheet import sheet
+from pvbench.report.document.block import Figure
+from pvbench.report.document.contents import contents
+from pvbench.report.formats.files import aggregates_json, scores_csv
+from pvbench.report.formats.latex import latex
+from pvbench.report.formats.markdown import markdown
+from pvbench.report.pictures.filmstrip import Strip, chosen_cells, filmstrip, load_strip
+from pvbench.report.pictures.sheet import sheet
+from pvbench.report.statistics.aggregate import aggregate
 
 FILMSTRIPS = 6
 

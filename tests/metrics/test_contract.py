@@ -46,7 +46,7 @@ class TestAnAggregateOfItsOwn:
     def test_the_report_asks_the_metric(self, report):
         import numpy as np
 
-        from pvbench.report.aggregate import _interval, aggregated
+        from pvbench.report.statistics.aggregate import _interval, aggregated
 
         values = np.array([0.1, 0.2, 0.9, 0.4, 0.5, 0.6])
         people = ["ann", "ann", "bob", "bob", "cleo", "cleo"]

@@ -9,9 +9,9 @@ import pytest
 
 from pvbench.errors import ReportError, StoreError, VideoError
 from pvbench.report import ReferenceSet, write_report
-from pvbench.report.latex import table_latex
-from pvbench.report.markdown import table_markdown
-from pvbench.report.tables import FAILURES_SHOWN, failed_table, listed
+from pvbench.report.document.tables import FAILURES_SHOWN, failed_table, listed
+from pvbench.report.formats.latex import table_latex
+from pvbench.report.formats.markdown import table_markdown
 
 
 @pytest.fixture(scope="module")

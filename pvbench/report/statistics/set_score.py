@@ -10,9 +10,9 @@ from jaxtyping import Float
 from pvbench.identity import NOBODY
 from pvbench.method import Role
 from pvbench.metrics import Column, SetMetric, Signature, load_set_metrics
-from pvbench.report.comparison import report_rng
 from pvbench.report.data import CellKey, ReportData
-from pvbench.report.score import ReferenceFloor, Score
+from pvbench.report.statistics.comparison import report_rng
+from pvbench.report.statistics.score import ReferenceFloor, Score
 from pvbench.stats import jackknife_interval
 
 REFERENCES: Mapping[str, Role] = {"rendered": "ceiling", "base": "floor"}

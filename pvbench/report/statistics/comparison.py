@@ -10,7 +10,7 @@ import numpy as np
 from pvbench.digest import stable_seed
 from pvbench.identity import NOBODY
 from pvbench.report.data import CellKey, ReportData, ReportVariant
-from pvbench.report.score import Comparison, Family, Kept
+from pvbench.report.statistics.score import Comparison, Family, Kept
 from pvbench.stats import holm, jackknife_interval, sign_flip_p, t_interval
 
 

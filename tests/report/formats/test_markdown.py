@@ -1,7 +1,7 @@
 """Markdown of every kind of block."""
 
-from pvbench.report.block import Bullets, Code, Document, Entry, Figure, Paragraph, Section, Table
-from pvbench.report.markdown import markdown, table_markdown
+from pvbench.report.document.block import Bullets, Code, Document, Entry, Figure, Paragraph, Section, Table
+from pvbench.report.formats.markdown import markdown, table_markdown
 
 TABLE = Table(
     name="t",

@@ -3,7 +3,7 @@
 import re
 import unicodedata
 
-from pvbench.report.block import Block, Bullets, Code, Document, Entry, Figure, Paragraph, Table
+from pvbench.report.document.block import Block, Bullets, Code, Document, Entry, Figure, Paragraph, Table
 
 LONGEST_ENTRY = 100
 """Signs of a table's cell, which LaTeX would not wrap: what is longer is cut, and whole in Markdown."""

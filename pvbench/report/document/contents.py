@@ -3,11 +3,10 @@
 from collections.abc import Iterable, Sequence
 
 from pvbench.metrics import columns_in
-from pvbench.report.block import Block, Bullets, Code, Document, Figure, Paragraph, Section
 from pvbench.report.data import ReportData
-from pvbench.report.paper import published_blocks
-from pvbench.report.score import Aggregates
-from pvbench.report.tables import (
+from pvbench.report.document.block import Block, Bullets, Code, Document, Figure, Paragraph, Section
+from pvbench.report.document.paper import published_blocks
+from pvbench.report.document.tables import (
     beside_table,
     comparison_table,
     doubts_table,
@@ -21,6 +20,7 @@ from pvbench.report.tables import (
     main_table,
     set_name,
 )
+from pvbench.report.statistics.score import Aggregates
 
 
 def contents(data: ReportData, numbers: Aggregates, filmstrips: Sequence[Figure]) -> Document:

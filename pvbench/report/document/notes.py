@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from pvbench.metrics import COLUMNS, columns_in
 from pvbench.report.data import ReportData
-from pvbench.report.score import SIGNIFICANT, Aggregates
+from pvbench.report.statistics.score import SIGNIFICANT, Aggregates
 from pvbench.stats import smallest_sign_flip_p
 
 

@@ -8,9 +8,9 @@ from importlib.resources import files
 from typing import Any
 
 from pvbench.metrics import COLUMNS
-from pvbench.report.block import Block, Bullets, Entry, Paragraph, Table
 from pvbench.report.data import ReportData
-from pvbench.report.score import Aggregates
+from pvbench.report.document.block import Block, Bullets, Entry, Paragraph, Table
+from pvbench.report.statistics.score import Aggregates
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from jaxtyping import UInt8
 from PIL import Image, ImageDraw, ImageFont
 
 from pvbench.errors import ReportError
-from pvbench.report.block import Entry, Table
+from pvbench.report.document.block import Entry, Table
 
 INK = (28, 30, 34)
 GREY = (104, 110, 120)

@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw
 from pvbench.metrics import COLUMNS
 from pvbench.prompt import PERSON, Prompt
 from pvbench.report.data import CellKey, ReportData, ReportIdentity, ReportPrompt, ReportVariant
-from pvbench.report.picture import GREY, LINE, PAPER, colours, paragraph, picture_of, scaled, wrapped, write
+from pvbench.report.pictures.drawing import GREY, LINE, PAPER, colours, paragraph, picture_of, scaled, wrapped, write
 from pvbench.video import Video, read_video
 
 GAP = 4

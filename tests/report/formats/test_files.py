@@ -9,8 +9,8 @@ import math
 from pytest import approx
 
 from pvbench.metrics import VIDEO_COLUMNS
-from pvbench.report.aggregate import aggregate
-from pvbench.report.files import aggregates_json, scores_csv
+from pvbench.report.formats.files import aggregates_json, scores_csv
+from pvbench.report.statistics.aggregate import aggregate
 
 
 def lines(data):

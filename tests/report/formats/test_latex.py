@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from pvbench.report import write_report
-from pvbench.report.block import Bullets, Code, Document, Entry, Figure, Paragraph, Section, Table
-from pvbench.report.latex import LONGEST_ON_ONE_PAGE, latex, table_latex
+from pvbench.report.document.block import Bullets, Code, Document, Entry, Figure, Paragraph, Section, Table
+from pvbench.report.formats.latex import LONGEST_ON_ONE_PAGE, latex, table_latex
 
 NASTY = "50 % of <V> & {x}_y^2 ~ $a$ #1 \\end | “quoted” — ± × ≤ é ß ž ł 漢 `lit_er%al`"
 
@@ -35,7 +35,7 @@ def test_a_whole_report_compiles_beside_its_pictures(make_run, tmp_path):
 
 
 def test_the_kept_report_compiles(tmp_path):
-    kept = Path(__file__).parents[2] / "reports/mini"
+    kept = Path(__file__).parents[3] / "reports/mini"
     shutil.copytree(kept, tmp_path, dirs_exist_ok=True)
     assert "Overfull" not in compiled(tmp_path, (kept / "report.tex").read_text(encoding="utf-8"))
 

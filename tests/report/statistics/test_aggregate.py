@@ -10,7 +10,7 @@ from pytest import approx
 from pvbench.metrics import MetricError, load_metrics
 from pvbench.metrics.fvd import frechet_distance
 from pvbench.report import CellKey, ReferenceSet
-from pvbench.report.aggregate import aggregate
+from pvbench.report.statistics.aggregate import aggregate
 from pvbench.stats import t_interval
 
 

@@ -7,8 +7,8 @@ from PIL import Image, ImageDraw
 
 from pvbench.metrics import COLUMNS
 from pvbench.report.data import ReportData
-from pvbench.report.picture import GREY, INK, LINE, PAPER, colours, width_of, write
-from pvbench.report.score import Aggregates, Score
+from pvbench.report.pictures.drawing import GREY, INK, LINE, PAPER, colours, width_of, write
+from pvbench.report.statistics.score import Aggregates, Score
 
 X, Y = "flow_magnitude", "face_sim"
 # Lines and discs are drawn larger and scaled down, which smooths their edges.

@@ -4,10 +4,10 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 
 from pvbench.metrics import COLUMNS, PAPER, columns_in, metric_of
-from pvbench.report.block import Entry, Place, Table
 from pvbench.report.data import ReportData, ReportVariant
-from pvbench.report.notes import main_notes, power_notes, signature_lines
-from pvbench.report.score import Aggregates, Comparison, Kept, Score
+from pvbench.report.document.block import Entry, Table
+from pvbench.report.document.notes import main_notes, power_notes, signature_lines
+from pvbench.report.statistics.score import Aggregates, Comparison, Kept, Place, Score
 from pvbench.stats import Interval
 
 KEPT = {

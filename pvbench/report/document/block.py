@@ -1,9 +1,8 @@
 """What a document consists of, without a format: Markdown, LaTeX and the picture sheet draw the same blocks."""
 
 from dataclasses import dataclass
-from typing import Literal
 
-Place = Literal["", "best", "second"]
+from pvbench.report.statistics.score import Place
 
 
 @dataclass(frozen=True)

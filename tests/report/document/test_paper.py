@@ -1,8 +1,8 @@
 """The published numbers, as they stand in the paper and its notes."""
 
 from pvbench.metrics import COLUMNS
-from pvbench.report.aggregate import aggregate
-from pvbench.report.paper import ablation_table, paper_table, published_ablations, published_table
+from pvbench.report.document.paper import ablation_table, paper_table, published_ablations, published_table
+from pvbench.report.statistics.aggregate import aggregate
 
 
 def test_table_one_is_the_papers():

@@ -5,10 +5,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 from pvbench.metrics import COLUMNS, Signature
-from pvbench.report.block import Place
 from pvbench.stats import Interval
 
 SIGNIFICANT = 0.05
+
+Place = Literal["", "best", "second"]
+"""Among the methods that compete."""
 
 Family = Literal["methods", "against the floor", "against the ceiling"]
 """The three questions that comparisons answer; Holm's correction is made within each."""

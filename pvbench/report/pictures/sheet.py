@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 from PIL import Image, ImageDraw
 
-from pvbench.report.contents import summary
 from pvbench.report.data import ReportData
-from pvbench.report.filmstrip import GAP, LABEL, ROW_GAP, Strip, frames_shown, paste_row, row_label
-from pvbench.report.picture import (
+from pvbench.report.document.contents import summary
+from pvbench.report.document.tables import kept_table, main_table
+from pvbench.report.pictures.drawing import (
     GREY,
     LINE,
     PAPER,
@@ -20,9 +20,9 @@ from pvbench.report.picture import (
     wrapped,
     write,
 )
-from pvbench.report.score import Aggregates
-from pvbench.report.tables import kept_table, main_table
-from pvbench.report.tradeoff import tradeoff
+from pvbench.report.pictures.filmstrip import GAP, LABEL, ROW_GAP, Strip, frames_shown, paste_row, row_label
+from pvbench.report.pictures.tradeoff import tradeoff
+from pvbench.report.statistics.score import Aggregates
 
 WIDTH = 1600
 MARGIN = 44

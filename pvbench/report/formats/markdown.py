@@ -2,7 +2,7 @@
 
 import re
 
-from pvbench.report.block import Block, Bullets, Code, Document, Entry, Figure, Paragraph, Table
+from pvbench.report.document.block import Block, Bullets, Code, Document, Entry, Figure, Paragraph, Table
 
 
 def markdown(document: Document) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from pvbench.metrics import COLUMNS
 from pvbench.report.data import ReportData
-from pvbench.report.score import Aggregates, Comparison, Score
+from pvbench.report.statistics.score import Aggregates, Comparison, Score
 from pvbench.stats import Interval
 
 FORMAT = 1

@@ -8,12 +8,12 @@ from PIL import Image
 
 from pvbench.errors import VideoError
 from pvbench.report import CellKey
-from pvbench.report.aggregate import aggregate
-from pvbench.report.filmstrip import chosen_cells, filmstrip, frames_shown, load_strip
-from pvbench.report.picture import TablePicture, font, picture_of, width_of, wrapped
-from pvbench.report.sheet import WIDTH, sheet, spread
-from pvbench.report.tables import main_table
-from pvbench.report.tradeoff import axis, points, tradeoff
+from pvbench.report.document.tables import main_table
+from pvbench.report.pictures.drawing import TablePicture, font, picture_of, width_of, wrapped
+from pvbench.report.pictures.filmstrip import chosen_cells, filmstrip, frames_shown, load_strip
+from pvbench.report.pictures.sheet import WIDTH, sheet, spread
+from pvbench.report.pictures.tradeoff import axis, points, tradeoff
+from pvbench.report.statistics.aggregate import aggregate
 from pvbench.video import Video
 
 

@@ -12,11 +12,10 @@ from numpy.typing import NDArray
 
 from pvbench.identity import NOBODY
 from pvbench.metrics import COLUMNS, Metric, Signature, load_metrics, metric_of
-from pvbench.report.block import Place
-from pvbench.report.comparison import comparisons, identity_means, kept_shares, known, report_rng
 from pvbench.report.data import CellKey, ReportData
-from pvbench.report.score import Aggregates, ReferenceFloor, Score
-from pvbench.report.set_score import REFERENCES, set_scores
+from pvbench.report.statistics.comparison import comparisons, identity_means, kept_shares, known, report_rng
+from pvbench.report.statistics.score import Aggregates, Place, ReferenceFloor, Score
+from pvbench.report.statistics.set_score import REFERENCES, set_scores
 from pvbench.stats import Interval, cluster_bootstrap, jackknife_interval, t_interval
 
 

@@ -1,0 +1,1 @@
+"""The report as Markdown, LaTeX, CSV and JSON."""
