@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -103,8 +104,10 @@ def test_a_number_of_anothers_name_and_a_feature_that_nobody_makes_are_told(peop
     package_of("adding_a_metric.md", tmp_path)
     module = tmp_path / "pvbench_face_area.py"
     right = module.read_text()
-    module.write_text(right.replace('Column("face_area"', 'Column("clip_t"'))
-    common = ("--profile", "mini", "--identities", "1", "--prompts", "1", "--metrics", "face_area")
+    twin, count = re.subn(r'Column\(\s*"face_area"', 'Column("clip_t"', right)
+    assert count == 1
+    module.write_text(twin)
+    common = ("--profile", EXAMPLE_PROFILE, "--identities", people, "--prompts", "1", "--metrics", "face_area")
     out = ("--out", str(tmp_path / "run"))
     told = " ".join(pvbench(tmp_path, "run", *common, *out, status=2).split())
     assert "metric 'face_area' has a number 'clip_t', as the metric 'clip_t' has; rename one" in told

@@ -2,6 +2,7 @@
 
     python -m workshop.search personalvideo --trials 20 --people 4 --prompts 6
     python -m workshop.search personalvideo --best 3 --people 12 --prompts 12
+    python -m workshop.search personalvideo_plus --leave-one-out --people 4 --prompts 6
 
 Trial 0 has the method's defaults; the others are drawn at random from its space, seeded by method and number. Every
 trial is a line of docs/lab/search.csv. The same command goes on where it was stopped. The benchmark's people and
@@ -80,6 +81,20 @@ _STANDS_FOR: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "keyword": ("personalvideo", {"token": "inverted", "steps": 1, "rate": 1e-12, "prefixes": 1, "scr": "off"}),
 }
 
+ADDITIONS: Mapping[str, Mapping[str, Any]] = {
+    "personalvideo_plus": {
+        "warm_steps": 0,
+        "icr_frames": 1,
+        "scr_weight": 1.0,
+        "scr_floor": 0.0,
+        "ceiling": 1.0,
+        "finish": 0.0,
+        "pixel_anchor": 0.0,
+        "crop_jitter": 0.0,
+    },
+}
+"""What a method adds to the one that it builds on, each with the value that takes it away."""
+
 LOG = Path("docs/lab/search.csv")
 FIELDS = (
     "method", "trial", "people", "prompts", "cells", "face_sim", "faces_found", "clip_t", "motion_kept",
@@ -147,8 +162,13 @@ def resolved(method: str, settings: Mapping[str, Any]) -> dict[str, Any]:
     """The values that a trial has of everything in its method's space, defaults included."""
     name, fixed = _STANDS_FOR.get(method, (method, {}))
     made = settings_from(METHODS.get(name).Settings, {**fixed, **settings})
-    names = {*SPACES[method], *SPACES["keyword"]} if made.token == "inverted" else set(SPACES[method])
+    names = {*SPACES[method], *ADDITIONS.get(method, {}), *(SPACES["keyword"] if made.token == "inverted" else ())}
     return {name: getattr(made, name) for name in names}
+
+
+def leave_one_out(method: str) -> dict[str, dict[str, Any]]:
+    """The settings of a method's defaults without each of its additions, by what is left out."""
+    return {f"without {name}": {name: value} for name, value in ADDITIONS.get(method, {}).items()}
 
 
 def run_trial(
@@ -200,6 +220,7 @@ def main() -> None:
     parser.add_argument("method", choices=sorted(SPACES))
     parser.add_argument("--trials", type=int, default=20, help="trials 0 up to so many")
     parser.add_argument("--best", type=int, default=0, help="instead: the best so many trials of smaller grids again")
+    parser.add_argument("--leave-one-out", action="store_true", help="instead: the defaults without each addition")
     parser.add_argument("--people", type=int, default=4)
     parser.add_argument("--prompts", type=int, default=6)
     parser.add_argument("--out", type=Path, default=Path("runs/search"))
@@ -213,10 +234,15 @@ def main() -> None:
     }
     below = max((size for size in sizes if size < (given.people, given.prompts)), default=None)
     smaller = [row for row in same if (int(row["people"]), int(row["prompts"])) == below]
-    trials = {trial: draw(given.method, trial) for trial in range(given.trials)}
+    trials: dict[int | str, dict[str, Any]] = {trial: draw(given.method, trial) for trial in range(given.trials)}
+    if given.leave_one_out:
+        trials = {0: {}}
+        for left_out, settings in leave_one_out(given.method).items():
+            trials[left_out] = settings
     if given.best:
         # As they were run: a method's defaults, and with them trial 0, may have changed since.
-        trials = {int(row["trial"]): read(row["settings"]) for row in order(smaller)[: given.best]}
+        drawn = [row for row in order(smaller) if row["trial"].isdecimal()]
+        trials = {int(row["trial"]): read(row["settings"]) for row in drawn[: given.best]}
     for trial, settings in trials.items():
         if written(resolved(given.method, settings)) in done:
             continue

@@ -59,7 +59,7 @@ class EvaluatorContract:
         """The features of one group; what it reads is random."""
         given = {"video": video, "reference": photos, "text": TEXT}[group.of]
         frames = len(video.frames) if group.of == "video" else len(photos)
-        known = {**example_features(0, frames, missing=()), "face/landmarks": _landmarks(frames)}
+        known = {**example_features(0, frames, missing=(), photos=len(photos)), "face/landmarks": _landmarks(frames)}
         have = {name: known[name.replace("reference/landmarks", "face/landmarks")] for name in group.reads}
         return dict(evaluator.make(group.name, given, have))
 

@@ -7,16 +7,17 @@ from collections.abc import Collection
 import numpy as np
 from jaxtyping import Float
 
-FRAMES, FACE, CLIP, VIDEO = 6, 16, 12, 20
+FRAMES, PHOTOS, FACE, CLIP, VIDEO = 6, 5, 16, 12, 20
 
 
 def example_features(
-    seed: int, frames: int = FRAMES, missing: Collection[int] = (2,)
+    seed: int, frames: int = FRAMES, missing: Collection[int] = (2,), photos: int = PHOTOS
 ) -> dict[str, Float[np.ndarray, ...]]:
     """The features of one video, of its identity's references and of its prompt; names as in docs/features.md.
 
     Args:
         missing: frames without a face.
+        photos: of the identity.
     """
     rng = np.random.default_rng(seed)
     detected = np.ones(frames, np.float32)
@@ -41,9 +42,9 @@ def example_features(
         "video/embedding": rng.normal(size=VIDEO).astype(np.float32),
         "dino/frame": _unit(rng.normal(size=(frames, CLIP))),
         "hps/frame": _unit(rng.normal(size=(frames, CLIP))),
-        "reference/face": _unit(rng.normal(size=(5, FACE))),
-        "reference/clip": _unit(rng.normal(size=(5, CLIP))),
-        "reference/clip_face": _unit(rng.normal(size=(5, CLIP))),
+        "reference/face": _unit(rng.normal(size=(photos, FACE))),
+        "reference/clip": _unit(rng.normal(size=(photos, CLIP))),
+        "reference/clip_face": _unit(rng.normal(size=(photos, CLIP))),
         "text/clip": _unit(rng.normal(size=CLIP)),
         "text/tokens": np.array([9, 77], np.float32),
         "text/hps": _unit(rng.normal(size=CLIP)),

@@ -1,12 +1,13 @@
 """The search for settings: the same trials each time, ranked by what was written down before."""
 
+import dataclasses
 from dataclasses import replace
 
 import pytest
 
 from pvbench.method import METHODS, settings_from
 from pvbench.variant import parse_variant
-from workshop.search import SPACES, Outcome, draw, order, read, read_log, resolved, written
+from workshop.search import SPACES, Outcome, draw, leave_one_out, order, read, read_log, resolved, written
 
 BASE = Outcome(24, 24, -0.02, 1.0, 0.66, 1.0)
 
@@ -29,6 +30,20 @@ def test_trials_are_valid_settings_drawn_by_their_number(method):
         variant = parse_variant(f"{method}[{written(settings)}]")
         settings_from(METHODS.get(method).Settings, variant.overrides)
         assert read(written(settings)) == {name: str(value) for name, value in settings.items()}
+
+
+def test_each_addition_of_plus_is_left_out_once_and_is_on_by_default():
+    cls, found = METHODS.get("personalvideo_plus"), leave_one_out("personalvideo_plus")
+    added = {field.name for field in dataclasses.fields(cls.Settings)}
+    added -= {field.name for field in dataclasses.fields(METHODS.get("personalvideo").Settings)}
+    # A rate is no addition: without warm steps there is nothing that it belongs to.
+    assert {name for settings in found.values() for name in settings} == added - {"warm_rate"}
+    for settings in found.values():
+        for name, value in settings.items():
+            assert getattr(cls.Settings(), name) != value
+        settings_from(cls.Settings, settings)
+        assert resolved("personalvideo_plus", settings).items() >= settings.items()
+    assert leave_one_out("dreambooth_lora") == {}
 
 
 def test_a_trials_line_names_every_value_it_ran_with():
