@@ -73,7 +73,8 @@ class Registry(Generic[Part]):
         if ":" in name:
             cls = self._imported(lambda: _resolve(name), f"{where}{self.kind} {name!r} does not import")
             self._keeps_interface(cls, f"{where}{self.kind} {name!r}", name)
-            return cls
+            own: type[Part] = cls
+            return own
         entries = self.entries.get(name, ())
         if not entries:
             known = self.names()
@@ -92,7 +93,8 @@ class Registry(Generic[Part]):
             raise self.error(
                 f"{where}{self.kind} {name!r}: {value} calls itself {cls.name!r}; give the entry point the same name"
             )
-        return cls
+        found: type[Part] = cls
+        return found
 
     def _imported(self, load: Callable[[], Any], what: str) -> Any:
         try:

@@ -214,7 +214,8 @@ class AnimateDiffBackbone(LatentBackbone):
         """Scaled latents of images in [-1, 1], without gradient."""
         with torch.no_grad():
             mode: Tensor = self.pipe.vae.encode(images).latent_dist.mode()
-        return (mode * self.pipe.vae.config.scaling_factor)[:, :, None]
+        found: Float[Tensor, "n c 1 h w"] = (mode * self.pipe.vae.config.scaling_factor)[:, :, None]
+        return found
 
     def errors(
         self,

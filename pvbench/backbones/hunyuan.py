@@ -192,7 +192,8 @@ class HunyuanBackbone(LatentBackbone):
         vae = self.pipe.vae
         with torch.no_grad():
             mode: Tensor = vae.encode(images[:, :, None].to(vae.dtype)).latent_dist.mode()
-        return mode.float() * vae.config.scaling_factor
+        found: Float[Tensor, "n c 1 h w"] = mode.float() * vae.config.scaling_factor
+        return found
 
     def errors(
         self,
@@ -264,7 +265,10 @@ class HunyuanBackbone(LatentBackbone):
         extent = blended if before is None else min(before.shape[1], own.shape[1], blended)
         if before is None or place >= extent:
             return own[:, place]
-        return before[:, place - extent] * (1 - place / extent) + own[:, place] * (place / extent)
+        found: Float[Tensor, "3 H W"] = before[:, place - extent] * (1 - place / extent) + own[:, place] * (
+            place / extent
+        )
+        return found
 
     def _tile(self, scaled: Tensor, number: int, tiles: dict[int, Tensor]) -> Float[Tensor, "3 f H W"]:
         if number not in tiles:

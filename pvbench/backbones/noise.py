@@ -24,4 +24,5 @@ def video_noise(shape: tuple[int, ...], shared: float, generator: torch.Generato
         return own
     n, channels, _, *size = shape
     common = torch.randn(n, channels, 1, *size, generator=generator, device=device)
-    return (1 - shared) ** 0.5 * own + shared**0.5 * common
+    found: Tensor = (1 - shared) ** 0.5 * own + shared**0.5 * common
+    return found

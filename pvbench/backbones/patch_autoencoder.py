@@ -32,7 +32,8 @@ class _Residual(nn.Module):
         self.second = nn.Conv2d(channels, channels, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.second(functional.silu(self.first(functional.silu(self.norm(x)))))
+        found: Tensor = x + self.second(functional.silu(self.first(functional.silu(self.norm(x)))))
+        return found
 
 
 class _Branch(nn.Module):
@@ -48,7 +49,8 @@ class _Branch(nn.Module):
         nn.init.zeros_(self.leave.bias)  # type: ignore[arg-type]
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.linear(x) + self.leave(functional.silu(self.blocks(self.enter(x))))
+        found: Tensor = self.linear(x) + self.leave(functional.silu(self.blocks(self.enter(x))))
+        return found
 
 
 class PatchAutoencoder(ModelMixin, ConfigMixin):
@@ -90,4 +92,5 @@ class PatchAutoencoder(ModelMixin, ConfigMixin):
 
     def forward(self, x: Tensor) -> Tensor:
         """The reconstruction of `x`."""
-        return self.decode(self.encode(x).latent_dist.mode()).sample  # type: ignore[union-attr]
+        found: Tensor = self.decode(self.encode(x).latent_dist.mode()).sample  # type: ignore[union-attr]
+        return found

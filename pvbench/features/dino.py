@@ -81,7 +81,8 @@ def dino_pixels(frames: UInt8[np.ndarray, "frames height width 3"]) -> Float32[T
     resize = load_torchvision().transforms.functional.resize
     small = resize(pictures, [SHORT_SIDE], antialias=False).float() / 255
     mean, std = (torch.tensor(values).view(3, 1, 1) for values in (MEAN, STD))
-    return (small - mean) / std
+    found: Float32[Tensor, "frames 3 rows columns"] = (small - mean) / std
+    return found
 
 
 def load_dino(path: Path, device: torch.device) -> Dino:

@@ -26,7 +26,8 @@ class _Block(nn.Module):
         self.body = nn.Sequential(_conv(channels, channels), _conv(channels, channels))
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.body(x)
+        found: Tensor = x + self.body(x)
+        return found
 
 
 @dataclass(frozen=True)
@@ -153,7 +154,8 @@ class _Residual(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.skip(x) + self.body(x)
+        found: Tensor = self.skip(x) + self.body(x)
+        return found
 
 
 class ResidualRecogniser(nn.Module):

@@ -148,7 +148,10 @@ class I3D(nn.Module):
             if name in POOL_BEFORE:
                 x = pool_same(x, *POOL_BEFORE[name])
             x = getattr(self, name)(x)
-        return self.logits(functional.avg_pool3d(x, (2, 7, 7), stride=1)).mean(dim=(2, 3, 4))
+        found: Float[Tensor, "n classes"] = self.logits(functional.avg_pool3d(x, (2, 7, 7), stride=1)).mean(
+            dim=(2, 3, 4)
+        )
+        return found
 
 
 # Preprocessing

@@ -40,7 +40,8 @@ class I3DOnCpu:
                 x = pool_same(x, *POOL_BEFORE[name], first=_CHANNELS_LAST)
             x = step(x)
         pooled = functional.avg_pool3d(x.movedim(-1, 0)[None], (2, 7, 7), stride=1)
-        return self._logits(pooled)[0].mean(dim=(1, 2, 3))
+        found: Float[Tensor, " classes"] = self._logits(pooled)[0].mean(dim=(1, 2, 3))
+        return found
 
 
 class _Unit:

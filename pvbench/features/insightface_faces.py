@@ -165,7 +165,8 @@ class InsightFaces:
             warnings.filterwarnings("ignore", "`estimate` is deprecated", FutureWarning)
             matrix = estimate_norm(points, side)
         found = self.recogniser.get_feat(warp_affine(picture, matrix, side)).ravel()
-        return found / np.linalg.norm(found)
+        result: np.ndarray = found / np.linalg.norm(found)
+        return result
 
 
 def warp_affine(

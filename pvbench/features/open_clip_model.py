@@ -273,7 +273,8 @@ def _first_token(block: Any, tokens: Tensor, **nothing: None) -> Tensor:
     """What a block makes of the first token, (n, 1, width)."""
     normed = block.ln_1(tokens)
     first = tokens[:, :1] + block.ls_1(block.attention(normed[:, :1], normed, normed))
-    return first + block.ls_2(block.mlp(block.ln_2(first)))
+    found: Tensor = first + block.ls_2(block.mlp(block.ln_2(first)))
+    return found
 
 
 def _quick_gelu(x: Tensor) -> Tensor:
@@ -315,7 +316,8 @@ def _fill(network: nn.Module, state: dict[str, Tensor], complaint: str, ignore_o
 
 def _read_state(path: Path) -> dict[str, Tensor]:
     if path.suffix == ".safetensors":
-        return load_file(path)
+        result: dict[str, Tensor] = load_file(path)
+        return result
     try:
         # Mapped where that can be: what is not needed is not read, and workers share the rest.
         found = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))

@@ -35,7 +35,8 @@ class PackedLinear:
 
     def __call__(self, x: Float[Tensor, "*batch inputs"]) -> Float[Tensor, "*batch outputs"]:
         if not self._packed:
-            return _PLAIN[self._then](functional.linear(x, self._weight, self._bias))
+            result: Float[Tensor, "*batch outputs"] = _PLAIN[self._then](functional.linear(x, self._weight, self._bias))
+            return result
         algorithm = "none" if self._then == "gelu" else ""  # by the error function, not by a tanh
         found: Tensor = torch.ops.mkldnn._linear_pointwise(x, self._weight, self._bias, self._then, [], algorithm)
         return found
@@ -69,7 +70,8 @@ class PackedBlock(nn.Module):
         query, key, value = (x.unflatten(-1, (self.heads, -1)).transpose(1, 2) for x in (query, key, value))
         mixed = functional.scaled_dot_product_attention(query, key, value).transpose(1, 2).flatten(2)
         found = seen + self.ls_1(self._out(mixed))
-        return found + self.ls_2(self._down(self._up(self.ln_2(found))))
+        result: Float[Tensor, "n _ width"] = found + self.ls_2(self._down(self._up(self.ln_2(found))))
+        return result
 
 
 def packable(block: Any) -> bool:

@@ -176,7 +176,8 @@ class Raft:
                 hidden = Seen(unit(hidden, motion, given))
             found = found + self._head(hidden).permute(0, 3, 1, 2)
         mask = None if self._mask is None else self._mask(hidden.images.permute(0, 3, 1, 2))
-        return upsample_flow(found - start, mask)
+        result: Tensor = upsample_flow(found - start, mask)
+        return result
 
 
 def _prepared(part: nn.Module | None, device: torch.device) -> Any:

@@ -48,7 +48,8 @@ class VideoEncoder(nn.Module):
         folded = functional.pixel_unshuffle(videos.transpose(1, 2).flatten(0, 1), 2)
         x = self.body(folded.unflatten(0, (n, frames)).transpose(1, 2))
         pooled = functional.adaptive_avg_pool3d(x, (1, 2, 2)).flatten(1)
-        return self.embed(pooled).float()
+        found: Tensor = self.embed(pooled).float()
+        return found
 
     def forward(self, videos: Tensor) -> dict[str, Tensor]:
         """Logits (n, classes) by label."""

@@ -13,7 +13,8 @@ def mean_cosine(
     frames: Float[np.ndarray, "frames width"], references: Float[np.ndarray, "references width"]
 ) -> Float[np.ndarray, "frames"]:
     """Each frame's mean cosine over the references, in [-1, 1]. Both inputs hold unit rows."""
-    return np.clip(frames @ references.T, -1.0, 1.0).mean(axis=1)
+    found: Float[np.ndarray, frames] = np.clip(frames @ references.T, -1.0, 1.0).mean(axis=1)
+    return found
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,8 @@ def frame_similarity(
     """
     if reference == "template":
         references = unit_rows("reference/face", references.mean(axis=0, keepdims=True))
-    return np.clip((faces @ references.T).max(axis=1, initial=-1.0), -1.0, 1.0)
+    found: Float[np.ndarray, frames] = np.clip((faces @ references.T).max(axis=1, initial=-1.0), -1.0, 1.0)
+    return found
 
 
 @dataclass(frozen=True)

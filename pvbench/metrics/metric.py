@@ -246,7 +246,8 @@ def unit_rows(name: str, rows: Float[np.ndarray, "rows width"]) -> Float[np.ndar
     lengths = np.linalg.norm(rows, axis=1, keepdims=True)
     if (lengths == 0).any():
         raise MetricError(f"the feature {name!r} holds an embedding of length zero; measure it again")
-    return rows / lengths
+    found: Float[np.ndarray, "rows width"] = rows / lengths
+    return found
 
 
 def face_rows(

@@ -95,7 +95,8 @@ class FaceReward(IdentityReward):
             wanted = embed_faces(self.recogniser, reference.crops * gain[:1] + offset[:1]).mean(dim=0)
             wanted = wanted / wanted.norm()
         found = embed_faces(self.recogniser, crops * gain[1:] + offset[1:])
-        return 1 - found @ wanted
+        result: Tensor | None = 1 - found @ wanted
+        return result
 
     def _moved(self, landmarks: Tensor, jitter: float, generator: torch.Generator) -> Tensor:
         """Landmarks (m, 5, 2) of a crop that is shifted and scaled a little at random."""
@@ -104,7 +105,8 @@ class FaceReward(IdentityReward):
         shift = torch.randn(m, 1, 2, generator=generator).to(self.device) * 0.5 * jitter * eyes
         scale = 1 + 0.3 * jitter * torch.randn(m, 1, 1, generator=generator).to(self.device)
         middle = landmarks.mean(dim=1, keepdim=True)
-        return middle + (landmarks - middle) * scale + shift
+        found: Tensor = middle + (landmarks - middle) * scale + shift
+        return found
 
     def _blurred(self, crops: Tensor, jitter: float, generator: torch.Generator) -> Tensor:
         """The crops, blurred at random: what a likeness in the finest pixels earns is lost."""

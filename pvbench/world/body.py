@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,8 @@ from pvbench.world.figure import Figure
 from pvbench.world.person import HAIR_COLOURS, Look, Person
 
 Array = NDArray[np.float32]
+Numbers = NDArray[Any]
+"""Of floats or whole numbers."""
 
 CLOTHES = ("T-shirt", "jacket", "turtleneck")
 COLOURS = {
@@ -57,20 +60,21 @@ def linear(srgb: NDArray[np.floating] | tuple[float, ...]) -> NDArray[np.float64
 
 def _smooth(low: float, high: float, x: NDArray[np.floating]) -> NDArray[np.floating]:
     t = np.clip((x - low) / (high - low), 0, 1)
-    return t * t * (3 - 2 * t)
+    found: NDArray[np.floating] = t * t * (3 - 2 * t)
+    return found
 
 
 class _Parts:
     """Grows vertices, colours, skinning weights and triangles part by part."""
 
     def __init__(self, bones: int) -> None:
-        self.vertices: list[NDArray] = []
-        self.colours: list[NDArray] = []
-        self.weights: list[NDArray] = []
-        self.triangles: list[NDArray] = []
+        self.vertices: list[Numbers] = []
+        self.colours: list[Numbers] = []
+        self.weights: list[Numbers] = []
+        self.triangles: list[Numbers] = []
         self.count, self.bones = 0, bones
 
-    def add(self, vertices: NDArray, colours: NDArray, weights: NDArray | int, triangles: NDArray) -> None:
+    def add(self, vertices: Numbers, colours: Numbers, weights: Numbers | int, triangles: Numbers) -> None:
         if isinstance(weights, int):
             one = np.zeros((len(vertices), self.bones), np.float32)
             one[:, weights] = 1
@@ -82,7 +86,7 @@ class _Parts:
         self.count += len(vertices)
 
 
-def _grid_triangles(rows: int, columns: int, closed: bool) -> NDArray:
+def _grid_triangles(rows: int, columns: int, closed: bool) -> Numbers:
     """Triangles of a rows x columns sheet of vertices, its columns joined up when `closed`."""
     last = columns if closed else columns - 1
     r, c = np.meshgrid(np.arange(rows - 1), np.arange(last), indexing="ij")
@@ -90,7 +94,7 @@ def _grid_triangles(rows: int, columns: int, closed: bool) -> NDArray:
     return np.stack([a, b, a + columns, b, b + columns, a + columns], -1).reshape(-1, 3)
 
 
-def _tube(points: NDArray, radius: float, closed: bool) -> tuple[NDArray, NDArray]:
+def _tube(points: Numbers, radius: float, closed: bool) -> tuple[Numbers, Numbers]:
     """A square tube along `points` (n, 3)."""
     ring = np.array([[radius, 0, radius], [radius, 0, -radius], [-radius, 0, -radius], [-radius, 0, radius]]) * 0.8
     depth = np.array([[0, -radius, 0], [0, -radius, 0], [0, radius, 0], [0, radius, 0]]) * 0.6
@@ -126,7 +130,7 @@ class Body:
     joints: NDArray[np.float64]
     unit_rows: dict[str, int]
     unit_shapes: Array
-    landmark_points: list[NDArray]
+    landmark_points: list[Numbers]
     head_middle: NDArray[np.float64]
     figure: Figure
 
@@ -146,7 +150,7 @@ class Body:
         return vertices.astype(np.float32), points.astype(np.float64)
 
 
-def _rotation(axis: int, degrees: float) -> NDArray:
+def _rotation(axis: int, degrees: float) -> Numbers:
     c, s = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
     i, j = [(1, 2), (2, 0), (0, 1)][axis]
     matrix = np.eye(3)
@@ -154,20 +158,21 @@ def _rotation(axis: int, degrees: float) -> NDArray:
     return matrix
 
 
-def _align(source: NDArray, target: NDArray) -> NDArray:
+def _align(source: Numbers, target: Numbers) -> Numbers:
     """The smallest rotation (3, 3) that turns direction `source` into direction `target`."""
     a, b = source / np.linalg.norm(source), target / np.linalg.norm(target)
     v, c = np.cross(a, b), float(a @ b)
     cross = np.array([[0, -v[2], v[1]], [v[2], 0, -v[0]], [-v[1], v[0], 0]])
-    return np.eye(3) + cross + cross @ cross / (1 + c)
+    found: Numbers = np.eye(3) + cross + cross @ cross / (1 + c)
+    return found
 
 
-def _head_turn(pose: Pose, share: float) -> NDArray:
+def _head_turn(pose: Pose, share: float) -> Numbers:
     # The figure faces -y: a positive yaw brings the nose to +x, the viewer's right.
     return _rotation(2, share * pose.yaw) @ _rotation(0, -share * pose.pitch) @ _rotation(1, share * pose.roll)
 
 
-def _transforms(figure: Figure, joints: NDArray, pose: Pose) -> NDArray[np.float32]:
+def _transforms(figure: Figure, joints: Numbers, pose: Pose) -> NDArray[np.float32]:
     """(j, 3, 4) motion of every bone; rotations are about the bone's head, in world axes, parents first."""
     turn = {name: np.eye(3) for name in figure.bones}
     for name, share in (("neck01", 0.15), ("neck02", 0.15), ("neck03", 0.2), ("head", 0.5)):
@@ -261,10 +266,10 @@ def build(figure: Figure, person: Person, outfit: Outfit) -> Body:
     )
 
 
-_LAST_BARE: list[tuple[Person, NDArray, NDArray]] = []
+_LAST_BARE: list[tuple[Person, Numbers, Numbers]] = []
 
 
-def _bare(figure: Figure, person: Person) -> tuple[NDArray, NDArray]:
+def _bare(figure: Figure, person: Person) -> tuple[Numbers, Numbers]:
     """Vertices and joints before paint; the last person's are kept, since pictures of one person come together."""
     if not _LAST_BARE or (_LAST_BARE[0][0].sliders, _LAST_BARE[0][0].phenotypes) != (person.sliders, person.phenotypes):
         coefficients = figure.coefficients(person.phenotypes, person.sliders)
@@ -274,10 +279,10 @@ def _bare(figure: Figure, person: Person) -> tuple[NDArray, NDArray]:
     return _LAST_BARE[0][1], _LAST_BARE[0][2]
 
 
-_REFERENCE: dict[int, NDArray] = {}
+_REFERENCE: dict[int, Numbers] = {}
 
 
-def _reference_coordinates(figure: Figure) -> NDArray:
+def _reference_coordinates(figure: Figure) -> Numbers:
     """(v, 3) of the average person relative to the middle of the eyes: where a vertex sits, whoever it belongs to."""
     key = id(figure)
     if key not in _REFERENCE:
@@ -289,10 +294,10 @@ def _reference_coordinates(figure: Figure) -> NDArray:
     return _REFERENCE[key]
 
 
-_FACE_POINTS: dict[int, list[NDArray]] = {}
+_FACE_POINTS: dict[int, list[Numbers]] = {}
 
 
-def _face_points(figure: Figure, reference: NDArray) -> list[NDArray]:
+def _face_points(figure: Figure, reference: Numbers) -> list[Numbers]:
     """Vertex numbers of nose tip and the mouth's corners (viewer's left first)."""
     if id(figure) not in _FACE_POINTS:
         body = np.flatnonzero(figure.is_body)
@@ -307,10 +312,10 @@ def _face_points(figure: Figure, reference: NDArray) -> list[NDArray]:
     return _FACE_POINTS[id(figure)]
 
 
-_SKIN: dict[int, NDArray] = {}
+_SKIN: dict[int, Numbers] = {}
 
 
-def _skin_before_teeth(figure: Figure) -> NDArray:
+def _skin_before_teeth(figure: Figure) -> Numbers:
     """Vertex numbers of the outside of lips, cheeks and chin; the cavity of the mouth is left out."""
     if id(figure) not in _SKIN:
         reference = _reference_coordinates(figure)
@@ -322,7 +327,7 @@ def _skin_before_teeth(figure: Figure) -> NDArray:
     return _SKIN[id(figure)]
 
 
-def _seat_teeth(figure: Figure, shape: NDArray) -> NDArray:
+def _seat_teeth(figure: Figure, shape: Numbers) -> Numbers:
     """Each row of teeth moved back until lips, cheeks and chin cover it in every strong expression.
 
     The asset's sliders move lips and chin without the teeth, and its smiles flatten the lips: teeth would come through
@@ -347,22 +352,23 @@ def _seat_teeth(figure: Figure, shape: NDArray) -> NDArray:
     return seated
 
 
-def _normals(vertices: NDArray, triangles: NDArray) -> NDArray:
+def _normals(vertices: Numbers, triangles: Numbers) -> Numbers:
     normals = np.zeros_like(vertices)
     corners = vertices[triangles]
     face = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     for k in range(3):
         np.add.at(normals, triangles[:, k], face)
-    return normals / (np.linalg.norm(normals, axis=1, keepdims=True) + 1e-12)
+    found: Numbers = normals / (np.linalg.norm(normals, axis=1, keepdims=True) + 1e-12)
+    return found
 
 
-def _painted_skin(figure: Figure, person: Person, shape: NDArray, ref: NDArray) -> tuple[NDArray, NDArray]:
+def _painted_skin(figure: Figure, person: Person, shape: Numbers, ref: Numbers) -> tuple[Numbers, Numbers]:
     skin = linear(person.skin)
     hair = linear(HAIR_COLOURS[person.look.hair_colour])
     x, y, z = np.abs(ref[:, 0]), ref[:, 1], ref[:, 2]
     colour = np.tile(skin, (len(shape), 1))
 
-    def blend(amount: NDArray, target: NDArray) -> None:
+    def blend(amount: Numbers, target: Numbers) -> None:
         colour[:] = colour * (1 - amount[:, None]) + target * amount[:, None]
 
     cheek = np.exp(-(((x - 0.042) / 0.016) ** 2 + ((z + 0.030) / 0.016) ** 2)) * (y < 0.02)
@@ -382,7 +388,7 @@ def _painted_skin(figure: Figure, person: Person, shape: NDArray, ref: NDArray) 
     return shape.copy(), np.concatenate([colour, gloss], axis=1)
 
 
-def _beard_amount(kind: str, figure: Figure, x: NDArray, y: NDArray, z: NDArray) -> NDArray:
+def _beard_amount(kind: str, figure: Figure, x: Numbers, y: Numbers, z: Numbers) -> Numbers:
     if kind == "none":
         return np.zeros(len(x))
     jaw = (1 - _smooth(-0.062, -0.048, z + 0.35 * np.maximum(0.03 - x, 0))) * _smooth(-0.145, -0.125, z)
@@ -395,15 +401,16 @@ def _beard_amount(kind: str, figure: Figure, x: NDArray, y: NDArray, z: NDArray)
         "goatee": np.maximum(chin, upper_lip),
         "full beard": 0.95 * np.maximum(jaw, upper_lip),
     }[kind]
-    return amount * (1 - np.clip(figure.masks["lips"] * 1.5, 0, 1))
+    found: Numbers = amount * (1 - np.clip(figure.masks["lips"] * 1.5, 0, 1))
+    return found
 
 
-def _scalp(figure: Figure, look: Look, ref: NDArray, capped: bool) -> tuple[NDArray, NDArray]:
+def _scalp(figure: Figure, look: Look, ref: Numbers, capped: bool) -> tuple[Numbers, Numbers]:
     """How much of each vertex is hair in [0, 1], and how far hair stands off the skin in metres."""
     x, y, z = np.abs(ref[:, 0]), ref[:, 1], ref[:, 2]
     back = _smooth(0.03, 0.10, y)
     fronts = {"shaved": 0.066, "short": 0.063, "receding": 0.083, "curly": 0.060, "bob": 0.060, "long": 0.062}
-    front: float | NDArray = fronts[look.hair]
+    front: float | Numbers = fronts[look.hair]
     if look.hair == "receding":
         front = front + 0.020 * _smooth(0.01, 0.04, x) * (1 - _smooth(0.06, 0.075, x))
     side = {"shaved": 0.012, "short": -0.005, "receding": 0.0, "curly": -0.025, "bob": -0.01, "long": -0.01}[look.hair]
@@ -435,10 +442,10 @@ def _scalp(figure: Figure, look: Look, ref: NDArray, capped: bool) -> tuple[NDAr
 def _dress_skin(
     figure: Figure,
     outfit: Outfit,
-    rest: NDArray,
-    normals: NDArray,
-    paint: NDArray,
-    joints: NDArray,
+    rest: Numbers,
+    normals: Numbers,
+    paint: Numbers,
+    joints: Numbers,
     bone: dict[str, int],
 ) -> None:
     """Gives skin under cloth the cloth's colour and a turtleneck its collar, in place."""
@@ -462,19 +469,19 @@ def _dress_skin(
         paint[:] = paint * (1 - collar[:, None]) + colour * collar[:, None]
 
 
-def _opening(z: NDArray) -> NDArray:
+def _opening(z: Numbers) -> Numbers:
     """Half the width in metres of a jacket's opening at height `z`."""
     return 0.020 + 0.50 * np.clip(z + 0.28, 0, 0.13)
 
 
-def _under_jacket(colour: str) -> NDArray:
+def _under_jacket(colour: str) -> Numbers:
     return linear((0.92, 0.92, 0.90) if colour in ("black", "blue", "purple", "red", "green") else (0.13, 0.13, 0.17))
 
 
-_SHIRTS: dict[int, tuple[NDArray, NDArray]] = {}
+_SHIRTS: dict[int, tuple[Numbers, Numbers]] = {}
 
 
-def _shirt_mesh(figure: Figure) -> tuple[NDArray, NDArray]:
+def _shirt_mesh(figure: Figure) -> tuple[Numbers, Numbers]:
     """The shirt once subdivided: pairs of figure vertices whose middles are its vertices (n, 2), triangles (t, 3)."""
     key = id(figure)
     if key not in _SHIRTS:
@@ -497,7 +504,7 @@ def _shirt_mesh(figure: Figure) -> tuple[NDArray, NDArray]:
     return _SHIRTS[key]
 
 
-def _add_shirt(parts: _Parts, figure: Figure, outfit: Outfit, rest: NDArray, reference: NDArray) -> None:
+def _add_shirt(parts: _Parts, figure: Figure, outfit: Outfit, rest: Numbers, reference: Numbers) -> None:
     pairs, triangles = _shirt_mesh(figure)
     vertices = rest[pairs].mean(axis=1)
     ref = reference[pairs].mean(axis=1)
@@ -528,7 +535,7 @@ def _add_shirt(parts: _Parts, figure: Figure, outfit: Outfit, rest: NDArray, ref
 _EYE_RINGS, _EYE_SECTORS = 9, 20
 
 
-def _add_eye(parts: _Parts, eye: NDArray, person: Person, bone: int) -> None:
+def _add_eye(parts: _Parts, eye: Numbers, person: Person, bone: int) -> None:
     """A finely ringed eyeball in the place of the mesh's coarse one, so that iris and pupil have clean edges."""
     middle = (eye.max(axis=0) + eye.min(axis=0)) / 2
     radius = (eye.max(axis=0) - eye.min(axis=0)).mean() / 2
@@ -559,16 +566,16 @@ class _HeadProfile:
     """The head's outline: distance from its vertical axis by direction and height."""
 
     axis_y: float
-    heights: NDArray
-    directions: NDArray  # radians, 0 is the back, +-pi the face
-    radius: NDArray  # (heights, directions)
+    heights: Numbers
+    directions: Numbers  # radians, 0 is the back, +-pi the face
+    radius: Numbers  # (heights, directions)
 
     @classmethod
     def empty(cls) -> _HeadProfile:
         return cls(0.0, np.zeros(0), np.zeros(0), np.zeros((0, 0)))
 
 
-def _head_profile(rest: NDArray, ref: NDArray, figure: Figure) -> _HeadProfile:
+def _head_profile(rest: Numbers, ref: Numbers, figure: Figure) -> _HeadProfile:
     on_head = (figure.weights[:, list(figure.bones).index("head")] > 0.5) & (ref[:, 2] > -0.09)
     body = figure.is_body
     points = rest[on_head & body]
@@ -588,15 +595,16 @@ def _head_profile(rest: NDArray, ref: NDArray, figure: Figure) -> _HeadProfile:
     return _HeadProfile(axis_y, heights, directions, radius)
 
 
-def _outline(profile: _HeadProfile, height: float, direction: NDArray) -> NDArray:
+def _outline(profile: _HeadProfile, height: float, direction: Numbers) -> Numbers:
     order = np.argsort(profile.heights)
     column = np.array(
         [np.interp(height, profile.heights[order], profile.radius[order, j]) for j in range(len(profile.directions))]
     )
-    return np.interp(direction, profile.directions, column)
+    found: Numbers = np.interp(direction, profile.directions, column)
+    return found
 
 
-def _add_curtain(parts: _Parts, profile: _HeadProfile, look: Look, colour: NDArray, bone: int) -> None:
+def _add_curtain(parts: _Parts, profile: _HeadProfile, look: Look, colour: Numbers, bone: int) -> None:
     """Hair that hangs from the crown behind and beside the face, open in front."""
     rng = np.random.default_rng([look.hair_seed, 7])
     long = look.hair == "long"
@@ -625,7 +633,7 @@ def _add_curtain(parts: _Parts, profile: _HeadProfile, look: Look, colour: NDArr
     parts.add(vertices.reshape(-1, 3), colours.reshape(-1, 4), bone, _grid_triangles(rows, sectors, closed=False))
 
 
-def _add_glasses(parts: _Parts, eyes: list[NDArray], profile: _HeadProfile, kind: str, bone: int) -> None:
+def _add_glasses(parts: _Parts, eyes: list[Numbers], profile: _HeadProfile, kind: str, bone: int) -> None:
     colour = np.array([0.015, 0.015, 0.02, 0.3])
     turns = np.linspace(0, 2 * np.pi, 18, endpoint=False)
     middles = []
@@ -653,7 +661,7 @@ def _add_glasses(parts: _Parts, eyes: list[NDArray], profile: _HeadProfile, kind
         parts.add(*_with_colour(_tube(arm, 0.0022, closed=False), colour, bone))
 
 
-def _with_colour(tube: tuple[NDArray, NDArray], colour: NDArray, bone: int) -> tuple[NDArray, NDArray, int, NDArray]:
+def _with_colour(tube: tuple[Numbers, Numbers], colour: Numbers, bone: int) -> tuple[Numbers, Numbers, int, Numbers]:
     return tube[0], colour, bone, tube[1]
 
 

@@ -83,7 +83,8 @@ class Figure:
             if label.startswith("l-"):
                 both["r-" + label[2:]] = value
         found = self.model.get_phenotype_blendshape_coefficients(**phenotypes, local_changes=both)
-        return found[0].numpy().astype(np.float32)
+        result: np.ndarray = found[0].numpy().astype(np.float32)
+        return result
 
 
 def _read_groups(path: Path) -> tuple[np.ndarray, dict[str, tuple[np.ndarray, np.ndarray]]]:
@@ -128,7 +129,8 @@ def _crowns(teeth: np.ndarray, rest: np.ndarray) -> np.ndarray:
     used = np.unique(teeth)
     rise = np.polyfit(rest[used, 1], rest[used, 2], 1)[0]  # the row of teeth climbs towards the back
     height = rest[:, 2] - rise * rest[:, 1]
-    return teeth[(height[teeth] > height[used].max() - _CROWN).all(axis=1)]
+    found: np.ndarray = teeth[(height[teeth] > height[used].max() - _CROWN).all(axis=1)]
+    return found
 
 
 @lru_cache(maxsize=1)

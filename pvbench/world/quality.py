@@ -115,7 +115,8 @@ def grey(image: Image) -> Image:
 
 def colour_cast(image: Image) -> Image:
     """The image under a strong orange light."""
-    return np.clip(image * np.array([1.25, 0.9, 0.6]), 0, 255).astype(np.uint8)
+    found: Image = np.clip(image * np.array([1.25, 0.9, 0.6]), 0, 255).astype(np.uint8)
+    return found
 
 
 def wiped(image: Image, landmarks: NDArray[np.float32], rows: slice) -> Image:
@@ -131,7 +132,8 @@ def wiped(image: Image, landmarks: NDArray[np.float32], rows: slice) -> Image:
     reach = np.hypot(across[None], along[:, None])
     inside = (1 / (1 + np.exp(8 * (reach - 1))))[..., None]
     smooth = gaussian_blur(image, 0.35 * eyes).astype(float)
-    return (image + inside * (smooth - image)).round().astype(np.uint8)
+    found: Image = (image + inside * (smooth - image)).round().astype(np.uint8)
+    return found
 
 
 def tuned_on_reward(

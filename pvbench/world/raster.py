@@ -42,7 +42,8 @@ def _project(
 
 @wp.func
 def _edge(a: wp.vec3, b: wp.vec3, x: float, y: float) -> float:
-    return (b[0] - a[0]) * (y - a[1]) - (b[1] - a[1]) * (x - a[0])
+    found: float = (b[0] - a[0]) * (y - a[1]) - (b[1] - a[1]) * (x - a[0])
+    return found
 
 
 @wp.kernel
@@ -329,4 +330,5 @@ def draw(
             outputs=[out],
         )
         samples = out.numpy().reshape(height, supersample, width, supersample, 4)
-    return samples.mean(axis=(1, 3), dtype=np.float32)
+    found: np.ndarray = samples.mean(axis=(1, 3), dtype=np.float32)
+    return found

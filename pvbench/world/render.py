@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,8 @@ from pvbench.world.person import Person
 from pvbench.world.raster import Camera, Light, draw
 from pvbench.world.scene import CANVAS, Scene, paint_scene
 from pvbench.world.shot import Shot as Shot
+
+Array = NDArray[Any]
 
 DOMAINS = ("photo", "video")
 _DISTANCE = 1.5  # metres from camera to face at nearness 1
@@ -59,11 +62,12 @@ def _vary_light(light: Light, rng: np.random.Generator) -> Light:
     return replace(light, direction=direction, key=scaled(light.key, power), sky=scaled(light.sky, fill))
 
 
-def _film(rgb: NDArray[np.floating], tint: NDArray, contrast: float, vignette: NDArray) -> NDArray[np.floating]:
+def _film(rgb: NDArray[np.floating], tint: Array, contrast: float, vignette: Array) -> NDArray[np.floating]:
     """The look of a video: graded colours, lifted blacks, a darker rim."""
     grey = rgb.mean(axis=-1, keepdims=True)
     graded = (grey + (rgb - grey) * 0.92) * tint
-    return 0.015 + (0.5 + (graded - 0.5) * contrast) * vignette * 0.98
+    found: NDArray[np.floating] = 0.015 + (0.5 + (graded - 0.5) * contrast) * vignette * 0.98
+    return found
 
 
 def render(

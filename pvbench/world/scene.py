@@ -8,12 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
 from pvbench.world.raster import Light
+
+Numbers = NDArray[Any]
+"""Of floats or whole numbers."""
 
 CANVAS = 160
 Rng = np.random.Generator
@@ -39,25 +43,25 @@ class _Canvas:
         self.draw = ImageDraw.Draw(self.image)
 
     @staticmethod
-    def paint(colour: Colour | NDArray) -> tuple[int, int, int]:
+    def paint(colour: Colour | Numbers) -> tuple[int, int, int]:
         r, g, b = (int(np.clip(c, 0, 1) * 255) for c in colour)
         return r, g, b
 
-    def polygon(self, points: list[tuple[float, float]], colour: Colour | NDArray) -> None:
+    def polygon(self, points: list[tuple[float, float]], colour: Colour | Numbers) -> None:
         self.draw.polygon([(x * CANVAS, y * CANVAS) for x, y in points], fill=self.paint(colour))
 
-    def box(self, x0: float, y0: float, x1: float, y1: float, colour: Colour | NDArray) -> None:
+    def box(self, x0: float, y0: float, x1: float, y1: float, colour: Colour | Numbers) -> None:
         self.draw.rectangle(
             [min(x0, x1) * CANVAS, min(y0, y1) * CANVAS, max(x0, x1) * CANVAS, max(y0, y1) * CANVAS],
             fill=self.paint(colour),
         )
 
-    def disc(self, x: float, y: float, rx: float, ry: float, colour: Colour | NDArray) -> None:
+    def disc(self, x: float, y: float, rx: float, ry: float, colour: Colour | Numbers) -> None:
         self.draw.ellipse(
             [(x - rx) * CANVAS, (y - ry) * CANVAS, (x + rx) * CANVAS, (y + ry) * CANVAS], fill=self.paint(colour)
         )
 
-    def line(self, points: list[tuple[float, float]], width: float, colour: Colour | NDArray) -> None:
+    def line(self, points: list[tuple[float, float]], width: float, colour: Colour | Numbers) -> None:
         self.draw.line(
             [(x * CANVAS, y * CANVAS) for x, y in points], fill=self.paint(colour), width=max(1, round(width * CANVAS))
         )
@@ -70,7 +74,7 @@ class _Canvas:
             self.draw.line([(0, row), (CANVAS, row)], fill=self.paint(colour))
 
     def ridge(
-        self, base: float, height: float, rough: float, colour: Colour | NDArray, rng: Rng
+        self, base: float, height: float, rough: float, colour: Colour | Numbers, rng: Rng
     ) -> list[tuple[float, float]]:
         x = np.linspace(-0.05, 1.05, 40)
         y = np.zeros_like(x)

@@ -48,7 +48,8 @@ def make_model(role: str, vocabulary: int, folder: Path) -> nn.Module:
     name = f"pvbench-mini-{role}"
     (folder / f"{name}.json").write_text(json.dumps(make_config(role, vocabulary), indent=2) + "\n")
     open_clip.add_model_config(folder / f"{name}.json")
-    return open_clip.create_model(name, output_dict=True)
+    found: nn.Module = open_clip.create_model(name, output_dict=True)
+    return found
 
 
 def train(place: Place, role: str, plan: Plan = PLAN) -> None:

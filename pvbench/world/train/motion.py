@@ -138,7 +138,8 @@ def train(place: Place, plan: Plan = PLAN) -> None:
         error = error.mean(dim=(1, 2, 3, 4))
         ratio = alphas[t] / (1 - alphas[t]).clamp(min=1e-6)
         weight = torch.minimum(ratio, torch.full_like(ratio, 5.0)) / (ratio + 1)
-        return (error * (0.6 + weight)).mean()
+        result: Tensor = (error * (0.6 + weight)).mean()
+        return result
 
     def step(_: int, rng: np.random.Generator) -> dict[str, Tensor]:
         generator = generator_on(place.device, rng)

@@ -18,6 +18,8 @@ from pvbench.world.train.autoencoder import to_images
 from pvbench.world.train.captions import random_caption, tokens
 from pvbench.world.train.loop import Place
 
+Array = NDArray[Any]
+
 NO_CAPTION = 0.12
 # Faces fill a tenth of the picture and are what the benchmark is about.
 FACE_WEIGHT = 4.0
@@ -75,7 +77,8 @@ def encode(vae: PatchAutoencoder, tokenizer: Any, shard: Shard, place: Place, se
     """
 
     def by_sample(rows: Tensor) -> Tensor:
-        return rows.unflatten(0, (-1, shard.frames.shape[1])).transpose(1, 2).contiguous()
+        found: Tensor = rows.unflatten(0, (-1, shard.frames.shape[1])).transpose(1, 2).contiguous()
+        return found
 
     frames = shard.frames.reshape(-1, *shard.frames.shape[2:])
     faces = [face_weights(part).half().to(place.device) for part in _chunks(shard.landmarks.reshape(-1, 5, 2))]
@@ -130,6 +133,6 @@ def _words(job: tuple[Any, NDArray[np.int8], list[int]]) -> NDArray[np.int16]:
     return tokens(tokenizer, texts).view(len(rows), CAPTIONS, -1).numpy().astype(np.int16)
 
 
-def _chunks(rows: NDArray) -> Iterator[NDArray]:
+def _chunks(rows: Array) -> Iterator[Array]:
     for start in range(0, len(rows), _CHUNK):
         yield rows[start : start + _CHUNK]

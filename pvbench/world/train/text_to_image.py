@@ -63,7 +63,8 @@ def make_text_encoder(tokenizer: Any) -> nn.Module:
         pad_token_id=tokenizer.pad_token_id,
         hidden_act="gelu",
     )
-    return CLIPTextModel(config)
+    found: nn.Module = CLIPTextModel(config)
+    return found
 
 
 def lengthen_rare_words(text: nn.Module, tokenizer: Any) -> None:
@@ -88,7 +89,7 @@ def make_unet() -> nn.Module:
     """The text-to-image UNet, attention at every level: the adapters live in attention."""
     from diffusers import UNet2DConditionModel
 
-    return UNet2DConditionModel(
+    found: nn.Module = UNet2DConditionModel(
         sample_size=16,
         in_channels=12,
         out_channels=12,
@@ -101,12 +102,14 @@ def make_unet() -> nn.Module:
         attention_head_dim=(2, 4, 4),
         norm_num_groups=16,
     )
+    return found
 
 
 def load_vae(place: Place) -> PatchAutoencoder:
     """The trained VAE, frozen, in full precision."""
     vae = PatchAutoencoder.from_pretrained(place.finished("vae")).float().to(place.device)
-    return vae.requires_grad_(False).eval()
+    found: PatchAutoencoder = vae.requires_grad_(False).eval()
+    return found
 
 
 def sample_sheet(path: Path, vae: PatchAutoencoder, latents: Tensor, columns: int = 8, scale: int = 2) -> None:
@@ -152,7 +155,8 @@ def train(place: Place, plan: Plan = PLAN) -> None:
         ratio = alphas[t] / (1 - alphas[t]).clamp(min=1e-6)
         # Min-SNR for v-prediction: nearly clean latents teach little and are many.
         weight = torch.minimum(ratio, torch.full_like(ratio, 5.0)) / (ratio + 1)
-        return (error * (0.25 + weight)).mean()
+        result: Tensor = (error * (0.25 + weight)).mean()
+        return result
 
     def step(_: int, rng: np.random.Generator) -> dict[str, Tensor]:
         generator = generator_on(place.device, rng)
