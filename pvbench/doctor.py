@@ -11,24 +11,25 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from rich import box
 from rich.markup import escape
 from rich.table import Table
 
 import pvbench
-from pvbench.backbone import backbone_loader, load_backbone
+from pvbench.backbone import BACKBONES, backbone_loader, load_backbone
 from pvbench.errors import PvbenchError
-from pvbench.evaluator import EvaluatorLoader, FeaturePlan, evaluator_loaders
+from pvbench.evaluator import EVALUATORS, EvaluatorLoader, FeaturePlan, evaluator_loaders
 from pvbench.features.published.settings import with_weights
 from pvbench.identity import load_identities
 from pvbench.machine.devices import default_workers, memory_of, resolve_device
 from pvbench.method import METHODS
-from pvbench.metrics import installed, load_metrics
+from pvbench.metrics import METRICS, installed, load_metrics
 from pvbench.profile import Profile, load_profile
 from pvbench.prompt import check_disjoint, load_prompts
-from pvbench.reward import ROLES, Role, reward_loader
+from pvbench.registry import Registry
+from pvbench.reward import REWARDS, ROLES, Role, reward_loader
 from pvbench.variant import missing, parse_variant, settings_of
 
 Verdict = Literal["good", "note", "bad"]
@@ -79,6 +80,7 @@ def examine(profile_name: str, device: str, weights: Sequence[str] = ()) -> list
     findings.append(_tried("identities", lambda: f"{len(load_identities())} people"))
     findings.append(_tried("prompts", lambda: _prompts(profile)))
     findings += _methods(profile)
+    findings += _plug_ins()
     findings += _licences(profile)
     return findings
 
@@ -275,6 +277,17 @@ def _methods(profile: Profile) -> Iterator[Finding]:
             return cls.summary
 
         yield _tried(f"method {name}", look)
+
+
+def _plug_ins() -> Iterator[Finding]:
+    """Installed parts of other kinds than methods that cannot be used."""
+    registries: tuple[Registry[Any], ...] = (BACKBONES, EVALUATORS, METRICS, REWARDS)
+    for registry in registries:
+        for name in registry.names():
+            try:
+                registry.get(name)
+            except PvbenchError as error:
+                yield Finding(f"{registry.kind} {name}", "bad", str(error))
 
 
 def _licences(profile: Profile) -> Iterator[Finding]:
