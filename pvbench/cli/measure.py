@@ -1,0 +1,122 @@
+"""`pvbench measure`."""
+
+from __future__ import annotations
+
+import shlex
+import signal
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+
+from pvbench.cli.options import (
+    INTERRUPTED,
+    WORKERS_HELP,
+    DeviceOption,
+    MetricsOption,
+    ProfileOption,
+    WeightsOption,
+    console,
+    error_console,
+)
+
+VideosArgument = Annotated[
+    list[Path],
+    typer.Argument(
+        help="Folders of videos (METHOD/IDENTITY/PROMPT-0.mp4, IDENTITY/PROMPT-0.mp4 or PROMPT-0.mp4), or "
+        "manifests (.csv, .jsonl: video, identity, prompt, and if wanted method, seed)."
+    ),
+]
+IdentityOption = Annotated[
+    str, typer.Option(help="Name or folder of the identity that every video shows.", show_default=False)
+]
+PromptOption = Annotated[str, typer.Option(help="Id or text of the prompt of every video.", show_default=False)]
+MethodOption = Annotated[str, typer.Option(help="Name of the method that made every video.", show_default=False)]
+IdentitiesOption = Annotated[
+    Path | None,
+    typer.Option(
+        help="Folder with identities of your own [dim](default: those that pvbench ships)[/]", show_default=False
+    ),
+]
+ReferenceOption = Annotated[
+    str,
+    typer.Option(
+        help="FVD's reference set: a folder of videos, or rendered [dim](default: rendered for mini, else none)[/]",
+        show_default=False,
+    ),
+]
+PartialOption = Annotated[
+    bool,
+    typer.Option("--allow-partial", help="Go on without the videos that have problems; the report says how many."),
+]
+WorkersOption = Annotated[int | None, typer.Option("--workers", "--jobs", min=1, help=WORKERS_HELP, show_default=False)]
+
+
+def measure(
+    videos: VideosArgument,
+    metrics: MetricsOption = None,
+    profile: ProfileOption = "mini",
+    weights: WeightsOption = None,
+    identity: IdentityOption = "",
+    prompt: PromptOption = "",
+    method: MethodOption = "",
+    identities: IdentitiesOption = None,
+    reference: ReferenceOption = "",
+    allow_partial: PartialOption = False,
+    out: Annotated[Path, typer.Option(help="Folder for features and report.")] = Path("runs/measured"),
+    device: DeviceOption = "auto",
+    workers: WorkersOption = None,
+) -> None:
+    """Score videos that were made elsewhere, as a run scores its own: several folders go into one table.
+
+    All videos are looked over first. Exit status 2: some have problems, or an input cannot be used. Exit status 1: a
+    report was written, and some could not be measured, or not as asked; they are listed, here and in the report.
+    """
+    from pvbench.features.published.settings import with_weights
+    from pvbench.measuring.layouts import Given
+    from pvbench.measuring.measure import ProblemsError
+    from pvbench.measuring.measure import measure as measure_videos
+    from pvbench.measuring.precheck import counted, problems_table
+    from pvbench.measuring.progress import MeasureObserver
+    from pvbench.measuring.request import MeasureRequest
+    from pvbench.metrics import choose
+    from pvbench.profile import load_profile
+
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    order = MeasureRequest(
+        sources=tuple(videos),
+        profile=with_weights(load_profile(profile), weights or ()),
+        out=out,
+        metrics=choose(metrics),
+        given=Given(identity, prompt, method),
+        identities=identities,
+        reference=reference,
+        allow_partial=allow_partial,
+        device=device,
+        workers=workers,
+        command=_command(),
+    )
+    try:
+        with MeasureObserver(console) as observer:
+            result = measure_videos(order, observer.advanced, observer.looked)
+    except ProblemsError as error:
+        console.print(problems_table(error.found.problems))
+        raise
+    except KeyboardInterrupt:
+        error_console.print("[yellow]stopped[/]; what was measured is kept: run the same command again to go on")
+        raise typer.Exit(INTERRUPTED) from None
+    if result.problems:
+        console.print(problems_table(result.problems))
+    console.print(
+        f"{counted(result.made, 'video')} measured, {result.reused} known from before"
+        f"{f', {result.failed} without a number' if result.failed else ''}; report in "
+        f"[cyan]{escape(str(result.report / 'report.md'))}[/]"
+    )
+    if result.failed or result.problems:
+        raise typer.Exit(1)
+
+
+def _command() -> str:
+    return shlex.join(["pvbench", *sys.argv[1:]])

@@ -1,0 +1,42 @@
+"""Options that several commands have, and where commands print."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+from rich.console import Console
+
+console = Console(highlight=False)
+error_console = Console(stderr=True, highlight=False)
+
+INTERRUPTED = 130
+"""The exit status of a command that Ctrl-C has ended."""
+
+ProfileOption = Annotated[str, typer.Option(help="Name of a profile, or path of a TOML file.")]
+OutOption = Annotated[Path | None, typer.Option(help="Run folder [dim](default: runs/PROFILE)[/]", show_default=False)]
+WeightsOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="NAME=PATH: a file of your own for one evaluator (raft, i3d, face, clip, hps, dino); may be given several "
+        "times.",
+        show_default=False,
+    ),
+]
+WORKERS_HELP = "Worker processes [dim](default: one a core, on CUDA one a GPU)[/]"
+MetricsOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Metrics by comma: all for the six of the paper, and others besides; `pvbench list metrics` shows them "
+        "[dim](default: all)[/]",
+        show_default=False,
+    ),
+]
+SplitOption = Annotated[
+    Literal["benchmark", "development"],
+    typer.Option(
+        help="Whose people and prompts: those that are scored and published, or those on whom settings are chosen."
+    ),
+]
+DeviceOption = Annotated[str, typer.Option(help="cpu, cuda, or auto: CUDA where there is one.")]
