@@ -105,7 +105,7 @@ def slow_flow(folder: Path, weights: Path) -> Values:
     import torch
     from torchvision.models.optical_flow import raft_small
 
-    from pvbench.features.raft import _torchvision_names
+    from pvbench.features.published.raft import _torchvision_names
     from pvbench.weights.checkpoint import read_checkpoint
 
     network = raft_small(weights=None)
@@ -133,8 +133,8 @@ def slow_fvd(folder: Path, weights: Path) -> Values:
     import scipy.linalg
     import torch
 
-    from pvbench.features import i3d
-    from pvbench.features.i3d import embed, load_i3d
+    from pvbench.features.published import i3d
+    from pvbench.features.published.i3d import embed, load_i3d
 
     def pool(x: torch.Tensor, window: tuple[int, ...], stride: tuple[int, ...]) -> torch.Tensor:
         return torch.nn.functional.max_pool3d(i3d.pad_same(x, window, stride), window, stride)
@@ -153,7 +153,7 @@ def slow_fvd(folder: Path, weights: Path) -> Values:
 
 def slow_faces(folder: Path, weights: Path) -> Values:
     """ConsisID's loop: networks loaded and references embedded for every video."""
-    from pvbench.features.insightface_faces import load_pack
+    from pvbench.features.published.insightface_faces import load_pack
     from pvbench.identity import load_identities
 
     values = {}
@@ -169,7 +169,7 @@ def slow_faces(folder: Path, weights: Path) -> Values:
 
 def plain_clip(weights: Path) -> Any:
     """CLIP as open_clip has it, without what pvbench leaves out."""
-    from pvbench.features.open_clip_model import load_open_clip
+    from pvbench.features.published.open_clip_model import load_open_clip
 
     clip = load_open_clip("ViT-B-32-quickgelu", weights / "clip.pt")
     for module in clip.network.modules():
@@ -179,7 +179,7 @@ def plain_clip(weights: Path) -> Any:
 
 def slow_clip_faces(folder: Path, weights: Path) -> Values:
     """CLIP-I of faces: they are found again, and crops embedded one by one."""
-    from pvbench.features.insightface_faces import load_pack
+    from pvbench.features.published.insightface_faces import load_pack
     from pvbench.identity import load_identities
 
     network = plain_clip(weights)

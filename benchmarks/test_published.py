@@ -30,7 +30,7 @@ def timed(benchmark, group: str, step: Callable[[], object]) -> None:
 @pytest.mark.parametrize("size", ["small", "large"])
 def test_flow_of_eight_pairs(benchmark, frames, size, form):
     """torch's: both frames of each pair encoded, all flows enlarged."""
-    from pvbench.features.raft import UPDATES, Raft
+    from pvbench.features.published.raft import UPDATES, Raft
     from pvbench.torchvision_shim import load_torchvision
 
     network = getattr(load_torchvision().models.optical_flow, f"raft_{size}")(weights=None).eval()
@@ -47,8 +47,8 @@ def test_flow_of_eight_pairs(benchmark, frames, size, form):
 
 @pytest.mark.parametrize("form", FORMS)
 def test_embedding_of_a_video(benchmark, frames, form):
-    from pvbench.features.i3d import I3D, embed
-    from pvbench.features.i3d_cpu import I3DOnCpu
+    from pvbench.features.published.i3d import I3D, embed
+    from pvbench.features.published.i3d_cpu import I3DOnCpu
 
     network = I3D().eval().requires_grad_(False)
     chosen = network if form == "torch" else I3DOnCpu(network)
@@ -57,7 +57,7 @@ def test_embedding_of_a_video(benchmark, frames, form):
 
 @pytest.mark.parametrize("form", FORMS)
 def test_embeddings_of_pictures(benchmark, frames, form):
-    from pvbench.features.open_clip_model import OpenClip
+    from pvbench.features.published.open_clip_model import OpenClip
     from pvbench.torchvision_shim import load_open_clip_package
 
     open_clip = load_open_clip_package()

@@ -1,67 +1,21 @@
-"""Faces of frames: found, aligned and embedded."""
+"""Faces of frames: what every detector and recogniser gives back, and the crop that recognisers take."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import load_file
-from torch import nn
+from torch import Tensor, nn
+from torch.nn import functional
 
-from pvbench.errors import FaceError, WeightsError
-from pvbench.features.face_networks import (
-    FaceDetector,
-    PlainRecogniser,
-    ResidualRecogniser,
-    crop_faces,
-    embed_faces,
-)
-from pvbench.pixels import to_tensor
-from pvbench.weights import verified
+from pvbench.errors import FaceError
 
-_RECOGNISERS: dict[str, type[nn.Module]] = {
-    "ResidualRecogniser": ResidualRecogniser,
-    "PlainRecogniser": PlainRecogniser,
-}
-
-
-def load_state(network: nn.Module, folder: Path, device: torch.device) -> nn.Module:
-    """Fills a network from `model.safetensors` in the folder, frozen, in full precision.
-
-    Raises:
-        WeightsError: names or shapes do not fit.
-    """
-    file = folder / "model.safetensors"
-    try:
-        state = {name: value.float() if value.is_floating_point() else value for name, value in load_file(file).items()}
-        missing, unexpected = network.load_state_dict(state, strict=False)
-    except Exception as error:
-        raise WeightsError(f"{file} cannot be loaded into {type(network).__name__}: {error}") from error
-    missing = [name for name in missing if not name.endswith("num_batches_tracked")]
-    if missing or unexpected:
-        raise WeightsError(
-            f"{file} does not fit {type(network).__name__}: lacks {missing[:3]}, has {unexpected[:3]} besides"
-        )
-    return network.to(device).requires_grad_(False).eval()
-
-
-def load_detector(weights: Path, device: torch.device) -> FaceDetector:
-    """The mini face detector out of a folder of weights."""
-    folder = verified(weights, "face_detector")
-    config = json.loads((folder / "config.json").read_text())
-    return load_state(FaceDetector(**config), folder, device)  # type: ignore[return-value]
-
-
-def load_recogniser(weights: Path, role: str, device: torch.device) -> nn.Module:
-    """The mini face recogniser of a role, `reward` or `scoring`."""
-    folder = verified(weights, f"face_recogniser_{role}")
-    config = json.loads((folder / "config.json").read_text())
-    return load_state(_RECOGNISERS[config["network"]](), folder, device)
+# ArcFace's five points on a 112-pixel crop: eyes, nose tip, mouth corners, viewer's left first.
+TEMPLATE = ((38.2946, 51.6963), (73.5318, 51.5014), (56.0252, 71.7366), (41.5493, 92.3655), (70.7299, 92.2041))
+CROP = 32
 
 
 @dataclass(frozen=True)
@@ -81,48 +35,6 @@ class Faces:
     box: NDArray[np.float32]
 
 
-class FaceExtractor:
-    """Detector and recogniser over the frames of a video."""
-
-    def __init__(
-        self, detector: FaceDetector, recogniser: nn.Module, device: torch.device, threshold: float = 0.5
-    ) -> None:
-        self.detector, self.recogniser, self.device, self.threshold = detector, recogniser, device, threshold
-
-    def __call__(self, frames: NDArray[np.uint8]) -> Faces:
-        """Faces of frames (T, H, W, 3)."""
-        images = to_tensor(frames, self.device)
-        found = [d for part in images.split(64) for d in self.detector.detect(part, self.threshold)]
-        total = len(frames)
-        landmarks = np.full((total, 5, 2), np.nan, np.float32)
-        count = np.array([len(d.scores) for d in found], np.float32)
-        for i, detection in enumerate(found):
-            if len(detection.scores):
-                landmarks[i] = detection.landmarks[0].cpu().numpy()
-        have = count > 0
-        size = 128
-        embedding = np.full((total, size), np.nan, np.float32)
-        box = np.full((total, 4), np.nan, np.float32)
-        if have.any():
-            points = torch.from_numpy(landmarks[have]).to(self.device)
-            with torch.no_grad():
-                crops = crop_faces(images[torch.from_numpy(have)], points)
-                embedding[have] = embed_faces(self.recogniser, crops).cpu().numpy()
-            middle = landmarks[have].mean(axis=1)
-            half = np.linalg.norm(landmarks[have][:, 1] - landmarks[have][:, 0], axis=1)[:, None] * 1.6
-            box[have] = np.concatenate([middle - half, middle + half], axis=1)
-        return Faces(landmarks, count, embedding, box)
-
-    def reference(self, images: list[NDArray[np.uint8]]) -> Faces:
-        """Faces of reference photos, each resized to (H, W) already.
-
-        Raises:
-            FaceError: a photo shows no face, or more than one.
-        """
-        advice = "seen from the front (up to 40 degrees), as large as a head-and-shoulders portrait: replace the photo"
-        return one_face_each(self, images, advice)
-
-
 def one_face_each(
     extract: Callable[[NDArray[np.uint8]], Faces], images: Sequence[NDArray[np.uint8]], advice: str
 ) -> Faces:
@@ -137,3 +49,56 @@ def one_face_each(
             what = "no face" if row.count[0] == 0 else f"{int(row.count[0])} faces"
             raise FaceError(f"reference photo {i + 1} of {len(images)} shows {what}; expected exactly one, {advice}")
     return Faces(*(np.concatenate([getattr(row, name) for row in rows]) for name in Faces.__dataclass_fields__))
+
+
+def similarity(landmarks: Tensor, size: int = CROP) -> Tensor:
+    """Affine matrices (n, 2, 3) from crop pixels to image pixels, least squares without reflection.
+
+    Args:
+        landmarks: (n, 5, 2) pixels in the image.
+        size: side of the crop.
+    """
+    target = torch.tensor(TEMPLATE, device=landmarks.device, dtype=landmarks.dtype) * (size / 112)
+    source_mean, target_mean = landmarks.mean(dim=1, keepdim=True), target.mean(dim=0)
+    p, q = target - target_mean, landmarks - source_mean
+    power = p.square().sum()
+    a = (q * p).sum(dim=(1, 2)) / power
+    b = (p[:, 0] * q[..., 1] - p[:, 1] * q[..., 0]).sum(dim=1) / power
+    linear = torch.stack([torch.stack([a, -b], dim=-1), torch.stack([b, a], dim=-1)], dim=1)
+    shift = source_mean[:, 0] - (linear @ target_mean[:, None])[..., 0]
+    return torch.cat([linear, shift[..., None]], dim=-1)
+
+
+def crop_faces(images: Tensor, landmarks: Tensor, size: int = CROP, spread: float = 1.0) -> Tensor:
+    """Aligned face crops (n, 3, size, size), differentiable in the images.
+
+    Args:
+        images: (n, 3, H, W).
+        landmarks: (n, 5, 2) pixels, used without gradient.
+        spread: 1 for the tight crop of recognisers; larger shows more around the face.
+    """
+    matrix = similarity(landmarks.detach().float(), size)
+    height, width = images.shape[-2:]
+    axis = torch.arange(size, device=images.device, dtype=torch.float32)
+    axis = (axis - (size - 1) / 2) * spread + (size - 1) / 2
+    y, x = torch.meshgrid(axis, axis, indexing="ij")
+    flat = torch.stack([x + 0.5, y + 0.5, torch.ones_like(x)], dim=-1).reshape(-1, 3)
+    places = flat @ matrix.transpose(1, 2)
+    grid = places / torch.tensor([width / 2, height / 2], device=images.device) - 1
+    return functional.grid_sample(
+        images.float(), grid.view(-1, size, size, 2), mode="bilinear", padding_mode="border", align_corners=False
+    )
+
+
+def embed_faces(recogniser: nn.Module, crops: Tensor) -> Tensor:
+    """Embeddings (n, D), L2-normalised: of each aligned crop and its mirror image together.
+
+    A face and its mirror image are one person, as in training; their mean is steadier than either, a custom of face
+    verification.
+
+    Args:
+        crops: (n, 3, 32, 32) in [-1, 1].
+    """
+    both: Tensor = recogniser(torch.cat([crops, crops.flip(-1)]))
+    plain, mirrored = both.chunk(2)
+    return functional.normalize(plain + mirrored, dim=-1)

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from pvbench.errors import FaceError
-from pvbench.features.face_networks import FaceDetector, crop_faces, embed_faces
+from pvbench.features.face import crop_faces, embed_faces
+from pvbench.features.mini.face_networks import FaceDetector
 from pvbench.pixels import photo_tensor
 from pvbench.reward import IdentityReward, Jitter
 

@@ -48,7 +48,7 @@ class MiniIdentityLoader(_MiniLoader):
     @classmethod
     def load(cls, profile: Profile, device: str) -> FaceReward:
         """The reward on a device."""
-        from pvbench.features.face import load_detector, load_recogniser
+        from pvbench.features.mini.face_extractor import load_detector, load_recogniser
         from pvbench.rewards.identity import FaceReward
 
         folder, place = _folder(profile), torch_device(device)
@@ -67,7 +67,7 @@ class MiniSemanticLoader(_MiniLoader):
     @classmethod
     def load(cls, profile: Profile, device: str) -> PreferenceReward:
         """The reward on a device."""
-        from pvbench.features.clip import ClipModel
+        from pvbench.features.mini.clip_networks import ClipModel
         from pvbench.rewards.semantic import PreferenceReward
 
         return PreferenceReward(ClipModel.load(_folder(profile), "reward", torch_device(device)))

@@ -50,7 +50,7 @@ class HpsLoader(RewardLoader):
         Raises:
             WeightsError: the checkpoint is missing, damaged, would run code, or does not fit the model.
         """
-        from pvbench.features.open_clip_model import load_open_clip
+        from pvbench.features.published.open_clip_model import load_open_clip
         from pvbench.rewards.semantic import HpsModel, PreferenceReward
 
         path, model = cls._files(profile)

@@ -7,7 +7,7 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
-from pvbench.features.open_clip_model import OpenClip, hps_prepared
+from pvbench.features.published.open_clip_model import OpenClip, hps_prepared
 from pvbench.reward import SemanticReward
 
 

@@ -16,8 +16,8 @@ from torch.nn import functional
 
 from pvbench.backbones.patch_autoencoder import PatchAutoencoder
 from pvbench.digest import stable_seed
-from pvbench.features.face import FaceExtractor, load_detector, load_recogniser
-from pvbench.features.face_networks import crop_faces, embed_faces
+from pvbench.features.face import crop_faces, embed_faces
+from pvbench.features.mini.face_extractor import FaceExtractor, load_detector, load_recogniser
 from pvbench.pixels import to_tensor
 from pvbench.profile import load_profile
 from pvbench.prompt import load_prompts
@@ -269,7 +269,7 @@ def write_quality(path: Path, **found: Any) -> None:
 
 def load_face_extractor(weights: Path, device: str = "cpu") -> FaceExtractor:
     """The scoring side's detector and recogniser alone."""
-    from pvbench.features.face import load_detector, load_recogniser
+    from pvbench.features.mini.face_extractor import load_detector, load_recogniser
     from pvbench.machine.devices import torch_device
 
     place = torch_device(device)

@@ -5,7 +5,8 @@ import json
 import pytest
 import torch
 
-from pvbench.features.face_networks import TEMPLATE, FaceDetector, PlainRecogniser
+from pvbench.features.face import TEMPLATE
+from pvbench.features.mini.face_networks import FaceDetector, PlainRecogniser
 from pvbench.torchvision_shim import load_torchvision
 
 SIDE = 64
@@ -31,7 +32,7 @@ class ByBrightness(FaceDetector):
 @pytest.fixture(scope="session")
 def face():
     """A face extractor over `ByBrightness`."""
-    from pvbench.features.face import FaceExtractor
+    from pvbench.features.mini.face_extractor import FaceExtractor
 
     torch.manual_seed(0)
     return FaceExtractor(ByBrightness(), PlainRecogniser().eval().requires_grad_(False), torch.device("cpu"))
@@ -43,7 +44,7 @@ def clip():
     load_torchvision()
     import open_clip
 
-    from pvbench.features.clip import ClipModel
+    from pvbench.features.mini.clip_networks import ClipModel
 
     torch.manual_seed(0)
     vision = {"image_size": 32, "layers": 1, "width": 32, "head_width": 16, "patch_size": 8}

@@ -6,8 +6,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from pvbench.errors import FaceError, WeightsError
-from pvbench.features.face import load_state
-from pvbench.features.face_networks import FaceDetector
+from pvbench.features.mini.face_extractor import load_state
+from pvbench.features.mini.face_networks import FaceDetector
 from pvbench.pixels import to_tensor
 from pvbench.world.train.faces import save_network
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typer.main import get_command
 
 from pvbench.cli import app
-from pvbench.features.i3d import PREPROCESSINGS
+from pvbench.features.published.i3d import PREPROCESSINGS
 from pvbench.measuring.layouts import MANIFEST_FIELDS, VIDEO_SUFFIXES
 from pvbench.weights.published import PUBLISHED
 

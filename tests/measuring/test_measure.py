@@ -14,7 +14,7 @@ from safetensors.numpy import load
 
 from pvbench.errors import FaceError, ProfileError, VideoError
 from pvbench.evaluator import FeaturePlan, evaluator_loaders
-from pvbench.features import i3d
+from pvbench.features.published import i3d
 from pvbench.features.published.settings import PREPROCESSINGS, settings_of, with_weights
 from pvbench.measuring.jobs import Bench, MeasureSetup
 from pvbench.measuring.kept import KeptFeatures, make_features

@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from pvbench.errors import FaceError
-from pvbench.features.face_networks import TEMPLATE, FaceDetector, ResidualRecogniser
+from pvbench.features.face import TEMPLATE
+from pvbench.features.mini.face_networks import FaceDetector, ResidualRecogniser
 from pvbench.reward import Jitter
 from pvbench.rewards.identity import FaceReward
 

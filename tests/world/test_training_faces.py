@@ -9,7 +9,8 @@ import torch
 from torch.nn import functional
 
 from pvbench.errors import PvbenchError
-from pvbench.features.face_networks import CROP, TEMPLATE, PlainRecogniser
+from pvbench.features.face import CROP, TEMPLATE
+from pvbench.features.mini.face_networks import PlainRecogniser
 from pvbench.world import dataset
 from pvbench.world.train import faces
 from pvbench.world.train.loop import Place

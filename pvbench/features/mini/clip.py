@@ -12,7 +12,7 @@ from pvbench.features.mini.part import MiniPart, folder, size
 from pvbench.profile import Profile
 
 if TYPE_CHECKING:
-    from pvbench.features.clip import ClipModel
+    from pvbench.features.mini.clip_networks import ClipModel
 
 CLIP_GROUPS = (
     FeatureGroup("clip", "video", ("clip/frame",)),
@@ -78,7 +78,7 @@ class MiniClipLoader(MiniPart):
     @classmethod
     def load(cls, profile: Profile, device: str) -> MiniClip:
         """The evaluator on a device."""
-        from pvbench.features.clip import ClipModel
+        from pvbench.features.mini.clip_networks import ClipModel
         from pvbench.machine.devices import torch_device
 
         return MiniClip(ClipModel.load(folder(profile), "scoring", torch_device(device)), *size(profile))

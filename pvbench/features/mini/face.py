@@ -12,7 +12,8 @@ from pvbench.features.mini.part import MiniPart, folder, size
 from pvbench.profile import Profile
 
 if TYPE_CHECKING:
-    from pvbench.features.face import FaceExtractor, Faces
+    from pvbench.features.face import Faces
+    from pvbench.features.mini.face_extractor import FaceExtractor
 
 FACE_GROUPS = (
     FeatureGroup(
@@ -69,7 +70,7 @@ class MiniFaceLoader(MiniPart):
     @classmethod
     def load(cls, profile: Profile, device: str) -> MiniFace:
         """The evaluator on a device."""
-        from pvbench.features.face import FaceExtractor, load_detector, load_recogniser
+        from pvbench.features.mini.face_extractor import FaceExtractor, load_detector, load_recogniser
         from pvbench.machine.devices import torch_device
 
         weights, place = folder(profile), torch_device(device)

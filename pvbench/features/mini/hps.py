@@ -10,7 +10,7 @@ from pvbench.features.mini.part import MiniPart, folder
 from pvbench.profile import Profile
 
 if TYPE_CHECKING:
-    from pvbench.features.clip import ClipModel
+    from pvbench.features.mini.clip_networks import ClipModel
 
 HPS_GROUPS = (
     FeatureGroup("hps", "video", ("hps/frame",), on_demand=True),
@@ -46,7 +46,7 @@ class MiniHpsLoader(MiniPart):
     @classmethod
     def load(cls, profile: Profile, device: str) -> MiniHps:
         """The evaluator on a device."""
-        from pvbench.features.clip import ClipModel
+        from pvbench.features.mini.clip_networks import ClipModel
         from pvbench.machine.devices import torch_device
 
         return MiniHps(ClipModel.load(folder(profile), "reward", torch_device(device)))

@@ -12,7 +12,7 @@ from pvbench.profile import Profile
 if TYPE_CHECKING:
     import torch
 
-    from pvbench.features.video_networks import VideoEncoder
+    from pvbench.features.mini.video_networks import VideoEncoder
 
 VIDEO_GROUPS = (FeatureGroup("video", "video", ("video/embedding",)),)
 """The groups of every encoder of videos."""
@@ -56,8 +56,8 @@ class MiniVideoLoader(MiniPart):
     @classmethod
     def load(cls, profile: Profile, device: str) -> MiniVideo:
         """The evaluator on a device."""
-        from pvbench.features.face import load_state
-        from pvbench.features.video_networks import VideoEncoder
+        from pvbench.features.mini.face_extractor import load_state
+        from pvbench.features.mini.video_networks import VideoEncoder
         from pvbench.machine.devices import torch_device
         from pvbench.weights import verified
 

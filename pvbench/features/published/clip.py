@@ -13,7 +13,7 @@ from pvbench.features.published.settings import PublishedPart, clip_model, seen,
 from pvbench.profile import Profile
 
 if TYPE_CHECKING:
-    from pvbench.features.open_clip_model import OpenClip
+    from pvbench.features.published.open_clip_model import OpenClip
 
 
 class OpenAiClip(Evaluator):
@@ -61,7 +61,7 @@ class OpenAiClipLoader(PublishedPart):
     @classmethod
     def load(cls, profile: Profile, device: str) -> OpenAiClip:
         """The evaluator on a device."""
-        from pvbench.features.open_clip_model import load_open_clip
+        from pvbench.features.published.open_clip_model import load_open_clip
         from pvbench.machine.devices import torch_device
 
         settings = settings_of(profile)

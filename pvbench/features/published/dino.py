@@ -10,7 +10,7 @@ from pvbench.features.published.settings import PublishedPart, seen, settings_of
 from pvbench.profile import Profile
 
 if TYPE_CHECKING:
-    from pvbench.features.dino import Dino
+    from pvbench.features.published.dino_network import Dino
 
 
 class DinoFrames(Evaluator):
@@ -45,7 +45,7 @@ class DinoLoader(PublishedPart):
     @classmethod
     def load(cls, profile: Profile, device: str) -> DinoFrames:
         """The evaluator on a device."""
-        from pvbench.features.dino import load_dino
+        from pvbench.features.published.dino_network import load_dino
         from pvbench.machine.devices import torch_device
 
         return DinoFrames(load_dino(cls.weights(profile), torch_device(device)), settings_of(profile)["frames"])

@@ -13,7 +13,7 @@ from pvbench.features.published.settings import PublishedPart, seen, settings_of
 from pvbench.profile import Profile
 
 if TYPE_CHECKING:
-    from pvbench.features.insightface_faces import InsightFaces
+    from pvbench.features.published.insightface_faces import InsightFaces
 
 
 class InsightFace(Evaluator):
@@ -48,7 +48,7 @@ class InsightFaceLoader(PublishedPart):
     @classmethod
     def load(cls, profile: Profile, device: str) -> InsightFace:
         """The evaluator on a device."""
-        from pvbench.features.insightface_faces import load_pack
+        from pvbench.features.published.insightface_faces import load_pack
         from pvbench.machine.devices import torch_device
 
         return InsightFace(load_pack(cls.weights(profile), torch_device(device)), settings_of(profile)["frames"])

@@ -13,7 +13,7 @@ from pvbench.features.published.settings import PublishedPart, flow_bytes
 from pvbench.profile import Profile
 
 if TYPE_CHECKING:
-    from pvbench.features.raft import Raft
+    from pvbench.features.published.raft import Raft
 
 
 class RaftFlow(Evaluator):
@@ -30,7 +30,7 @@ class RaftFlow(Evaluator):
         """The flow of each pair (H, W, 2), without the padding, at the frames' own size."""
         import cv2
 
-        from pvbench.features.raft import working_size
+        from pvbench.features.published.raft import working_size
 
         height, width = frames.shape[1:3]
         rows, columns = working_size(height, width)
@@ -65,7 +65,7 @@ class RaftLoader(PublishedPart):
     @classmethod
     def load(cls, profile: Profile, device: str) -> RaftFlow:
         """The evaluator on a device."""
-        from pvbench.features.raft import load_raft
+        from pvbench.features.published.raft import load_raft
         from pvbench.machine.devices import torch_device
 
         return RaftFlow(load_raft(cls.weights(profile), torch_device(device)))

@@ -11,7 +11,7 @@ from pvbench.features.published.settings import PublishedPart, seen, settings_of
 from pvbench.profile import Profile
 
 if TYPE_CHECKING:
-    from pvbench.features.open_clip_model import OpenClip
+    from pvbench.features.published.open_clip_model import OpenClip
 
 
 class Hpsv2(Evaluator):
@@ -49,7 +49,7 @@ class Hpsv2Loader(PublishedPart):
     @classmethod
     def load(cls, profile: Profile, device: str) -> Hpsv2:
         """The evaluator on a device."""
-        from pvbench.features.open_clip_model import load_open_clip
+        from pvbench.features.published.open_clip_model import load_open_clip
         from pvbench.machine.devices import torch_device
 
         settings = settings_of(profile)

@@ -40,7 +40,7 @@ open_clip's name of the network, by default the one that OpenAI's weights of the
 `hps_model`: the same for HPSv2's."""
 
 PREPROCESSINGS = ("styleganv", "videogpt", "cdfvd")
-"""Of `pvbench.features.i3d`, which takes a second to import."""
+"""Of `pvbench.features.published.i3d`, which takes a second to import."""
 
 FEWEST_FRAMES = 10
 """I3D halves the time three times and pools the rest in pairs."""

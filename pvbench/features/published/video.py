@@ -11,8 +11,8 @@ from pvbench.features.published.settings import FEWEST_FRAMES, PublishedPart, se
 from pvbench.profile import Profile
 
 if TYPE_CHECKING:
-    from pvbench.features.i3d import I3D
-    from pvbench.features.i3d_cpu import I3DOnCpu
+    from pvbench.features.published.i3d import I3D
+    from pvbench.features.published.i3d_cpu import I3DOnCpu
 
 
 class I3dVideo(Evaluator):
@@ -23,7 +23,7 @@ class I3dVideo(Evaluator):
 
     def make(self, group: str, given: Any, have: Features) -> Features:
         """The embedding (V,) of a video."""
-        from pvbench.features.i3d import embed
+        from pvbench.features.published.i3d import embed
 
         return {"video/embedding": embed(self.network, given.frames[: self.frames], self.preprocessing)}
 
@@ -51,8 +51,8 @@ class I3dLoader(PublishedPart):
     @classmethod
     def load(cls, profile: Profile, device: str) -> I3dVideo:
         """The evaluator on a device."""
-        from pvbench.features.i3d import load_i3d
-        from pvbench.features.i3d_cpu import I3DOnCpu
+        from pvbench.features.published.i3d import load_i3d
+        from pvbench.features.published.i3d_cpu import I3DOnCpu
         from pvbench.machine.devices import torch_device
 
         settings, place = settings_of(profile), torch_device(device)

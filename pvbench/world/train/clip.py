@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional
 
-from pvbench.features.clip import fit
+from pvbench.features.mini.clip_networks import fit
 from pvbench.world import dataset
 from pvbench.world.action import FACE_ACTIONS
 from pvbench.world.caption import EXPRESSION_PHRASES, SCENE_PHRASES, clothes_words

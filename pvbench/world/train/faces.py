@@ -12,15 +12,9 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional
 
-from pvbench.features.face import load_state
-from pvbench.features.face_networks import (
-    CROP,
-    FaceDetector,
-    PlainRecogniser,
-    ResidualRecogniser,
-    crop_faces,
-    embed_faces,
-)
+from pvbench.features.face import CROP, crop_faces, embed_faces
+from pvbench.features.mini.face_extractor import load_state
+from pvbench.features.mini.face_networks import FaceDetector, PlainRecogniser, ResidualRecogniser
 from pvbench.world import dataset
 from pvbench.world.train.autoencoder import to_images
 from pvbench.world.train.loop import Place, Plan, Trainer, write_card

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from pvbench.features.video_networks import VideoEncoder
+from pvbench.features.mini.video_networks import VideoEncoder
 from pvbench.world import dataset
 from pvbench.world.train.faces import begin_from, save_network
 from pvbench.world.train.loop import Place, Plan, Trainer, write_card

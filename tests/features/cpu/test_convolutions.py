@@ -5,7 +5,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from pvbench.features.convolutions import (
+from pvbench.features.cpu.convolutions import (
     Direct,
     Narrow,
     Seen,
@@ -16,7 +16,7 @@ from pvbench.features.convolutions import (
     same_convolution,
     suits,
 )
-from pvbench.features.i3d import pad_same, pool_same
+from pvbench.features.published.i3d import pad_same, pool_same
 
 KERNELS = ((3, 3), (1, 5), (5, 1), (5, 5), (4, 4))
 
@@ -55,7 +55,7 @@ def test_strips_are_the_whole(monkeypatch):
     whole = Winograd(weight)
     expected = whole.of(whole.spread(images))
     for strip in (1, 2**13, 2**30):
-        monkeypatch.setattr("pvbench.features.convolutions._STRIP", strip)
+        monkeypatch.setattr("pvbench.features.cpu.convolutions._STRIP", strip)
         torch.testing.assert_close(whole(images), expected, atol=1e-4, rtol=0)
 
 

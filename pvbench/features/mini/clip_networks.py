@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from pvbench.errors import WeightsError
-from pvbench.features.face_networks import crop_faces
+from pvbench.features.face import crop_faces
 from pvbench.torchvision_shim import load_torchvision
 from pvbench.weights import verified
 

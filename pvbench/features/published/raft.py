@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from pvbench.errors import VideoError, WeightsError
-from pvbench.features.convolutions import Seen, replace_convolutions, same_convolution
+from pvbench.features.cpu.convolutions import Seen, replace_convolutions, same_convolution
 from pvbench.features.flow import Flow
 from pvbench.torchvision_shim import load_torchvision
 from pvbench.weights.checkpoint import read_checkpoint

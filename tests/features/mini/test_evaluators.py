@@ -14,12 +14,12 @@ from pvbench.features.mini.clip import MiniClip
 from pvbench.features.mini.face import MiniFace
 from pvbench.features.mini.hps import MiniHps
 from pvbench.features.mini.video import MiniVideo
-from pvbench.features.video_networks import VideoEncoder
+from pvbench.features.mini.video_networks import VideoEncoder
 from pvbench.pixels import resize_photo
 from pvbench.profile import load_profile
 from pvbench.video import Video
 
-PAGE = Path(__file__).parents[2] / "docs" / "features.md"
+PAGE = Path(__file__).parents[3] / "docs" / "features.md"
 FRAMES, REFERENCES = 8, 3
 SIZES = {"T": FRAMES, "T-1": FRAMES - 1, "R": REFERENCES, "D": 128, "E": 24, "V": 128}
 

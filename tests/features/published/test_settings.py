@@ -102,7 +102,7 @@ def test_frames_are_spread_from_the_first_to_the_last():
 
 
 def test_the_smallest_number_of_frames_is_i3ds():
-    from pvbench.features.i3d import MIN_FRAMES
+    from pvbench.features.published.i3d import MIN_FRAMES
 
     assert FEWEST_FRAMES == MIN_FRAMES
 

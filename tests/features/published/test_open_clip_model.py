@@ -19,7 +19,8 @@ from safetensors.torch import save_file
 from torch import nn
 
 from pvbench.errors import WeightsError
-from pvbench.features.open_clip_model import (
+from pvbench.features.cpu.packed import PackedBlock
+from pvbench.features.published.open_clip_model import (
     MEAN,
     STD,
     clip_pixels,
@@ -27,7 +28,6 @@ from pvbench.features.open_clip_model import (
     load_open_clip,
     middle_square,
 )
-from pvbench.features.packed import PackedBlock
 from pvbench.profile import load_profile
 from pvbench.rewards.published import HpsLoader
 
@@ -122,7 +122,7 @@ def test_embeddings_by_laid_out_weights_are_the_same(files, name, monkeypatch):
     assert all(type(block) is PackedBlock for block in found.network.visual.transformer.resblocks)
     np.testing.assert_allclose(found.frames(frames()), expected.frames(frames()), atol=2e-6)
     np.testing.assert_array_equal(found.texts(["a man"]), expected.texts(["a man"]))
-    monkeypatch.setattr("pvbench.features.packed.can_pack", lambda: False)
+    monkeypatch.setattr("pvbench.features.cpu.packed.can_pack", lambda: False)
     without = load_open_clip(name, files / "weights.safetensors").pack()
     np.testing.assert_allclose(without.frames(frames()), expected.frames(frames()), atol=2e-6)
 

@@ -14,8 +14,14 @@ import torch
 from PIL import Image
 
 from pvbench.errors import DeviceError, FaceError, WeightsError
-from pvbench.features.face_networks import TEMPLATE
-from pvbench.features.insightface_faces import CHOICE, InsightFaceMissingError, check_pack, load_pack, warp_affine
+from pvbench.features.face import TEMPLATE
+from pvbench.features.published.insightface_faces import (
+    CHOICE,
+    InsightFaceMissingError,
+    check_pack,
+    load_pack,
+    warp_affine,
+)
 from pvbench.video import read_video
 
 pytest.importorskip("insightface", reason="needs insightface: pip install --no-deps insightface==2.1")

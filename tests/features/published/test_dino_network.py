@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from pvbench.errors import WeightsError
-from pvbench.features.dino import MEAN, STD, Dino, dino_pixels, load_dino
+from pvbench.features.published.dino_network import MEAN, STD, Dino, dino_pixels, load_dino
 from pvbench.torchvision_shim import load_torchvision
 
 CPU = torch.device("cpu")

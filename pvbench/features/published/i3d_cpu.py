@@ -9,8 +9,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from pvbench.features.convolutions import Winograd3d, WinogradHalving
-from pvbench.features.i3d import I3D, MIXED, POOL_BEFORE, STEM, pool_same
+from pvbench.features.cpu.convolutions import Winograd3d, WinogradHalving
+from pvbench.features.published.i3d import I3D, MIXED, POOL_BEFORE, STEM, pool_same
 
 _CHANNELS_LAST = 0
 """The axis of time in volumes (frames, height, width, channels)."""

@@ -9,11 +9,11 @@ import pytest
 import torch
 
 from pvbench.errors import VideoError, WeightsError
-from pvbench.features import raft
-from pvbench.features.convolutions import Direct
+from pvbench.features.cpu.convolutions import Direct
 from pvbench.features.flow import sampling_interval
+from pvbench.features.published import raft
+from pvbench.features.published.raft import UPDATES, load_raft, pairs_at_once, working_size
 from pvbench.features.published.settings import flow_bytes
-from pvbench.features.raft import UPDATES, load_raft, pairs_at_once, working_size
 from pvbench.metrics.dynamic_degree import flow_threshold, is_dynamic
 from pvbench.torchvision_shim import load_torchvision
 from pvbench.video import read_video

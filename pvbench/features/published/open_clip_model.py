@@ -21,8 +21,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from pvbench.errors import WeightsError, did_you_mean
-from pvbench.features.face_networks import crop_faces
-from pvbench.features.packed import PackedBlock, packable
+from pvbench.features.cpu.packed import PackedBlock, packable
+from pvbench.features.face import crop_faces
 from pvbench.machine.devices import torch_device
 from pvbench.torchvision_shim import load_open_clip_package
 from pvbench.weights.blank import Blank

@@ -6,16 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from pvbench.features.face_networks import (
-    CROP,
-    TEMPLATE,
-    FaceDetector,
-    PlainRecogniser,
-    ResidualRecogniser,
-    crop_faces,
-    embed_faces,
-    similarity,
-)
+from pvbench.features.face import CROP, TEMPLATE, crop_faces, embed_faces, similarity
+from pvbench.features.mini.face_networks import FaceDetector, PlainRecogniser, ResidualRecogniser
 
 RECOGNISERS = (ResidualRecogniser, PlainRecogniser)
 

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from pvbench.errors import SettingError, VideoError, WeightsError
-from pvbench.features.i3d import CHECKPOINT_EPS, I3D, PREPROCESSINGS, TENSORFLOW_EPS, embed, load_i3d
-from pvbench.features.i3d_cpu import I3DOnCpu
+from pvbench.features.published.i3d import CHECKPOINT_EPS, I3D, PREPROCESSINGS, TENSORFLOW_EPS, embed, load_i3d
+from pvbench.features.published.i3d_cpu import I3DOnCpu
 from pvbench.metrics.fvd import frechet_distance
 
 CPU = torch.device("cpu")

@@ -1,0 +1,1 @@
+"""The same numbers as the networks of published checkpoints, computed faster on processors."""
