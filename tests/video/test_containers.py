@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pvbench.containers import ends_early
+from pvbench.video.containers import ends_early
 from pvbench.errors import VideoError
 from pvbench.video import Video, probe_video, read_video, write_video
 

@@ -1,0 +1,106 @@
+"""Videos out of files of any format, whole or refused."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pvbench.errors import VideoError
+from pvbench.video.containers import ends_early
+from pvbench.video.lossless import DIGEST_TAG
+from pvbench.video.pictures import frame_files, read_frames, reason
+from pvbench.video.video import Video, rate_of
+
+CUT_SHORT = "is cut short: its container says that more belongs to it; fetch or make it again"
+LARGEST_BYTES = 6 << 30
+"""Of decoded frames in memory at a time: 4k for half a minute."""
+
+
+def read_video(path: Path) -> Video:
+    """The frames and rate of a video file, of any format that FFmpeg reads, or of a folder of frames.
+
+    Frames come as a player shows them: turned as the file says, without transparency. A folder's pictures are taken in
+    the order of their names and numbers, eight a second.
+
+    Raises:
+        VideoError: for a file that is missing, corrupt, cut short, without frames, or too large for the memory.
+    """
+    import av
+    from av.error import FFmpegError
+
+    if path.is_dir():
+        return read_frames(path)
+    if not path.is_file():
+        raise VideoError(f"no video at {path}; check the path")
+    # Grows without ever being twice in memory, as a list and its stack would be.
+    pixels = bytearray()
+    shapes: list[tuple[int, ...]] = []
+    try:
+        with av.open(str(path)) as container:
+            if not container.streams.video:
+                raise VideoError(f"{path} holds no video stream; expected a video file")
+            stream = container.streams.video[0]
+            refuse_unknown(stream, path)
+            # One thread decodes small frames fastest.
+            stream.codec_context.thread_count = 1
+            reformatter = av.video.reformatter.VideoReformatter()
+            for frame in container.decode(stream):
+                if frame.is_corrupt:
+                    raise VideoError(
+                        f"{path} is corrupt: frame {len(shapes) + 1} does not decode whole; fetch or make it again"
+                    )
+                picture = reformatter.reformat(frame, format="rgb24").to_ndarray()
+                # The angle is counted against the clock, as numpy's is.
+                turns = round(frame.rotation / 90) % 4
+                turned = np.ascontiguousarray(np.rot90(picture, turns) if turns else picture)
+                shapes.append(turned.shape)
+                pixels += turned.data
+                if len(pixels) > LARGEST_BYTES:
+                    raise VideoError(
+                        f"{path} has more than {LARGEST_BYTES >> 30} GiB of frames of {frame.width}x"
+                        f"{frame.height} pixels; cut it, or scale it down"
+                    )
+            rate = stream.average_rate or stream.guessed_rate
+            promised = container.metadata.get(DIGEST_TAG)
+    except (FFmpegError, OSError, ValueError) as error:
+        raise VideoError(f"{path} is corrupt or no video ({reason(error)}); delete it, or make it again") from error
+    if not shapes:
+        raise VideoError(f"{path} is corrupt: it holds no frames; delete it, or make it again")
+    if not rate:
+        raise VideoError(f"{path} does not say how many frames it shows a second; encode it again with a frame rate")
+    if len(set(shapes)) > 1:
+        raise VideoError(f"{path} changes its size on the way; encode it again at one size")
+    if ends_early(path):
+        raise VideoError(f"{path} {CUT_SHORT}")
+    frames = np.frombuffer(pixels, np.uint8).reshape(len(shapes), *shapes[0])
+    video = Video(frames, float(rate_of(float(rate))))
+    if promised is not None and promised != video.digest:
+        raise VideoError(
+            f"{path} is corrupt: its frames are not the ones that were written; delete it, or make it again"
+        )
+    return video
+
+
+def refuse_unknown(stream: Any, path: Path) -> None:
+    """Refuses what PyAV cannot decode: it gives no decoder for a stream whose codec the file's head does not name."""
+    if stream.codec_context is None:
+        raise VideoError(f"{path} is corrupt or of a codec that is not known here; make it again, as H.264 in mp4")
+
+
+def content_digest(path: Path) -> str:
+    """Sha256, in hex, of a video file's bytes, or of a folder's pictures and their order."""
+    total = sha256()
+    # Raised where other frames are made of the same pictures than before.
+    files = frame_files(path) if path.is_dir() else [path]
+    if path.is_dir():
+        total.update(b"frames, version 2")
+    for file in files:
+        one = sha256()
+        with file.open("rb") as stream:
+            while block := stream.read(1 << 20):
+                one.update(block)
+        total.update(one.digest())
+    return total.hexdigest()

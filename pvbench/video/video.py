@@ -1,0 +1,52 @@
+"""Videos in memory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cached_property
+from hashlib import sha256
+
+import numpy as np
+from jaxtyping import UInt8
+
+from pvbench.errors import VideoError
+
+# Rates such as 23.976 are fractions over 1001.
+_LARGEST_DENOMINATOR = 1001
+
+
+@dataclass(frozen=True, eq=False)
+class Video:
+    """Frames in RGB, and how many of them are shown a second.
+
+    Raises:
+        VideoError: for an array that is no video, an empty one, or a rate that is not positive and finite.
+    """
+
+    frames: UInt8[np.ndarray, "T H W 3"]
+    fps: float
+
+    def __post_init__(self) -> None:
+        frames = self.frames
+        if not isinstance(frames, np.ndarray) or frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[3] != 3:
+            got = f"{frames.dtype} {frames.shape}" if isinstance(frames, np.ndarray) else type(frames).__name__
+            raise VideoError(f"a video is a uint8 array (frames, height, width, 3); got {got}")
+        if 0 in frames.shape:
+            raise VideoError(f"a video needs at least one frame and one pixel; got the shape {frames.shape}")
+        if not (np.isfinite(self.fps) and self.fps > 0):
+            raise VideoError(f"a video's rate is a positive number of frames a second; got {self.fps!r}")
+
+    @cached_property
+    def digest(self) -> str:
+        """Sha256, in hex, of the frames, their shape and their rate."""
+        rate = rate_of(self.fps)
+        head = f"{self.frames.shape} {rate.numerator}/{rate.denominator}".encode()
+        total = sha256(head)
+        total.update(np.ascontiguousarray(self.frames).data)
+        return total.hexdigest()
+
+
+def rate_of(fps: float) -> Fraction:
+    """Frames a second as containers write them: a fraction over at most 1001."""
+    return Fraction(fps).limit_denominator(_LARGEST_DENOMINATOR)
