@@ -12,6 +12,7 @@ from pathlib import Path
 from jaxtyping import install_import_hook
 
 import pvbench
+import workshop
 
 # warp reads its kernels' annotations as its own types; a checked function is no kernel any more.
 _UNCHECKED = ("pvbench.world.raster",)
@@ -27,10 +28,14 @@ def _modules(path, prefix):
             yield name
 
 
-install_import_hook(list(_modules(pvbench.__path__, "pvbench.")), "checked_calls.check")
+install_import_hook(
+    [*_modules(pvbench.__path__, "pvbench."), *_modules(workshop.__path__, "workshop.")], "checked_calls.check"
+)
 
 import pytest
 from example_inputs import make_identity
+
+MISSING = 'rendering people needs pip install "pvbench[world]"'
 
 
 @pytest.fixture
@@ -98,3 +103,24 @@ def ada():
     from pvbench.identity import load_identities
 
     return load_identities(["ada"])[0]
+
+
+@pytest.fixture(scope="session")
+def figure():
+    """anny's mesh, built once a process in some six seconds."""
+    pytest.importorskip("warp", reason=MISSING)
+    pytest.importorskip("anny", reason=MISSING)
+    from pvbench.world.figure import load_figure
+
+    return load_figure()
+
+
+@pytest.fixture(scope="session")
+def person(figure):
+    """A held-out person with short hair, no beard and no glasses."""
+    from dataclasses import replace
+
+    from pvbench.world.person import Look, pool_person
+
+    found = pool_person("held-out", 7, figure.face_sliders())
+    return replace(found, look=Look("short", "brown", "none", "none", 1))

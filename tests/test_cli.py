@@ -498,16 +498,3 @@ def test_a_reference_photo_without_a_single_face_stops_a_run_of_mini(pvbench, tm
     status, _, err = mini(pvbench, "--methods", "dreambooth_lora", "--identities", str(home))
     assert status == 2
     assert message in " ".join(err.split())
-
-
-@pytest.mark.parametrize(("out", "message"), [("a.gif2", "expected a name that ends in"), ("no/a.png", "no folder")])
-def test_the_world_renders_nothing_that_it_cannot_write(pvbench, out, message):
-    status, _, err = pvbench("world", "render", "--prompt", "ev01-sway-desert-yellow-jacket", "--out", out)
-    assert status == 2
-    assert message in " ".join(err.split())
-
-
-def test_a_training_ends_after_steps_or_seconds_but_not_both(pvbench):
-    status, _, err = pvbench("world", "train", "motion", "--steps", "10", "--seconds", "60")
-    assert status == 2
-    assert "--steps 10 and --seconds 60 both say when to end; leave one of them out" in " ".join(err.split())

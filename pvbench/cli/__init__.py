@@ -14,7 +14,6 @@ from pvbench.cli.options import console, error_console
 from pvbench.cli.run import report, run
 from pvbench.cli.show import doctor, list_
 from pvbench.errors import PvbenchError
-from pvbench.world import commands as world_commands
 
 app = typer.Typer(
     help="Does a text-to-video method keep the person's face without freezing the video or ignoring the prompt?",
@@ -24,7 +23,6 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.add_typer(world_commands.app, name="world")
 
 
 @app.callback(invoke_without_command=True)
@@ -42,10 +40,10 @@ for command in (run, report, doctor, measure):
 app.command("list")(list_)
 
 
-def main() -> None:
-    """Runs the command line; a user's mistake ends in one message and exit status 2."""
+def main(commands: typer.Typer = app) -> None:
+    """Runs a command line; a user's mistake ends in one message and exit status 2."""
     try:
-        app()
+        commands()
     except PvbenchError as error:
         error_console.print(f"[bold red]error:[/] {escape(str(error))}", soft_wrap=True)
         sys.exit(error.exit_status)

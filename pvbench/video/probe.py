@@ -14,7 +14,6 @@ from pvbench.video.read import CUT_SHORT, refuse_unknown
 from pvbench.video.video import rate_of
 
 
-
 @dataclass(frozen=True)
 class VideoFacts:
     """What a video's container says of it, without any frame decoded.

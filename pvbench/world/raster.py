@@ -42,8 +42,7 @@ def _project(
 
 @wp.func
 def _edge(a: wp.vec3, b: wp.vec3, x: float, y: float) -> float:
-    found: float = (b[0] - a[0]) * (y - a[1]) - (b[1] - a[1]) * (x - a[0])
-    return found
+    return (b[0] - a[0]) * (y - a[1]) - (b[1] - a[1]) * (x - a[0])  # type: ignore[no-any-return]
 
 
 @wp.kernel

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from pvbench.backbones.patch_autoencoder import PatchAutoencoder
-from pvbench.world.train.autoencoder import psnr, start_from_components
+from workshop.train.autoencoder import psnr, start_from_components
 
 COMPONENTS = 12
 

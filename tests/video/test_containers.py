@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pvbench.video.containers import ends_early
 from pvbench.errors import VideoError
 from pvbench.video import Video, probe_video, read_video, write_video
+from pvbench.video.containers import ends_early
 
 FRAMES = np.random.default_rng(0).integers(0, 256, (12, 48, 64, 3), dtype=np.uint8)
 

@@ -16,12 +16,12 @@ def test_the_shipped_prompts_are_the_ones_the_seed_draws(role):
 
 @pytest.mark.parametrize("role", ["evaluation", "simulated"])
 def test_fifty_prompts_cover_every_action_scene_colour_and_expression(role):
-    from pvbench.world import dataset
+    from pvbench.world import vocabulary
 
     prompts = load_prompts(f"mini_{role}").prompts
     assert len(prompts) == 50
     for tag in ("action", "scene", "colour", "clothes", "expression"):
-        wanted = set(dataset.LABELS[tag]) - {"still"}
+        wanted = set(vocabulary.LABELS[tag]) - {"still"}
         assert {p.tags[tag] for p in prompts} == wanted
 
 

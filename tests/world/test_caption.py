@@ -22,9 +22,9 @@ from pvbench.world.caption import (
     hair_words,
     prompt_text,
 )
-from pvbench.world.dataset import LABELS
 from pvbench.world.person import HAIR_STYLES, Look
 from pvbench.world.render import Shot
+from pvbench.world.vocabulary import LABELS
 
 LOOK = Look("short", "brown", "none", "none", 0)
 PERSON = Described("man", "young", LOOK)

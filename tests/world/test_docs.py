@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from pvbench.weights import weights_folder
-from pvbench.world.commands import _MODELS, app
-from pvbench.world.dataset import LABELS
-from pvbench.world.pack import MODELS
+from pvbench.world.vocabulary import LABELS
+from workshop.commands import _MODELS, app
+from workshop.pack import MODELS
 
 DOCS = Path(__file__).parents[2] / "docs"
 WORLD, PAGE = ((DOCS / f"{name}.md").read_text(encoding="utf-8") for name in ("world", "models"))
@@ -26,18 +26,18 @@ def test_the_worlds_page_names_every_value(label):
 
 def test_the_worlds_page_lists_every_command():
     commands = {command.name or command.callback.__name__ for command in app.registered_commands}
-    assert set(re.findall(r"^\| `pvbench world (\w+)` \|", WORLD, re.MULTILINE)) == commands
+    assert set(re.findall(r"^\| `python -m workshop (\w+)` \|", WORLD, re.MULTILINE)) == commands
 
 
 def test_trainings_that_the_pages_name_exist():
-    named = set(re.findall(r"pvbench world train ([a-z-]+)", WORLD + PAGE))
+    named = set(re.findall(r"python -m workshop train ([a-z-]+)", WORLD + PAGE))
     assert named
     assert named <= set(_MODELS)
 
 
 @pytest.mark.parametrize("model", _MODELS)
 def test_the_help_says_what_a_training_costs_at_the_pace_of_its_card(model):
-    from pvbench.world.train import autoencoder, clip, faces, motion, text_to_image, video_encoder
+    from workshop.train import autoencoder, clip, faces, motion, text_to_image, video_encoder
 
     plans = {
         "vae": autoencoder.PLAN,

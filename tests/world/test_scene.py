@@ -8,8 +8,8 @@ import pytest
 
 pytest.importorskip("warp", reason='the miniature world needs pip install "pvbench[world]"')
 
-from pvbench.world.dataset import LABELS
 from pvbench.world.scene import CANVAS, SCENES, paint_scene
+from pvbench.world.vocabulary import LABELS
 
 
 @cache

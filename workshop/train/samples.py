@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pvbench.backbones.patch_autoencoder import PatchAutoencoder
-from pvbench.world.dataset import Shard
-from pvbench.world.train.autoencoder import to_images
-from pvbench.world.train.captions import random_caption, tokens
-from pvbench.world.train.loop import Place
+from workshop.dataset import Shard
+from workshop.train.autoencoder import to_images
+from workshop.train.captions import random_caption, tokens
+from workshop.train.loop import Place
 
 Array = NDArray[Any]
 

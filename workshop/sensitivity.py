@@ -1,6 +1,6 @@
 """How much each metric moves when a video is spoilt in a known way: the mini metrics on rendered videos, truth known.
 
-python -m pvbench.measuring.sensitivity --out docs/sensitivity.png
+python -m workshop.sensitivity --out docs/sensitivity.png
 """
 
 from __future__ import annotations

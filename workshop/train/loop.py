@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from pvbench.errors import PvbenchError
-from pvbench.world.train.muon import Muon
+from workshop.train.muon import Muon
 
 Losses = Mapping[str, Tensor]
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pvbench.measuring.sensitivity import CHANGES, sensitivity, table
+from workshop.sensitivity import CHANGES, sensitivity, table
 
 
 @pytest.fixture(scope="module")

@@ -2,8 +2,8 @@
 
 import torch
 
-from pvbench.world.train.captions import RARE_WORDS, build_tokenizer, tokens
-from pvbench.world.train.text_to_image import lengthen_rare_words, make_text_encoder
+from workshop.train.captions import RARE_WORDS, build_tokenizer, tokens
+from workshop.train.text_to_image import lengthen_rare_words, make_text_encoder
 
 
 def test_rare_words_become_as_long_as_trained_ones_and_others_stay(tmp_path):

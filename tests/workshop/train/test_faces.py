@@ -11,9 +11,10 @@ from torch.nn import functional
 from pvbench.errors import PvbenchError
 from pvbench.features.face import CROP, TEMPLATE
 from pvbench.features.mini.face_networks import PlainRecogniser
-from pvbench.world import dataset
-from pvbench.world.train import faces
-from pvbench.world.train.loop import Place
+from pvbench.world import vocabulary
+from workshop import dataset
+from workshop.train import faces
+from workshop.train.loop import Place
 
 
 def test_empty_scenes_show_every_scene_and_differ_by_seed():
@@ -67,7 +68,7 @@ def portraits(count, frames=2):
         landmarks=marks,
         yaw=np.zeros((count, frames), np.float32),
         person=people.astype(np.int32),
-        labels=np.zeros((count, len(dataset.LABELS)), np.int8),
+        labels=np.zeros((count, len(vocabulary.LABELS)), np.int8),
         traits=(rng.normal(size=(count // 2, 5)) * 3 + 7).astype(np.float32)[people],
     )
 
@@ -87,7 +88,7 @@ def test_recognisers_learn_from_crops_people_and_standardised_traits(tmp_path, m
 
 def test_a_recogniser_without_portraits_is_told_how_to_make_them(tmp_path):
     place = Place(tmp_path, tmp_path, torch.device("cpu"), 1)
-    with pytest.raises(PvbenchError, match="pvbench world dataset --pool train-b --kind portrait"):
+    with pytest.raises(PvbenchError, match="python -m workshop dataset --pool train-b --kind portrait"):
         faces._crop_source(place, "train-b")
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pvbench.world import dataset
+from pvbench.world import vocabulary
 from pvbench.world.caption import (
     ACTION_PHRASES,
     EXPRESSION_PHRASES,
@@ -19,6 +19,7 @@ from pvbench.world.caption import (
     caption,
 )
 from pvbench.world.shot import Shot
+from workshop import dataset
 
 MAX_TOKENS = 40
 RARE_WORDS = ("sks", "ohwx", "zwx")
@@ -26,7 +27,7 @@ RARE_WORDS = ("sks", "ohwx", "zwx")
 
 def describe(labels: np.ndarray) -> tuple[Described, Shot]:
     """Person and shot that one row of a shard's labels names."""
-    value = {name: table[int(labels[i])] for i, (name, table) in enumerate(dataset.LABELS.items())}
+    value = {name: table[int(labels[i])] for i, (name, table) in enumerate(vocabulary.LABELS.items())}
     shot = Shot(value["action"], value["expression"], value["scene"], value["clothes"], value["colour"], value["cap"])
     return Described(value["class_noun"], value["age_group"], dataset.look_of(labels)), shot
 
@@ -53,7 +54,7 @@ def build_tokenizer(folder: Path, start: Path | None = None) -> Any:
             kept.save_pretrained(folder)
             return kept
     rng = np.random.default_rng(0)
-    rows = [[int(rng.integers(len(t))) for t in dataset.LABELS.values()] for _ in range(4000)]
+    rows = [[int(rng.integers(len(t))) for t in vocabulary.LABELS.values()] for _ in range(4000)]
     lines = [random_caption(np.array(row, np.int8), rng) for row in rows]
     for table in (ACTION_PHRASES, SCENE_PHRASES, EXPRESSION_PHRASES):
         lines += [phrase for phrases in table.values() for phrase in phrases] * 20

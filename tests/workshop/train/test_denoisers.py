@@ -15,11 +15,12 @@ from pvbench.backbones.attention import _JointAttention
 from pvbench.errors import PvbenchError
 from pvbench.profile import load_profile
 from pvbench.weights import weights_folder
-from pvbench.world import dataset
-from pvbench.world.commands import app
-from pvbench.world.train import motion, samples, text_to_image
-from pvbench.world.train.captions import MAX_TOKENS, random_caption, tokens
-from pvbench.world.train.loop import Place
+from pvbench.world import vocabulary
+from workshop import dataset
+from workshop.commands import app
+from workshop.train import motion, samples, text_to_image
+from workshop.train.captions import MAX_TOKENS, random_caption, tokens
+from workshop.train.loop import Place
 
 CPU = torch.device("cpu")
 SHORT = {"steps": 2, "batch": 2, "every": 1}
@@ -28,8 +29,8 @@ SHORT = {"steps": 2, "batch": 2, "every": 1}
 def shard(count, frames):
     """Noise around a face in the middle; sample i wears colour i."""
     rng = np.random.default_rng(0)
-    labels = np.zeros((count, len(dataset.LABELS)), np.int8)
-    labels[:, list(dataset.LABELS).index("colour")] = np.arange(count)
+    labels = np.zeros((count, len(vocabulary.LABELS)), np.int8)
+    labels[:, list(vocabulary.LABELS).index("colour")] = np.arange(count)
     marks = np.array([[24, 24], [40, 24], [32, 32], [26, 40], [38, 40]], np.float32)
     return dataset.Shard(
         frames=rng.integers(0, 256, (count, frames, 64, 64, 3), dtype=np.uint8),

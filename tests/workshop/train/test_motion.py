@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from pvbench.world.train.motion import moving_weights
-from pvbench.world.train.samples import face_weights
+from workshop.train.motion import moving_weights
+from workshop.train.samples import face_weights
 
 
 def blink(cells: slice, size: float) -> torch.Tensor:

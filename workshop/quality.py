@@ -54,10 +54,10 @@ def base_quality(profile_name: str, videos: int, device: str = "cpu", save: Path
     from pvbench.evaluator import Evaluators, FeaturePlan
     from pvbench.features.flow import optical_flow
     from pvbench.weights import weights_folder
-    from pvbench.world import dataset
+    from pvbench.world import vocabulary
     from pvbench.world.benchmark import NAMES, read_archive
-    from pvbench.world.train.clip import classify
-    from pvbench.world.train.video_encoder import to_videos
+    from workshop.train.clip import classify
+    from workshop.train.video_encoder import to_videos
 
     profile = load_profile(profile_name)
     backbone, evaluators = load_backbone(profile, device), Evaluators(FeaturePlan(profile), device)
@@ -77,10 +77,10 @@ def base_quality(profile_name: str, videos: int, device: str = "cpu", save: Path
         faces += (faces_of(video.frames).count > 0).tolist()
         for name in ("scene", "colour"):
             found = classify(clip.model, clip.tokenizer, images, name).cpu().numpy()
-            right[name] += (found == dataset.LABELS[name].index(prompt.tags[name])).tolist()
+            right[name] += (found == vocabulary.LABELS[name].index(prompt.tags[name])).tolist()
         with torch.no_grad():
             judged = encoder(to_videos(video.frames[None]).to(place))["action"].argmax()
-        right["action"].append(float(int(judged) == dataset.LABELS["action"].index(prompt.tags["action"])))
+        right["action"].append(float(int(judged) == vocabulary.LABELS["action"].index(prompt.tags["action"])))
         flows.append(float(optical_flow(video.frames).mean.mean()))
         if len(strips) < 16:
             strips.append(np.concatenate(list(video.frames), axis=1))

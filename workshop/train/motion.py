@@ -11,11 +11,11 @@ from torch import Tensor, nn
 
 from pvbench.backbones.attention import choose_attention, see_all_frames
 from pvbench.backbones.noise import video_noise
-from pvbench.world import dataset
-from pvbench.world.train.captions import random_caption, tokens
-from pvbench.world.train.loop import Place, Plan, Trainer, generator_on, write_card
-from pvbench.world.train.samples import encode
-from pvbench.world.train.text_to_image import load_vae, make_scheduler, sample_sheet
+from workshop import dataset
+from workshop.train.captions import random_caption, tokens
+from workshop.train.loop import Place, Plan, Trainer, generator_on, write_card
+from workshop.train.samples import encode
+from workshop.train.text_to_image import load_vae, make_scheduler, sample_sheet
 
 PLAN = Plan(steps=8000, batch=4, rate=2e-3, warmup=200, average=0.998, decay=0.3, optimiser="muon")
 # About 5 minutes of an H200.

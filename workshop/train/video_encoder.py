@@ -8,9 +8,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from pvbench.features.mini.video_networks import VideoEncoder
-from pvbench.world import dataset
-from pvbench.world.train.faces import begin_from, save_network
-from pvbench.world.train.loop import Place, Plan, Trainer, write_card
+from pvbench.world import vocabulary
+from workshop import dataset
+from workshop.train.faces import begin_from, save_network
+from workshop.train.loop import Place, Plan, Trainer, write_card
 
 PLAN = Plan(steps=5000, batch=24, rate=2e-3, average=0.998, weight_decay=1e-2, decay=0.5)
 
@@ -39,7 +40,7 @@ def train(place: Place, plan: Plan = PLAN) -> None:
     shard = dataset.load(place.data, "train-b", "video")
     held = dataset.load(place.data, "held-out", "video")
     torch.manual_seed(31 + plan.seed)
-    classes = {name: len(dataset.LABELS[name]) for name in ("action", "scene")}
+    classes = {name: len(vocabulary.LABELS[name]) for name in ("action", "scene")}
     model = VideoEncoder(classes).to(place.device)
     begin_from(place, model, "video_encoder")
     targets = {name: torch.from_numpy(shard.label(name).astype(np.int64)) for name in classes}
@@ -50,7 +51,7 @@ def train(place: Place, plan: Plan = PLAN) -> None:
         wanted = {name: values[pick].to(place.device) for name, values in targets.items()}
         if rng.random() < 0.5:
             videos = videos.flip(-1)
-            left, right = (dataset.LABELS["action"].index(f"turn {side}") for side in ("left", "right"))
+            left, right = (vocabulary.LABELS["action"].index(f"turn {side}") for side in ("left", "right"))
             action = wanted["action"]
             wanted["action"] = torch.where(action == left, right, torch.where(action == right, left, action))
         found = model(videos)

@@ -15,43 +15,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pvbench.errors import PvbenchError
-from pvbench.world.action import ACTIONS, EXPRESSIONS, FACE_ACTIONS
-from pvbench.world.person import BEARDS, GLASSES, HAIR_COLOURS, HAIR_STYLES, Look, Person
+from pvbench.world.action import FACE_ACTIONS
+from pvbench.world.person import Look, Person
 from pvbench.world.shot import Shot
+from pvbench.world.vocabulary import CLOTHES, COLOURS, FPS, FRAMES, LABELS, POOLS, SCENES, SIZE
 
 if TYPE_CHECKING:
     from pvbench.world.figure import Figure
     from pvbench.world.render import Rendering
     from pvbench.world.scene import Scene
 
-POOLS = ("train-a", "train-b", "held-out")
 DOMAINS = ("photo", "video")
 KINDS = (*DOMAINS, "portrait")
 SHARD = {"photo": 512, "video": 128, "portrait": 128}
-FRAMES, FPS, SIZE = 8, 8.0, 64
-_CLOTHES = ("T-shirt", "jacket", "turtleneck")
-_COLOURS = ("red", "blue", "green", "yellow", "white", "black", "purple", "orange", "pink")
-_SCENES = (
-    "beach", "forest", "night city", "snow", "office", "desert", "kitchen", "stage", "mountains", "space station",
-    "library", "garden",
-)  # fmt: skip
 _BACKDROPS = 16  # of every scene, for portraits, whose tight crops hardly show them
-_NOUNS, _AGES = ("man", "woman"), ("young", "middle-aged", "old")
-# The columns of `labels`; a shard stores numbers into these tables.
-LABELS: dict[str, tuple[str, ...]] = {
-    "action": tuple(ACTIONS),
-    "expression": tuple(EXPRESSIONS),
-    "scene": _SCENES,
-    "clothes": _CLOTHES,
-    "colour": _COLOURS,
-    "cap": ("", *_COLOURS),
-    "class_noun": _NOUNS,
-    "age_group": _AGES,
-    "hair": HAIR_STYLES,
-    "hair_colour": tuple(HAIR_COLOURS),
-    "beard": BEARDS,
-    "glasses": GLASSES,
-}
 
 
 @dataclass(frozen=True)
@@ -90,13 +67,13 @@ def random_labels(rng: np.random.Generator) -> dict[str, str]:
     expression = "neutral"
     if action not in FACE_ACTIONS and rng.random() < 0.75:
         expression = str(rng.choice(LABELS["expression"]))
-    colour = str(rng.choice(_COLOURS))
-    cap = str(rng.choice([c for c in _COLOURS if c != colour])) if rng.random() < 0.12 else ""
+    colour = str(rng.choice(COLOURS))
+    cap = str(rng.choice([c for c in COLOURS if c != colour])) if rng.random() < 0.12 else ""
     return {
         "action": action,
         "expression": expression,
-        "scene": str(rng.choice(_SCENES)),
-        "clothes": str(rng.choice(_CLOTHES)),
+        "scene": str(rng.choice(SCENES)),
+        "clothes": str(rng.choice(CLOTHES)),
         "colour": colour,
         "cap": cap,
     }
@@ -106,7 +83,7 @@ def random_labels(rng: np.random.Generator) -> dict[str, str]:
 def _backdrop(name: str, number: int) -> Scene:
     from pvbench.world.scene import paint_scene
 
-    return paint_scene(name, np.random.default_rng([_SCENES.index(name), number]))
+    return paint_scene(name, np.random.default_rng([SCENES.index(name), number]))
 
 
 def _portraits(figure: Figure, person: Person, first: dict[str, str], rng: np.random.Generator) -> Rendering:
@@ -244,7 +221,7 @@ def shards(root: Path, pool: str, kind: str, wanted: int | None = None) -> Itera
     if number < (wanted or 1):
         raise PvbenchError(
             f"{root} holds {number} shards {kind}-{pool}; {wanted or 'at least 1'} are needed; make them with: "
-            f"pvbench world dataset --pool {pool} --kind {kind} --samples {(wanted or 1) * SHARD[kind]}"
+            f"python -m workshop dataset --pool {pool} --kind {kind} --samples {(wanted or 1) * SHARD[kind]}"
         )
 
 

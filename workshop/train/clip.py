@@ -15,14 +15,15 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from pvbench.features.mini.clip_networks import fit
-from pvbench.world import dataset
+from pvbench.world import vocabulary
 from pvbench.world.action import FACE_ACTIONS
 from pvbench.world.caption import EXPRESSION_PHRASES, SCENE_PHRASES, clothes_words
 from pvbench.world.shot import Shot
-from pvbench.world.train.autoencoder import to_images
-from pvbench.world.train.captions import MAX_TOKENS, build_tokenizer, random_caption, tokens
-from pvbench.world.train.faces import disturb
-from pvbench.world.train.loop import Place, Plan, Trainer, write_card
+from workshop import dataset
+from workshop.train.autoencoder import to_images
+from workshop.train.captions import MAX_TOKENS, build_tokenizer, random_caption, tokens
+from workshop.train.faces import disturb
+from workshop.train.loop import Place, Plan, Trainer, write_card
 
 PLAN = Plan(steps=5000, batch=96, rate=1.5e-3, average=0.998, weight_decay=0.05, decay=0.6, warmup=200)
 _TEXT = {"context_length": MAX_TOKENS, "width": 128, "heads": 4, "layers": 3}
@@ -68,8 +69,8 @@ def train(place: Place, role: str, plan: Plan = PLAN) -> None:
     # Used in training alone. As long as pictures hold no expression, sentences gain nothing by telling them apart, and
     # the other way round: both stayed where they began for thousands of steps. A class to aim at and faces seen from
     # close by (`_nearer`) together end that; the class without them had changed nothing in 300 steps.
-    head = nn.Linear(128, len(dataset.LABELS["expression"])).to(place.device)
-    expression = list(dataset.LABELS).index("expression")
+    head = nn.Linear(128, len(vocabulary.LABELS["expression"])).to(place.device)
+    expression = list(vocabulary.LABELS).index("expression")
 
     def batch(rng: np.random.Generator) -> tuple[Tensor, list[np.ndarray], Tensor]:
         half = plan.batch // 2
@@ -150,8 +151,8 @@ def _nearer(images: Tensor, landmarks: Tensor, zoom: np.ndarray) -> Tensor:
 
 def _face_at_rest(labels: np.ndarray) -> np.ndarray:
     """Which rows (n,) of labels (n, len(LABELS)) show their expression: no action moves the face."""
-    moving = [dataset.LABELS["action"].index(action) for action in FACE_ACTIONS]
-    shown: np.ndarray = ~np.isin(labels[:, list(dataset.LABELS).index("action")], moving)
+    moving = [vocabulary.LABELS["action"].index(action) for action in FACE_ACTIONS]
+    shown: np.ndarray = ~np.isin(labels[:, list(vocabulary.LABELS).index("action")], moving)
     return shown
 
 
@@ -160,7 +161,7 @@ def _one_attribute(
 ) -> Tensor:
     """Cross entropy over sentences that name every value of one label, drawn anew each step."""
     name = str(rng.choice(["scene", "colour", "expression"], p=[0.15, 0.2, 0.65]))
-    column = list(dataset.LABELS).index(name)
+    column = list(vocabulary.LABELS).index(name)
     use = np.flatnonzero(_face_at_rest(np.stack(labels)) if name == "expression" else np.ones(len(labels)))
     noun = str(rng.choice(["a person", "a man", "a woman"]))
     sentences = [text.replace("a person", noun) for text in choices(name)]
@@ -205,8 +206,8 @@ def _wrong_labels(row: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """The labels with one of scene, colour, clothes or expression changed."""
     row = row.copy()
     name = str(rng.choice(["scene", "colour", "clothes", "expression"]))
-    column = list(dataset.LABELS).index(name)
-    others = [k for k in range(len(dataset.LABELS[name])) if k != row[column]]
+    column = list(vocabulary.LABELS).index(name)
+    others = [k for k in range(len(vocabulary.LABELS[name])) if k != row[column]]
     row[column] = rng.choice(others)
     return row
 
@@ -214,10 +215,10 @@ def _wrong_labels(row: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 def choices(name: str) -> list[str]:
     """One sentence for every value of a label, for zero-shot classification."""
     if name == "scene":
-        return [f"a person {SCENE_PHRASES[k][0]}" for k in dataset.LABELS["scene"]]
+        return [f"a person {SCENE_PHRASES[k][0]}" for k in vocabulary.LABELS["scene"]]
     if name == "colour":
-        return [f"a person wearing {clothes_words(Shot(colour=k))}" for k in dataset.LABELS["colour"]]
-    return [f"a person {EXPRESSION_PHRASES[k][0]}" for k in dataset.LABELS["expression"]]
+        return [f"a person wearing {clothes_words(Shot(colour=k))}" for k in vocabulary.LABELS["colour"]]
+    return [f"a person {EXPRESSION_PHRASES[k][0]}" for k in vocabulary.LABELS["expression"]]
 
 
 def classify(model: Any, tokenizer: Any, images: Tensor, name: str) -> Tensor:

@@ -4,8 +4,8 @@ import pytest
 
 from pvbench.errors import WeightsError
 from pvbench.weights import manifest, verified
-from pvbench.world.commands import _MODELS
-from pvbench.world.pack import MODELS, pack
+from workshop.commands import _MODELS
+from workshop.pack import MODELS, pack
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def test_packing_again_replaces_models_and_keeps_the_rest(trained, tmp_path):
 @pytest.mark.parametrize("model", MODELS)
 def test_a_missing_model_is_told_with_the_training_that_makes_it(trained, tmp_path, model):
     (trained / model / "model.safetensors").unlink()
-    with pytest.raises(WeightsError, match=f"{model} is missing; train it first: pvbench world train ") as caught:
+    with pytest.raises(WeightsError, match=f"{model} is missing; train it first: python -m workshop train ") as caught:
         pack(trained, tmp_path / "weights")
     assert str(caught.value).rsplit(" ", 1)[-1] in _MODELS
     assert not (tmp_path / "weights").exists()

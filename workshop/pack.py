@@ -30,7 +30,7 @@ def pack(trained: Path, weights: Path, models: tuple[str, ...] = MODELS) -> Path
         source = trained / model
         if not source.is_dir() or not any(source.iterdir()):
             training = _MADE_BY.get(model, model.replace("_", "-"))
-            raise WeightsError(f"{source} is missing; train it first: pvbench world train {training}")
+            raise WeightsError(f"{source} is missing; train it first: python -m workshop train {training}")
     weights.mkdir(parents=True, exist_ok=True)
     for model in models:
         shutil.rmtree(weights / model, ignore_errors=True)

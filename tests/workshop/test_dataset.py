@@ -6,21 +6,10 @@ import numpy as np
 import pytest
 
 from pvbench.errors import PvbenchError
-from pvbench.world import dataset
+from pvbench.world import vocabulary
 from pvbench.world.action import FACE_ACTIONS
-from pvbench.world.dataset import (
-    FRAMES,
-    LABELS,
-    SHARD,
-    SIZE,
-    load,
-    load_shard,
-    look_of,
-    random_labels,
-    render_dataset,
-    render_shard,
-    shard_path,
-)
+from pvbench.world.vocabulary import FRAMES, LABELS, SIZE
+from workshop.dataset import SHARD, load, load_shard, look_of, random_labels, render_dataset, render_shard, shard_path
 
 PER_PERSON = 2
 
@@ -68,13 +57,13 @@ def test_an_unknown_kind_is_told_with_the_kinds(tmp_path):
 def test_an_existing_shard_is_left_alone(tmp_path, monkeypatch):
     path = shard_path(tmp_path, "train-a", "photo", 0)
     path.write_bytes(b"made earlier")
-    monkeypatch.setattr("pvbench.world.dataset.random_labels", None)
+    monkeypatch.setattr("workshop.dataset.random_labels", None)
     assert render_shard(tmp_path, "train-a", "photo", 0, PER_PERSON) == path
     assert path.read_bytes() == b"made earlier"
 
 
 def test_missing_shards_are_told_with_the_command_that_makes_them(tmp_path):
-    with pytest.raises(PvbenchError, match=r"0 shards video-held-out; 2 are needed.*pvbench world dataset --pool held"):
+    with pytest.raises(PvbenchError, match=r"0 shards video-held-out; 2 are needed.*workshop dataset --pool held"):
         load(tmp_path, "held-out", "video", SHARD["video"] + 1)
 
 
@@ -143,14 +132,14 @@ def test_shards_are_joined_and_cut(tmp_path, small):
 
 
 def test_pools_show_different_people(tmp_path, small):
-    shown = [load_shard(render_shard(tmp_path, pool, "photo", 0, PER_PERSON)).frames for pool in dataset.POOLS]
+    shown = [load_shard(render_shard(tmp_path, pool, "photo", 0, PER_PERSON)).frames for pool in vocabulary.POOLS]
     assert all(np.abs(a.astype(int) - b).mean() > 5 for a, b in pairwise(shown))
 
 
 def test_rendering_processes_compute_with_one_thread_each(monkeypatch):
     import os
 
-    from pvbench.world.dataset import _one_thread_each
+    from workshop.dataset import _one_thread_each
 
     monkeypatch.setenv("OPENBLAS_NUM_THREADS", "5")
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)

@@ -3,8 +3,8 @@
 import numpy as np
 import torch
 
-from pvbench.world.train.clip import _nearer
-from pvbench.world.train.faces import disturb
+from workshop.train.clip import _nearer
+from workshop.train.faces import disturb
 
 SIDE = 64
 

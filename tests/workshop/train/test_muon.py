@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from pvbench.world.train.muon import Muon, orthogonal
+from workshop.train.muon import Muon, orthogonal
 
 SHAPES = [(24, 16, 3, 3), (24, 144), (144, 24), (16, 40), (24, 16, 3, 3)]
 

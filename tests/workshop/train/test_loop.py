@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from pvbench.errors import PvbenchError
-from pvbench.world.train import loop
-from pvbench.world.train.loop import Place, Plan, Trainer, rate_at, write_card
+from workshop.train import loop
+from workshop.train.loop import Place, Plan, Trainer, rate_at, write_card
 
 PLAN = Plan(steps=30, batch=8, rate=1e-2, warmup=5, average=0.9, every=10, save_seconds=0.0, precision="float32")
 

@@ -1,4 +1,4 @@
-"""`pvbench world`: render, make data sets, train, pack and ship the miniature world."""
+"""`python -m workshop`: render, make data sets, train, pack and ship the miniature world."""
 
 from __future__ import annotations
 
@@ -7,7 +7,13 @@ from typing import Annotated
 
 import typer
 
-app = typer.Typer(no_args_is_help=True, help="The miniature world: render people, make data, train the mini weights.")
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="The miniature world: render people, make data, train the mini weights.",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 
 # Default steps at the pace of the shipped cards.
 _MODELS = {
@@ -44,7 +50,7 @@ def render(
     from pvbench.errors import PromptError, VideoError, did_you_mean
     from pvbench.prompt import ROLES, load_prompts
     from pvbench.video import Video, write_video
-    from pvbench.world import dataset
+    from pvbench.world import vocabulary
     from pvbench.world.benchmark import benchmark_person, shot_of
     from pvbench.world.figure import load_figure
     from pvbench.world.render import render as draw
@@ -65,12 +71,12 @@ def render(
         shot_of(prompts[prompt]),
         rng,
         domain="photo" if photo else "video",
-        frames=dataset.FRAMES,
-        fps=dataset.FPS,
+        frames=vocabulary.FRAMES,
+        fps=vocabulary.FPS,
         size=size,
     )
     if out.suffix == ".mkv":
-        write_video(out, Video(found.frames, dataset.FPS))
+        write_video(out, Video(found.frames, vocabulary.FPS))
     else:
         Image.fromarray(np.concatenate(list(found.frames), axis=1)).save(out)
     typer.echo(f"{prompts[prompt].text} -> {out}")
@@ -91,7 +97,7 @@ def make_dataset(
     """
     from rich.progress import Progress, TimeRemainingColumn
 
-    from pvbench.world.dataset import SHARD, render_dataset
+    from workshop.dataset import SHARD, render_dataset
 
     shards = -(-samples // SHARD.get(kind, 1))
     with Progress(*Progress.get_default_columns(), TimeRemainingColumn()) as progress:
@@ -138,8 +144,8 @@ def train(
         raise PvbenchError(f"no model {model!r}{did_you_mean(model, list(_MODELS))}; known: {', '.join(_MODELS)}")
     if steps and seconds:
         raise PvbenchError(f"--steps {steps} and --seconds {seconds:g} both say when to end; leave one of them out")
-    from pvbench.world.train import autoencoder, clip, faces, motion, text_to_image, video_encoder
-    from pvbench.world.train.loop import Place, Plan
+    from workshop.train import autoencoder, clip, faces, motion, text_to_image, video_encoder
+    from workshop.train.loop import Place, Plan
 
     place = Place(data, out, torch_device(device), threads, start, compiled)
 
@@ -171,7 +177,7 @@ def pack(
     weights: Annotated[Path, typer.Option(help="Folder to fill.")] = Path("pvbench/weights/mini"),
 ) -> None:
     """Gather trained models into a folder of weights with a manifest. Costs seconds."""
-    from pvbench.world.pack import pack as gather
+    from workshop.pack import pack as gather
 
     typer.echo(f"packed: {gather(out, weights)}")
 
@@ -195,7 +201,7 @@ def measure(
     from pvbench.errors import PvbenchError, did_you_mean
     from pvbench.profile import load_profile
     from pvbench.weights import weights_folder
-    from pvbench.world import quality
+    from workshop import quality
 
     found: dict[str, object]
     if what == "base":
