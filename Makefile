@@ -27,11 +27,11 @@ environment: $(VENV)/.installed-dev
 # The package itself is installed in place: only other dependencies make it install again.
 $(VENV)/.installed: pyproject.toml constraints.txt
 	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
-	$(PIP_INSTALL) --editable .
+	$(PIP_INSTALL) --editable ".[run]"
 	touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed
-	$(PIP_INSTALL) --editable ".[dev,face,world]"
+	$(PIP_INSTALL) --editable ".[run,dev,face,world]"
 	$(PIP_INSTALL) --no-deps insightface==2.1
 	touch $@
 

@@ -5,10 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pvbench.backbone import IMAGES
 from pvbench.digest import stable_seed
@@ -23,11 +20,15 @@ from pvbench.keyword import (
     make_keyword,
     photos_and_captions,
 )
-from pvbench.latent_backbone import Words
 from pvbench.method import Adapter, Progress
 from pvbench.pixels import photo_tensor
 from pvbench.prompt import PromptSet
 from pvbench.reward import SEMANTIC_REWARD, SemanticReward, load_semantic_reward
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from pvbench.latent_backbone import Words
 
 _ATTEMPTS = 3
 _WORSE, _LOST = 1.05, 0.8
@@ -148,6 +149,8 @@ class DreamBoothLoRA(KeywordMethod):
         )
 
     def _material(self, identity: Identity, keyword: Keyword, seed: int) -> _Material:
+        import torch
+
         settings, backbone = self.settings, self.backbone
         photos, captions = photos_and_captions(identity, settings.references)
         images = photo_tensor(photos, backbone.sampling.height, backbone.sampling.width, backbone.device)
@@ -169,6 +172,8 @@ class DreamBoothLoRA(KeywordMethod):
         report: Callable[[int, Mapping[str, float]], None],
     ) -> _Trial:
         """One tuning from the first step to the last, beside how the untuned model was judged."""
+        import torch
+
         settings, backbone = self.settings, self.backbone
         generator = torch.Generator().manual_seed(seed)
         alpha = float(settings.rank)
@@ -195,7 +200,6 @@ class DreamBoothLoRA(KeywordMethod):
         backbone.remove_lora("image")
         return _Trial(tensors, tuned[0] / untuned[0], tuned[1] / untuned[1])
 
-    @torch.no_grad()
     def _judged(
         self, material: _Material, keyword: Keyword, texts: Sequence[tuple[str, str]], seed: int
     ) -> tuple[float, float]:
@@ -204,26 +208,31 @@ class DreamBoothLoRA(KeywordMethod):
         Args:
             texts: prompts, each without and with the keyword.
         """
-        backbone = self.backbone
-        fixed = torch.Generator().manual_seed(stable_seed("divergence", seed) % (1 << 62))
-        error = backbone.errors(material.photos, material.captions, fixed).flatten(1).mean(dim=1).mean()
-        match = []
-        for i, (plain, named) in enumerate(texts):
-            picture = backbone.decode(self._drawn(backbone.encode(named, keyword.tokens), seed + i), side="image")
-            match.append(self._semantic().scores(picture, plain))
-        return float(error), float(torch.cat(match).mean())
+        import torch
 
-    @torch.no_grad()
+        with torch.no_grad():
+            backbone = self.backbone
+            fixed = torch.Generator().manual_seed(stable_seed("divergence", seed) % (1 << 62))
+            error = backbone.errors(material.photos, material.captions, fixed).flatten(1).mean(dim=1).mean()
+            match = []
+            for i, (plain, named) in enumerate(texts):
+                picture = backbone.decode(self._drawn(backbone.encode(named, keyword.tokens), seed + i), side="image")
+                match.append(self._semantic().scores(picture, plain))
+            return float(error), float(torch.cat(match).mean())
+
     def _prior(self, class_noun: str, seed: int) -> Tensor:
         """Latents of class pictures by the untuned text-to-image model, kept for the next identity of the class."""
-        if self._priors is None:
-            self._priors = {}
-        if (class_noun, seed) not in self._priors:
-            self.backbone.reset()
-            seeds = [seed + 1 + i for i in range(self.settings.prior_images)]
-            words = self.backbone.encode(f"a {class_noun}")
-            self._priors[class_noun, seed] = torch.cat([self._drawn(words, number) for number in seeds])
-        return self._priors[class_noun, seed]
+        import torch
+
+        with torch.no_grad():
+            if self._priors is None:
+                self._priors = {}
+            if (class_noun, seed) not in self._priors:
+                self.backbone.reset()
+                seeds = [seed + 1 + i for i in range(self.settings.prior_images)]
+                words = self.backbone.encode(f"a {class_noun}")
+                self._priors[class_noun, seed] = torch.cat([self._drawn(words, number) for number in seeds])
+            return self._priors[class_noun, seed]
 
     def _drawn(self, words: Words, seed: int) -> Tensor:
         """A picture's latent (1, c, 1, h, w) by the text-to-image model as it is now."""

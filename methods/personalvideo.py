@@ -5,10 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pvbench.backbone import IMAGES
 from pvbench.digest import stable_seed
@@ -23,7 +20,6 @@ from pvbench.keyword import (
     make_keyword,
     photos_and_captions,
 )
-from pvbench.latent_backbone import Side, Words
 from pvbench.method import Adapter, Progress
 from pvbench.prompt import PromptSet
 from pvbench.reward import (
@@ -32,10 +28,16 @@ from pvbench.reward import (
     IdentityReward,
     Jitter,
     SemanticReward,
+    divergence,
     load_identity_reward,
     load_semantic_reward,
 )
-from pvbench.rewards.semantic import divergence
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from pvbench.latent_backbone import Side, Words
 
 
 @dataclass(frozen=True)
@@ -177,6 +179,8 @@ class PersonalVideo(KeywordMethod):
 
     def tune(self, identity: Identity, prompts: PromptSet, *, seed: int, progress: Progress) -> Adapter:
         """A LoRA under which sampled videos show the identity's face."""
+        import torch
+
         settings, backbone = self.settings, self.backbone
         stages = [stage for stage in self.stages() if stage.steps]
         before = settings.inversion_steps
@@ -224,6 +228,8 @@ class PersonalVideo(KeywordMethod):
 
     def loss(self, prefix: Prefix, reference: Any, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
         """The loss of one video or picture, with gradient, and its parts: eq. 5, both rewards weighted alike."""
+        import torch
+
         settings = self.settings
         identity_reward, semantic_reward = self.rewards()
         frozen = self.frozen(prefix, generator)
@@ -257,16 +263,18 @@ class PersonalVideo(KeywordMethod):
             self._rewards = load_identity_reward(self.profile, device), load_semantic_reward(self.profile, device)
         return self._rewards
 
-    @torch.no_grad()
     def frozen(self, prefix: Prefix, generator: torch.Generator) -> Frozen:
         """Frames of the frozen model's video that are decoded together, a group of them at random."""
-        groups = self.backbone.frame_groups if prefix.side == "video" else ((0,),)
-        number = int(torch.randint(len(groups), (1,), generator=generator)) if len(groups) > 1 else 0
-        frames = groups[number]
-        if frames not in prefix.seen:
-            images = self.backbone.decode(prefix.ending, frames, prefix.side)
-            prefix.seen[frames] = Frozen(frames, images, self.rewards()[1].scores(images, prefix.text))
-        return prefix.seen[frames]
+        import torch
+
+        with torch.no_grad():
+            groups = self.backbone.frame_groups if prefix.side == "video" else ((0,),)
+            number = int(torch.randint(len(groups), (1,), generator=generator)) if len(groups) > 1 else 0
+            frames = groups[number]
+            if frames not in prefix.seen:
+                images = self.backbone.decode(prefix.ending, frames, prefix.side)
+                prefix.seen[frames] = Frozen(frames, images, self.rewards()[1].scores(images, prefix.text))
+            return prefix.seen[frames]
 
     def _pool(self, side: Side, class_noun: str, keyword: Keyword, prompts: PromptSet, seed: int) -> Sequence[Prefix]:
         """The prefixes of a tuning. Without learned words they hold nothing of an identity, and serve the next one."""
@@ -280,7 +288,6 @@ class PersonalVideo(KeywordMethod):
             self._pools[key] = [self._prefix(side, class_noun, keyword, prompts, seed, k) for k in range(count)]
         return self._pools[key]
 
-    @torch.no_grad()
     def _prefix(
         self, side: Side, class_noun: str, keyword: Keyword, prompts: PromptSet, seed: int, number: int
     ) -> Prefix:
@@ -288,22 +295,27 @@ class PersonalVideo(KeywordMethod):
 
         The adapter is off in these steps, so both models' latents are the same: one computation serves both.
         """
-        settings, backbone = self.settings, self.backbone
-        chooser = torch.Generator().manual_seed(stable_seed("prefix", seed, number) % (1 << 62))
-        text, named = f"a {class_noun}", f"a {keyword.words} {class_noun}" if keyword.words else f"a {class_noun}"
-        if settings.spa:
-            prompt = prompts.prompts[int(torch.randint(len(prompts.prompts), (1,), generator=chooser))]
-            text, named = prompt.render(class_noun), keyword.render(prompt, class_noun)
-        words = backbone.encode(named, keyword.tokens)
-        noise = backbone.noise(stable_seed("tuning noise", seed, number) % (1 << 62))
-        # A picture begins from the noise of the video's first frame.
-        latent = noise if side == "video" else noise[:, :, :1]
-        first, _ = backbone.active_steps(settings.active)
-        latent = backbone.denoise(latent, words, 0, first, side)
-        return Prefix(side, text, words, latent, backbone.denoise(latent, words, first, None, side))
+        import torch
+
+        with torch.no_grad():
+            settings, backbone = self.settings, self.backbone
+            chooser = torch.Generator().manual_seed(stable_seed("prefix", seed, number) % (1 << 62))
+            text, named = f"a {class_noun}", f"a {keyword.words} {class_noun}" if keyword.words else f"a {class_noun}"
+            if settings.spa:
+                prompt = prompts.prompts[int(torch.randint(len(prompts.prompts), (1,), generator=chooser))]
+                text, named = prompt.render(class_noun), keyword.render(prompt, class_noun)
+            words = backbone.encode(named, keyword.tokens)
+            noise = backbone.noise(stable_seed("tuning noise", seed, number) % (1 << 62))
+            # A picture begins from the noise of the video's first frame.
+            latent = noise if side == "video" else noise[:, :, :1]
+            first, _ = backbone.active_steps(settings.active)
+            latent = backbone.denoise(latent, words, 0, first, side)
+            return Prefix(side, text, words, latent, backbone.denoise(latent, words, first, None, side))
 
     def _end(self, prefix: Prefix) -> Tensor:
         """The tuned model's end of the trajectory, with gradient from the last `gradient_steps` on."""
+        import torch
+
         backbone, side = self.backbone, prefix.side
         first, last = backbone.active_steps(self.settings.active)
         wanted = self.settings.gradient_steps
@@ -315,5 +327,7 @@ class PersonalVideo(KeywordMethod):
 
 def places(frozen: Frozen, count: int, generator: torch.Generator) -> list[int]:
     """Places of so many different frames in a group, or of all of them if there are fewer."""
+    import torch
+
     found: list[int] = torch.randperm(len(frozen.frames), generator=generator)[:count].tolist()
     return found

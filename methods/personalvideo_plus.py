@@ -5,10 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pvbench.backbone import IMAGES
 from pvbench.errors import SettingError
@@ -17,11 +14,14 @@ from pvbench.keyword import Keyword, TokenKind, at_least
 from pvbench.method import Adapter, Request
 from pvbench.profile import Profile
 from pvbench.prompt import PromptSet
-from pvbench.reward import Jitter
-from pvbench.rewards.semantic import divergence, shortfall
+from pvbench.reward import Jitter, divergence, shortfall
 from pvbench.video import Video
 
 from .personalvideo import PersonalVideo, PersonalVideoSettings, Prefix, Stage, places
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -155,6 +155,8 @@ class PersonalVideoPlus(PersonalVideo):
 
     def _finished(self, prefix: Prefix, generator: torch.Generator) -> Tensor:
         """The tuned model's end of the trajectory and, without the adapter, the frozen model's last steps after it."""
+        import torch
+
         settings, backbone, side = self.settings, self.backbone, prefix.side
         first, last = backbone.active_steps(settings.active)
         if last == backbone.steps:
@@ -182,5 +184,7 @@ def pixel_anchor(drift: Tensor, outside: Tensor) -> Tensor:
 
 def _fine(images: Tensor) -> Tensor:
     """What 3 x 3 averages take away: grain and the autoencoder's grid, hardly anything of a face."""
+    import torch
+
     padded = torch.nn.functional.pad(images, (1, 1, 1, 1), mode="replicate")
     return images - torch.nn.functional.avg_pool2d(padded, 3, 1)

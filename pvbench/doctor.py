@@ -24,6 +24,7 @@ from pvbench.evaluator import EVALUATORS, EvaluatorLoader, FeaturePlan, evaluato
 from pvbench.features.published.settings import with_weights
 from pvbench.identity import load_identities
 from pvbench.machine.devices import default_workers, memory_of, resolve_device
+from pvbench.machine.packages import check_run_extra
 from pvbench.method import METHODS
 from pvbench.metrics import METRICS, installed, load_metrics
 from pvbench.profile import Profile, load_profile
@@ -74,7 +75,9 @@ def examine(profile_name: str, device: str, weights: Sequence[str] = ()) -> list
     findings.append(_tried("profile", read_profile))
     if profile is None:
         return findings
-    findings.append(_tried("device", lambda: _device(device)))
+    findings.append(_tried("extra run", _run_extra))
+    if findings[-1].verdict != "bad":
+        findings.append(_tried("device", lambda: _device(device)))
     if findings[-1].verdict != "bad":
         findings += _networks(profile, resolve_device(device))
     findings.append(_tried("identities", lambda: f"{len(load_identities())} people"))
@@ -147,6 +150,11 @@ def _machine() -> Iterator[Finding]:
         "good" if enough else "note",
         f"{free / _GIBI:.1f} GiB free here" + ("" if enough else "; that is little for a run: free some"),
     )
+
+
+def _run_extra() -> str:
+    check_run_extra("running and measuring")
+    return "installed"
 
 
 def _device(device: str) -> str:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import UInt8
 
+from pvbench.digest import digest
 from pvbench.errors import IdentityError, VideoError, did_you_mean
 from pvbench.toml import only_fields, read_toml
 from pvbench.video import read_picture
@@ -44,8 +45,8 @@ class Identity:
 
     @cached_property
     def digest(self) -> str:
-        """Sha256, in hex, of the card and the images, wherever the folder lies."""
-        total = sha256((self.folder / CARD).read_bytes())
+        """Sha256, in hex, of the images and of what the card says that runs use: not of licence, consent and source."""
+        total = sha256(digest([self.name, self.class_noun, self.description, self.captions]).encode())
         for image in self.images:
             total.update(sha256(image.read_bytes()).digest())
         return total.hexdigest()

@@ -9,20 +9,21 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, Any, Literal
 
 from pvbench.backbone import IMAGES, LATENTS, LORA, TOKENS
 from pvbench.errors import MethodError, SettingError
 from pvbench.identity import Identity
-from pvbench.latent_backbone import LatentBackbone, spelled
 from pvbench.method import Adapter, Method, Request
 from pvbench.pixels import photo_tensor
 from pvbench.profile import Profile
-from pvbench.prompt import Prompt, PromptSet
+from pvbench.prompt import Prompt, PromptSet, spelled
 from pvbench.video import Video
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from pvbench.latent_backbone import LatentBackbone
 
 _MOST_WORDS = 8
 TokenKind = Literal["none", "rare", "inverted"]
@@ -241,6 +242,8 @@ def invert(
         progress: called with the step done, counted from 1, and the losses of that step.
     """
     # A tuning that failed may have left its adapter.
+    import torch
+
     backbone.reset()
     generator = torch.Generator().manual_seed(seed)
     photos, captions = photos_and_captions(identity, settings.references)

@@ -46,11 +46,6 @@ class Words:
     image: Mapping[str, Tensor] = field(default_factory=dict)
 
 
-def spelled(name: str, count: int) -> str:
-    """How a learned word of several vectors stands in a text: `<ada> <ada>_1 <ada>_2`, as diffusers spells it."""
-    return " ".join([name, *(f"{name}_{i}" for i in range(1, count))])
-
-
 class LatentBackbone(Backbone):
     """A diffusion or flow-matching model whose trajectory can be walked step by step, with gradients.
 

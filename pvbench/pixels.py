@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from PIL import Image
-from torch import Tensor
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
 
 
 def resize_photo(image: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
@@ -23,6 +26,8 @@ def resize_photo(image: NDArray[np.uint8], height: int, width: int) -> NDArray[n
 
 def to_tensor(frames: NDArray[np.uint8], device: torch.device) -> Tensor:
     """uint8 (n, H, W, 3) to float (n, 3, H, W) in [-1, 1]."""
+    import torch
+
     # A copy: frames may be a view, or read-only as Pillow's are, and torch warns of those.
     return torch.from_numpy(np.array(frames, order="C")).to(device).permute(0, 3, 1, 2).float() / 127.5 - 1
 

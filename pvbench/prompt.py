@@ -177,3 +177,8 @@ def _distinct(prompts: tuple[Prompt, ...], path: Path) -> None:
 
 def _normalised(text: str) -> str:
     return " ".join(text.lower().split())
+
+
+def spelled(name: str, count: int) -> str:
+    """How a learned word of several vectors stands in a text: `<ada> <ada>_1 <ada>_2`, as diffusers spells it."""
+    return " ".join([name, *(f"{name}_{i}" for i in range(1, count))])

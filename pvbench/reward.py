@@ -93,6 +93,21 @@ class SemanticReward(ABC):
         """Cosine (n,) of each image (n, 3, H, W), in about [-1, 1], to the text."""
 
 
+def divergence(tuned: Tensor, frozen: Tensor, temperature: float) -> Tensor:
+    """KL(softmax(tuned) || softmax(frozen)) over the frames (M,), in nats; 0 where the scores differ by a constant."""
+    target = (temperature * tuned).log_softmax(dim=-1)
+    source = (temperature * frozen.detach()).log_softmax(dim=-1)
+    return (target.exp() * (target - source)).sum()
+
+
+def shortfall(tuned: Tensor, frozen: Tensor, temperature: float) -> Tensor:
+    """Mean loss of match per frame, in logits, zero where the tuned frames match as well or better.
+
+    The divergence cannot see a match that falls in all frames alike; this can.
+    """
+    return (temperature * (frozen.detach() - tuned)).clamp(min=0).mean()
+
+
 class RewardLoader(Loader):
     """Loads a reward; the entry point group is `pvbench.rewards`, a profile's lines are `[rewards] identity` and
     `semantic`.

@@ -51,6 +51,8 @@ def test_the_digest_is_of_the_content_and_not_of_the_place(ann, tmp_path):
     before = load_identity(ann).digest
     shutil.copytree(ann, tmp_path / "elsewhere")
     assert load_identity(tmp_path / "elsewhere").digest == before
+    edit(ann, 'licence = "', 'licence = "public domain or ')
+    assert load_identity(ann).digest == before
     edit(ann, "a plain colour", "another")
     changed_card = load_identity(ann).digest
     Image.new("RGB", (80, 80)).save(ann / "1.png")

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from pvbench.errors import MethodError
-from pvbench.latent_backbone import Tokens, spelled
+from pvbench.latent_backbone import Tokens
+from pvbench.prompt import spelled
 
 
 def encode_with(text_encoder: Any, tokenizer: Any, text: str, tokens: Tokens) -> Tensor:

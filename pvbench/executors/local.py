@@ -16,8 +16,6 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any
 
-from tqdm import tqdm
-
 from pvbench.executors.executor import Done, Event, Executor, Failed, Job, Noted, affinity
 from pvbench.machine.memory import keep_freed_memory
 
@@ -230,6 +228,8 @@ def _limit_torch() -> None:
 
 def _lock_within_process() -> None:
     """Without it tqdm makes a lock between processes, a semaphore that a worker leaves behind when it is ended."""
+    from tqdm import tqdm
+
     tqdm.set_lock(threading.RLock())
 
 

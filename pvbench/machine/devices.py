@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeVar, runtime_checkable
 
 from pvbench.errors import DeviceError
+from pvbench.machine.packages import check_run_extra
 
 if TYPE_CHECKING:
     import torch
@@ -55,7 +56,9 @@ def resolve_device(device: str) -> str:
 
     Raises:
         DeviceError: for an unknown device, or CUDA asked for where there is none.
+        ExtraError: torch and what runs beside it are not installed.
     """
+    check_run_extra("running and measuring")
     if device == "cpu" or (device == "auto" and not any(Path(node).exists() for node in _CUDA_NODES)):
         return "cpu"
     return str(torch_device(device))

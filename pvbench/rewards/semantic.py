@@ -57,18 +57,3 @@ class PreferenceReward(SemanticReward):
         with torch.no_grad():
             wanted = self.model.texts([text])[0]
         return self.model.images(images) @ wanted
-
-
-def divergence(tuned: Tensor, frozen: Tensor, temperature: float) -> Tensor:
-    """KL(softmax(tuned) || softmax(frozen)) over the frames (M,), in nats; 0 where the scores differ by a constant."""
-    target = torch.log_softmax(temperature * tuned, dim=-1)
-    source = torch.log_softmax(temperature * frozen.detach(), dim=-1)
-    return (target.exp() * (target - source)).sum()
-
-
-def shortfall(tuned: Tensor, frozen: Tensor, temperature: float) -> Tensor:
-    """Mean loss of match per frame, in logits, zero where the tuned frames match as well or better.
-
-    The divergence cannot see a match that falls in all frames alike; this can.
-    """
-    return (temperature * (frozen.detach() - tuned)).clamp(min=0).mean()

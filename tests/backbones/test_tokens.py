@@ -5,8 +5,8 @@ import torch
 
 from pvbench.backbone import load_backbone
 from pvbench.errors import MethodError
-from pvbench.latent_backbone import spelled
 from pvbench.method import Adapter, save_adapter, tokens_path
+from pvbench.prompt import spelled
 
 WIDTH = 128
 

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from pvbench.rewards.semantic import divergence, shortfall
+from pvbench.reward import divergence, shortfall
 
 
 def test_the_divergence_of_two_frames_by_hand():
