@@ -23,6 +23,8 @@ LORA = "lora"
 """Its layers take LoRA adapters."""
 TOKENS = "tokens"
 """Words can be learned and stand in its texts."""
+IMAGE_PROMPT = "image_prompt"
+"""Photos can stand beside its texts: it takes adapters of the IP-Adapter type."""
 WORLD = "world"
 """It was trained in the miniature world, where the true video of every person and prompt can be drawn."""
 
@@ -59,8 +61,8 @@ class BackboneLoader(Loader):
     """Loads a backbone; the entry point group is `pvbench.backbones`, a profile's line `[backbone] kind`.
 
     Attributes:
-        offers: what methods can ask of it: `LATENTS`, `IMAGES`, `LORA`, `TOKENS` or `WORLD` of this module, or names
-            of its own, for methods of its own.
+        offers: what methods can ask of it: `LATENTS`, `IMAGES`, `LORA`, `TOKENS`, `IMAGE_PROMPT` or `WORLD` of this
+            module, or names of its own, for methods of its own.
         unavailable: whether this version knows it by name only, so that its profiles measure and do not run.
     """
 

@@ -262,9 +262,41 @@ class LatentBackbone(Backbone):
     def without_lora(self, side: Side = "video", name: str = IDENTITY) -> AbstractContextManager[None]:
         """Inside of the block one adapter is off; others stay on."""
 
+    def load_image_prompt(self, tensors: Mapping[str, Tensor], scale: float = 1.0) -> None:
+        """Puts an image-prompt adapter into the video side, in the place of one that is there; LoRAs stay.
+
+        It acts where words have an image beside them, see `with_image`, and nowhere else.
+
+        Args:
+            tensors: under the keys that diffusers' `load_ip_adapter` reads, `image_proj.*` and `ip_adapter.*`.
+            scale: of the image's part beside the text's; 0 is the model without it.
+
+        Raises:
+            MethodError: the tensors do not fit, or the backbone takes none: its loader does not offer `IMAGE_PROMPT`.
+        """
+        raise MethodError(f"{type(self).__name__} takes no image prompts")
+
+    def remove_image_prompt(self) -> None:
+        """Takes out the image-prompt adapter, if there is one."""
+
+    def with_image(
+        self, words: Words, states: Float[Tensor, "photos length width"], empty: Float[Tensor, "1 length width"]
+    ) -> Words:
+        """The words with photos beside them, for `denoise` and `clean` on the side of videos.
+
+        Args:
+            states: what the adapter's own image encoder made of each photo.
+            empty: what it made of a black picture, for the branch of guidance without a prompt.
+
+        Raises:
+            MethodError: no image prompt is loaded, or it reads other states.
+        """
+        raise MethodError(f"{type(self).__name__} takes no image prompts")
+
     def reset(self) -> None:
         """Takes out all adapters."""
         self.remove_lora()
+        self.remove_image_prompt()
 
     # Videos
 

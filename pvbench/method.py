@@ -136,9 +136,9 @@ class Method(ABC):
     def asks(cls, settings: Any) -> frozenset[str]:
         """What the method needs under these settings, by default nothing.
 
-        Names of `pvbench.backbone` (`LATENTS`, `IMAGES`, `LORA`, `TOKENS`, `WORLD`), which a backbone's loader offers,
-        of `pvbench.reward` (`IDENTITY_REWARD`, `SEMANTIC_REWARD`), which a profile's `[rewards]` name, or names that a
-        backbone of the method's own package offers.
+        Names of `pvbench.backbone` (`LATENTS`, `IMAGES`, `LORA`, `TOKENS`, `IMAGE_PROMPT`, `WORLD`), which a backbone's
+        loader offers, of `pvbench.reward` (`IDENTITY_REWARD`, `SEMANTIC_REWARD`), which a profile's `[rewards]` name,
+        or names that a backbone of the method's own package offers.
         """
         return frozenset()
 

@@ -9,6 +9,7 @@ load_torchvision()
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -17,6 +18,7 @@ from diffusers import AnimateDiffPipeline, UNet2DConditionModel
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from pvbench.backbones.image_prompt import ImagePromptSlot
 from pvbench.backbones.lora import LoraSlots
 from pvbench.backbones.noise import video_noise
 from pvbench.backbones.steps import DdimSteps
@@ -64,6 +66,7 @@ class AnimateDiffBackbone(LatentBackbone):
         self.shared_noise, self.rare_words = shared_noise, tuple(rare_words)
         self.device, self.signature = device, signature
         self._slots = {"video": LoraSlots(pipe.unet, "unet."), "image": LoraSlots(image_unet, "unet.")}
+        self._image_prompt = ImagePromptSlot(pipe.unet)
         self._kept: dict[str, Words] = {}
 
     # Words
@@ -156,16 +159,23 @@ class AnimateDiffBackbone(LatentBackbone):
         return self.schedule.noised(latent, step, noise)
 
     def run(
-        self, latent: Float[Tensor, "n c t h w"], t: Tensor, states: Float[Tensor, "m length width"], side: Side
+        self,
+        latent: Float[Tensor, "n c t h w"],
+        t: Tensor,
+        states: Float[Tensor, "m length width"],
+        side: Side,
+        image: Float[Tensor, "m tokens width"] | None = None,
     ) -> Float[Tensor, "n c t h w"]:
         """A UNet's output in float32, computed in the backbone's precision.
 
         Args:
             states: of a text for each frame, frames of one video together.
+            image: of an image prompt for each frame; on the side of videos only.
         """
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
             if side == "video":
-                found: Tensor = self.pipe.unet(latent, t, states).sample
+                with self._image_prompt.showing(image):
+                    found: Tensor = self.pipe.unet(latent, t, states).sample
             else:
                 found = self.image_unet(latent[:, :, 0], t, states).sample[:, :, None]
         return found.float()
@@ -184,19 +194,22 @@ class AnimateDiffBackbone(LatentBackbone):
         Where gradients are on, they flow through the conditional branch only unless `through_both`: half the memory,
         and a direction that differs only in what the adapter does to an empty prompt.
         """
+
+        def for_frames(states: Tensor) -> Tensor:
+            return states.expand(latent.shape[0], -1, -1).repeat_interleave(latent.shape[2], 0)
+
         t = self.schedule.time(step)
-        empty, given = (
-            one.tensors["states"].expand(latent.shape[0], -1, -1).repeat_interleave(latent.shape[2], 0)
-            for one in (self.encode(""), words)
-        )
+        empty, given = for_frames(self.encode("").tensors["states"]), for_frames(words.tensors["states"])
+        no_image, image = (for_frames(words.image[name]) if words.image else None for name in ("empty", "tokens"))
         if step >= self.first_step(self.sampling.guidance_stop):
-            return self.run(latent, t, given, side)
+            return self.run(latent, t, given, side, image)
         if torch.is_grad_enabled() and not through_both:
             with torch.no_grad():
-                without = self.run(latent, t, empty, side)
-            with_ = self.run(latent, t, given, side)
+                without = self.run(latent, t, empty, side, no_image)
+            with_ = self.run(latent, t, given, side, image)
         else:
-            both = self.run(torch.cat([latent, latent]), t, torch.cat([empty, given]), side)
+            images = None if image is None or no_image is None else torch.cat([no_image, image])
+            both = self.run(torch.cat([latent, latent]), t, torch.cat([empty, given]), side, images)
             without, with_ = both.chunk(2)
         return self._guided(without, with_, side)
 
@@ -287,3 +300,19 @@ class AnimateDiffBackbone(LatentBackbone):
     def without_lora(self, side: Side = "video", name: str = IDENTITY) -> AbstractContextManager[None]:
         """The UNet without one adapter, inside of the block."""
         return self._slots[side].without(name)
+
+    def load_image_prompt(self, tensors: Mapping[str, Tensor], scale: float = 1.0) -> None:
+        """Puts an IP-Adapter into the text-to-video UNet."""
+        self._image_prompt.load(tensors, scale)
+
+    def remove_image_prompt(self) -> None:
+        """Takes the IP-Adapter out of the text-to-video UNet."""
+        self._image_prompt.remove()
+
+    def with_image(
+        self, words: Words, states: Float[Tensor, "photos length width"], empty: Float[Tensor, "1 length width"]
+    ) -> Words:
+        """The words and, beside them, what the IP-Adapter's projection makes of the photos."""
+        with torch.no_grad():
+            seen = {"tokens": self._image_prompt.tokens(states), "empty": self._image_prompt.tokens(empty)}
+        return replace(words, image=seen)
