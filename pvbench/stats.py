@@ -1,7 +1,7 @@
-"""Intervals and tests whose unit is the identity.
+"""Intervals and tests whose units are the identity and the prompt.
 
-Videos of one person resemble each other, so a benchmark of 20 people with 50 videos each has 20 independent
-observations, not 1000. Everything here resamples, flips or leaves out whole identities.
+Videos of one person resemble each other, and so do videos of one prompt: a benchmark of 20 people with 50 prompts each
+does not have 1000 independent observations. Tests flip or leave out whole identities; intervals let both vary.
 """
 
 import math
@@ -28,7 +28,14 @@ class Interval:
     low: float
     high: float
     level: float
-    kind: Literal["cluster bootstrap", "t over identities", "jackknife over identities"]
+    kind: Literal[
+        "cluster bootstrap", "t over identities", "t over identities and prompts", "jackknife over identities"
+    ]
+
+    @property
+    def excludes_zero(self) -> bool:
+        """Whether zero lies outside; False where the ends are NaN."""
+        return self.low > 0 or self.high < 0
 
     def within(self, limits: tuple[float, float]) -> "Interval":
         """The part of the interval that the quantity can reach at all."""
@@ -67,6 +74,56 @@ def t_interval(values: Float[np.ndarray, "videos"], identities: Sequence[str], l
     return Interval(float(mean - half), float(mean + half), level, "t over identities")
 
 
+def crossed_interval(
+    values: Float[np.ndarray, "videos"], identities: Sequence[str], prompts: Sequence[str], level: float = 0.95
+) -> Interval:
+    """Student's interval for the mean over videos where both the identities and the prompts are random draws.
+
+    It says how far the mean may lie from that of other people under other prompts. With one prompt, or with none that
+    two identities share, it is `t_interval`: then nothing is known of other prompts. NaN ends below two identities,
+    and where it is not known of every video whom it shows.
+
+    Videos of one identity and prompt (several seeds) count as one observation, their mean. The variance is that of the
+    two-way random model, V(identities) + V(prompts) - V(rest), at least the larger of the first two; the degrees of
+    freedom are Satterthwaite's.
+
+    Source: Cornfield and Tukey 1956 for the variance of a mean with two crossed random factors; Satterthwaite 1946.
+    """
+    plain = t_interval(values, identities, level)
+    rows = np.unique(np.asarray(identities, dtype=str), return_inverse=True)[1]
+    columns = np.unique(np.asarray(prompts, dtype=str), return_inverse=True)[1]
+    people, texts = int(rows.max(initial=-1)) + 1, int(columns.max(initial=-1)) + 1
+    cells, index = np.unique(rows * max(texts, 1) + columns, return_inverse=True)
+    free = len(cells) - people - texts + 1
+    if math.isnan(plain.low) or texts < 2 or free < 1:
+        return plain
+    means = np.bincount(index, weights=values) / np.bincount(index)
+    by_person, by_prompt = _one_hot(cells // texts, people), _one_hot(cells % texts, texts)
+    residuals = means - means.mean()
+    of_people, of_prompts = (_variance_of_mean(residuals @ factor, len(cells)) for factor in (by_person, by_prompt))
+    both = np.hstack([by_person, by_prompt])
+    rest = means - both @ np.linalg.lstsq(both, means, rcond=None)[0]
+    noise = float(rest @ rest) / free / len(cells)
+    variance = max(of_people + of_prompts - noise, of_people, of_prompts)
+    if variance == 0:
+        return Interval(plain.low, plain.high, level, "t over identities and prompts")
+    freedom = variance**2 / (of_people**2 / (people - 1) + of_prompts**2 / (texts - 1))
+    half = student.ppf(0.5 + level / 2, max(freedom, 1.0)) * math.sqrt(variance)
+    mean = float(np.mean(values))
+    return Interval(float(mean - half), float(mean + half), level, "t over identities and prompts")
+
+
+def _one_hot(index: np.ndarray, count: int) -> Float[np.ndarray, "cells count"]:
+    found: np.ndarray = index[:, np.newaxis] == np.arange(count)
+    return found.astype(float)
+
+
+def _variance_of_mean(sums: Float[np.ndarray, "groups"], total: int) -> float:
+    """Of a mean over `total` observations, by the sums of its residuals within groups that are drawn at random."""
+    groups = sums.size
+    return float(groups / (groups - 1) * (sums @ sums)) / total**2
+
+
 def cluster_bootstrap(
     values: Float[np.ndarray, "videos"],
     identities: Sequence[str],
@@ -101,6 +158,36 @@ def jackknife_interval(value: float, left_one_out: Float[np.ndarray, "identities
     error = math.sqrt((n - 1) / n * ((left_one_out - left_one_out.mean()) ** 2).sum())
     half = student.ppf(0.5 + level / 2, n - 1) * error
     return Interval(float(value - half), float(value + half), level, "jackknife over identities")
+
+
+def jackknife_p(value: float, left_one_out: Float[np.ndarray, "identities"]) -> float:
+    """Two-sided p of "the value is zero", from the values got by leaving out one identity at a time; 1 below two.
+
+    Source: Efron and Stein 1981; Student's distribution with one degree of freedom less than identities.
+    """
+    n = left_one_out.size
+    if n < 2 or not np.isfinite(left_one_out).all() or not math.isfinite(value):
+        return 1.0
+    error = math.sqrt((n - 1) / n * ((left_one_out - left_one_out.mean()) ** 2).sum())
+    if error == 0:
+        return 1.0 if value == 0 else 0.0
+    return float(2 * student.sf(abs(value) / error, n - 1))
+
+
+OUTLYING = 3.5
+"""Robust deviations from the median beyond which a value stands apart."""
+
+
+def outlying(values: Float[np.ndarray, "identities"]) -> tuple[int, ...]:
+    """Places of values that stand apart from the others, by the median and the median absolute deviation.
+
+    None among fewer than five, and none where half of the values are equal.
+
+    Source: Iglewicz and Hoaglin 1993, the modified z-score and its limit of 3.5.
+    """
+    apart = np.abs(values - np.median(values)) if values.size else values
+    spread = float(np.median(apart)) if values.size >= 5 else 0.0
+    return tuple(np.flatnonzero(0.6745 * apart > OUTLYING * spread).tolist()) if spread > 0 else ()
 
 
 def sign_flip_p(differences: Float[np.ndarray, "identities"], rng: np.random.Generator) -> float:

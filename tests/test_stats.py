@@ -11,8 +11,11 @@ from pvbench.stats import (
     EXACT_FLIPS,
     Interval,
     cluster_bootstrap,
+    crossed_interval,
     holm,
     jackknife_interval,
+    jackknife_p,
+    outlying,
     sign_flip_p,
     smallest_sign_flip_p,
     t_interval,
@@ -172,3 +175,90 @@ def test_holm_lies_between_no_correction_and_bonferroni():
     adjusted = np.array(holm(list(p_values)))
     assert (adjusted >= p_values).all()
     assert (adjusted <= np.minimum(1.0, p_values * 12) + 1e-12).all()
+
+
+def crossed(people, prompts, of_people, of_prompts, noise, seed):
+    """Values of a full grid with a mean of zero, and whom and what each shows."""
+    rng = np.random.default_rng(seed)
+    effects = rng.normal(0, of_people, (people, 1)) + rng.normal(0, of_prompts, (1, prompts))
+    values = effects + rng.normal(0, noise, (people, prompts))
+    names = [f"person{i}" for i in range(people) for _ in range(prompts)]
+    return values.ravel(), names, [f"prompt{i}" for _ in range(people) for i in range(prompts)]
+
+
+@pytest.mark.parametrize(("people", "prompts", "of_prompts"), [(20, 16, 1.0), (8, 16, 0.5), (20, 16, 0.0)])
+def test_the_crossed_interval_covers_the_truth_as_often_as_it_says(people, prompts, of_prompts):
+    hits, plain_hits, runs = 0, 0, 400
+    for seed in range(runs):
+        grid_ = crossed(people, prompts, 1.0, of_prompts, 1.0, seed)
+        found, plain = crossed_interval(*grid_), t_interval(*grid_[:2])
+        hits += found.low <= 0 <= found.high
+        plain_hits += plain.low <= 0 <= plain.high
+    assert 0.91 <= hits / runs <= 0.99
+    # People alone know nothing of prompts.
+    assert plain_hits <= hits
+
+
+def test_the_crossed_interval_worked_by_hand():
+    """Two people, three prompts, no interaction: people's means 2 and 4, prompts' means 2, 3, 4.
+
+    V(people) = 2/1 * 2 * 3**2 / 6**2 = 1, V(prompts) = 3/2 * 2 * 2**2 / 6**2 = 1/3, rest 0; the degrees of freedom are
+    (4/3)**2 / (1 + (1/3)**2 / 2) = 1.6842.
+    """
+    values = np.array([1.0, 2.0, 3.0, 3.0, 4.0, 5.0])
+    found = crossed_interval(values, ["a"] * 3 + ["b"] * 3, ["x", "y", "z"] * 2)
+    half = scipy_stats.t.ppf(0.975, (4 / 3) ** 2 / (1 + (1 / 3) ** 2 / 2)) * math.sqrt(4 / 3)
+    assert (found.low, found.high) == approx((3 - half, 3 + half))
+    assert found.kind == "t over identities and prompts"
+
+
+def test_with_one_prompt_nothing_is_known_of_others():
+    values, people, _ = crossed(6, 1, 1.0, 0.0, 1.0, 0)
+    found = crossed_interval(values, people, ["p"] * 6)
+    assert found == t_interval(values, people)
+
+
+def test_several_seeds_of_a_cell_are_one_observation():
+    values, people, prompts = crossed(6, 5, 1.0, 1.0, 1.0, 0)
+    once = crossed_interval(values, people, prompts)
+    twice = crossed_interval(np.concatenate([values, values]), people * 2, prompts * 2)
+    assert (twice.low, twice.high) == approx((once.low, once.high))
+
+
+def test_the_crossed_interval_does_not_rest_on_the_order_of_videos():
+    values, people, prompts = crossed(5, 4, 1.0, 1.0, 1.0, 3)
+    order = np.random.default_rng(0).permutation(len(values))[:-3]
+    found = crossed_interval(values[order], [people[i] for i in order], [prompts[i] for i in order])
+    order = np.sort(order)
+    again = crossed_interval(values[order], [people[i] for i in order], [prompts[i] for i in order])
+    assert (found.low, found.high) == approx((again.low, again.high))
+
+
+def test_equal_values_have_an_interval_of_no_width():
+    found = crossed_interval(np.full(6, 0.5), ["a", "a", "b", "b", "c", "c"], ["x", "y"] * 3)
+    assert (found.low, found.high) == (0.5, 0.5)
+
+
+def test_the_jackknife_p_of_a_mean_is_the_t_tests():
+    values = np.random.default_rng(1).normal(0.4, 1, 9)
+    without = (values.sum() - values) / 8
+    assert jackknife_p(float(values.mean()), without) == approx(scipy_stats.ttest_1samp(values, 0.0).pvalue)
+
+
+def test_a_jackknife_of_one_person_decides_nothing():
+    assert jackknife_p(3.0, np.array([1.0])) == 1.0
+    assert jackknife_p(3.0, np.array([1.0, math.nan, 2.0])) == 1.0
+
+
+def test_a_value_far_from_the_others_stands_apart():
+    near = [1.0, 1.2, 0.9, 1.1, 1.05, 0.95]
+    assert outlying(np.array([*near, 3.0])) == (6,)
+    assert outlying(np.array(near)) == ()
+    # Median 1, deviations 0, .1, .1, .2 and 10: the limit is 3.5 / .6745 * .1 = .52.
+    assert outlying(np.array([1.0, 1.1, 0.9, 1.2, -9.0])) == (4,)
+
+
+def test_few_or_equal_values_do_not_stand_apart():
+    assert outlying(np.array([1.0, 1.0, 1.0, 50.0])) == ()
+    assert outlying(np.array([1.0, 1.0, 1.0, 1.0, 50.0])) == ()
+    assert outlying(np.array([])) == ()

@@ -46,11 +46,12 @@ class TestAnAggregateOfItsOwn:
     def test_the_report_asks_the_metric(self, report):
         import numpy as np
 
+        from pvbench.report.data import CellKey
         from pvbench.report.statistics.aggregate import _interval, aggregated
 
         values = np.array([0.1, 0.2, 0.9, 0.4, 0.5, 0.6])
-        people = ["ann", "ann", "bob", "bob", "cleo", "cleo"]
+        cells = [CellKey(person, prompt, 0) for person in ("ann", "bob", "cleo") for prompt in ("p1", "p2")]
         assert aggregated(report(), "face_sim", values) == pytest.approx(0.45)
-        interval = _interval(report(), "face_sim", values, people)
+        interval = _interval(report(), "face_sim", values, cells)
         assert interval.kind == "jackknife over identities"
         assert interval.low < 0.45 < interval.high

@@ -18,6 +18,7 @@ from pvbench.report.document.tables import (
     left_out_table,
     listed,
     main_table,
+    outlying_table,
     set_name,
 )
 from pvbench.report.statistics.score import Aggregates
@@ -44,7 +45,9 @@ def contents(data: ReportData, numbers: Aggregates, filmstrips: Sequence[Figure]
     if columns_in("main", data.metrics) == columns_in("main"):
         sections.append(Section("Beside the published numbers", tuple(published_blocks(data, numbers))))
     if numbers.comparisons:
-        sections.append(Section("Comparisons", (comparison_table(data, numbers),)))
+        apart = outlying_table(numbers)
+        tables = (comparison_table(data, numbers), *((apart,) if apart else ()))
+        sections.append(Section("Comparisons", tables))
     if data.shows("fvd"):
         sections.append(Section("FVD", tuple(_fvd_blocks(data, numbers))))
     if data.shows("face_sim"):

@@ -22,14 +22,14 @@ def main_notes(data: ReportData, numbers: Aggregates) -> Iterable[str]:
     ]
     ranked = sum(variant.role == "method" for variant in data.variants)
     if ranked > 1:
-        second = ", underlined: second" if ranked > 2 else ""
+        second = ", underlined: than every other but the best" if ranked > 2 else ""
         rivals = f"; {' and '.join(apart)}: they do not compete" if apart else ""
-        yield f"Bold: best method{second}{rivals}."
+        yield f"Bold: significantly better than every other method{second}{rivals}."
     elif apart:
         yield f"{'; '.join(apart)}."
     if len(data.people) > 1:
         yield (
-            f"Small print: 95 % interval (Student's t) over the {len(data.people)} people. FVD has none: "
+            f"Small print: 95 % interval (Student's t) over the {_crossed(data)}. FVD has none: "
             "resampling repeats videos and moves the number."
         )
     if data.people != data.identities:
@@ -40,13 +40,30 @@ def main_notes(data: ReportData, numbers: Aggregates) -> Iterable[str]:
     if numbers.comparisons:
         yield (
             "Raised letters: significantly better than those rows (paired sign-flip test over people, Holm's "
-            f"correction, p < {SIGNIFICANT:g}; the report lists every test)."
+            f"correction, p < {SIGNIFICANT:g}, and the interval excludes zero; the report lists every test)."
         )
+    yield from separation_notes(data, numbers)
     yield from power_notes(data, numbers)
     if any(len(data.done(variant.label)) < len(data.planned(variant.label)) for variant in data.variants):
         yield "Videos: measured/planned. Where cells are missing, places and tests use the cells that all have."
     yield from data.remarks
     yield from (COLUMNS[name].note for name in columns_in("main", data.metrics) if COLUMNS[name].note)
+
+
+def _crossed(data: ReportData) -> str:
+    people = f"{len(data.people)} people"
+    return f"{people} and the {len(data.prompts)} prompts" if len(data.prompts) > 1 else people
+
+
+def separation_notes(data: ReportData, numbers: Aggregates) -> Iterable[str]:
+    """What the line under a column says, where there are a floor and a ceiling."""
+    blind = [COLUMNS[name].display for name in columns_in("main", data.metrics) if numbers.separates(name) is False]
+    if any(test.family == "ceiling and floor" for test in numbers.comparisons):
+        yield (
+            "Ceiling above floor: whether the number tells the true person's videos from the untuned model's at this "
+            "size, with the effect in standard deviations over people (d) and the test's p. In a number that does not, "
+            "nobody is best" + (f": {', '.join(blind)} here." if blind else ".")
+        )
 
 
 def power_notes(data: ReportData, numbers: Aggregates) -> Iterable[str]:

@@ -69,19 +69,42 @@ def _score_table(
     data: ReportData, numbers: Aggregates, name: str, caption: str, columns: Sequence[str], notes: tuple[str, ...]
 ) -> Table:
     """A row for each method, a column for each of the numbers, and on how many videos they rest."""
+    rows = tuple(
+        (*_names(data, variant), *_scores(data, numbers, variant, columns), Entry(_videos(data, variant)))
+        for variant in data.in_table_order
+    )
+    separation = _separation_row(numbers, columns)
     return Table(
         name=name,
         caption=caption,
         header=("", "Method", *(COLUMNS[column].header for column in columns), "Videos"),
-        rows=tuple(
-            (*_names(data, variant), *_scores(data, numbers, variant, columns), Entry(_videos(data, variant)))
-            for variant in data.in_table_order
-        ),
-        rules=_rules(data),
+        rows=(*rows, *separation),
+        rules=(*_rules(data), *([len(rows)] if separation else [])),
         notes=notes,
         signatures=tuple(signature_lines(data, numbers, columns)),
         text_columns=2,
     )
+
+
+def _separation_row(numbers: Aggregates, columns: Sequence[str]) -> tuple[tuple[Entry, ...], ...]:
+    """Whether each number tells the ceiling from the floor at this size; no row where no number can be asked."""
+    tests = [numbers.separation(column) for column in columns]
+    if not any(tests):
+        return ()
+    return ((Entry(""), Entry("ceiling above floor?"), *(_separated(test) for test in tests), Entry("")),)
+
+
+def _separated(test: Comparison | None) -> Entry:
+    if test is None:
+        return Entry("–", below="not tested")
+    effect = "" if math.isnan(test.effect) else f"d {_signed(test.effect, COLUMNS[test.column].higher_is_better)}, "
+    answer = {test.first: "yes", test.second: "reversed"}.get(test.winner, "no")
+    return Entry(answer, below=f"{effect}p {_p(test.p)}")
+
+
+def _signed(effect: float, higher_is_better: bool) -> str:
+    """An effect size as printed: above zero where the first side is better."""
+    return f"{effect if higher_is_better else -effect:.1f}"
 
 
 def kept_table(data: ReportData, numbers: Aggregates) -> Table:
@@ -120,13 +143,42 @@ def comparison_table(data: ReportData, numbers: Aggregates) -> Table:
         ),
         rules=tuple(index for index in range(1, len(tests)) if tests[index].column != tests[index - 1].column),
         notes=(
-            "Each test takes the mean difference of each identity over the cells that both methods have; p is the "
-            "two-sided sign-flip test, exact up to 16 identities; the interval is Student's.",
-            "Holm's correction is made within a number and a question. There are three questions, fixed beforehand: "
-            "the methods among each other, each method against the floor, the ceiling against each method.",
+            "Each test takes the mean difference of each person over the cells that both methods have; p is the "
+            "two-sided sign-flip test over people, exact up to 16 of them. The interval lets people and prompts vary, "
+            "so that it speaks of other prompts too. Bold: p < 0.05 after Holm, and the interval excludes zero.",
+            "Numbers of sets (FVD, KVD): the difference with each person left out once, and Student's test on it.",
+            "Holm's correction is made within a number and a question. There are four questions, fixed beforehand: "
+            "the methods among each other, each method against the floor, the ceiling against each method, and the "
+            "ceiling against the floor.",
             *power_notes(data, numbers),
         ),
         text_columns=3,
+    )
+
+
+def outlying_table(numbers: Aggregates) -> Table | None:
+    """People whose difference stands apart in a comparison with the floor or between methods; None without any."""
+    tests = [test for test in numbers.comparisons if test.outlying and test.family in ("methods", "against the floor")]
+    if not tests:
+        return None
+    return Table(
+        name="outlying",
+        caption="People who stand apart from the others in a comparison",
+        header=("Number", "First", "Second", "People"),
+        rows=tuple(
+            (
+                Entry(COLUMNS[test.column].display),
+                Entry(test.first),
+                Entry(test.second),
+                Entry(", ".join(test.outlying)),
+            )
+            for test in tests
+        ),
+        notes=(
+            "More than 3.5 robust deviations from the median person's difference (Iglewicz and Hoaglin). Look at their "
+            "videos before a mean that they move is believed: one broken adapter can look like a weak method.",
+        ),
+        text_columns=4,
     )
 
 

@@ -11,7 +11,7 @@ from pvbench.report.data import ReportData
 from pvbench.report.statistics.score import Aggregates, Comparison, Score
 from pvbench.stats import Interval
 
-FORMAT = 1
+FORMAT = 2
 """Of aggregates.json; rises when a key changes its meaning."""
 
 HEADER = ("method", "identity", "prompt", "seed", "metric", "value")
@@ -73,6 +73,9 @@ def aggregates_json(data: ReportData, numbers: Aggregates) -> str:
             for variant in data.variants
         },
         "comparisons": [_comparison(test) for test in numbers.comparisons],
+        "ceiling_above_floor": {
+            name: separates for name in COLUMNS if (separates := numbers.separates(name)) is not None
+        },
         "places": {name: dict(places) for name, places in numbers.best.items() if places},
         "fvd_floors": {
             name: {"value": floor.value, "n": floor.cells, "width": floor.width}
@@ -113,6 +116,9 @@ def _comparison(test: Comparison) -> dict[str, object]:
         "p": test.p,
         "p_holm": test.p_holm,
         "better": test.winner or None,
+        "test": test.test,
+        "effect": test.effect,
+        "outlying": list(test.outlying),
         "n": test.cells,
         "identities": test.identities,
     }

@@ -6,17 +6,18 @@ over the cells that both sides have, FVD over the cells that all have. Nothing i
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pvbench.identity import NOBODY
-from pvbench.metrics import COLUMNS, Metric, Signature, load_metrics, metric_of
+from pvbench.metrics import COLUMNS, Metric, Signature, load_metrics
 from pvbench.report.data import CellKey, ReportData
 from pvbench.report.statistics.comparison import comparisons, identity_means, kept_shares, known, report_rng
-from pvbench.report.statistics.score import Aggregates, Place, ReferenceFloor, Score
+from pvbench.report.statistics.score import PLACES, Aggregates, Left, Place, ReferenceFloor, Score
 from pvbench.report.statistics.set_score import REFERENCES, set_scores
-from pvbench.stats import Interval, cluster_bootstrap, jackknife_interval, t_interval
+from pvbench.stats import Interval, cluster_bootstrap, crossed_interval, jackknife_interval
 
 
 def aggregate(data: ReportData) -> Aggregates:
@@ -27,19 +28,22 @@ def aggregate(data: ReportData) -> Aggregates:
     """
     scores = _video_scores(data)
     floors: dict[str, ReferenceFloor] = {}
+    left: dict[str, dict[str, Left]] = {}
     for reference in REFERENCES:
-        of_sets, floor = set_scores(data, reference)
-        for label, of_variant in of_sets.items():
+        of_sets = set_scores(data, reference)
+        for label, of_variant in of_sets.scores.items():
             scores[label].update(of_variant)
-        if floor is not None:
-            floors[reference] = floor
-    return Aggregates(
+        left |= of_sets.left
+        if of_sets.floor is not None:
+            floors[reference] = of_sets.floor
+    found = Aggregates(
         scores=scores,
-        comparisons=tuple(comparisons(data)),
-        best={name: _places(data, scores, name) for name in COLUMNS},
+        comparisons=tuple(comparisons(data, left)),
+        best={},
         kept=kept_shares(data),
         floors=floors,
     )
+    return replace(found, best={name: _places(data, found, name) for name in COLUMNS})
 
 
 def _video_scores(data: ReportData) -> dict[str, dict[str, Score]]:
@@ -70,7 +74,7 @@ def _video_score(
         planned=planned,
         identities=len(set(people) - {NOBODY}),
         signature=signature.having(n=array.size),
-        interval=_interval(metric, column, array, people).within(limits),
+        interval=_interval(metric, column, array, list(values)).within(limits),
         bootstrap=cluster_bootstrap(array, people, report_rng(label, column)).within(limits) if plain else None,
         by_identity=identity_means(known(values)),
     )
@@ -80,10 +84,11 @@ def _is_mean(metric: Metric) -> bool:
     return type(metric).aggregate is Metric.aggregate
 
 
-def _interval(metric: Metric, column: str, values: NDArray[np.float64], people: Sequence[str]) -> Interval:
-    """Student's over the people's means; for a metric with an aggregate of its own, a jackknife over the people."""
+def _interval(metric: Metric, column: str, values: NDArray[np.float64], cells: Sequence[CellKey]) -> Interval:
+    """Student's over people and prompts; for a metric with an aggregate of its own, a jackknife over the people."""
+    people = [cell.identity for cell in cells]
     if _is_mean(metric):
-        return t_interval(values, people)
+        return crossed_interval(values, people, [cell.prompt for cell in cells])
     shown, known_people = np.array(people), sorted(set(people))
     without = [aggregated(metric, column, values[shown != person]) for person in known_people if len(known_people) > 1]
     if NOBODY in known_people:
@@ -91,24 +96,25 @@ def _interval(metric: Metric, column: str, values: NDArray[np.float64], people: 
     return jackknife_interval(aggregated(metric, column, values), np.array(without))
 
 
-def _places(data: ReportData, scores: Mapping[str, Mapping[str, Score]], column: str) -> dict[str, Place]:
-    """Best and second among the competing methods, on the cells they share; equal as printed is equal."""
-    methods = [variant.label for variant in data.variants if variant.role == "method"]
-    if column not in scores[next(iter(scores))]:
+def _places(data: ReportData, numbers: Aggregates, column: str) -> dict[str, Place]:
+    """The method that is significantly better than every other one, and the one that is better than all the rest.
+
+    Nobody is best in a number that does not tell the ceiling from the floor.
+    """
+    methods = {variant.label for variant in data.variants if variant.role == "method"}
+    compared = {label for test in numbers.comparisons if test.column == column for label in (test.first, test.second)}
+    rest = methods & compared
+    places: dict[str, Place] = {}
+    if numbers.separates(column) is False:
         return {}
-    if issubclass(metric_of(column), Metric):
-        means = _means_on_shared_cells(data, methods, column)
-    else:
-        values = {label: scores[label][column].value for label in methods}
-        means = {label: value for label, value in values.items() if not math.isnan(value)}
-    if len(means) < 2:
-        return {}
-    spec = COLUMNS[column]
-    printed = {label: float(spec.text(mean)) for label, mean in means.items()}
-    order = sorted(printed.values(), reverse=spec.higher_is_better)
-    places: dict[str, Place] = {label: "best" for label, value in printed.items() if value == order[0]}
-    if len(places) == 1 and len(means) > 2:
-        places |= {label: "second" for label, value in printed.items() if value == order[1]}
+    for place in PLACES:
+        leaders = [
+            label for label in rest if rest - {label} and rest - {label} <= set(numbers.beaten_by(label, column))
+        ]
+        if not leaders:
+            break
+        places[leaders[0]] = place
+        rest -= {leaders[0]}
     return places
 
 
@@ -117,13 +123,3 @@ def aggregated(metric: Metric, column: str, values: NDArray[np.float64]) -> floa
     rows = np.full((len(values), len(metric.columns)), math.nan)
     rows[:, [one.name for one in metric.columns].index(column)] = values
     return metric.aggregate(rows)[column]
-
-
-def _means_on_shared_cells(data: ReportData, labels: list[str], column: str) -> dict[str, float]:
-    values = {label: data.defined(label, column) for label in labels}
-    cells = data.shared_cells(values.values())
-    return {
-        label: float(np.mean([of_cells[cell] for cell in cells]))
-        for label, of_cells in values.items()
-        if cells and all(cell in of_cells for cell in cells)
-    }

@@ -4,14 +4,18 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 
 from pvbench.digest import stable_seed
 from pvbench.identity import NOBODY
 from pvbench.report.data import CellKey, ReportData, ReportVariant
-from pvbench.report.statistics.score import Comparison, Family, Kept
-from pvbench.stats import holm, jackknife_interval, sign_flip_p, t_interval
+from pvbench.report.statistics.score import Comparison, Family, Kept, Left
+from pvbench.stats import crossed_interval, holm, jackknife_interval, jackknife_p, outlying, sign_flip_p
+
+FEWEST_PEOPLE = 6
+"""With fewer, numbers of sets are not compared: the sign-flip test of the other numbers decides nothing either."""
 
 
 def report_rng(*parts: str) -> np.random.Generator:
@@ -43,17 +47,37 @@ def _families(data: ReportData) -> dict[Family, list[tuple[str, str]]]:
         "methods": list(combinations(methods, 2)),
         "against the floor": [(method, floor) for method in methods for floor in labels("floor")],
         "against the ceiling": [(ceiling, method) for method in methods for ceiling in labels("ceiling")],
+        "ceiling and floor": [(ceiling, floor) for ceiling in labels("ceiling") for floor in labels("floor")],
     }
 
 
-def comparisons(data: ReportData) -> Iterable[Comparison]:
-    """Every paired test of the report, by column and question."""
+def comparisons(data: ReportData, sets: Mapping[str, Mapping[str, Left]] | None = None) -> Iterable[Comparison]:
+    """Every paired test of the report, by column and question.
+
+    Args:
+        sets: numbers of sets, column -> variant label -> the number with and without each identity.
+    """
     for column in data.video_columns:
         values = {variant.label: data.defined(variant.label, column) for variant in data.variants}
-        for family, pairs in _families(data).items():
-            tests = [test for pair in pairs if (test := _compare(column, family, *pair, values)) is not None]
-            for test, adjusted in zip(tests, holm([test.p for test in tests]), strict=True):
-                yield replace(test, p_holm=adjusted)
+
+        def compare(family: Family, first: str, second: str, values: Any = values, column: str = column) -> Any:
+            return _compare(column, family, first, second, values)
+
+        yield from _corrected(data, compare)
+    for column, of_sets in (sets or {}).items():
+
+        def compare(family: Family, first: str, second: str, values: Any = of_sets, column: str = column) -> Any:
+            return _compare_sets(column, family, first, second, values)
+
+        yield from _corrected(data, compare)
+
+
+def _corrected(data: ReportData, compare: Callable[[Family, str, str], Comparison | None]) -> Iterable[Comparison]:
+    """The tests of every question, Holm's correction made within each."""
+    for family, pairs in _families(data).items():
+        tests = [test for pair in pairs if (test := compare(family, *pair)) is not None]
+        for test, adjusted in zip(tests, holm([test.p for test in tests]), strict=True):
+            yield replace(test, p_holm=adjusted)
 
 
 def _compare(
@@ -65,18 +89,53 @@ def _compare(
     by_identity = identity_means(both)
     differences = np.array(list(by_identity.values()))
     p = sign_flip_p(differences, report_rng(column, first, second))
+    people, prompts = ([getattr(cell, name) for cell in both] for name in ("identity", "prompt"))
     return Comparison(
         column=column,
         family=family,
         first=first,
         second=second,
         difference=float(differences.mean()),
-        interval=t_interval(differences, list(by_identity)),
+        interval=crossed_interval(np.array(list(both.values())), people, prompts),
         p=p,
         p_holm=p,
         cells=len(both),
         identities=len(by_identity),
+        effect=_effect(differences),
+        outlying=tuple(np.array(list(by_identity))[list(outlying(differences))].tolist()),
     )
+
+
+def _compare_sets(
+    column: str, family: Family, first: str, second: str, values: Mapping[str, Left]
+) -> Comparison | None:
+    if first not in values or second not in values:
+        return None
+    one, other = values[first], values[second]
+    people = [person for person in one.without if person in other.without]
+    if len(people) < FEWEST_PEOPLE:
+        return None
+    left = np.array([one.without[person] - other.without[person] for person in people])
+    difference = one.value - other.value
+    p = jackknife_p(difference, left)
+    return Comparison(
+        column=column,
+        family=family,
+        first=first,
+        second=second,
+        difference=difference,
+        interval=jackknife_interval(difference, left),
+        p=p,
+        p_holm=p,
+        cells=one.cells,
+        identities=len(people),
+        test="jackknife",
+    )
+
+
+def _effect(differences: np.ndarray) -> float:
+    spread = float(differences.std(ddof=1)) if differences.size > 1 else 0.0
+    return float(differences.mean()) / spread if spread > 0 else math.nan
 
 
 def kept_shares(data: ReportData) -> dict[str, dict[str, Kept]]:

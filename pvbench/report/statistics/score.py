@@ -1,5 +1,6 @@
 """What a report states, in numbers: scores, comparisons, shares and places."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -11,9 +12,14 @@ SIGNIFICANT = 0.05
 
 Place = Literal["", "best", "second"]
 """Among the methods that compete."""
+PLACES: tuple[Place, ...] = ("best", "second")
+"""Best: significantly better than every other method; second: than every other but the best."""
 
-Family = Literal["methods", "against the floor", "against the ceiling"]
-"""The three questions that comparisons answer; Holm's correction is made within each."""
+Family = Literal["methods", "against the floor", "against the ceiling", "ceiling and floor"]
+"""The questions that comparisons answer; Holm's correction is made within each."""
+
+TestKind = Literal["sign flip", "jackknife"]
+"""A sign-flip test of the people's mean differences, or, for numbers of sets, Student's by leaving out each person."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +44,13 @@ class Score:
 
 @dataclass(frozen=True)
 class Comparison:
-    """A paired test between two methods on the cells that both have, with the identities as observations."""
+    """A paired test between two methods on the cells that both have, with the identities as observations.
+
+    Attributes:
+        interval: of the difference, over people and prompts; of a number of sets over people.
+        effect: the mean difference in standard deviations of the people's differences; NaN where these are equal.
+        outlying: people whose difference stands apart from the others'.
+    """
 
     column: str
     family: Family
@@ -51,11 +63,19 @@ class Comparison:
     p_holm: float
     cells: int
     identities: int
+    test: TestKind = "sign flip"
+    effect: float = math.nan
+    outlying: tuple[str, ...] = ()
 
     @property
     def winner(self) -> str:
-        """The label of the significantly better one; empty without significance."""
-        if not self.p_holm < SIGNIFICANT or self.difference == 0:
+        """The label of the significantly better one; empty without significance.
+
+        Significant is a p below .05 after Holm, where the interval excludes zero too: people alone do not decide it,
+        if other prompts could turn it round.
+        """
+        doubtful = not (self.interval.excludes_zero or math.isnan(self.interval.low))
+        if not self.p_holm < SIGNIFICANT or self.difference == 0 or doubtful:
             return ""
         return self.first if (self.difference > 0) == COLUMNS[self.column].higher_is_better else self.second
 
@@ -66,6 +86,15 @@ class Kept:
 
     value: float
     interval: Interval
+    cells: int
+
+
+@dataclass(frozen=True)
+class Left:
+    """A number of a set, and what it is when one identity after the other is left out of both sets."""
+
+    value: float
+    without: Mapping[str, float]
     cells: int
 
 
@@ -92,7 +121,19 @@ class Aggregates:
     floors: Mapping[str, ReferenceFloor]
     """Reference set's name -> its floor."""
 
+    def separation(self, column: str) -> Comparison | None:
+        """The test of the ceiling against the floor; None where the report has not both, or the number no test."""
+        return next((test for test in self._of(column) if test.family == "ceiling and floor"), None)
+
+    def separates(self, column: str) -> bool | None:
+        """Whether a number tells the ceiling from the floor; None where that is not known."""
+        test = self.separation(column)
+        return None if test is None else test.winner == test.first
+
+    def _of(self, column: str) -> list[Comparison]:
+        return [test for test in self.comparisons if test.column == column]
+
     def beaten_by(self, label: str, column: str) -> tuple[str, ...]:
         """Labels of the variants that this one is significantly better than."""
-        won = [test for test in self.comparisons if test.column == column and test.winner == label]
+        won = [test for test in self._of(column) if test.winner == label]
         return tuple(test.second if test.first == label else test.first for test in won)

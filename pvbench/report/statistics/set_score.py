@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float
@@ -12,7 +12,7 @@ from pvbench.method import Role
 from pvbench.metrics import Column, SetMetric, Signature, load_set_metrics
 from pvbench.report.data import CellKey, ReportData
 from pvbench.report.statistics.comparison import report_rng
-from pvbench.report.statistics.score import ReferenceFloor, Score
+from pvbench.report.statistics.score import Left, ReferenceFloor, Score
 from pvbench.stats import jackknife_interval
 
 REFERENCES: Mapping[str, Role] = {"rendered": "ceiling", "base": "floor"}
@@ -73,13 +73,29 @@ class _Sets:
         return ""
 
 
-def set_scores(data: ReportData, reference: str) -> tuple[dict[str, dict[str, Score]], ReferenceFloor | None]:
-    """Scores by variant and column, and the floor of the reference set by the first metric that has one.
+@dataclass(frozen=True)
+class SetScores:
+    """The numbers of one reference set.
+
+    Attributes:
+        scores: by variant and column.
+        left: by column and variant, the number with and without each identity.
+        floor: of the reference set, by the first metric that has one.
+    """
+
+    scores: dict[str, dict[str, Score]]
+    left: dict[str, dict[str, Left]]
+    floor: ReferenceFloor | None
+
+
+def set_scores(data: ReportData, reference: str) -> SetScores:
+    """Distances of every variant to a reference set.
 
     Raises:
         MetricError: an embedding is NaN or infinite.
     """
     scores: dict[str, dict[str, Score]] = {variant.label: {} for variant in data.variants}
+    left: dict[str, dict[str, Left]] = {}
     floor: ReferenceFloor | None = None
     for metric in load_set_metrics(data.metrics):
         columns = [column for column in metric.columns if column.reference == reference]
@@ -93,8 +109,29 @@ def set_scores(data: ReportData, reference: str) -> tuple[dict[str, dict[str, Sc
                 scores[variant.label] |= dict.fromkeys((column.name for column in columns), empty)
             else:
                 scores[variant.label] |= _distances(sets, embeddings, columns)
+                for name, without in _without_each(sets, embeddings, columns).items():
+                    value = scores[variant.label][name].value
+                    left.setdefault(name, {})[variant.label] = Left(value, without, len(sets.cells))
         floor = floor or _floor(sets)
-    return scores, floor
+    return SetScores(scores, left, floor)
+
+
+def _without_each(
+    sets: _Sets, embeddings: Mapping[CellKey, np.ndarray], columns: Sequence[Column]
+) -> dict[str, dict[str, float]]:
+    """Each column's number without the videos of one identity after the other; none where one is not known."""
+    people = sorted({cell.identity for cell in sets.cells})
+    if NOBODY in people or len(people) < 2:
+        return {}
+    found: dict[str, dict[str, float]] = {column.name: {} for column in columns}
+    for person in people:
+        rest = replace(sets, cells=tuple(cell for cell in sets.cells if cell.identity != person))
+        if len(rest.cells) < 2:
+            return {}
+        numbers = sets.metric.compare(rest.stacked(embeddings), rest.reference, None)
+        for column in columns:
+            found[column.name][person] = numbers[column.of or column.name].value
+    return found
 
 
 def _sets(data: ReportData, reference: str, kind: type[SetMetric]) -> _Sets:

@@ -79,7 +79,9 @@ def test_every_comparison_of_the_report_is_in_the_file(make_run):
     data = make_run()
     content = json.loads(aggregates_json(data, aggregate(data)))
     faces = [test for test in content["comparisons"] if test["metric"] == "face_sim"]
-    # One pair of methods, two against the floor, two against the ceiling.
+    # One pair of methods, two against the floor, two against the ceiling, and the ceiling against the floor.
     assert [test["question"] for test in faces].count("methods") == 1
-    assert len(faces) == 5
-    assert {"p", "p_holm", "better", "interval", "identities"} <= faces[0].keys()
+    assert len(faces) == 6
+    assert {"p", "p_holm", "better", "interval", "identities", "test", "effect", "outlying"} <= faces[0].keys()
+    assert content["ceiling_above_floor"]["face_sim"] is True
+    assert "fvd" not in content["ceiling_above_floor"]
