@@ -66,6 +66,7 @@ def reference_script(reference):
 
     def load(name):
         spec = importlib.util.spec_from_file_location(f"reference_{name}", reference / f"{name}.py")
+        assert spec is not None and spec.loader is not None
         module = importlib.util.module_from_spec(spec)
         written, sys.dont_write_bytecode = sys.dont_write_bytecode, True
         try:

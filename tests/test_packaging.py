@@ -99,7 +99,7 @@ def test_the_wheel_works_where_there_is_no_tree(wheel, tmp_path):
 
 def test_the_editable_install_is_the_tree():
     for module in ("pvbench", "pvbench.methods", "pvbench.identities", "pvbench.prompts", "pvbench.paper"):
-        assert Path(import_module(module).__file__).parent == folder_of(module)
+        assert Path(str(import_module(module).__file__)).parent == folder_of(module)
 
 
 @pytest.mark.parametrize("group", ["pvbench.methods", "pvbench.backbones", "pvbench.rewards"])

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -50,7 +51,7 @@ def test_a_quarter_of_the_frames_must_pass_with_halves_to_even(frames, needed):
 def test_the_threshold_grows_with_the_short_side(size, threshold):
     assert flow_threshold(*size) == threshold
     assert flow_threshold(size[1], size[0]) == threshold
-    assert flow_threshold(*size, scale=0.5) == threshold / 2
+    assert flow_threshold(size[0], size[1], scale=0.5) == threshold / 2
 
 
 def test_enough_passes_make_a_video_dynamic_worked_by_hand():
@@ -107,7 +108,7 @@ def test_flow_that_failed_is_refused_where_vbench_calls_the_video_static():
         row([1.0, float("nan")])
 
 
-def recorded(reference: Path) -> list[tuple[str, dict]]:
+def recorded(reference: Path) -> list[tuple[str, dict[str, Any]]]:
     everything = json.loads((reference / "expected" / "dynamic_degree.json").read_text())
     return [*everything["clips"].items(), *everything["mp4"].items()]
 

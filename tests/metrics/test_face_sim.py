@@ -13,7 +13,7 @@ EAST, NORTH, WEST = [1.0, 0.0], [0.0, 1.0], [-1.0, 0.0]
 
 
 def video(faces: list[list[float] | None], references: list[list[float]]) -> dict[str, np.ndarray]:
-    rows = np.array([face if face is not None else [math.nan, math.nan] for face in faces], np.float32)
+    rows: np.ndarray = np.array([face if face is not None else [math.nan, math.nan] for face in faces], np.float32)
     return {
         "face/embedding": rows,
         "face/detected": np.isfinite(rows).all(axis=1).astype(np.float32),

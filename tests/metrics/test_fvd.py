@@ -1,6 +1,5 @@
 """Fréchet and kernel distances: closed forms, properties, small sets, and the public implementations' values."""
 
-import importlib.util
 import json
 import math
 
@@ -207,10 +206,8 @@ def test_the_recorded_exact_distances_of_real_video_features_are_reproduced(refe
         assert distance.value == approx(expected["styleganv"], abs=3e-3), name
 
 
-def test_the_recorded_distances_of_gaussians_are_reproduced(reference):
-    spec = importlib.util.spec_from_file_location("derive_inputs", reference / "derive_inputs.py")
-    derive_inputs = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(derive_inputs)
+def test_the_recorded_distances_of_gaussians_are_reproduced(reference, reference_script):
+    derive_inputs = reference_script("derive_inputs")
     cases = json.loads((reference / "expected" / "frechet_gaussians.json").read_text())["cases"]
     for case, expected in cases.items():
         distance = frechet_distance(*derive_inputs.gaussians(case)).value

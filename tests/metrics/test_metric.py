@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 
 from pvbench.metrics import COLUMNS, EXTRA_COLUMNS, MetricError, load_metrics, score
+from pvbench.metrics.dynamic_degree import DynamicDegree
 from pvbench.metrics.fvd import Fvd
 from pvbench.metrics.metric import Column
 
 METRICS = [type(metric) for metric in load_metrics()]
 
-EVALUATORS = {
+EVALUATORS: dict[str, dict[str, object]] = {
     "face": {"name": "arc", "weights": "0" * 64, "size": 48},
     "clip": {"name": "clip", "weights": "1" * 64},
     "flow": {"name": "dis", "preset": "medium"},
@@ -168,7 +169,7 @@ def test_unknown_metrics_and_settings_are_refused_with_the_nearest_name():
 
 
 def test_a_whole_number_is_a_float_setting_too():
-    assert load_metrics({"dynamic_degree": {"threshold_scale": 2}})[1] == METRICS[1](threshold_scale=2.0)
+    assert load_metrics({"dynamic_degree": {"threshold_scale": 2}})[1] == DynamicDegree(threshold_scale=2.0)
 
 
 @pytest.mark.parametrize("metric", [*METRICS, Fvd], ids=lambda metric: metric.name)

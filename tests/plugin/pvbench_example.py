@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import numpy as np
+import torch
 
 from pvbench.backbone import Backbone, BackboneLoader
 from pvbench.errors import FaceError, GenerationError, WeightsError
@@ -57,7 +58,7 @@ def _go_wrong(*what: str) -> None:
     if _meant("EXAMPLE_FAILS", *what):
         raise RuntimeError("wrong on purpose")
     if _meant("EXAMPLE_FILLS_DISK", *what):
-        Path.write_bytes = _full
+        setattr(Path, "write_bytes", _full)  # noqa: B010 (a method is not assigned to, as far as types know)
     if _meant("EXAMPLE_BAD_WEIGHTS", *what):
         raise WeightsError("weights of the example are corrupt; reinstall it")
 
@@ -66,7 +67,8 @@ class ExampleBackbone(Backbone):
     """Draws noise of a seed; a text makes it lighter by its length."""
 
     def __init__(self, profile: Profile, device: str) -> None:
-        self.sampling, self.device, self.signature = profile.sampling, device, ExampleLoader.signature(profile)
+        self.sampling, self.signature = profile.sampling, ExampleLoader.signature(profile)
+        self.device = torch.device(device)
 
     def sample(self, text: str, noise_seed: int) -> Video:
         return Video(self.noise(noise_seed) + np.uint8(len(text)), self.sampling.fps)

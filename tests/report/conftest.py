@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
+from pvbench.method import Role
 from pvbench.report import CellKey, ReportData, ReportIdentity, ReportPrompt, ReportVariant
 from pvbench.video import Video, write_video
 
@@ -31,7 +32,8 @@ TEXTS = (
     "A <V> talks in front of a window of a space station",
     "A <V> raises <his> brows in the desert, in an orange T-shirt",
 )
-EVALUATORS = {
+ROLES: dict[str, Role] = {"base": "floor", "oracle": "ceiling", "still_photo": "control"}
+EVALUATORS: dict[str, dict[str, object]] = {
     "face": {"name": "score-face", "weights": "ab" * 32, "crop": 48},
     "clip": {"name": "score-clip", "weights": "cd" * 32},
     "flow": {"name": "dis", "preset": "medium"},
@@ -98,7 +100,7 @@ def make_run(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., ReportDa
                     label.partition("[")[0],
                     f"made-up scores of {label}",
                     {"steps": 45},
-                    {"base": "floor", "oracle": "ceiling", "still_photo": "control"}.get(label, "method"),
+                    ROLES.get(label, "method"),
                 )
                 for label in labels
             ),

@@ -76,6 +76,7 @@ def test_long_and_empty_messages_of_failed_cells_take_one_line(make_run):
     first, second = data.cells
     data.failures["base"].update({first: "", second: "ValueError: " + "x" * 200 + "\nTraceback"})
     table = failed_table(data)
+    assert table is not None
     whole = "ValueError: " + "x" * 200
     assert [row[-1].text for row in table.rows] == ["", whole]
     assert f"| {whole} |" in table_markdown(table)

@@ -1,5 +1,7 @@
 """How long what is left will take."""
 
+from typing import Any
+
 import pytest
 
 from pvbench.profile import Cost
@@ -26,7 +28,7 @@ def test_what_was_seen_goes_before_the_profile():
 
 
 def test_an_earlier_runs_log_is_taken_for_the_same_device_alone():
-    log = [
+    log: list[dict[str, Any]] = [
         {"stage": "tune", "method": "slow", "device": "cuda", "seconds": 2},
         {"stage": "tune", "method": "slow", "device": "cpu", "seconds": 20},
         {"stage": "tune"},

@@ -32,7 +32,8 @@ def joined(*parts):
 
 
 def picture(*parts, camera=FRONT, light=PLAIN, height=32, width=32, supersample=2):
-    return draw(*joined(*parts), camera, light, height, width, supersample)
+    vertices, triangles, colours = joined(*parts)
+    return draw(vertices, triangles, colours, camera, light, height, width, supersample)
 
 
 def metres_a_pixel(camera, distance, height):

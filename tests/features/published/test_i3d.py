@@ -306,7 +306,7 @@ def test_an_archives_own_eps_is_taken_and_a_missing_scale_is_one(random_i3d, fol
             return leaf
         plain = nn.BatchNorm3d(leaf.num_features, eps=TENSORFLOW_EPS)
         plain.load_state_dict(leaf.state_dict())
-        plain.weight = None
+        plain.register_parameter("weight", None)
         return plain
 
     archive_of(random_i3d, folder / "i3d.pt", names=lambda name: name.lower() + "_", leaves=without_scale)

@@ -60,8 +60,8 @@ def save_detector(path):
                 kernel[..., 0], bias[:] = 0.25, 0.5
             else:
                 bias[:] = landmarks
-            kernel = np.broadcast_to(kernel.reshape(-1, 3, 1, 1), (2 * width, 3, stride, stride)) / stride**2
-            weights |= {f"{name}_kernel": np.ascontiguousarray(kernel, np.float32), f"{name}_bias": bias.ravel()}
+            spread = np.broadcast_to(kernel.reshape(-1, 3, 1, 1), (2 * width, 3, stride, stride)) / stride**2
+            weights |= {f"{name}_kernel": np.ascontiguousarray(spread, np.float32), f"{name}_bias": bias.ravel()}
             nodes += [
                 node("Conv", ["picture", f"{name}_kernel", f"{name}_bias"], [f"{name}_map"], strides=[stride, stride]),
                 node("Transpose", [f"{name}_map"], [f"{name}_last"], perm=[0, 2, 3, 1]),

@@ -99,7 +99,8 @@ def test_embeddings_and_gradients_are_those_of_open_clip_itself(open_clip, files
     ours, theirs = (clip_pixels(frames(), 64).requires_grad_(True) for _ in range(2))
     found.images(ours)[:, 0].sum().backward()
     made.encode_image(theirs, normalize=True)[:, 0].sum().backward()
-    np.testing.assert_allclose(ours.grad, theirs.grad, atol=1e-5 * theirs.grad.abs().max())
+    assert ours.grad is not None and theirs.grad is not None
+    np.testing.assert_allclose(ours.grad.numpy(), theirs.grad.numpy(), atol=1e-5 * float(theirs.grad.abs().max()))
 
 
 def test_only_what_is_asked_of_the_last_block_is_computed(files):
@@ -209,7 +210,9 @@ def test_a_face_is_seen_wherever_it_is(clip):
     both = np.zeros((2, 100, 140, 3), np.uint8)
     both[0, 5:65, 10:70] = both[1, 25:85, 60:120] = face
     points = np.array([[22, 24], [38, 24], [30, 32], [24, 40], [36, 40]], np.float32)
-    found = clip.faces(both, np.stack([points + np.float32([10, 5]), points + np.float32([60, 25])]))
+    found = clip.faces(
+        both, np.stack([points + np.array([10, 5], np.float32), points + np.array([60, 25], np.float32)])
+    )
     # Places of the crop's pixels are rounded in float32; noise is steep between two pixels.
     np.testing.assert_allclose(found[0], found[1], atol=1e-3)
 

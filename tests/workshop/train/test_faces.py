@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -61,7 +62,7 @@ def test_wiping_smears_eyes_or_mouth_and_leaves_the_rest():
 def portraits(count, frames=2):
     """A shard of grey portraits of people 0, 0, 1, 1, ... with random traits."""
     rng = np.random.default_rng(0)
-    marks = np.tile(np.array(TEMPLATE, np.float32) / 112 * 30 + 17, (count, frames, 1, 1))
+    marks: Any = np.tile(np.array(TEMPLATE, np.float32) / 112 * 30 + 17, (count, frames, 1, 1))
     people = np.arange(count) // 2
     return dataset.Shard(
         frames=np.full((count, frames, 64, 64, 3), 128, np.uint8),

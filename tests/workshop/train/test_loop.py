@@ -3,6 +3,7 @@
 import dataclasses
 import json
 from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -33,7 +34,7 @@ def trainer(folder, plan):
 def kernels(folder, plan):
     """A kernel, a table, a buffer and a last layer learn to copy a picture through a frozen layer."""
     torch.manual_seed(3)
-    model = torch.nn.ModuleDict({
+    model: Any = torch.nn.ModuleDict({
         "embedding": torch.nn.Embedding(3, 16), "first": torch.nn.Conv2d(2, 16, 1),
         "inner": torch.nn.Conv2d(16, 16, 3, padding=1), "last": torch.nn.Conv2d(16, 2, 1),
     })  # fmt: skip
@@ -231,7 +232,7 @@ def half_frozen(folder, steps, frozen):
     """A frozen layer of the given value before a trained one."""
     torch.manual_seed(3)
     model = torch.nn.Sequential(torch.nn.Linear(4, 4, bias=False), torch.nn.Linear(4, 2))
-    torch.nn.init.constant_(model[0].weight, frozen).requires_grad_(False)
+    torch.nn.init.constant_(cast(torch.Tensor, model[0].weight), frozen).requires_grad_(False)
 
     def step(number, rng):
         x = torch.from_numpy(rng.normal(size=(8, 4)).astype(np.float32))
