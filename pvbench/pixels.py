@@ -15,13 +15,14 @@ if TYPE_CHECKING:
 
 
 def resize_photo(image: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
-    """The photo's middle square, area-averaged to (height, width): references are seen at the video's resolution."""
+    """The photo's middle, as large as its shape allows, area-averaged to (height, width): seen as a video's frame."""
     rows, columns = image.shape[:2]
-    side = min(rows, columns)
-    top, left = (rows - side) // 2, (columns - side) // 2
-    square = Image.fromarray(image[top : top + side, left : left + side])
-    kernel = Image.Resampling.BOX if side >= 2 * width else Image.Resampling.BICUBIC
-    return np.asarray(square.resize((width, height), kernel))
+    scale = min(rows / height, columns / width)
+    high, wide = round(scale * height), round(scale * width)
+    top, left = (rows - high) // 2, (columns - wide) // 2
+    middle = Image.fromarray(image[top : top + high, left : left + wide])
+    kernel = Image.Resampling.BOX if wide >= 2 * width else Image.Resampling.BICUBIC
+    return np.asarray(middle.resize((width, height), kernel))
 
 
 def to_tensor(frames: NDArray[np.uint8], device: torch.device) -> Tensor:
@@ -33,5 +34,5 @@ def to_tensor(frames: NDArray[np.uint8], device: torch.device) -> Tensor:
 
 
 def photo_tensor(photos: Sequence[NDArray[np.uint8]], height: int, width: int, device: torch.device) -> Tensor:
-    """Photos of any size, each uint8 (H, W, 3), as (n, 3, height, width) in [-1, 1]: their middle squares, resized."""
+    """Photos of any size, each uint8 (H, W, 3), as (n, 3, height, width) in [-1, 1]: their middles, resized."""
     return to_tensor(np.stack([resize_photo(photo, height, width) for photo in photos]), device)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
@@ -58,16 +58,31 @@ class Prompt:
 
     def render(self, class_noun: str, token: str = "") -> str:
         """The text for one person: `<V>` becomes the class noun, behind the method's rare token if it has one."""
-        person = f"{token} {class_noun}" if token else class_noun
+        return self._with(f"{token} {class_noun}" if token else class_noun, class_noun)
 
-        def replace(match: re.Match[str]) -> str:
+    def described(self, class_noun: str, description: str) -> str:
+        """The text with a person's description, such as "an old man with grey hair", in the place of `<V>`.
+
+        The description's article and full stop are left out, and an article before `<V>` is made to fit.
+        """
+        words = re.sub(r"^(an?|the)\s+", "", description.strip().rstrip("."), flags=re.IGNORECASE)
+        article = "an" if words[:1].lower() in tuple("aeiou") else "a"
+        text = re.sub(rf"\b[Aa]n? (?={PERSON})", lambda found: _like(found[0], article) + " ", self.text)
+        return replace(self, text=text)._with(words, class_noun)
+
+    def _with(self, person: str, class_noun: str) -> str:
+        def word_of(match: re.Match[str]) -> str:
             name = match[1]
             if name == "V":
                 return person
-            word = _PRONOUNS[class_noun][name.lower()]
-            return word.capitalize() if name[0].isupper() else word
+            return _like(name, _PRONOUNS[class_noun][name.lower()])
 
-        return _PLACEHOLDER.sub(replace, self.text)
+        return _PLACEHOLDER.sub(word_of, self.text)
+
+
+def _like(model: str, word: str) -> str:
+    """`word` with a capital where `model` has one."""
+    return word.capitalize() if model[:1].isupper() else word
 
 
 @dataclass(frozen=True)

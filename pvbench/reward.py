@@ -77,6 +77,17 @@ class IdentityReward(ABC):
         """
 
     @abstractmethod
+    def landmarks(self, images: Tensor) -> Tensor:
+        """Eyes, tip of the nose and corners of the mouth of each image's best face; NaN where there is no face.
+
+        Args:
+            images: (n, 3, H, W) in about [-1, 1].
+
+        Returns:
+            (n, 5, 2), x and y in pixels, the eye on the left of the picture first.
+        """
+
+    @abstractmethod
     def face_mask(self, images: Tensor) -> Tensor:
         """How near each pixel is to the best face (n, 1, H, W), from 0 to 1; all 0 where there is no face.
 

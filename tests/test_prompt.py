@@ -121,3 +121,17 @@ def test_a_set_in_the_wrong_role_is_told():
     evaluation = PromptSet("e", "evaluation", (Prompt("one", "a <V> reads a book"),))
     with pytest.raises(PromptError, match="'e' has the role 'evaluation', used as simulated"):
         check_disjoint(evaluation, evaluation)
+
+
+@pytest.mark.parametrize(
+    ("text", "description", "expected"),
+    [
+        ("a <V> nods", "A young woman with long hair.", "a young woman with long hair nods"),
+        ("a <V> nods", "An old woman", "an old woman nods"),
+        ("A <V> shakes <his> head", "an old woman", "An old woman shakes her head"),
+        ("in snow stands a <V>", "tall woman", "in snow stands a tall woman"),
+        ("the <V> nods", "The woman.", "the woman nods"),
+    ],
+)
+def test_a_description_takes_the_place_of_the_person(text, description, expected):
+    assert Prompt("p1", text).described("woman", description) == expected

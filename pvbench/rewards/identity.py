@@ -53,6 +53,15 @@ class FaceReward(IdentityReward):
         return Reference(crop_faces(images, torch.stack(landmarks)))
 
     @torch.no_grad()
+    def landmarks(self, images: Tensor, threshold: float = 0.3) -> Tensor:
+        """Five points (n, 5, 2) of each image's best face, x and y in pixels; NaN where there is none."""
+        found = torch.full((len(images), 5, 2), torch.nan, device=images.device)
+        for i, faces in enumerate(self.detector.detect(images.clamp(-1, 1), threshold)):
+            if len(faces.scores):
+                found[i] = faces.landmarks[0]
+        return found
+
+    @torch.no_grad()
     def face_mask(self, images: Tensor, reach: float = 1.5, threshold: float = 0.3) -> Tensor:
         """How near each pixel is to the best face (n, 1, H, W): 1 at its middle, a Gaussian falling off around it.
 
@@ -64,9 +73,8 @@ class FaceReward(IdentityReward):
         y = torch.arange(height, device=images.device, dtype=torch.float32)[:, None] + 0.5
         x = torch.arange(width, device=images.device, dtype=torch.float32)[None] + 0.5
         mask = torch.zeros(n, 1, height, width, device=images.device)
-        for i, found in enumerate(self.detector.detect(images.clamp(-1, 1), threshold)):
-            if len(found.scores):
-                points = found.landmarks[0]
+        for i, points in enumerate(self.landmarks(images, threshold)):
+            if not points.isnan().any():
                 middle, eyes = points.mean(dim=0), (points[1] - points[0]).norm().clamp(min=4.0)
                 mask[i, 0] = torch.exp(-((x - middle[0]) ** 2 + (y - middle[1]) ** 2) / (2 * (reach * eyes) ** 2))
         return mask

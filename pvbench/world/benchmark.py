@@ -36,6 +36,17 @@ DEVELOPMENT_NAMES = (
     "alma", "bruno", "cleo", "dean", "elin", "finn", "gwen", "henry", "ida", "jonas", "kira", "leon",
 )  # fmt: skip
 """People of the pool `held-out`, on whom every setting of every method is chosen."""
+LOOK_ALIKES = {
+    "ada": "ines", "ben": "noah", "chloe": "esme", "dario": "noah", "esme": "chloe", "farid": "samir", "grace": "keiko",
+    "hugo": "liam", "ines": "tara", "jamal": "farid", "keiko": "grace", "liam": "viktor", "maya": "keiko",
+    "noah": "ben", "olga": "rosa", "pavel": "ben", "rosa": "olga", "samir": "viktor", "tara": "ines", "viktor": "samir",
+    "alma": "cleo", "bruno": "jonas", "cleo": "alma", "dean": "jonas", "elin": "gwen", "finn": "henry", "gwen": "elin",
+    "henry": "finn", "ida": "cleo", "jonas": "bruno", "kira": "gwen", "leon": "jonas",
+}  # fmt: skip
+"""Whom of the same split a stranger would take for each person: same noun, nearest in skin, hair, beard and glasses.
+
+As `look_alike` finds them, written down because it takes the body model.
+"""
 _CANDIDATES = 600
 _PHOTO_SIDE = 256
 _TAGS = ("action", "expression", "scene", "clothes", "colour", "cap")
@@ -109,6 +120,35 @@ def benchmark_person(figure: Figure, name: str) -> Person:
             f"its people are {', '.join((*NAMES, *DEVELOPMENT_NAMES))}"
         )
     return pool_person("benchmark", _numbers(tuple(sliders))[name], sliders)
+
+
+def look_alike(figure: Figure, name: str) -> str:
+    """The person of the same split and class noun whose skin, hair, beard, glasses and age are nearest; not the face.
+
+    Raises:
+        IdentityError: the identity is none of the world's.
+    """
+    person = benchmark_person(figure, name)
+    split = DEVELOPMENT_NAMES if name in DEVELOPMENT_NAMES else NAMES
+    others = {other: benchmark_person(figure, other) for other in split if other != name}
+
+    def distance(other: Person) -> float:
+        ours, theirs = person.look, other.look
+        same = (
+            ours.hair == theirs.hair,
+            ours.hair_colour == theirs.hair_colour,
+            ours.beard == theirs.beard,
+            ours.glasses == theirs.glasses,
+            person.age_group == other.age_group,
+        )
+        skin = float(np.linalg.norm(np.subtract(person.skin, other.skin)))
+        # Half of the range between the lightest and the darkest skin weighs as much as another hair style.
+        return 4 * skin + same.count(False)
+
+    return min(
+        (other for other, one in others.items() if one.class_noun == person.class_noun),
+        key=lambda other: distance(others[other]),
+    )
 
 
 def shot_of(prompt: Prompt) -> Shot:

@@ -25,6 +25,9 @@ class Lighter(IdentityReward):
     def __call__(self, images, reference, jitter, generator):
         return 1 - images.flatten(1).mean(dim=1).tanh()
 
+    def landmarks(self, images):
+        return torch.full((len(images), 5, 2), torch.nan)
+
     def face_mask(self, images):
         return torch.zeros(len(images), 1, *images.shape[2:])
 

@@ -155,3 +155,13 @@ def test_the_moved_crop_stays_near_the_face(reward):
     eyes = float((marks[0, 1] - marks[0, 0]).norm())
     assert abs(float(drift.mean())) < 0.1
     assert 0.05 * eyes < float(drift.std()) < 0.1 * eyes
+
+
+def test_landmarks_are_of_the_best_face_and_nan_without_one(reward):
+    images = torch.cat([torch.zeros(1, 3, SIDE, SIDE), -torch.ones(1, 3, SIDE, SIDE), torch.ones(1, 3, SIDE, SIDE)])
+    found = reward.landmarks(images)
+    assert found.shape == (3, 5, 2)
+    torch.testing.assert_close(found[0], torch.tensor(TEMPLATE) * (32 / 112) + 16)
+    assert bool(found[1].isnan().all())
+    # Two faces are in the white picture; the one in the middle has the higher score.
+    torch.testing.assert_close(found[2], found[0])

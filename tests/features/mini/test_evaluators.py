@@ -147,6 +147,17 @@ def test_a_small_photo_is_enlarged():
     assert resize_photo(np.full((40, 40, 3), 9, np.uint8), 64, 64).shape == (64, 64, 3)
 
 
+def test_a_photo_keeps_its_proportions_in_a_frame_that_is_no_square():
+    photo = np.zeros((90, 160, 3), np.uint8)
+    photo[:, 60:100] = 255
+    wide, tall = resize_photo(photo, 45, 80), resize_photo(photo, 90, 60)
+    assert wide.shape == (45, 80, 3)
+    assert (wide[:, 30:50] == 255).all()
+    assert (wide[:, :30] == 0).all()
+    # The middle 60 columns of the photo as they are.
+    assert (tall == photo[:, 50:110]).all()
+
+
 @pytest.mark.parametrize(("fps", "kept", "rate"), [(8.0, 8, 8.0), (12.0, 4, 6.0), (24.0, 3, 8.0), (60.0, 1, 7.5)])
 def test_flow_is_of_frames_about_an_eighth_of_a_second_apart(evaluators, fps, kept, rate):
     frames = np.random.default_rng(1).integers(60, 200, (FRAMES, 64, 64, 3), dtype=np.uint8)
