@@ -20,18 +20,18 @@ def package(tmp_path_factory):
 
 def test_the_methods_are_listed_with_their_settings(package):
     text = pvbench(package, "list", "methods", "--profile", EXAMPLE_PROFILE)
-    assert "still_photo" in text
-    assert "a reference photo, held still" in text
+    assert "one_photo" in text
+    assert "one of the photos, held still" in text
     assert "pan=1" in text
 
 
 def test_the_methods_run_and_the_still_one_does_not_move(package, people, tmp_path):
-    methods = "still_photo,average_photo[pan=2]"
+    methods = "one_photo,average_photo[pan=2]"
     common = ("--profile", EXAMPLE_PROFILE, "--identities", people, "--prompts", "2", "--workers", "1")
     pvbench(package, "run", "--methods", methods, *common, "--out", str(tmp_path / "run"))
     report = json.loads((tmp_path / "run" / "report" / "aggregates.json").read_text())
-    assert list(report["methods"]) == ["still_photo", "average_photo[pan=2]"]
-    still = report["methods"]["still_photo"]["scores"]
+    assert list(report["methods"]) == ["one_photo", "average_photo[pan=2]"]
+    still = report["methods"]["one_photo"]["scores"]
     assert still["face_sim"]["n"] == 4
     assert still["flow_magnitude"]["value"] == 0
     assert still["dynamic_degree"]["value"] == 0
@@ -41,19 +41,19 @@ def test_the_methods_run_and_the_still_one_does_not_move(package, people, tmp_pa
 
 def test_a_wrong_setting_is_refused_with_the_packages_own_words(package, people, tmp_path):
     common = ("--profile", EXAMPLE_PROFILE, "--identities", people, "--out", str(tmp_path / "run"))
-    text = pvbench(package, "run", "--methods", "still_photo[photo=-1]", *common, status=2)
+    text = pvbench(package, "run", "--methods", "one_photo[photo=-1]", *common, status=2)
     assert "expected 0 or more" in " ".join(text.split())
 
 
 def test_a_photo_that_is_not_there_fails_its_cells_and_no_others(package, people, tmp_path):
-    methods = "still_photo,still_photo[photo=7]"
+    methods = "one_photo,one_photo[photo=7]"
     common = ("--profile", EXAMPLE_PROFILE, "--identities", people, "--prompts", "1", "--workers", "1")
     text = pvbench(package, "run", "--methods", methods, *common, "--out", str(tmp_path / "run"), status=1)
     assert "there is no photo 7" in " ".join(text.split())
     report = json.loads((tmp_path / "run" / "report" / "aggregates.json").read_text())
-    assert report["methods"]["still_photo"]["done"] == 2
-    assert report["methods"]["still_photo[photo=7]"]["done"] == 0
-    assert "still_photo[photo=7],ann," in (tmp_path / "run" / "report" / "scores.csv").read_text().replace('"', "")
+    assert report["methods"]["one_photo"]["done"] == 2
+    assert report["methods"]["one_photo[photo=7]"]["done"] == 0
+    assert "one_photo[photo=7],ann," in (tmp_path / "run" / "report" / "scores.csv").read_text().replace('"', "")
 
 
 def test_the_pages_names_of_modules_exist():
