@@ -19,6 +19,9 @@ MADE_UP = {
     "personalvideo": (0.57, 5.7, 0.284, 0.69, 0.9),
     "personalvideo[scr=off]": (0.58, 4.2, 0.271, 0.70, 1.1),
     "still_photo": (0.9, 0.0, 0.27, 0.9, 2.0),
+    "magicme": (0.3, 3.0, 0.28, 0.66, 1.2),
+    "id_animator": (0.35, 4.0, 0.25, 0.6, 2.0),
+    "consisid": (0.5, 5.0, 0.26, 0.7, 1.8),
     "oracle": (0.86, 5.9, 0.291, 0.74, 0.0),
 }
 NAMES = ("ada", "boris", "chen", "dalia", "emeka", "freya", "goran", "hana", "ines", "jonas", "kofi", "lena")
@@ -139,6 +142,26 @@ def make_run(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., ReportDa
                 data, identities=tuple(with_photos(one, index, folder) for index, one in enumerate(data.identities))
             )
         return dataclasses.replace(data, scores=scores, embeddings=embeddings, videos=videos, failures=failures)
+
+    return make
+
+
+@pytest.fixture
+def planted(make_run: Callable[..., ReportData]) -> Callable[..., ReportData]:
+    """Makes a run in which one number of each method is its mean, the person's ease and a little noise."""
+
+    def make(column: str = "face_sim", people: int = 8, prompts: int = 4, **means: float) -> ReportData:
+        data = make_run(people=people, prompts=prompts, labels=tuple(means))
+        rng = np.random.default_rng(5)
+        ease = dict(zip([person.name for person in data.people], rng.normal(0, 0.05, people), strict=True))
+        scores = {
+            label: {
+                cell: {**of_cell, column: means[label] + ease[cell.identity] + 0.01 * rng.normal()}
+                for cell, of_cell in of_label.items()
+            }
+            for label, of_label in data.scores.items()
+        }
+        return dataclasses.replace(data, scores=scores)
 
     return make
 

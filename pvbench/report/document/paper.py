@@ -1,74 +1,28 @@
 """The paper's published numbers, Table 1 and the ablations, and ours beside them."""
 
-import tomllib
+import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from functools import cache
-from importlib.resources import files
-from typing import Any
 
 from pvbench.metrics import COLUMNS
 from pvbench.report.data import ReportData
 from pvbench.report.document.block import Block, Bullets, Entry, Paragraph, Table
+from pvbench.report.published import (
+    PublishedTable,
+    published_ablations,
+    published_statements,
+    published_table,
+    statements_source,
+)
+from pvbench.report.statistics.agreement import Verdict, agreements, judged_statements, rows_of
 from pvbench.report.statistics.score import Aggregates
-
-
-@dataclass(frozen=True)
-class PublishedRow:
-    """One row of a published table; values as printed there, times 100 where the paper prints them so."""
-
-    name: str
-    values: Mapping[str, float]
-    method: str = ""
-    """The plug-in that stands for this method here; empty where there is none."""
-
-
-@dataclass(frozen=True)
-class PublishedTable:
-    """A published table, where it is from and what a reader must know before comparing."""
-
-    title: str
-    source: str
-    columns: tuple[str, ...]
-    caveats: tuple[str, ...]
-    rows: tuple[PublishedRow, ...]
-    direction: str = ""
-    """What the paper's text says the table shows."""
-
-
-@cache
-def published_table() -> PublishedTable:
-    """Table 1 of the paper."""
-    content = _read("table1.toml")
-    return PublishedTable(
-        title=content["title"],
-        source=f"{content['source']}; {content['grid']}; {content['backbone']}",
-        columns=tuple(content["columns"]),
-        caveats=tuple(content["caveats"]),
-        rows=_rows(content["row"]),
-    )
-
-
-@cache
-def published_ablations() -> tuple[PublishedTable, ...]:
-    """The paper's ablations; their directions are published, their numbers secondary (see `source`)."""
-    content = _read("ablations.toml")
-    return tuple(
-        PublishedTable(
-            title=ablation["title"],
-            source=content["source"],
-            columns=tuple(content["columns"]),
-            caveats=tuple(content["caveats"]),
-            rows=_rows(ablation["row"]),
-            direction=ablation["direction"],
-        )
-        for ablation in content["ablation"]
-    )
+from pvbench.stats import Interval
 
 
 def published_blocks(data: ReportData, numbers: Aggregates) -> Iterable[Block]:
-    """Ours beside Table 1, then the paper's ablations."""
+    """Ours beside Table 1 and beside statements of several papers, with verdicts; then the paper's ablations."""
     yield paper_table(data, numbers)
+    yield agreement_table(data, numbers)
+    yield statements_table(data, numbers)
     ablations = published_ablations()
     yield Paragraph(f"The paper's ablations. {ablations[0].source}.")
     for ablation in ablations:
@@ -79,11 +33,10 @@ def published_blocks(data: ReportData, numbers: Aggregates) -> Iterable[Block]:
 def paper_table(data: ReportData, numbers: Aggregates) -> Table:
     """Our numbers beside the paper's Table 1."""
     published = published_table()
-    ours = {variant.method: variant for variant in reversed(data.variants)}
+    ours = rows_of(data)
     rows = []
     for row in published.rows:
-        variant = ours.get(row.method)
-        scores = numbers.scores[variant.label] if variant else {}
+        scores = numbers.scores[ours[row.method]] if row.method in ours else {}
         rows.append(
             (
                 Entry(row.name),
@@ -110,6 +63,66 @@ def paper_table(data: ReportData, numbers: Aggregates) -> Table:
     )
 
 
+VERDICTS: tuple[Verdict, ...] = ("reproduced", "contradicted", "undecided", "not tested")
+
+
+def agreement_table(data: ReportData, numbers: Aggregates) -> Table:
+    """How many of the published pairs of each number hold here, and Kendall's tau."""
+    published = published_table()
+    found = agreements(data, numbers, published)
+    return Table(
+        name="agreement",
+        caption=f"The pairs of {published.title}, and ours",
+        header=("Number", *(verdict.capitalize() for verdict in VERDICTS), "Methods", "Kendall's tau"),
+        rows=tuple(
+            (
+                Entry(COLUMNS[one.column].display),
+                *(Entry(str(one.counts.get(verdict, 0))) for verdict in VERDICTS),
+                Entry(str(one.methods)),
+                Entry(_tau(one.tau), _range(one.interval)),
+            )
+            for one in found
+        ),
+        notes=(
+            "Reproduced and contradicted: our difference is significant (Holm), with the sign that was published or "
+            "with the other one. Undecided: it is not significant, or the number does not tell the ceiling from the "
+            "floor here. Not tested: this run lacks one of the two rows.",
+            "Kendall's tau between the published numbers and ours, with 95 % of its values over people drawn with "
+            "replacement; none below three methods.",
+        ),
+    )
+
+
+def statements_table(data: ReportData, numbers: Aggregates) -> Table:
+    """What several papers say about the order of two methods, what we expected, and what we find."""
+    statements = published_statements()
+    rows = []
+    for statement, one in zip(statements, judged_statements(data, numbers, statements), strict=True):
+        column = COLUMNS[one.column]
+        sign = ">" if column.higher_is_better else "<"
+        rows.append(
+            (
+                Entry(f"{column.display}: {one.better} {sign} {one.worse}"),
+                Entry(f"{statement.holds} of {statement.of}"),
+                Entry(statement.expected),
+                Entry("–" if one.test is None else column.text(one.gain)),
+                Entry("–" if one.test is None else f"{one.test.p_holm:.3g}"),
+                Entry(one.verdict),
+            )
+        )
+    return Table(
+        name="statements",
+        caption="Statements of several papers, and ours",
+        header=("Statement", "Papers", "Expected", "Our difference", "p (Holm)", "Verdict"),
+        rows=tuple(rows),
+        notes=(
+            f"Papers: how many of those that have both rows say so. {statements_source()}.",
+            "Expected: written into reports/paper/expectations.toml, with the reason, before runs with these rows.",
+        ),
+        text_columns=1,
+    )
+
+
 def ablation_table(published: PublishedTable) -> Table:
     """One of the paper's ablations: what its text says, and secondary numbers."""
     return Table(
@@ -128,9 +141,9 @@ def _printed(name: str, values: Mapping[str, float]) -> str:
     return format(values[name], COLUMNS[name].fmt) if name in values else "–"
 
 
-def _read(name: str) -> dict[str, Any]:
-    return tomllib.loads(files("pvbench.paper").joinpath(name).read_text(encoding="utf-8"))
+def _tau(value: float) -> str:
+    return "–" if math.isnan(value) else f"{value:.2f}"
 
 
-def _rows(rows: list[dict[str, Any]]) -> tuple[PublishedRow, ...]:
-    return tuple(PublishedRow(row["name"], row["values"], row.get("method", "")) for row in rows)
+def _range(interval: Interval) -> str:
+    return "" if math.isnan(interval.low) else f"[{interval.low:.2f}, {interval.high:.2f}]"

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 
 from pvbench.metrics import COLUMNS
 from pvbench.report.data import ReportData
+from pvbench.report.published import published_statements, published_table
+from pvbench.report.statistics.agreement import agreements, judged_statements
 from pvbench.report.statistics.score import Aggregates, Comparison, Score
 from pvbench.stats import Interval
 
@@ -81,12 +83,35 @@ def aggregates_json(data: ReportData, numbers: Aggregates) -> str:
             name: {"value": floor.value, "n": floor.cells, "width": floor.width}
             for name, floor in numbers.floors.items()
         },
+        "published": _published(data, numbers),
         "licences": dict(data.licences),
         "versions": dict(data.versions),
         "machine": dict(data.machine),
         "command": data.command,
     }
     return json.dumps(_plain(content), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _published(data: ReportData, numbers: Aggregates) -> dict[str, object]:
+    """Verdicts on published pairs, by number and by statement."""
+    statements = published_statements()
+    return {
+        "table": [
+            {
+                "metric": one.column,
+                "pairs": dict(one.counts),
+                "methods": one.methods,
+                "tau": one.tau,
+                "interval": _interval(one.interval),
+            }
+            for one in agreements(data, numbers, published_table())
+        ],
+        "statements": [
+            {"metric": one.column, "better": one.better, "worse": one.worse, "gain": one.gain, "verdict": one.verdict}
+            for one in judged_statements(data, numbers, statements)
+            if data.shows(one.column)
+        ],
+    }
 
 
 def _score(score: Score) -> dict[str, object]:

@@ -94,47 +94,35 @@ def test_intervals_stay_within_what_a_number_can_reach(make_run):
 OTHER = "personalvideo[scr=off]"
 
 
-def planted(make_run, column="face_sim", people=8, prompts=4, **means):
-    """A run in which one number of each method is its mean, the person's ease and a little noise."""
-    data = make_run(people=people, prompts=prompts, labels=tuple(means))
-    rng = np.random.default_rng(5)
-    ease = dict(zip([person.name for person in data.people], rng.normal(0, 0.05, people), strict=True))
-    for label, mean in means.items():
-        for cell in data.cells:
-            value = mean + ease[cell.identity] + 0.01 * rng.normal()
-            data = with_score(data, label, cell, **{column: value})
-    return data
-
-
-def test_a_planted_order_gives_a_best_and_a_second(make_run):
-    data = planted(make_run, base=0.1, dreambooth_lora=0.3, personalvideo=0.5, oracle=0.9, **{OTHER: 0.4})
+def test_a_planted_order_gives_a_best_and_a_second(planted):
+    data = planted(base=0.1, dreambooth_lora=0.3, personalvideo=0.5, oracle=0.9, **{OTHER: 0.4})
     assert aggregate(data).best["face_sim"] == {"personalvideo": "best", OTHER: "second"}
 
 
-def test_neither_floor_nor_ceiling_nor_a_second_without_a_third_is_placed(make_run):
-    data = planted(make_run, base=0.9, dreambooth_lora=0.3, personalvideo=0.5, oracle=0.95)
+def test_neither_floor_nor_ceiling_nor_a_second_without_a_third_is_placed(planted):
+    data = planted(base=0.9, dreambooth_lora=0.3, personalvideo=0.5, oracle=0.95)
     assert aggregate(data).best["face_sim"] == {"personalvideo": "best"}
 
 
-def test_a_planted_tie_is_called_a_tie(make_run):
-    data = planted(make_run, base=0.1, dreambooth_lora=0.5, personalvideo=0.5, oracle=0.9)
+def test_a_planted_tie_is_called_a_tie(planted):
+    data = planted(base=0.1, dreambooth_lora=0.5, personalvideo=0.5, oracle=0.9)
     found = aggregate(data)
     assert found.best["face_sim"] == {}
     test = next(one for one in found.comparisons if one.column == "face_sim" and one.family == "methods")
     assert test.winner == ""
 
 
-def test_two_that_tie_leave_the_first_place_empty_but_beat_the_third(make_run):
-    data = planted(make_run, base=0.1, dreambooth_lora=0.5, personalvideo=0.5, oracle=0.9, **{OTHER: 0.2})
+def test_two_that_tie_leave_the_first_place_empty_but_beat_the_third(planted):
+    data = planted(base=0.1, dreambooth_lora=0.5, personalvideo=0.5, oracle=0.9, **{OTHER: 0.2})
     found = aggregate(data)
     assert found.best["face_sim"] == {}
     assert OTHER in found.beaten_by("personalvideo", "face_sim")
 
 
-def test_a_number_that_cannot_tell_ceiling_from_floor_crowns_nobody(make_run):
+def test_a_number_that_cannot_tell_ceiling_from_floor_crowns_nobody(planted):
     """Whatever the methods differ by: it may be noise of the prompts, or what cheats the number."""
-    blind = planted(make_run, base=0.5, dreambooth_lora=0.3, personalvideo=0.6, oracle=0.5)
-    turned = planted(make_run, base=0.6, dreambooth_lora=0.3, personalvideo=0.5, oracle=0.4)
+    blind = planted(base=0.5, dreambooth_lora=0.3, personalvideo=0.6, oracle=0.5)
+    turned = planted(base=0.6, dreambooth_lora=0.3, personalvideo=0.5, oracle=0.4)
     for data in (blind, turned):
         found = aggregate(data)
         assert found.separates("face_sim") is False
@@ -179,8 +167,8 @@ def test_the_effect_is_the_mean_difference_in_deviations_of_people(make_run):
     assert test.effect == approx(np.mean(differences) / np.std(differences, ddof=1))
 
 
-def test_a_planted_outlier_is_named_and_nobody_else(make_run):
-    data = planted(make_run, people=8, base=0.1, dreambooth_lora=0.5, personalvideo=0.7, oracle=0.9)
+def test_a_planted_outlier_is_named_and_nobody_else(planted):
+    data = planted(people=8, base=0.1, dreambooth_lora=0.5, personalvideo=0.7, oracle=0.9)
     broken = data.people[3].name
     for cell in data.cells:
         if cell.identity == broken:
@@ -190,9 +178,9 @@ def test_a_planted_outlier_is_named_and_nobody_else(make_run):
     assert {one.outlying for one in tests if "dreambooth_lora" not in (one.first, one.second)} == {()}
 
 
-def test_a_difference_of_a_single_prompt_is_no_win(make_run):
+def test_a_difference_of_a_single_prompt_is_no_win(planted):
     """Every person agrees, so that people alone would be sure; other prompts could turn it round."""
-    data = planted(make_run, base=0.1, dreambooth_lora=0.5, personalvideo=0.5, oracle=0.9)
+    data = planted(base=0.1, dreambooth_lora=0.5, personalvideo=0.5, oracle=0.9)
     for cell in data.cells:
         if cell.prompt == data.prompts[0].id:
             data = with_score(data, "personalvideo", cell, face_sim=0.9 + 0.001 * len(cell.identity))
