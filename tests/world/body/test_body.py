@@ -12,14 +12,6 @@ LEFT_EYE, RIGHT_EYE, NOSE, LEFT_MOUTH, RIGHT_MOUTH = range(5)
 SIZE = 64
 
 
-@pytest.fixture(scope="module")
-def dress(figure):
-    """Builds a person's body."""
-    from pvbench.world.body import Outfit, build
-
-    return lambda person, cap="", kind="T-shirt": build(figure, person, Outfit(kind, "blue", cap))
-
-
 def pixels(points):
     """Landmarks (5, 2) in a frame that the world's usual camera takes."""
     from pvbench.world.raster import Camera
@@ -120,54 +112,3 @@ def test_posing_leaves_the_body_as_it_was(dress, person):
     rest = body.rest.copy()
     body.posed(Pose(yaw=20.0, units={"jawOpen": 1.0}))
     np.testing.assert_array_equal(body.rest, rest)
-
-
-def test_sliders_name_parts_of_the_face_once(figure):
-    sliders = figure.face_sliders()
-    assert len(sliders) > 60
-    assert len(set(sliders)) == len(sliders)
-    assert not [name for name in sliders if name.startswith("r-")]
-
-
-def mouth_close_up(figure, body, pose):
-    """Boolean (160, 160) of a 10 cm wide picture: where teeth show, and where they show below the lower lip."""
-    from pvbench.world.body import TEETH
-    from pvbench.world.raster import Camera, Light, draw
-
-    flat = Light((0.0, -1.0, 0.0), (0.0, 0.0, 0.0), (1.0, 1.0, 1.0), (1.0, 1.0, 1.0), (0.0, 0.0, 0.0))
-    vertices, points = body.posed(pose)
-    x, _, z = points[[LEFT_MOUTH, RIGHT_MOUTH]].mean(axis=0)
-    camera = Camera((x, -1.5, z), (x, 0.0, z), 4.0)
-    marked = np.zeros((len(body.rest), 4), np.float32)
-    for row in TEETH:
-        marked[figure.groups[row].reshape(-1), 0] = 1
-    lips = figure.is_body & (figure.masks["lips"] > 0.5)
-    marked[np.flatnonzero(lips), 1] = 1
-    toothless = body.triangles[~(marked[body.triangles, 0] > 0).any(axis=1)]
-    teeth = draw(vertices, body.triangles, marked, camera, flat, 160, 160, 1, "cpu")[..., 0] > 0.2
-    lip = draw(vertices, toothless, marked, camera, flat, 160, 160, 1, "cpu")[..., 1] > 0.2
-    rows = np.arange(160)[:, None]
-    return teeth, teeth & (rows > np.where(lip, rows, -1).max(axis=0))
-
-
-STRONG = {
-    "smiling": EXPRESSIONS["smiling"],
-    "surprised": EXPRESSIONS["surprised"],
-    "angry": EXPRESSIONS["angry"],
-    **{f"laugh, {t}": motion("laugh", "neutral", 8, 8.0, np.random.default_rng(0))[t].units for t in (3, 4)},
-    "talk": {"jawOpen": 0.55, "mouthFunnel": 0.7},
-}
-
-
-@pytest.mark.parametrize("name", ["dario", "esme", "farid", "hugo", "maya", "olga", "pavel", "tara", "viktor"])
-def test_teeth_show_in_the_mouth_and_never_through_the_skin_below_it(figure, dress, name):
-    from pvbench.world.benchmark import benchmark_person
-
-    body = dress(benchmark_person(figure, name))
-    seen = 0
-    for label, units in STRONG.items():
-        for yaw in (-30, 0, 30):
-            teeth, wrong = mouth_close_up(figure, body, Pose(yaw=yaw, units=units))
-            assert wrong.sum() <= 4, f"{name}, {label}, yaw {yaw}"
-            seen += int(teeth.sum())
-    assert seen > 2000
