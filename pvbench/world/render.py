@@ -11,10 +11,11 @@ from PIL import Image
 
 from pvbench.world.action import motion
 from pvbench.world.body import Body, Outfit, build
+from pvbench.world.canvas import CANVAS
 from pvbench.world.figure import Figure
 from pvbench.world.person import Person
 from pvbench.world.raster import Camera, Light, draw
-from pvbench.world.scene import CANVAS, Scene, paint_scene
+from pvbench.world.scene import Scene, paint_scene
 from pvbench.world.shot import Shot as Shot
 
 Array = NDArray[Any]

@@ -8,20 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
+from pvbench.world.canvas import CANVAS, Canvas, Rng, mix
 from pvbench.world.raster import Light
-
-Numbers = NDArray[Any]
-"""Of floats or whole numbers."""
-
-CANVAS = 160
-Rng = np.random.Generator
-Colour = tuple[float, float, float]
 
 
 @dataclass(frozen=True)
@@ -32,75 +25,8 @@ class Scene:
     light: Light
 
 
-class _Canvas:
-    """PIL drawing with colours in [0, 1] and lengths in canvas widths."""
-
-    def __init__(self, top: Colour, bottom: Colour, horizon: float = 1.0) -> None:
-        rows = np.clip(np.linspace(0, 1 / horizon, CANVAS), 0, 1)[:, None, None]
-        ramp = np.asarray(top) * (1 - rows) + np.asarray(bottom) * rows
-        pixels = np.broadcast_to(ramp, (CANVAS, CANVAS, 3))
-        self.image = Image.fromarray((np.clip(pixels, 0, 1) * 255).astype(np.uint8))
-        self.draw = ImageDraw.Draw(self.image)
-
-    @staticmethod
-    def paint(colour: Colour | Numbers) -> tuple[int, int, int]:
-        r, g, b = (int(np.clip(c, 0, 1) * 255) for c in colour)
-        return r, g, b
-
-    def polygon(self, points: list[tuple[float, float]], colour: Colour | Numbers) -> None:
-        self.draw.polygon([(x * CANVAS, y * CANVAS) for x, y in points], fill=self.paint(colour))
-
-    def box(self, x0: float, y0: float, x1: float, y1: float, colour: Colour | Numbers) -> None:
-        self.draw.rectangle(
-            [min(x0, x1) * CANVAS, min(y0, y1) * CANVAS, max(x0, x1) * CANVAS, max(y0, y1) * CANVAS],
-            fill=self.paint(colour),
-        )
-
-    def disc(self, x: float, y: float, rx: float, ry: float, colour: Colour | Numbers) -> None:
-        self.draw.ellipse(
-            [(x - rx) * CANVAS, (y - ry) * CANVAS, (x + rx) * CANVAS, (y + ry) * CANVAS], fill=self.paint(colour)
-        )
-
-    def line(self, points: list[tuple[float, float]], width: float, colour: Colour | Numbers) -> None:
-        self.draw.line(
-            [(x * CANVAS, y * CANVAS) for x, y in points], fill=self.paint(colour), width=max(1, round(width * CANVAS))
-        )
-
-    def ground(self, horizon: float, near: Colour, far: Colour) -> None:
-        first = int(horizon * CANVAS)
-        for row in range(first, CANVAS):
-            part = ((row - first) / max(CANVAS - first, 1)) ** 0.7
-            colour = np.asarray(far) * (1 - part) + np.asarray(near) * part
-            self.draw.line([(0, row), (CANVAS, row)], fill=self.paint(colour))
-
-    def ridge(
-        self, base: float, height: float, rough: float, colour: Colour | Numbers, rng: Rng
-    ) -> list[tuple[float, float]]:
-        x = np.linspace(-0.05, 1.05, 40)
-        y = np.zeros_like(x)
-        for octave in range(1, 6):
-            y += np.sin(x * octave * rng.uniform(3, 6) + rng.uniform(0, 6.3)) / octave**rough
-        y = base - height * (y - y.min()) / (y.max() - y.min() + 1e-9)
-        line = list(zip(x.tolist(), y.tolist(), strict=True))
-        self.polygon([*line, (1.05, 1.1), (-0.05, 1.1)], colour)
-        return line
-
-    def soften(self, radius: float) -> None:
-        self.image = self.image.filter(ImageFilter.GaussianBlur(radius * CANVAS))
-        self.draw = ImageDraw.Draw(self.image)
-
-    def array(self) -> NDArray[np.float32]:
-        pixels: NDArray[np.float32] = np.asarray(self.image, np.float32) / np.float32(255)
-        return pixels
-
-
-def _mix(a: Colour, b: Colour, part: float) -> Colour:
-    r, g, b_ = (x * (1 - part) + y * part for x, y in zip(a, b, strict=True))
-    return r, g, b_
-
-
 def _beach(rng: Rng) -> Scene:
-    c = _Canvas((0.32, 0.62, 0.93), (0.80, 0.91, 0.98), 0.5)
+    c = Canvas((0.32, 0.62, 0.93), (0.80, 0.91, 0.98), 0.5)
     for _ in range(rng.integers(2, 5)):
         x, y = rng.uniform(0, 1), rng.uniform(0.05, 0.3)
         for k in range(5):
@@ -129,17 +55,17 @@ def _beach(rng: Rng) -> Scene:
 
 
 def _forest(rng: Rng) -> Scene:
-    c = _Canvas((0.62, 0.78, 0.50), (0.36, 0.52, 0.26))
+    c = Canvas((0.62, 0.78, 0.50), (0.36, 0.52, 0.26))
     for depth in np.linspace(0, 1, 4):
-        trunk = _mix((0.44, 0.52, 0.36), (0.20, 0.13, 0.07), depth)
-        leaf = _mix((0.46, 0.64, 0.36), (0.09, 0.27, 0.09), depth)
+        trunk = mix((0.44, 0.52, 0.36), (0.20, 0.13, 0.07), depth)
+        leaf = mix((0.46, 0.64, 0.36), (0.09, 0.27, 0.09), depth)
         for _ in range(8 - int(4 * depth)):
             x, w = rng.uniform(0, 1), 0.010 + 0.035 * depth * rng.uniform(0.7, 1.3)
             c.polygon([(x - w, 0.95), (x - 0.6 * w, 0), (x + 0.6 * w, 0), (x + w, 0.95)], trunk)
-            c.line([(x - 0.4 * w, 0.95), (x - 0.3 * w, 0)], 0.006, _mix(trunk, (0.6, 0.5, 0.3), 0.3))
+            c.line([(x - 0.4 * w, 0.95), (x - 0.3 * w, 0)], 0.006, mix(trunk, (0.6, 0.5, 0.3), 0.3))
         for _ in range(26):
             x, y = rng.uniform(0, 1), rng.uniform(-0.05, 0.30 - 0.08 * depth)
-            c.disc(x, y, 0.05, 0.035, _mix(leaf, (0.55, 0.72, 0.25), float(rng.uniform(0, 0.35))))
+            c.disc(x, y, 0.05, 0.035, mix(leaf, (0.55, 0.72, 0.25), float(rng.uniform(0, 0.35))))
         if depth < 0.7:
             c.soften(0.006)
     c.ground(0.80, (0.13, 0.24, 0.07), (0.28, 0.40, 0.16))
@@ -150,9 +76,9 @@ def _forest(rng: Rng) -> Scene:
 
 
 def _night_city(rng: Rng) -> Scene:
-    c = _Canvas((0.02, 0.02, 0.09), (0.16, 0.08, 0.25))
+    c = Canvas((0.02, 0.02, 0.09), (0.16, 0.08, 0.25))
     for depth in (0.0, 0.5, 1.0):
-        wall = _mix((0.15, 0.10, 0.26), (0.045, 0.045, 0.10), depth)
+        wall = mix((0.15, 0.10, 0.26), (0.045, 0.045, 0.10), depth)
         x = -0.05
         while x < 1:
             w, top = rng.uniform(0.10, 0.17), rng.uniform(0.10, 0.45) + 0.06 * depth
@@ -163,7 +89,7 @@ def _night_city(rng: Rng) -> Scene:
                         glow = [(1.0, 0.85, 0.45), (0.95, 0.95, 0.85), (0.5, 0.8, 1.0)][
                             int(rng.choice(3, p=[0.7, 0.2, 0.1]))
                         ]
-                        c.box(wx, wy, wx + 0.018, wy + 0.026, _mix(wall, glow, 0.35 + 0.6 * depth))
+                        c.box(wx, wy, wx + 0.018, wy + 0.026, mix(wall, glow, 0.35 + 0.6 * depth))
             x += w + rng.uniform(0.0, 0.05)
         if depth < 1:
             c.soften(0.006)
@@ -178,7 +104,7 @@ def _night_city(rng: Rng) -> Scene:
 
 
 def _snow(rng: Rng) -> Scene:
-    c = _Canvas((0.66, 0.76, 0.88), (0.90, 0.94, 0.98), 0.6)
+    c = Canvas((0.66, 0.76, 0.88), (0.90, 0.94, 0.98), 0.6)
     c.ridge(0.62, 0.16, 1.3, (0.78, 0.84, 0.92), rng)
     c.ground(0.60, (0.99, 0.99, 1.0), (0.87, 0.92, 0.97))
     for _ in range(9):
@@ -196,7 +122,7 @@ def _snow(rng: Rng) -> Scene:
 
 
 def _office(rng: Rng) -> Scene:
-    c = _Canvas((0.86, 0.85, 0.82), (0.74, 0.72, 0.69))
+    c = Canvas((0.86, 0.85, 0.82), (0.74, 0.72, 0.69))
     x = rng.uniform(0.04, 0.14)
     c.box(x - 0.015, 0.10, x + 0.345, 0.52, (0.95, 0.95, 0.95))
     c.box(x, 0.115, x + 0.33, 0.505, (0.62, 0.80, 0.94))
@@ -222,11 +148,11 @@ def _office(rng: Rng) -> Scene:
 
 
 def _desert(rng: Rng) -> Scene:
-    c = _Canvas((0.42, 0.62, 0.86), (0.98, 0.86, 0.66), 0.55)
+    c = Canvas((0.42, 0.62, 0.86), (0.98, 0.86, 0.66), 0.55)
     c.disc(rng.uniform(0.1, 0.9), rng.uniform(0.1, 0.25), 0.05, 0.05, (1.0, 0.97, 0.82))
     for k, colour in enumerate([(0.88, 0.66, 0.44), (0.84, 0.56, 0.30), (0.76, 0.46, 0.21), (0.68, 0.38, 0.16)]):
         line = c.ridge(0.60 + 0.11 * k, 0.10, 2.2, colour, rng)
-        c.line(line, 0.007, _mix(colour, (1, 0.9, 0.7), 0.45))
+        c.line(line, 0.007, mix(colour, (1, 0.9, 0.7), 0.45))
     for _ in range(2):
         x, y, s = (
             rng.choice([rng.uniform(0.02, 0.25), rng.uniform(0.75, 0.98)]),
@@ -241,7 +167,7 @@ def _desert(rng: Rng) -> Scene:
 
 
 def _kitchen(rng: Rng) -> Scene:
-    c = _Canvas((0.93, 0.90, 0.80), (0.88, 0.84, 0.74))
+    c = Canvas((0.93, 0.90, 0.80), (0.88, 0.84, 0.74))
     tile = rng.choice(3)
     shade = [(0.62, 0.80, 0.78), (0.95, 0.80, 0.55), (0.80, 0.66, 0.66)][int(tile)]
     for i, y in enumerate(np.arange(0.36, 0.68, 0.08)):
@@ -251,27 +177,27 @@ def _kitchen(rng: Rng) -> Scene:
                 y + 0.004,
                 x + 0.05 * (i % 2) + 0.096,
                 y + 0.076,
-                _mix(shade, (1, 1, 1), 0.12 * ((i + j) % 3)),
+                mix(shade, (1, 1, 1), 0.12 * ((i + j) % 3)),
             )
     front = [(0.30, 0.44, 0.52), (0.82, 0.80, 0.76), (0.52, 0.33, 0.20)][int(rng.integers(3))]
     for x in (-0.02, 0.20, 0.42, 0.64, 0.86):
         c.box(x, 0.0, x + 0.21, 0.33, front)
-        c.box(x + 0.02, 0.02, x + 0.19, 0.31, _mix(front, (1, 1, 1), 0.18))
+        c.box(x + 0.02, 0.02, x + 0.19, 0.31, mix(front, (1, 1, 1), 0.18))
         c.disc(x + 0.17, 0.27, 0.008, 0.008, (0.85, 0.8, 0.6))
     c.box(0, 0.68, 1, 0.72, (0.30, 0.28, 0.27))
-    c.box(0, 0.72, 1, 1, _mix(front, (0, 0, 0), 0.15))
+    c.box(0, 0.72, 1, 1, mix(front, (0, 0, 0), 0.15))
     for _ in range(3):
         x = rng.uniform(0.02, 0.25) if rng.random() < 0.5 else rng.uniform(0.75, 0.98)
         pot = [(0.85, 0.20, 0.15), (0.75, 0.75, 0.78), (0.20, 0.35, 0.70)][int(rng.integers(3))]
         c.box(x - 0.045, 0.59, x + 0.045, 0.68, pot)
-        c.line([(x - 0.055, 0.595), (x + 0.055, 0.595)], 0.012, _mix(pot, (0, 0, 0), 0.4))
+        c.line([(x - 0.055, 0.595), (x + 0.055, 0.595)], 0.012, mix(pot, (0, 0, 0), 0.4))
     c.soften(0.004)
     return Scene(c.array(), Light((-0.3, -0.8, 0.8), (0.88, 0.80, 0.66), (0.52, 0.48, 0.42), (0.40, 0.36, 0.30)))
 
 
 def _stage(rng: Rng) -> Scene:
     red = [(0.50, 0.03, 0.06), (0.42, 0.02, 0.16)][int(rng.integers(2))]
-    c = _Canvas((0.05, 0.01, 0.02), (0.16, 0.02, 0.05))
+    c = Canvas((0.05, 0.01, 0.02), (0.16, 0.02, 0.05))
     folds = rng.uniform(38, 50)
     for x in np.linspace(0, 1, 120):
         tone = 0.45 + 0.55 * (0.5 + 0.5 * np.sin(x * folds + 0.6 * np.sin(x * 9)))
@@ -293,15 +219,15 @@ def _stage(rng: Rng) -> Scene:
 
 
 def _mountains(rng: Rng) -> Scene:
-    c = _Canvas((0.28, 0.50, 0.86), (0.82, 0.90, 0.97), 0.6)
+    c = Canvas((0.28, 0.50, 0.86), (0.82, 0.90, 0.97), 0.6)
     for depth in range(3):
         base = 0.60 + 0.06 * depth
-        rock = _mix((0.56, 0.62, 0.76), (0.28, 0.30, 0.38), depth / 2)
+        rock = mix((0.56, 0.62, 0.76), (0.28, 0.30, 0.38), depth / 2)
         peaks = sorted(rng.uniform(-0.05, 1.05, 4))
         for x in peaks:
             h, w = rng.uniform(0.30, 0.45) - 0.10 * depth, rng.uniform(0.20, 0.30)
             c.polygon([(x - w, base), (x + 0.01, base - h), (x + w, base)], rock)
-            c.polygon([(x, base), (x + 0.01, base - h), (x + w, base)], _mix(rock, (0, 0, 0), 0.22))
+            c.polygon([(x, base), (x + 0.01, base - h), (x + w, base)], mix(rock, (0, 0, 0), 0.22))
             s = 0.36
             c.polygon(
                 [
@@ -310,7 +236,7 @@ def _mountains(rng: Rng) -> Scene:
                     (x + 0.15 * w, base - h * (0.9 - s)),
                     (x - s * w, base - h * (1 - s)),
                 ],
-                _mix((0.96, 0.97, 1.0), rock, 0.1),
+                mix((0.96, 0.97, 1.0), rock, 0.1),
             )
     c.ground(0.72, (0.30, 0.50, 0.18), (0.46, 0.60, 0.36))
     for _ in range(40):
@@ -320,7 +246,7 @@ def _mountains(rng: Rng) -> Scene:
 
 
 def _space_station(rng: Rng) -> Scene:
-    c = _Canvas((0.30, 0.33, 0.38), (0.20, 0.22, 0.27))
+    c = Canvas((0.30, 0.33, 0.38), (0.20, 0.22, 0.27))
     for x in np.arange(-0.1, 1.0, 0.25):
         c.box(x + 0.01, 0.02, x + 0.24, 0.98, (0.40, 0.43, 0.48))
         c.box(x + 0.02, 0.03, x + 0.23, 0.97, (0.33, 0.36, 0.41))
@@ -350,7 +276,7 @@ def _space_station(rng: Rng) -> Scene:
 
 
 def _library(rng: Rng) -> Scene:
-    c = _Canvas((0.26, 0.16, 0.09), (0.20, 0.12, 0.07))
+    c = Canvas((0.26, 0.16, 0.09), (0.20, 0.12, 0.07))
     for row in range(5):
         y = 0.02 + 0.195 * row
         x = -0.02
@@ -374,9 +300,9 @@ def _library(rng: Rng) -> Scene:
 
 
 def _garden(rng: Rng) -> Scene:
-    c = _Canvas((0.60, 0.82, 0.95), (0.85, 0.94, 0.92), 0.4)
+    c = Canvas((0.60, 0.82, 0.95), (0.85, 0.94, 0.92), 0.4)
     for depth in range(3):
-        green = _mix((0.42, 0.66, 0.34), (0.14, 0.42, 0.14), depth / 2)
+        green = mix((0.42, 0.66, 0.34), (0.14, 0.42, 0.14), depth / 2)
         for _ in range(22):
             x = rng.uniform(0, 1)
             c.disc(
@@ -384,7 +310,7 @@ def _garden(rng: Rng) -> Scene:
                 0.42 + 0.16 * depth + rng.uniform(0, 0.05),
                 0.09,
                 0.09,
-                _mix(green, (0.7, 0.85, 0.3), float(rng.uniform(0, 0.25))),
+                mix(green, (0.7, 0.85, 0.3), float(rng.uniform(0, 0.25))),
             )
         c.box(0, 0.50 + 0.16 * depth, 1, 1, green)
         blossom = [(0.95, 0.25, 0.45), (1.0, 0.85, 0.2), (0.95, 0.95, 0.98), (0.70, 0.35, 0.90)]

@@ -8,7 +8,8 @@ import pytest
 
 pytest.importorskip("warp", reason='the miniature world needs pip install "pvbench[world]"')
 
-from pvbench.world.scene import CANVAS, SCENES, paint_scene
+from pvbench.world.canvas import CANVAS
+from pvbench.world.scene import SCENES, paint_scene
 from pvbench.world.vocabulary import LABELS
 
 
