@@ -232,6 +232,71 @@ _SHADOW_SIZE = 160
 _SHADOW_SPAN = 1.0  # metres across the shadow map, centred on the head
 
 
+@dataclass(frozen=True)
+class _Mesh:
+    """A mesh in the device's memory."""
+
+    points: Any
+    corners: Any
+    paint: Any
+    vertices: int
+    triangles: int
+
+    @classmethod
+    def of(cls, vertices: np.ndarray, triangles: np.ndarray, colours: np.ndarray) -> _Mesh:
+        return cls(
+            wp.array(np.ascontiguousarray(vertices, np.float32), dtype=wp.vec3),
+            wp.array(np.ascontiguousarray(triangles, np.int32).reshape(-1), dtype=wp.int32),
+            wp.array(np.ascontiguousarray(colours, np.float32), dtype=wp.vec4),
+            len(vertices),
+            len(triangles),
+        )
+
+    def normals(self) -> Any:
+        normals = wp.zeros(self.vertices, dtype=wp.vec3)
+        wp.launch(_face_normals, dim=self.triangles, inputs=[self.points, self.corners], outputs=[normals])
+        return normals
+
+    def visible(self, projection: list[Any], wide: int, high: int) -> tuple[Any, Any]:
+        """Vertices on a screen, and the depth of what is nearest in each of its pixels."""
+        screen = wp.empty(self.vertices, dtype=wp.vec3)
+        wp.launch(_project, dim=self.vertices, inputs=[self.points, *projection], outputs=[screen])
+        depth = wp.full(wide * high, 1.0e9, dtype=float)
+        wp.launch(_depth_pass, dim=self.triangles, inputs=[screen, self.corners, wide, high], outputs=[depth])
+        return screen, depth
+
+    def nearest(self, screen: Any, depth: Any, wide: int, high: int) -> Any:
+        """The triangle that each pixel shows; -1 where there is none."""
+        index = wp.full(wide * high, -1, dtype=wp.int32)
+        wp.launch(_index_pass, dim=self.triangles, inputs=[screen, self.corners, wide, high, depth], outputs=[index])
+        return index
+
+
+def _projection(camera: Camera, scale: float, wide: int, high: int, *, perspective: bool) -> list[Any]:
+    """What `_project` takes after the vertices; `scale` is pixels a metre, at a depth of one metre in perspective."""
+    return [
+        wp.vec3(*camera.eye),
+        *(wp.vec3(*axis) for axis in camera.axes()),
+        wp.vec2(scale, scale),
+        wp.vec2(wide / 2, high / 2),
+        1.0 if perspective else 0.0,
+    ]
+
+
+def _towards(light: Light) -> np.ndarray:
+    """Unit vector to the light."""
+    towards = np.asarray(light.direction, float)
+    towards /= np.linalg.norm(towards)
+    return towards
+
+
+def _shadow_map(mesh: _Mesh, target: tuple[float, float, float], towards: np.ndarray) -> tuple[Any, Any]:
+    """Vertices on the light's screen, and the depth to which it reaches."""
+    sun = Camera(tuple(np.asarray(target) + 3 * towards), target, 1.0)
+    projection = _projection(sun, _SHADOW_SIZE / _SHADOW_SPAN, _SHADOW_SIZE, _SHADOW_SIZE, perspective=False)
+    return mesh.visible(projection, _SHADOW_SIZE, _SHADOW_SIZE)
+
+
 def draw(
     vertices: np.ndarray,
     triangles: np.ndarray,
@@ -254,66 +319,23 @@ def draw(
     wp.init()
     h, w = height * supersample, width * supersample
     with wp.ScopedDevice(device):
-        points = wp.array(np.ascontiguousarray(vertices, np.float32), dtype=wp.vec3)
-        corners = wp.array(np.ascontiguousarray(triangles, np.int32).reshape(-1), dtype=wp.int32)
-        paint = wp.array(np.ascontiguousarray(colours, np.float32), dtype=wp.vec4)
-        count = len(triangles)
-        normals = wp.zeros(len(vertices), dtype=wp.vec3)
-        wp.launch(_face_normals, dim=count, inputs=[points, corners], outputs=[normals])
-
-        def visible(project: list[Any], wide: int, high: int) -> tuple[Any, Any]:
-            screen = wp.empty(len(vertices), dtype=wp.vec3)
-            wp.launch(_project, dim=len(vertices), inputs=[points, *project], outputs=[screen])
-            depth = wp.full(wide * high, 1.0e9, dtype=float)
-            wp.launch(_depth_pass, dim=count, inputs=[screen, corners, wide, high], outputs=[depth])
-            return screen, depth
-
-        right, up, forward = camera.axes()
+        mesh = _Mesh.of(vertices, triangles, colours)
+        normals = mesh.normals()
         scale = h / 2 / np.tan(np.radians(camera.fov) / 2)
-        screen, depth = visible(
-            [
-                wp.vec3(*camera.eye),
-                wp.vec3(*right),
-                wp.vec3(*up),
-                wp.vec3(*forward),
-                wp.vec2(scale, scale),
-                wp.vec2(w / 2, h / 2),
-                1.0,
-            ],
-            w,
-            h,
-        )
-        index = wp.full(w * h, -1, dtype=wp.int32)
-        wp.launch(_index_pass, dim=count, inputs=[screen, corners, w, h, depth], outputs=[index])
-
-        towards = np.asarray(light.direction, float)
-        towards /= np.linalg.norm(towards)
-        sun = Camera(tuple(np.asarray(camera.target) + 3 * towards), camera.target, 1.0)
-        s_right, s_up, s_forward = sun.axes()
-        per_metre = _SHADOW_SIZE / _SHADOW_SPAN
-        light_screen, light_depth = visible(
-            [
-                wp.vec3(*sun.eye),
-                wp.vec3(*s_right),
-                wp.vec3(*s_up),
-                wp.vec3(*s_forward),
-                wp.vec2(per_metre, per_metre),
-                wp.vec2(_SHADOW_SIZE / 2, _SHADOW_SIZE / 2),
-                0.0,
-            ],
-            _SHADOW_SIZE,
-            _SHADOW_SIZE,
-        )
+        screen, depth = mesh.visible(_projection(camera, scale, w, h, perspective=True), w, h)
+        index = mesh.nearest(screen, depth, w, h)
+        towards = _towards(light)
+        light_screen, light_depth = _shadow_map(mesh, camera.target, towards)
         out = wp.empty(w * h, dtype=wp.vec4)
         wp.launch(
             _shade,
             dim=w * h,
             inputs=[
                 screen,
-                points,
+                mesh.points,
                 normals,
-                paint,
-                corners,
+                mesh.paint,
+                mesh.corners,
                 index,
                 w,
                 wp.vec3(*camera.eye),
