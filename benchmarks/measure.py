@@ -360,7 +360,7 @@ def memory(counts: tuple[int, ...] = (32, 320)) -> dict[str, Any]:
 
 def measure_here(folder: Path) -> None:
     """Measures with the miniature evaluators in this process and its workers; prints their largest memory in MiB."""
-    from pvbench.measuring.layouts import Given
+    from pvbench.measuring.imported import Given
     from pvbench.measuring.measure import measure
     from pvbench.measuring.request import MeasureRequest
     from pvbench.metrics import choose

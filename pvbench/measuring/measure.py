@@ -14,15 +14,8 @@ from pvbench.errors import ProfileError, VideoError
 from pvbench.evaluator import FeaturePlan
 from pvbench.freshness import freshness
 from pvbench.machine.devices import default_workers, memory_of, resolve_device
-from pvbench.measuring.layouts import (
-    Found,
-    People,
-    Problem,
-    find_videos,
-    labels_of,
-    refuse_twins,
-    videos_below,
-)
+from pvbench.measuring.imported import Found, People, Problem, refuse_twins
+from pvbench.measuring.layouts import find_videos, labels_of, videos_below
 from pvbench.measuring.precheck import Needs, Precheck, counted, precheck
 from pvbench.measuring.request import FEWEST_IN_A_SET, MeasureRequest, Reported, role_of, takes_renderings
 from pvbench.measuring.work import Progress, Work

@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from pvbench.errors import VideoError
-from pvbench.measuring.layouts import ImportedVideo, Problem
+from pvbench.measuring.imported import ImportedVideo, Problem
 from pvbench.video import VideoFacts, probe_video
 
 SHOWN = 30

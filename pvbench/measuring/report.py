@@ -12,7 +12,7 @@ from pvbench.errors import ProfileError, PvbenchError
 from pvbench.evaluator import FeaturePlan, evaluator_loaders
 from pvbench.identity import NOBODY
 from pvbench.machine.facts import machine, versions
-from pvbench.measuring.layouts import Found, ImportedVideo, Problem
+from pvbench.measuring.imported import Found, ImportedVideo, Problem
 from pvbench.measuring.precheck import shape_of
 from pvbench.measuring.request import MeasureRequest, Reported, role_of
 from pvbench.measuring.work import Work

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pvbench.errors import MethodError, ProfileError
-from pvbench.measuring.layouts import Given, Problem
+from pvbench.measuring.imported import Given, Problem
 from pvbench.method import METHODS, Role
 from pvbench.metrics import PAPER
 from pvbench.profile import Profile

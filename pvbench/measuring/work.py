@@ -18,9 +18,9 @@ from pvbench.executors.local import LocalExecutor
 from pvbench.executors.worker import Refused
 from pvbench.identity import Identity
 from pvbench.machine.devices import default_workers, on_device_of_its_own, resolve_device
+from pvbench.measuring.imported import ImportedVideo, Problem
 from pvbench.measuring.jobs import Answer, InputJob, Kind, MeasureSetup, Piece, VideoJob, start
 from pvbench.measuring.kept import Files, KeptFeatures
-from pvbench.measuring.layouts import ImportedVideo, Problem
 from pvbench.measuring.precheck import Precheck
 from pvbench.measuring.request import EMBEDDING, FEWEST_IN_A_SET, MeasureRequest, role_of, runs_among, takes_renderings
 from pvbench.prompt import load_prompts

@@ -16,9 +16,9 @@ from pvbench.errors import FaceError, ProfileError, VideoError
 from pvbench.evaluator import FeaturePlan, evaluator_loaders
 from pvbench.features.published import i3d
 from pvbench.features.published.settings import PREPROCESSINGS, settings_of, with_weights
+from pvbench.measuring.imported import Given
 from pvbench.measuring.jobs import Bench, MeasureSetup
 from pvbench.measuring.kept import KeptFeatures, make_features
-from pvbench.measuring.layouts import Given
 from pvbench.measuring.measure import ProblemsError, _needs, measure
 from pvbench.measuring.request import MeasureRequest, role_of
 from pvbench.metrics import PAPER, MetricError, choose, load_metrics

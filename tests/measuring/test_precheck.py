@@ -10,7 +10,7 @@ from PIL import Image
 
 from pvbench.errors import VideoError
 from pvbench.features.published.settings import flow_bytes
-from pvbench.measuring.layouts import ImportedVideo
+from pvbench.measuring.imported import ImportedVideo
 from pvbench.measuring.precheck import Needs, precheck
 from pvbench.video import content_digest, probe_video, read_video
 

@@ -1,0 +1,142 @@
+"""Videos from elsewhere: what each shows, and what keeps one from being measured."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
+
+from pvbench.errors import IdentityError, PromptError, did_you_mean
+from pvbench.identity import CARD, NOBODY, Identity, list_identities, load_identities
+from pvbench.prompt import PERSON, Prompt
+
+_LONGEST_SLUG = 48
+
+
+@dataclass(frozen=True)
+class ImportedVideo:
+    """One video and what it shows, as far as that is known.
+
+    Attributes:
+        path: the video file, or the folder that holds its frames as pictures.
+        identity: who it shows; None where nobody says.
+        prompt_id: the prompt's id, or one made from its text or from the file's name.
+        text: what was asked for, with `<V>` or without; empty where nobody says.
+        source: where all this comes from, for messages.
+    """
+
+    path: Path
+    method: str
+    identity: Identity | None
+    prompt_id: str
+    text: str
+    seed: int
+    source: str
+
+    @property
+    def rendered_text(self) -> str:
+        """The text that CLIP compares with: `<V>` is the person's class noun, or "person" where nobody is known."""
+        return render_text(self.prompt_id, self.text, self.identity.class_noun if self.identity else None)
+
+
+def render_text(prompt_id: str, text: str, class_noun: str | None) -> str:
+    """The text with a class noun in the place of `<V>`; a text without `<V>` as it is."""
+    if PERSON not in text:
+        return text
+    if class_noun is None:
+        return text.replace(PERSON, "person")
+    return Prompt(prompt_id, text).render(class_noun)
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something that keeps a video, or a line of a manifest, from being measured as asked."""
+
+    where: str
+    what: str
+
+
+@dataclass
+class Found:
+    """What a source holds."""
+
+    videos: list[ImportedVideo] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+
+
+class People:
+    """Identities by name, each loaded once: those that pvbench ships, or those below a folder of the user's."""
+
+    def __init__(self, root: Path | None = None) -> None:
+        self.names = list_identities(root)
+        """What identities are called here."""
+        if not self.names:
+            raise IdentityError(
+                f"no identities in {root}; expected folders that each hold a {CARD} and reference images"
+            )
+        self._root = root
+        self._loaded: dict[str, Identity] = {}
+
+    def find(self, name: str) -> Identity:
+        """The identity of that name, or in the folder that a name with a slash gives.
+
+        Raises:
+            IdentityError: there is none, or it cannot be used.
+        """
+        if name not in self._loaded:
+            (self._loaded[name],) = load_identities([name], self._root)
+        return self._loaded[name]
+
+
+@dataclass(frozen=True)
+class Given:
+    """What the command line says of every video: it goes before what folders and names say."""
+
+    identity: str = ""
+    prompt: str = ""
+    method: str = ""
+
+
+def prompt_of(asked: str, by_id: Mapping[str, Prompt]) -> tuple[str, str]:
+    """Id and text of a prompt given as either.
+
+    Raises:
+        PromptError: it is neither an id of these prompts nor a text of several words.
+    """
+    if asked in by_id:
+        return asked, by_id[asked].text
+    if PERSON in asked:
+        return slug(asked), Prompt("given", asked).text
+    if " " in asked.strip():
+        return slug(asked), asked.strip()
+    raise PromptError(
+        f"unknown prompt {asked!r}{did_you_mean(asked, by_id)}; give the id of a prompt of the profile, "
+        f"or a text of several words"
+    )
+
+
+def slug(text: str) -> str:
+    """An id made of a text: its letters and digits and, where that loses something, a few digits of its digest."""
+    plain = re.sub(r"[^A-Za-z0-9]+", "-", text.replace(PERSON, "V")).strip("-").lower()[:_LONGEST_SLUG].strip("-")
+    return plain if plain == text else f"{plain or 'video'}-{sha256(text.encode()).hexdigest()[:6]}"
+
+
+def refuse_twins(found: Found, advice: str = "give one of them another seed") -> Found:
+    """The same with problems for videos that stand for a cell which another has taken, and what to do about it."""
+    taken: dict[tuple[str, str, str, int], ImportedVideo] = {}
+    kept, problems = [], []
+    for video in found.videos:
+        cell = (video.method, video.identity.name if video.identity else NOBODY, video.prompt_id, video.seed)
+        if cell in taken:
+            problems.append(
+                Problem(
+                    video.source,
+                    f"stands for the same method, identity, prompt and seed as {taken[cell].source}; {advice}",
+                )
+            )
+            continue
+        taken[cell] = video
+        kept.append(video)
+    return Found(kept, found.problems + problems)

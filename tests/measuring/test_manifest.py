@@ -1,0 +1,116 @@
+"""Which videos a manifest lists, and what its lines say of each."""
+
+import json
+
+import pytest
+from example_inputs import make_identity
+
+from pvbench.errors import VideoError
+from pvbench.measuring.imported import Given, slug
+from pvbench.measuring.layouts import find_videos
+from pvbench.prompt import Prompt
+
+PROMPTS = (Prompt("surf", "A <V> surfs"), Prompt("wave-2", "A <V> waves <his> hand"))
+
+
+def shown(found):
+    return [(v.method, v.identity.name if v.identity else "", v.prompt_id, v.seed) for v in found.videos]
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl"])
+def test_a_manifest_says_it_all(tmp_path, crowd, kind):
+    rows = [
+        {"video": "a/1.mp4", "identity": "ann", "prompt": "surf", "method": "m", "seed": "2"},
+        {"video": "a/2.mp4", "identity": "", "prompt": "two people, arm wrestling", "method": "", "seed": ""},
+    ]
+    path = tmp_path / f"list.{kind}"
+    if kind == "jsonl":
+        path.write_text("\n".join(json.dumps(row) for row in rows))
+    else:
+        path.write_text(
+            'video,identity,prompt,method,seed\na/1.mp4,ann,surf,m,2\na/2.mp4,,"two people, arm wrestling",,\n'
+        )
+    found = find_videos(path, crowd, PROMPTS)
+    assert shown(found) == [("m", "ann", "surf", 2), ("list", "", slug("two people, arm wrestling"), 0)]
+    assert found.videos[1].text == "two people, arm wrestling"
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("../out.mp4,ann,surf", "lies outside of the manifest's folder"),
+        ("/etc/passwd,ann,surf", "lies outside of the manifest's folder"),
+        ("a.mp4,anne,surf", "unknown identity 'anne' (did you mean 'ann'?)"),
+        ("a.mp4,ann,surv", "unknown prompt 'surv' (did you mean 'surf'?)"),
+        (",ann,surf", "names no video"),
+        ("a.mp4,../out/eve,surf", "identity '../out/eve' lies outside of the manifest's folder"),
+        ("a.mp4,/etc/eve,surf", "identity '/etc/eve' lies outside of the manifest's folder"),
+        ("a.mp4,link/eve,surf", "identity 'link/eve' lies outside of the manifest's folder"),
+        ("a.mp4,people/eve,surf", "no card.toml in"),
+        ("a\0b.mp4,ann,surf", "is no path that can be looked up"),
+        ("a.mp4,x\0/y,surf", "is no path that can be looked up"),
+        ("a" * 300 + ".mp4,ann,surf", "is no path that can be looked up"),
+    ],
+)
+def test_a_manifests_line_that_cannot_be_used_is_told_by_its_number(tmp_path, crowd, line, message):
+    make_identity(tmp_path.parent / f"{tmp_path.name}-out", "eve")
+    (tmp_path / "link").symlink_to(tmp_path.parent / f"{tmp_path.name}-out")
+    (tmp_path / "list.csv").write_text(f"video,identity,prompt\n{line}\n")
+    found = find_videos(tmp_path / "list.csv", crowd, PROMPTS)
+    assert not found.videos
+    assert message in found.problems[0].what
+    assert found.problems[0].where.endswith("list.csv line 2")
+
+
+def test_a_manifests_identity_may_be_a_folder_below_it(tmp_path, crowd):
+    make_identity(tmp_path / "mine", "eve")
+    (tmp_path / "list.csv").write_text("video,identity,prompt\na.mp4,mine/eve,surf\nb.mp4,./mine/eve,wave-2\n")
+    assert [video.identity.name for video in find_videos(tmp_path / "list.csv", crowd, PROMPTS).videos] == ["eve"] * 2
+    # What the command line says is the user's own, and starts where the user is.
+    given = Given(identity=str(tmp_path / "people" / "bob"))
+    (tmp_path / "list.csv").rename(tmp_path / "mine" / "list.csv")
+    found = find_videos(tmp_path / "mine" / "list.csv", crowd, PROMPTS, given)
+    assert [video.identity.name for video in found.videos] == ["bob"] * 2
+
+
+def test_texts_in_manifests_may_hold_line_ends(tmp_path, crowd):
+    text = "a man walks\u2028and a dog\u0085runs"
+    rows = [{"video": f"{index}.mp4", "prompt": text, "seed": index} for index in range(2)]
+    lines = [json.dumps(row, ensure_ascii=False) for row in rows]
+    (tmp_path / "list.jsonl").write_text("\r\n".join(lines), newline="")
+    assert [video.text for video in find_videos(tmp_path / "list.jsonl", crowd, PROMPTS).videos] == [text, text]
+    (tmp_path / "list.csv").write_text('video,prompt\r\n1.mp4,"a man walks\nand a dog\u2028runs"\r\n', newline="")
+    (video,) = find_videos(tmp_path / "list.csv", crowd, PROMPTS).videos
+    assert video.text == "a man walks\nand a dog\u2028runs"
+
+
+def test_a_link_out_of_the_manifests_folder_is_refused(tmp_path, crowd):
+    (tmp_path / "secret.mp4").write_bytes(b"")
+    (tmp_path / "m").mkdir()
+    (tmp_path / "m" / "link.mp4").symlink_to(tmp_path / "secret.mp4")
+    (tmp_path / "m" / "list.csv").write_text("video\nlink.mp4\n")
+    assert "outside" in find_videos(tmp_path / "m" / "list.csv", crowd, PROMPTS).problems[0].what
+
+
+def test_the_same_line_twice_is_told(tmp_path, crowd):
+    (tmp_path / "list.csv").write_text("video,identity,prompt\na.mp4,ann,surf\na.mp4,ann,surf\n")
+    found = find_videos(tmp_path / "list.csv", crowd, PROMPTS)
+    assert len(found.videos) == 1
+    assert "line 3" in found.problems[0].where
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("vidoe,identity\na.mp4,ann\n", "has the field 'vidoe' (did you mean 'video'?)"),
+        ("identity,prompt\nann,surf\n", "lacks the field video"),
+        ("video,identity,prompt\na.mp4,ann,one,two\n", "more fields than its first line"),
+        ("video\n", "lists no videos"),
+        ('video,prompt\na.mp4,"' + "x" * 140_000, "is no CSV"),
+    ],
+)
+def test_a_manifest_of_another_form_is_told(tmp_path, crowd, text, message):
+    (tmp_path / "list.csv").write_text(text)
+    with pytest.raises(VideoError) as refused:
+        find_videos(tmp_path / "list.csv", crowd, PROMPTS)
+    assert message in str(refused.value)
