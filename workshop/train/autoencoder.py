@@ -10,7 +10,8 @@ from torch.nn import functional
 
 from pvbench.backbones.patch_autoencoder import PatchAutoencoder
 from workshop import dataset
-from workshop.train.loop import Place, Plan, Trainer, write_card
+from workshop.train.card import write_card
+from workshop.train.loop import Place, Plan, Trainer
 
 PLAN = Plan(steps=9000, batch=32, rate=1.5e-3, average=0.999, weight_decay=0.0)
 # Latents are scaled by their standard deviation to this power: full whitening would make noise as loud as faces.

@@ -17,7 +17,8 @@ from pvbench.features.mini.face_extractor import load_state
 from pvbench.features.mini.face_networks import FaceDetector, PlainRecogniser, ResidualRecogniser
 from workshop import dataset
 from workshop.train.autoencoder import to_images
-from workshop.train.loop import Place, Plan, Trainer, write_card
+from workshop.train.card import write_card
+from workshop.train.loop import Place, Plan, Trainer
 
 DETECTOR_PLAN = Plan(steps=5000, batch=48, rate=2e-3, average=0.998, weight_decay=1e-3)
 _BLURRED = _WIPED = 8  # of a recogniser's batch

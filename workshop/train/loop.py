@@ -1,13 +1,12 @@
-"""The one training loop: seeded by step, resumable by the same command, logged, averaged, with a card at the end."""
+"""The one training loop: seeded by step, resumable by the same command, logged, averaged."""
 
 from __future__ import annotations
 
 import json
 import os
-import platform
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Literal
 
@@ -368,53 +367,3 @@ class Trainer:
         line = json.dumps({"step": self.done, **numbers})
         print(line, file=log, flush=True)
         print(f"{self.name} {line}", flush=True)
-
-
-def write_card(
-    folder: Path,
-    model: str,
-    role: str,
-    data: str,
-    trainer: Trainer | None,
-    plan: Plan,
-    quality: Mapping[str, Any],
-    **more: Any,
-) -> None:
-    """`card.json` beside the weights: data, steps, seed, hardware, time, quality, licence, and the stages before.
-
-    `earlier_stages` come from the card of the weights that the training began from, the first of them first.
-    """
-    start = trainer.place.start if trainer else None
-    card = {
-        "model": model,
-        "role": role,
-        "data": data,
-        "plan": asdict(plan),
-        "steps": trainer.done if trainer else plan.steps,
-        "ended_by": "the clock: a repetition takes other steps" if plan.seconds else "the number of steps",
-        "seed": plan.seed,
-        "hardware": _hardware(trainer),
-        "hours": round(trainer.seconds / 3600, 3) if trainer else None,
-        "began_from": "earlier weights of the same model" if start else "random values",
-        "earlier_stages": _stages(start / folder.name / "card.json") if start else [],
-        "torch": torch.__version__,
-        "quality_on_held_out_people": dict(quality),
-        "licence": "Apache-2.0 (trained on renderings of CC0 assets only)",
-        **more,
-    }
-    (folder / "card.json").write_text(json.dumps(card, indent=2) + "\n")
-
-
-def _stages(card: Path) -> list[dict[str, Any]]:
-    if not card.is_file():
-        return []
-    told = json.loads(card.read_text())
-    kept = ("data", "steps", "seed", "hardware", "hours", "began_from")
-    return [*told.get("earlier_stages", []), {name: told[name] for name in kept if name in told}]
-
-
-def _hardware(trainer: Trainer | None) -> str:
-    if trainer is not None and trainer.place.device.type == "cuda":
-        return torch.cuda.get_device_name(trainer.place.device)
-    threads = trainer.place.threads if trainer else torch.get_num_threads()
-    return f"CPU ({torch.backends.cpu.get_cpu_capability()}), {threads} thread(s), {platform.machine()}"

@@ -13,7 +13,8 @@ from pvbench.backbones.attention import choose_attention, see_all_frames
 from pvbench.backbones.noise import video_noise
 from workshop import dataset
 from workshop.train.captions import random_caption, tokens
-from workshop.train.loop import Place, Plan, Trainer, generator_on, write_card
+from workshop.train.card import write_card
+from workshop.train.loop import Place, Plan, Trainer, generator_on
 from workshop.train.samples import encode
 from workshop.train.text_to_image import load_vae, make_scheduler, sample_sheet
 

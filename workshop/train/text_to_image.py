@@ -14,7 +14,8 @@ from pvbench.backbones.attention import choose_attention
 from pvbench.backbones.patch_autoencoder import PatchAutoencoder
 from workshop import dataset
 from workshop.train.captions import RARE_WORDS, build_tokenizer
-from workshop.train.loop import Place, Plan, Trainer, generator_on, write_card
+from workshop.train.card import write_card
+from workshop.train.loop import Place, Plan, Trainer, generator_on
 from workshop.train.samples import encode
 
 PLAN = Plan(steps=30000, batch=32, rate=7e-4, warmup=200, average=0.9995, decay=0.4)

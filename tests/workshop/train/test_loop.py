@@ -11,7 +11,8 @@ import torch
 
 from pvbench.errors import PvbenchError
 from workshop.train import loop
-from workshop.train.loop import Place, Plan, Trainer, rate_at, write_card
+from workshop.train.card import write_card
+from workshop.train.loop import Place, Plan, Trainer, rate_at
 
 PLAN = Plan(steps=30, batch=8, rate=1e-2, warmup=5, average=0.9, every=10, save_seconds=0.0, precision="float32")
 
@@ -199,33 +200,6 @@ def test_the_rate_rises_then_stays_then_falls():
     assert rate_at(30, plan) == 1.0
     assert rate_at(75, plan) == pytest.approx(0.5)
     assert rate_at(99, plan) == pytest.approx(0.02)
-
-
-def test_a_card_holds_what_a_reader_asks(tmp_path):
-    _, run = trainer(tmp_path, PLAN)
-    run.run()
-    write_card(tmp_path, "Linear", "a toy", "noise", run, PLAN, {"error": 0.5})
-    card = json.loads((tmp_path / "card.json").read_text())
-    assert {"data", "steps", "seed", "hardware", "hours", "licence", "quality_on_held_out_people"} <= set(card)
-
-
-def test_a_card_tells_of_the_stages_before(tmp_path):
-    """Each training goes on from the weights of the one before."""
-    _, run = trainer(tmp_path, PLAN)
-    run.run()
-    start = None
-    for name in ("first", "second", "third"):
-        run.place = dataclasses.replace(run.place, start=start)
-        folder = tmp_path / name / "layer"
-        folder.mkdir(parents=True)
-        write_card(folder, "Linear", "a toy", f"noise {name}", run, PLAN, {"error": 0.5})
-        start = tmp_path / name
-    card = json.loads((tmp_path / "third" / "layer" / "card.json").read_text())
-    assert [stage["data"] for stage in card["earlier_stages"]] == ["noise first", "noise second"]
-    assert [stage["began_from"] for stage in card["earlier_stages"]] == [
-        "random values",
-        "earlier weights of the same model",
-    ]
 
 
 def half_frozen(folder, steps, frozen):
