@@ -144,7 +144,7 @@ def train(
         raise PvbenchError(f"no model {model!r}{did_you_mean(model, list(_MODELS))}; known: {', '.join(_MODELS)}")
     if steps and seconds:
         raise PvbenchError(f"--steps {steps} and --seconds {seconds:g} both say when to end; leave one of them out")
-    from workshop.train import autoencoder, clip, faces, motion, text_to_image, video_encoder
+    from workshop.train import autoencoder, clip, face_detector, face_recogniser, motion, text_to_image, video_encoder
     from workshop.train.loop import Place, Plan
 
     place = Place(data, out, torch_device(device), threads, start, compiled)
@@ -162,9 +162,9 @@ def train(
     elif model == "motion":
         motion.train(place, plan(motion.PLAN, motion.GPU_PLAN))
     elif model == "face-detector":
-        faces.train_detector(place, plan(faces.DETECTOR_PLAN))
+        face_detector.train_detector(place, plan(face_detector.DETECTOR_PLAN))
     elif model.startswith("face-recogniser"):
-        faces.train_recogniser(place, role, plan(faces.RECOGNISER_PLAN))
+        face_recogniser.train_recogniser(place, role, plan(face_recogniser.RECOGNISER_PLAN))
     elif model.startswith("clip"):
         clip.train(place, role, plan(clip.PLAN))
     else:

@@ -9,7 +9,7 @@ from pvbench.errors import FaceError, WeightsError
 from pvbench.features.mini.face_extractor import load_state
 from pvbench.features.mini.face_networks import FaceDetector
 from pvbench.pixels import to_tensor
-from workshop.train.faces import save_network
+from workshop.train.networks import save_network
 
 BLACK, GREY, WHITE = 0, 128, 255
 

@@ -23,7 +23,7 @@ from workshop import dataset
 from workshop.train.autoencoder import to_images
 from workshop.train.captions import MAX_TOKENS, build_tokenizer, random_caption, tokens
 from workshop.train.card import write_card
-from workshop.train.faces import disturb
+from workshop.train.disturb import disturb
 from workshop.train.loop import Place, Plan, Trainer
 
 PLAN = Plan(steps=5000, batch=96, rate=1.5e-3, average=0.998, weight_decay=0.05, decay=0.6, warmup=200)

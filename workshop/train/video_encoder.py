@@ -11,8 +11,8 @@ from pvbench.features.mini.video_networks import VideoEncoder
 from pvbench.world import vocabulary
 from workshop import dataset
 from workshop.train.card import write_card
-from workshop.train.faces import begin_from, save_network
 from workshop.train.loop import Place, Plan, Trainer
+from workshop.train.networks import begin_from, save_network
 
 PLAN = Plan(steps=5000, batch=24, rate=2e-3, average=0.998, weight_decay=1e-2, decay=0.5)
 

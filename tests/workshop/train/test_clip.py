@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from workshop.train.clip import _nearer
-from workshop.train.faces import disturb
+from workshop.train.disturb import disturb
 
 SIDE = 64
 

@@ -1,4 +1,4 @@
-"""What face networks are trained on: empty scenes, blurs beyond recognition, wiped features, traits of people."""
+"""What face recognisers are trained on: blurs beyond recognition, wiped features, attacks, traits of people."""
 
 import json
 from dataclasses import replace
@@ -14,19 +14,8 @@ from pvbench.features.face import CROP, TEMPLATE
 from pvbench.features.mini.face_networks import PlainRecogniser
 from pvbench.world import vocabulary
 from workshop import dataset
-from workshop.train import faces
+from workshop.train import face_recogniser
 from workshop.train.loop import Place
-
-
-def test_empty_scenes_show_every_scene_and_differ_by_seed():
-    pytest.importorskip("warp", reason='backdrops come with the light of pip install "pvbench[world]"')
-    from pvbench.world.scene import SCENES
-
-    found, other = faces.empty_scenes(2, 3), faces.empty_scenes(2, 4)
-    assert found.shape == (2 * len(SCENES), 64, 64, 3)
-    assert found.dtype == np.uint8
-    assert (found != other).any(axis=(1, 2, 3)).all()
-    assert np.array_equal(found, faces.empty_scenes(2, 3))
 
 
 def test_a_strong_blur_keeps_the_mean_and_takes_the_features():
@@ -34,7 +23,7 @@ def test_a_strong_blur_keeps_the_mean_and_takes_the_features():
     x = torch.arange(48)
     wave = torch.cos(2 * torch.pi * x / 6.0)  # four pixels of the 32-pixel crop are six of the 48-pixel one
     images = wave.expand(3, 3, 48, 48).clone() + 0.25
-    blurred = faces._strong_blur(images, np.random.default_rng(0))
+    blurred = face_recogniser._strong_blur(images, np.random.default_rng(0))
     inner = blurred[..., 12:36, 12:36]
     assert float((inner - 0.25).abs().max()) < 0.1
     assert CROP == 32
@@ -42,12 +31,12 @@ def test_a_strong_blur_keeps_the_mean_and_takes_the_features():
 
 def test_a_strong_blur_leaves_flat_images_alone():
     images = torch.full((2, 3, 48, 48), 0.3)
-    assert torch.allclose(faces._strong_blur(images, np.random.default_rng(1)), images, atol=1e-5)
+    assert torch.allclose(face_recogniser._strong_blur(images, np.random.default_rng(1)), images, atol=1e-5)
 
 
 def test_wiping_smears_eyes_or_mouth_and_leaves_the_rest():
     images = torch.rand(64, 3, 48, 48, generator=torch.Generator().manual_seed(0)) * 2 - 1
-    wiped = faces._wiped(images, np.random.default_rng(2))
+    wiped = face_recogniser._wiped(images, np.random.default_rng(2))
 
     def kept(rows):
         """Share of the detail that is left in some rows, by image."""
@@ -78,7 +67,7 @@ def test_recognisers_learn_from_crops_people_and_standardised_traits(tmp_path, m
     halves = [portraits(8), portraits(8)]
     monkeypatch.setattr(dataset, "shards", lambda root, pool, kind: iter(halves if kind == "portrait" else []))
     place = Place(tmp_path, tmp_path, torch.device("cpu"), 1)
-    crops, people, traits = faces._crop_source(place, "train-a")
+    crops, people, traits = face_recogniser._crop_source(place, "train-a")
     assert crops.shape == (32, 3, 48, 48)
     assert crops.dtype == torch.uint8
     assert people.tolist() == [0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3] * 2
@@ -90,7 +79,7 @@ def test_recognisers_learn_from_crops_people_and_standardised_traits(tmp_path, m
 def test_a_recogniser_without_portraits_is_told_how_to_make_them(tmp_path):
     place = Place(tmp_path, tmp_path, torch.device("cpu"), 1)
     with pytest.raises(PvbenchError, match="python -m workshop dataset --pool train-b --kind portrait"):
-        faces._crop_source(place, "train-b")
+        face_recogniser._crop_source(place, "train-b")
 
 
 @pytest.mark.parametrize("role", ["reward", "scoring"])
@@ -99,8 +88,8 @@ def test_a_recogniser_is_trained_saved_and_measured(tmp_path, monkeypatch, role)
     monkeypatch.setattr(dataset, "shards", lambda root, pool, kind: iter([shown[kind]]))
     monkeypatch.setattr(dataset, "load", lambda root, pool, kind, samples=None: shown[kind])
     place = Place(tmp_path, tmp_path, torch.device("cpu"), 1)
-    plan = replace(faces.RECOGNISER_PLAN, steps=2, batch=32, every=1)
-    faces.train_recogniser(place, role, plan)
+    plan = replace(face_recogniser.RECOGNISER_PLAN, steps=2, batch=32, every=1)
+    face_recogniser.train_recogniser(place, role, plan)
     folder = tmp_path / f"face_recogniser_{role}"
     assert {path.name for path in folder.iterdir()} == {"card.json", "config.json", "model.safetensors"}
     card = json.loads((folder / "card.json").read_text())
@@ -121,11 +110,11 @@ def test_an_attack_moves_a_face_towards_others_by_no_more_than_it_may():
         with torch.no_grad():
             return model.eval()(pictures) @ goal[0]
 
-    attacked = faces._attacked(model, images, classes, np.random.default_rng(0))
+    attacked = face_recogniser._attacked(model, images, classes, np.random.default_rng(0))
     assert model.training
     assert not attacked.requires_grad
     assert (likeness(attacked) > likeness(images)).all()
     moved = (attacked - images).square().mean(dim=(1, 2, 3)).sqrt()
-    assert (moved <= faces._ATTACK).all()
+    assert (moved <= face_recogniser._ATTACK).all()
     assert moved.min() < 0.5 * moved.max()  # some hardly, some a lot
     assert all(parameter.grad is None for parameter in model.parameters())
