@@ -201,13 +201,13 @@ def measure(
     from pvbench.errors import PvbenchError, did_you_mean
     from pvbench.profile import load_profile
     from pvbench.weights import weights_folder
-    from workshop import quality
+    from workshop import fakes, quality
 
     found: dict[str, object]
     if what == "base":
         found = asdict(quality.base_quality(profile, videos, device, out.with_suffix(".png")))
     elif what == "fakes":
-        found = dict(quality.fakes_table(weights_folder(load_profile(profile).evaluators["weights"]), people, device))
+        found = dict(fakes.fakes_table(weights_folder(load_profile(profile).evaluators["weights"]), people, device))
     else:
         raise PvbenchError(f"cannot measure {what!r}{did_you_mean(what, ['base', 'fakes'])}; known: base, fakes")
     quality.write_quality(out, **found)

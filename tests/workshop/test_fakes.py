@@ -32,7 +32,7 @@ FAKES = (
 @pytest.fixture(scope="module")
 def table():
     from pvbench.weights import weights_folder
-    from workshop.quality import fakes_table
+    from workshop.fakes import fakes_table
 
     return fakes_table(weights_folder("mini"), people=12)
 
