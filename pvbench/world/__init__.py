@@ -1,1 +1,1 @@
-"""The miniature world: rendered people and places, and the trainings of the mini weights."""
+"""The miniature world: rendered people and places."""

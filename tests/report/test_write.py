@@ -9,7 +9,8 @@ import pytest
 
 from pvbench.errors import ReportError, StoreError, VideoError
 from pvbench.report import ReferenceSet, write_report
-from pvbench.report.document.tables import FAILURES_SHOWN, failed_table, listed
+from pvbench.report.document.problem_tables import FAILURES_SHOWN, failed_table
+from pvbench.report.document.tables import listed
 from pvbench.report.formats.latex import table_latex
 from pvbench.report.formats.markdown import table_markdown
 

@@ -6,16 +6,14 @@ from pvbench.metrics import columns_in
 from pvbench.report.data import ReportData
 from pvbench.report.document.block import Block, Bullets, Code, Document, Figure, Paragraph, Section
 from pvbench.report.document.paper import published_blocks
+from pvbench.report.document.problem_tables import doubts_table, failed_table, left_out_table
 from pvbench.report.document.tables import (
     beside_table,
     comparison_table,
-    doubts_table,
     extra_table,
-    failed_table,
     fvd_table,
     identity_table,
     kept_table,
-    left_out_table,
     listed,
     main_table,
     outlying_table,
