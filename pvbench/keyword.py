@@ -12,12 +12,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from pvbench.backbone import IMAGES, LATENTS, LORA, TOKENS
+from pvbench.digest import digest
 from pvbench.errors import MethodError, SettingError
 from pvbench.identity import Identity
 from pvbench.method import Adapter, Method, Request
 from pvbench.pixels import photo_tensor
 from pvbench.profile import Profile
 from pvbench.prompt import Prompt, PromptSet, spelled
+from pvbench.shelf import learned_once
 from pvbench.video import Video
 
 if TYPE_CHECKING:
@@ -163,8 +165,31 @@ def make_keyword(
         check_rare(settings.keyword, backbone.rare_words, identity, prompts)
         return Keyword(settings.keyword)
     name = f"<{identity.name.lower()}>"
-    vectors = invert(settings, backbone, identity, name, seed, progress)
+    vectors, _ = learned_once(
+        f"{identity.name}-{_inversion_digest(settings, backbone, identity, name, seed)[:16]}",
+        lambda: invert(settings, backbone, identity, name, seed, progress),
+        lambda step, loss: progress(step, {"inversion": loss}),
+    )
     return Keyword(spelled(name, len(vectors)), {name: vectors})
+
+
+def _inversion_digest(
+    settings: KeywordSettings, backbone: LatentBackbone, identity: Identity, name: str, seed: int
+) -> str:
+    """Of everything that the learned vectors depend on, whichever method asks for them."""
+    sampling = backbone.sampling
+    return digest(
+        {
+            "backbone": backbone.signature,
+            "device": backbone.device.type,
+            "identity": identity.digest,
+            "name": name,
+            "references": photos_asked_for(identity, settings.references),
+            "seed": seed,
+            "size": (sampling.height, sampling.width),
+            "words": (settings.token_words, settings.token_steps, settings.token_rate),
+        }
+    )
 
 
 class KeywordMethod(Method):
@@ -231,10 +256,11 @@ def check_rare(word: str, allowed: Sequence[str], identity: Identity, prompts: P
 
 def invert(
     settings: KeywordSettings, backbone: LatentBackbone, identity: Identity, name: str, seed: int, progress: Any
-) -> Tensor:
-    """Vectors (token_words, width) under which the text-to-image model reconstructs the photos; nothing else is tuned.
+) -> tuple[Tensor, list[float]]:
+    """Vectors (token_words, width) under which the text-to-image model reconstructs the photos, and each step's loss.
 
-    Captions name what else a photo shows, so that clothes and place need not be learned into the word.
+    Nothing else is tuned. Captions name what else a photo shows, so that clothes and place need not be learned into the
+    word.
 
     Source: Gal et al., "An Image is Worth One Word", 2023; diffusers' textual_inversion.py.
 
@@ -256,6 +282,7 @@ def invert(
     words = spelled(name, settings.token_words)
     texts = [caption.render(identity.class_noun, words) for caption in captions]
     optimiser = torch.optim.AdamW([vectors], lr=settings.token_rate, weight_decay=0.0)
+    losses: list[float] = []
     for step in range(settings.token_steps):
         optimiser.param_groups[0]["lr"] = settings.token_rate * (1 - 0.9 * step / settings.token_steps)
         pick = torch.randint(len(latents), (4,), generator=generator)
@@ -266,8 +293,9 @@ def invert(
         loss.backward()
         optimiser.step()
         optimiser.zero_grad(set_to_none=True)
-        progress(step + 1, {"inversion": float(loss.detach())})
-    return vectors.detach().cpu()
+        losses.append(float(loss.detach()))
+        progress(step + 1, {"inversion": losses[-1]})
+    return vectors.detach().cpu(), losses
 
 
 def check_tokens(tokens: Mapping[str, Tensor], text_signature: str, backbone: LatentBackbone, where: str) -> None:

@@ -89,6 +89,11 @@ class Store:
         """Where the adapter of one variant and identity lies."""
         return self.folder / "adapters" / _slug(variant) / f"{identity}-{key[:_KEY_CHARACTERS]}.safetensors"
 
+    @property
+    def shelf(self) -> Path:
+        """The folder of what several tunings have in common."""
+        return self.folder / "shelf"
+
     def video_path(self, key: str, variant: str, identity: str, prompt: str, seed: int) -> Path:
         """Where the video of one cell lies."""
         name = f"{prompt}-s{seed}-{key[:_KEY_CHARACTERS]}.mkv"

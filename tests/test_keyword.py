@@ -6,9 +6,11 @@ import pytest
 import torch
 
 from pvbench.errors import MethodError, SettingError, StoreError
+from pvbench.identity import load_identities
 from pvbench.keyword import Keyword, KeywordSettings, check_tokens, invert, make_keyword, photos_and_captions
 from pvbench.method import Adapter, load_adapter, save_adapter, tokens_path
 from pvbench.prompt import Prompt, PromptSet, load_prompts
+from pvbench.shelf import shelf
 
 SIMULATED = load_prompts("mini_simulated")
 
@@ -43,11 +45,51 @@ def test_an_inverted_keyword_is_learned_on_the_photos(short_backbone, ada):
 def test_inversion_is_the_same_from_the_same_seed_and_leaves_the_models_alone(short_backbone, ada):
     settings = KeywordSettings(token="inverted", token_steps=2)
     before = {name: value.clone() for name, value in short_backbone.image_unet.state_dict().items()}
-    first, again = (invert(settings, short_backbone, ada, "<ada>", 0, silent) for _ in range(2))
-    other = invert(settings, short_backbone, ada, "<ada>", 1, silent)
+    (first, _), (again, _) = (invert(settings, short_backbone, ada, "<ada>", 0, silent) for _ in range(2))
+    other, _ = invert(settings, short_backbone, ada, "<ada>", 1, silent)
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
     assert all(torch.equal(before[name], value) for name, value in short_backbone.image_unet.state_dict().items())
+
+
+class TestWordsOnTheShelf:
+    """Methods of one run that ask for the same words learn them once."""
+
+    settings = KeywordSettings(token="inverted", token_words=2, token_steps=3)
+
+    def made(self, backbone, identity, settings=settings, seed=0):
+        told = []
+        keyword = make_keyword(settings, backbone, identity, SIMULATED, seed, lambda *step: told.append(step))
+        return keyword, told
+
+    def test_the_second_method_has_the_same_words_and_losses_and_learns_nothing(
+        self, short_backbone, ada, tmp_path, monkeypatch
+    ):
+        plain, told = self.made(short_backbone, ada)
+        with shelf(tmp_path):
+            first, told_first = self.made(short_backbone, ada)
+            monkeypatch.setattr("pvbench.keyword.invert", None)
+            second, told_second = self.made(short_backbone, ada)
+        assert plain.words == first.words == second.words
+        assert torch.equal(plain.tokens["<ada>"], first.tokens["<ada>"])
+        assert torch.equal(first.tokens["<ada>"], second.tokens["<ada>"])
+        assert told == told_first == told_second
+
+    def test_whatever_the_words_depend_on_makes_others(self, short_backbone, ada, tmp_path):
+        ben = load_identities(["ben"])[0]
+        with shelf(tmp_path):
+            self.made(short_backbone, ada)
+            self.made(short_backbone, ben)
+            self.made(short_backbone, ada, seed=1)
+            for change in ({"token_words": 3}, {"token_steps": 2}, {"token_rate": 1e-2}, {"references": 3}):
+                self.made(short_backbone, ada, dataclasses.replace(self.settings, **change))
+        assert len(list(tmp_path.iterdir())) == 7
+
+    def test_all_photos_named_by_their_number_are_the_same_words(self, short_backbone, ada, tmp_path):
+        with shelf(tmp_path):
+            self.made(short_backbone, ada)
+            self.made(short_backbone, ada, dataclasses.replace(self.settings, references=len(ada.images)))
+        assert len(list(tmp_path.iterdir())) == 1
 
 
 @pytest.mark.parametrize("word", ["red", "woman", "beach", "unheardof"])

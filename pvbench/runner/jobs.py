@@ -21,6 +21,7 @@ from pvbench.method import METHODS, Adapter, Method, Request, load_adapter, save
 from pvbench.profile import Profile
 from pvbench.prompt import PromptSet
 from pvbench.runner.plan import Cell, PlannedVariant
+from pvbench.shelf import shelf
 from pvbench.video import Video, read_video, write_video
 
 
@@ -160,6 +161,7 @@ class TuneJob:
     seed: int
     key: str
     path: Path
+    shelf: Path
     stage: ClassVar[str] = "tune"
 
     @property
@@ -178,7 +180,8 @@ class TuneJob:
         try:
             method = bench.method(self.variant)
             start = time.perf_counter()
-            adapter = method.tune(self.identity, self.prompts, seed=self.seed, progress=progress)
+            with shelf(self.shelf):
+                adapter = method.tune(self.identity, self.prompts, seed=self.seed, progress=progress)
             if not isinstance(adapter, Adapter):
                 raise MethodError(
                     f"method {self.variant.cls.name!r}: tune() returned {type(adapter).__name__}; expected an Adapter"

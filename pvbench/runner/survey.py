@@ -93,7 +93,7 @@ def tune_job(plan: Plan, store: Store, variant: PlannedVariant, identity: Identi
     """The job that makes the adapter of one variant and identity."""
     key = plan.adapter_key(variant, identity)
     path = store.adapter_path(key, variant.label, identity.name)
-    return TuneJob(variant, identity, plan.simulated, plan.profile.tune_seed, key, path)
+    return TuneJob(variant, identity, plan.simulated, plan.profile.tune_seed, key, path, store.shelf)
 
 
 def video_to_measure(plan: Plan, store: Store, cell: Cell, digest: str) -> VideoToMeasure:

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import numpy as np
-import torch
 
 from pvbench.backbone import Backbone, BackboneLoader
 from pvbench.errors import FaceError, GenerationError, WeightsError
@@ -68,6 +67,8 @@ class ExampleBackbone(Backbone):
 
     def __init__(self, profile: Profile, device: str) -> None:
         self.sampling, self.signature = profile.sampling, ExampleLoader.signature(profile)
+        import torch
+
         self.device = torch.device(device)
 
     def sample(self, text: str, noise_seed: int) -> Video:
