@@ -16,8 +16,6 @@ from pvbench.prompt import PromptSet, load_prompts
 from pvbench.video import Video
 from pvbench.weights import signature, verified, weights_folder
 
-_MODEL = "oracle"
-
 
 @dataclass(frozen=True)
 class OracleSettings:
@@ -34,6 +32,10 @@ class Oracle(Method):
     Settings: ClassVar[type] = OracleSettings
     uses_backbone: ClassVar[bool] = False
     role: ClassVar[Role] = "ceiling"
+    archive: ClassVar[str] = "oracle"
+    """The folder of the shipped videos, beside the weights."""
+    take: ClassVar[int] = 0
+    """Which of the renderings of a cell, see `oracle_video`."""
 
     _shipped: PromptSet | None = None
     _films: tuple[str, list[Video]] | None = None
@@ -46,7 +48,7 @@ class Oracle(Method):
     @classmethod
     def data_digest(cls, profile: Profile) -> str:
         """Digest of the shipped renderings."""
-        return signature(weights_folder(profile.evaluators["weights"]), _MODEL)[_MODEL]
+        return signature(weights_folder(profile.evaluators["weights"]), cls.archive)[cls.archive]
 
     def generate(self, identity: Identity, adapter: Adapter | None, requests: Sequence[Request]) -> Iterator[Video]:
         """One video for each request.
@@ -70,7 +72,7 @@ class Oracle(Method):
         from pvbench.world.benchmark import read_archive
 
         if self._films is None or self._films[0] != identity.name:
-            folder = verified(weights_folder(self.profile.evaluators["weights"]), _MODEL)
+            folder = verified(weights_folder(self.profile.evaluators["weights"]), self.archive)
             path: Path = folder / f"{identity.name}.mkv"
             if not path.is_file():
                 return None
@@ -90,4 +92,4 @@ class Oracle(Method):
                 f"the oracle's video of {identity.name!r} for prompt {request.prompt.id!r}, seed {request.seed}, is "
                 f'not shipped and has to be rendered: pip install "pvbench[world]"'
             ) from error
-        return oracle_video(figure, identity, request.prompt, request.seed)
+        return oracle_video(figure, identity, request.prompt, request.seed, take=self.take)

@@ -158,7 +158,14 @@ EVALUATORS: Registry[EvaluatorLoader] = Registry(
 )  # fmt: skip
 
 KINDS: Mapping[str, Mapping[str, str]] = {
-    "mini": {"face": "mini_face", "clip": "mini_clip", "flow": "dis", "video": "mini_video", "hps": "mini_hps"},
+    "mini": {
+        "face": "mini_face",
+        "clip": "mini_clip",
+        "flow": "dis",
+        "video": "mini_video",
+        "world": "mini_world",
+        "hps": "mini_hps",
+    },
     "published": {
         "face": "insightface",
         "clip": "openai_clip",

@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 
     from pvbench.backbone import Backbone
 
-Role = Literal["method", "floor", "ceiling", "control"]
-"""Which part a row plays: a method competes; the untuned model is the floor; the truth is the ceiling; a control does
-what a metric can be cheated by."""
+Role = Literal["method", "floor", "ceiling", "control", "retake"]
+"""Which part a row plays: a method competes; the untuned model is the floor; the truth is the ceiling, and a retake is
+the truth once more, by other chance; a control does what a metric can be cheated by."""
 
 Progress = Callable[[int, int, Mapping[str, float]], None]
 """Called with the step done, the number of steps and the losses of that step."""

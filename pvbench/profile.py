@@ -88,6 +88,7 @@ class Profile:
     prompts: Prompts
     grid: Grid
     methods_default: tuple[str, ...]
+    metrics_default: tuple[str, ...] = ("all",)
     methods: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     rewards: Mapping[str, Any] = field(default_factory=dict)
     tune_seed: int = 0
@@ -147,6 +148,7 @@ def load_profile(name: str) -> Profile:
         methods=methods,
         rewards=rewards,
         methods_default=_checked(content["methods_default"], tuple[str, ...], f"{path}: methods_default"),
+        metrics_default=_checked(content.get("metrics_default", ["all"]), tuple[str, ...], f"{path}: metrics_default"),
         tune_seed=_checked(content.get("tune_seed", 0), int, f"{path}: tune_seed"),
         lineage=lineage,
         **parts,

@@ -219,7 +219,7 @@ def measure(
 def ship(
     root: Annotated[Path, typer.Option(help="The project's folder.")] = Path(),
 ) -> None:
-    """Make identities, mini prompts and the oracle's archive again from their seeds. Costs about ten minutes."""
+    """Make identities, mini prompts and the oracle's archives again from their seeds. Costs about twenty minutes."""
     from rich.progress import track
 
     from pvbench.identity import load_identity
@@ -236,8 +236,9 @@ def ship(
     for name in track(benchmark.NAMES, "people"):
         benchmark.write_identity(figure, root / "identities" / name, name)
         identity = load_identity(root / "identities" / name)
-        videos = [benchmark.oracle_video(figure, identity, prompt, 0) for prompt in prompts]
-        benchmark.write_archive(weights / "oracle", identity, videos)
+        for take, archive in enumerate(("oracle", "oracle_retake")):
+            videos = [benchmark.oracle_video(figure, identity, prompt, 0, take=take) for prompt in prompts]
+            benchmark.write_archive(weights / archive, identity, videos)
     for name in benchmark.DEVELOPMENT_NAMES:
         benchmark.write_identity(figure, root / "identities/development" / name, name)
     write_manifest(weights)

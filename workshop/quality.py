@@ -68,7 +68,7 @@ def base_quality(profile_name: str, videos: int, device: str = "cpu", save: Path
         images = to_tensor(video.frames, place)
         faces += (faces_of(video.frames).count > 0).tolist()
         for name in ("scene", "colour"):
-            found = classify(clip.model, clip.tokenizer, images, name).cpu().numpy()
+            found = classify(clip, images, name).cpu().numpy()
             right[name] += (found == vocabulary.LABELS[name].index(prompt.tags[name])).tolist()
         with torch.no_grad():
             judged = encoder(to_videos(video.frames[None]).to(place))["action"].argmax()

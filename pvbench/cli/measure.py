@@ -85,11 +85,12 @@ def measure(
     from pvbench.profile import load_profile
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    evaluators = with_weights(load_profile(profile), weights or ())
     order = MeasureRequest(
         sources=tuple(videos),
-        profile=with_weights(load_profile(profile), weights or ()),
+        profile=evaluators,
         out=out,
-        metrics=choose(metrics),
+        metrics=choose(metrics, evaluators.metrics_default),
         given=Given(identity, prompt, method),
         identities=identities,
         reference=reference,

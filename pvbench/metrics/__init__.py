@@ -18,6 +18,7 @@ _BUILT_IN = (
     "background_consistency",
     "warping_error",
     "hps_score",
+    "prompt_parts",
 )
 _TABLE = ("face_sim", "dynamic_degree", "fvd", "temporal_consistency", "clip_t", "clip_i")
 """In a table FVD stands where the paper has it."""
@@ -114,14 +115,17 @@ def columns_in(group: str, names: Collection[str] | None = None) -> tuple[str, .
     return tuple(sorted(found, key=lambda name: _TABLE.index(name) if name in _TABLE else len(_TABLE)))
 
 
-def choose(text: str | None) -> tuple[str, ...]:
-    """The metrics that a text names by comma, `all` for those of the paper; these for None.
+def choose(text: str | None, default: Sequence[str] = ("all",)) -> tuple[str, ...]:
+    """The metrics that a text names by comma, `all` for those of the paper.
+
+    Args:
+        default: what is taken for None, as a profile says.
 
     Raises:
         MetricError: one does not exist or cannot be used, or none is named.
     """
     known = tuple(one.name for one in installed())
-    asked = ["all"] if text is None else [part.strip() for part in text.split(",") if part.strip()]
+    asked = list(default) if text is None else [part.strip() for part in text.split(",") if part.strip()]
     names = [name for one in asked for name in (PAPER if one == "all" else (one,))]
     for name in names:
         if name not in METRICS.names():

@@ -167,8 +167,8 @@ class ReportData:
 
     @property
     def in_table_order(self) -> tuple[ReportVariant, ...]:
-        """The floor first, then methods, controls and the ceiling; each in the order they were asked for."""
-        rank = {"floor": 0, "method": 1, "control": 2, "ceiling": 3}
+        """The floor, methods, controls, the ceiling and its retake; each in the order they were asked for."""
+        rank = {"floor": 0, "method": 1, "control": 2, "ceiling": 3, "retake": 4}
         return tuple(sorted(self.variants, key=lambda variant: rank[variant.role]))
 
     def done(self, label: str) -> tuple[CellKey, ...]:

@@ -222,7 +222,7 @@ def make_plan(choice: Choice) -> Plan:
         PvbenchError: for every input that cannot be used: profile, method, setting, identity, prompt, weights.
     """
     profile = load_profile(choice.profile)
-    metrics = None if choice.metrics is None else choose(choice.metrics)
+    metrics = choose(choice.metrics, profile.metrics_default)
     load_metrics(profile.evaluators.get("metrics", {}), metrics)
     features = feature_plan(profile, metrics)
     people = split_root(choice.split)

@@ -6,7 +6,8 @@
         loader = MyLoader
 
 By default the suite loads the evaluator under the profile `mini` on the CPU and gives it a random video of the
-profile's size, random photos and a text. Override the fixtures `profile`, `evaluator`, `video` or `photos` for others.
+profile's size, random photos and a text. Override the fixtures `profile`, `evaluator`, `video` or `photos` for others, and the
+method `read` for an evaluator that reads features of another one.
 """
 
 from __future__ import annotations
@@ -56,12 +57,15 @@ class EvaluatorContract:
         return [np.random.default_rng(seed).integers(60, 200, (80, 72, 3), dtype=np.uint8) for seed in range(3)]
 
     def made(self, evaluator: Evaluator, group: FeatureGroup, video: Video, photos: list[np.ndarray]) -> dict[str, Any]:
-        """The features of one group; what it reads is random."""
+        """The features of one group."""
         given = {"video": video, "reference": photos, "text": TEXT}[group.of]
+        return dict(evaluator.make(group.name, given, self.read(group, video, photos)))
+
+    def read(self, group: FeatureGroup, video: Video, photos: list[np.ndarray]) -> dict[str, np.ndarray]:
+        """What a group reads: random features, or, where they are another evaluator's, what the subclass makes."""
         frames = len(video.frames) if group.of == "video" else len(photos)
         known = {**example_features(0, frames, missing=(), photos=len(photos)), "face/landmarks": _landmarks(frames)}
-        have = {name: known[name.replace("reference/landmarks", "face/landmarks")] for name in group.reads}
-        return dict(evaluator.make(group.name, given, have))
+        return {name: known[name.replace("reference/landmarks", "face/landmarks")] for name in group.reads}
 
     def test_the_class_says_what_it_is(self) -> None:
         """Name, part and groups; and an installed evaluator of that name is this one."""

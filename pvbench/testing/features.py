@@ -41,12 +41,17 @@ def example_features(
         "flow/fps": np.array([8], np.float32),
         "video/embedding": rng.normal(size=VIDEO).astype(np.float32),
         "dino/frame": _unit(rng.normal(size=(frames, CLIP))),
+        "world/action": rng.dirichlet(np.ones(15)).astype(np.float32),
+        "world/scene": rng.uniform(0, 0.5, (frames, 12)).astype(np.float32),
+        "world/colour": rng.uniform(0, 0.5, (frames, 9)).astype(np.float32),
+        "world/expression": rng.uniform(0, 0.5, (frames, 5)).astype(np.float32),
         "hps/frame": _unit(rng.normal(size=(frames, CLIP))),
         "reference/face": _unit(rng.normal(size=(photos, FACE))),
         "reference/clip": _unit(rng.normal(size=(photos, CLIP))),
         "reference/clip_face": _unit(rng.normal(size=(photos, CLIP))),
         "text/clip": _unit(rng.normal(size=CLIP)),
         "text/tokens": np.array([9, 77], np.float32),
+        "text/asked": np.array([3, 0, 8, 4], np.float32),
         "text/hps": _unit(rng.normal(size=CLIP)),
     }
 

@@ -168,12 +168,20 @@ def shot_of(prompt: Prompt) -> Shot:
     return Shot(**{tag: prompt.tags.get(tag, "") for tag in _TAGS})
 
 
-def oracle_video(figure: Figure, identity: Identity, prompt: Prompt, seed: int, device: str = "cpu") -> Video:
-    """The true person doing what the prompt says, as the renderer draws it."""
+def oracle_video(
+    figure: Figure, identity: Identity, prompt: Prompt, seed: int, device: str = "cpu", take: int = 0
+) -> Video:
+    """The true person doing what the prompt says, as the renderer draws it.
+
+    Args:
+        take: 0 for the videos of the oracle; each other number films the same again, with another light, framing and
+            movement by chance.
+    """
     from pvbench.world import vocabulary
     from pvbench.world.render import render
 
-    rng = np.random.default_rng(stable_seed("oracle", identity.name, prompt.id, seed))
+    again = ("take", take) if take else ()
+    rng = np.random.default_rng(stable_seed("oracle", identity.name, prompt.id, seed, *again))
     person = benchmark_person(figure, identity.name)
     found = render(
         figure,

@@ -22,6 +22,7 @@ MADE_UP = {
     "magicme": (0.3, 3.0, 0.28, 0.66, 1.2),
     "id_animator": (0.35, 4.0, 0.25, 0.6, 2.0),
     "consisid": (0.5, 5.0, 0.26, 0.7, 1.8),
+    "retake": (0.86, 5.9, 0.291, 0.74, 0.2),
     "oracle": (0.86, 5.9, 0.291, 0.74, 0.0),
 }
 NAMES = ("ada", "boris", "chen", "dalia", "emeka", "freya", "goran", "hana", "ines", "jonas", "kofi", "lena")
@@ -35,7 +36,7 @@ TEXTS = (
     "A <V> talks in front of a window of a space station",
     "A <V> raises <his> brows in the desert, in an orange T-shirt",
 )
-ROLES: dict[str, Role] = {"base": "floor", "oracle": "ceiling", "still_photo": "control"}
+ROLES: dict[str, Role] = {"base": "floor", "oracle": "ceiling", "still_photo": "control", "retake": "retake"}
 EVALUATORS: dict[str, dict[str, object]] = {
     "face": {"name": "score-face", "weights": "ab" * 32, "crop": 48},
     "clip": {"name": "score-clip", "weights": "cd" * 32},

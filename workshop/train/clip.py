@@ -14,11 +14,10 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional
 
-from pvbench.features.mini.clip_networks import fit
+from pvbench.features.mini.clip_networks import ClipModel, fit
 from pvbench.world import vocabulary
 from pvbench.world.action import FACE_ACTIONS
-from pvbench.world.caption import EXPRESSION_PHRASES, SCENE_PHRASES, clothes_words
-from pvbench.world.shot import Shot
+from pvbench.world.judge import sentence_embeddings, sentences
 from workshop import dataset
 from workshop.train.autoencoder import to_images
 from workshop.train.captions import MAX_TOKENS, build_tokenizer, random_caption, tokens
@@ -165,9 +164,9 @@ def _one_attribute(
     column = list(vocabulary.LABELS).index(name)
     use = np.flatnonzero(_face_at_rest(np.stack(labels)) if name == "expression" else np.ones(len(labels)))
     noun = str(rng.choice(["a person", "a man", "a woman"]))
-    sentences = [text.replace("a person", noun) for text in choices(name)]
+    texts = [text.replace("a person", noun) for text in sentences(name)]
     device = found["image_features"].device
-    text = functional.normalize(model.encode_text(tokens(tokenizer, sentences).to(device)).float(), dim=-1)
+    text = functional.normalize(model.encode_text(tokens(tokenizer, texts).to(device)).float(), dim=-1)
     logits = found["logit_scale"].clamp(max=100) * found["image_features"][use].float() @ text.T
     target = torch.tensor([int(labels[i][column]) for i in use], device=device)
     return functional.cross_entropy(logits, target)
@@ -213,39 +212,24 @@ def _wrong_labels(row: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return row
 
 
-def choices(name: str) -> list[str]:
-    """One sentence for every value of a label, for zero-shot classification."""
-    if name == "scene":
-        return [f"a person {SCENE_PHRASES[k][0]}" for k in vocabulary.LABELS["scene"]]
-    if name == "colour":
-        return [f"a person wearing {clothes_words(Shot(colour=k))}" for k in vocabulary.LABELS["colour"]]
-    return [f"a person {EXPRESSION_PHRASES[k][0]}" for k in vocabulary.LABELS["expression"]]
-
-
-def classify(model: Any, tokenizer: Any, images: Tensor, name: str) -> Tensor:
+def classify(network: ClipModel, images: Tensor, name: str) -> Tensor:
     """Most fitting value of a label for each image (n,), averaged over both class nouns."""
-    device = images.device
-
-    def embed(texts: Sequence[str]) -> Tensor:
-        both = [t.replace("a person", noun) for noun in ("a man", "a woman") for t in texts]
-        found = functional.normalize(model.encode_text(tokens(tokenizer, both).to(device)).float(), dim=-1)
-        return functional.normalize(found.unflatten(0, (2, -1)).mean(dim=0), dim=-1)
-
+    text = torch.from_numpy(sentence_embeddings(network, name)).to(images.device)
     with torch.no_grad():
-        text = embed(choices(name))
-        seen = torch.cat([model.encode_image(fit(model, part)).float() for part in images.split(128)])
-    return (functional.normalize(seen, dim=-1) @ text.T).argmax(dim=-1)
+        seen = torch.cat([network.images(part) for part in images.split(128)])
+    return (seen @ text.T).argmax(dim=-1)
 
 
 def measure(model: Any, tokenizer: Any, held: Sequence[dataset.Shard], device: torch.device) -> dict[str, float]:
     """Share right among all on held-out people's photos and video frames: scene, clothing colour, expression."""
     right: dict[str, list[float]] = {"scene": [], "colour": [], "expression": []}
+    network = ClipModel(model, tokenizer, MAX_TOKENS, device)
     for shard in held:
         images = to_images(shard.frames[:384, shard.frames.shape[1] // 2]).to(device)
         quiet = _face_at_rest(shard.labels[:384])
         for name in right:
             truth = torch.from_numpy(shard.label(name)[:384].astype(np.int64)).to(device)
-            hit = (classify(model, tokenizer, images, name) == truth).cpu().numpy()
+            hit = (classify(network, images, name) == truth).cpu().numpy()
             right[name] += (hit[quiet] if name == "expression" else hit).astype(float).tolist()
     return {name: float(np.mean(values)) for name, values in right.items()}
 

@@ -16,6 +16,7 @@ def main_notes(data: ReportData, numbers: Aggregates) -> Iterable[str]:
         for role, text in (
             ("floor", f"`{roles.get('floor')}` is the untuned model (floor)"),
             ("ceiling", f"`{roles.get('ceiling')}` the true person as the renderer draws it (ceiling)"),
+            ("retake", f"`{roles.get('retake')}` the same once more, by other chance"),
             ("control", "controls do what a metric can be cheated by"),
         )
         if role in roles
@@ -61,8 +62,9 @@ def separation_notes(data: ReportData, numbers: Aggregates) -> Iterable[str]:
     if any(test.family == "ceiling and floor" for test in numbers.comparisons):
         yield (
             "Ceiling above floor: whether the number tells the true person's videos from the untuned model's at this "
-            "size, with the effect in standard deviations over people (d) and the test's p. In a number that does not, "
-            "nobody is best" + (f": {', '.join(blind)} here." if blind else ".")
+            "size, with the effect in standard deviations over people (d) and the test's p. A no beside a small p: so it "
+            "is on these prompts, but other prompts could turn it round. In a number that does not, nobody is best"
+            + (f": {', '.join(blind)} here." if blind else ".")
         )
 
 

@@ -16,7 +16,7 @@ KEPT = {
     "clip_t_kept": ("Prompt kept", "CLIP-T, the untuned model's being 100"),
 }
 
-_ROLES = {"floor": "floor", "method": "", "control": "control", "ceiling": "ceiling"}
+_ROLES = {"floor": "floor", "method": "", "control": "control", "ceiling": "ceiling", "retake": "retake"}
 
 
 def row_letters(data: ReportData) -> dict[str, str]:
@@ -208,11 +208,25 @@ def fvd_table(data: ReportData, numbers: Aggregates) -> Table | None:
         rules=tuple(rule for rule in rules if 0 < rule < len(rows)),
         notes=(
             "FVD is the squared distance of the means plus that of the covariances.",
-            "Floor: the mean distance between random halves of the reference set itself. Sampling alone gives up to "
-            "that much; differences between methods that are small beside it say nothing.",
+            _floor_note(numbers),
             *(f"The set `{given.name}`: {given.description}." for given in data.reference_sets),
         ),
         text_columns=2,
+    )
+
+
+def _floor_note(numbers: Aggregates) -> str:
+    if any(floor.retake for floor in numbers.floors.values()):
+        return (
+            "Floor: the distance of the retake, the same cells rendered once more. Chance alone gives that much; "
+            "differences between methods that are small beside it say nothing. Of a set without a retake: the mean "
+            "distance between random halves of it, which are smaller and share no cells, so that methods can fall "
+            "below it."
+        )
+    return (
+        "Floor: the mean distance between random halves of the reference set itself, which are smaller than the sets "
+        "of the methods and share no cells, so that methods can fall below it. Differences between methods that are "
+        "small beside it say nothing. The row `retake` gives a better one."
     )
 
 

@@ -80,7 +80,7 @@ def aggregates_json(data: ReportData, numbers: Aggregates) -> str:
         },
         "places": {name: dict(places) for name, places in numbers.best.items() if places},
         "fvd_floors": {
-            name: {"value": floor.value, "n": floor.cells, "width": floor.width}
+            name: {"value": floor.value, "n": floor.cells, "width": floor.width, "retake": floor.retake or None}
             for name, floor in numbers.floors.items()
         },
         "published": _published(data, numbers),

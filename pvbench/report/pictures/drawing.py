@@ -19,8 +19,7 @@ PAPER = (255, 255, 255)
 BEST = (222, 240, 224)
 LINK = (32, 92, 168)
 
-FLOOR = (120, 124, 130)
-CEILING = (24, 26, 30)
+ROLES = {"floor": (120, 124, 130), "control": (166, 138, 100), "ceiling": (24, 26, 30), "retake": (72, 76, 84)}
 # Okabe and Ito's colours, told apart by readers with any colour vision.
 METHODS = ((0, 114, 178), (213, 94, 0), (0, 158, 115), (204, 121, 167), (230, 159, 0), (86, 180, 233))
 
@@ -215,7 +214,7 @@ class TablePicture:
 
 
 def colours(roles: Sequence[str]) -> list[tuple[int, int, int]]:
-    """A colour for each variant by its role: grey for the floor, black for the ceiling, the others told apart."""
+    """A colour for each variant by its role: those of `ROLES`; methods are told apart."""
     chosen = []
     methods = 0
     for role in roles:
@@ -223,5 +222,5 @@ def colours(roles: Sequence[str]) -> list[tuple[int, int, int]]:
             chosen.append(METHODS[methods % len(METHODS)])
             methods += 1
         else:
-            chosen.append(FLOOR if role == "floor" else CEILING)
+            chosen.append(ROLES[role])
     return chosen

@@ -36,18 +36,22 @@ def identity_means(values: Mapping[CellKey, float]) -> dict[str, float]:
     return {identity: float(np.mean(of_one)) for identity, of_one in by_identity.items()}
 
 
-def _families(data: ReportData) -> dict[Family, list[tuple[str, str]]]:
-    """The pairs that are tested, fixed by the methods' roles and not by how they came out."""
+def _families(data: ReportData, sets: bool) -> dict[Family, list[tuple[str, str]]]:
+    """The pairs that are tested, fixed by the methods' roles and not by how they came out.
+
+    In numbers of sets the ceiling is the reference itself, and its retake stands for it.
+    """
 
     def labels(role: str) -> list[str]:
         return [variant.label for variant in data.variants if variant.role == role]
 
     methods = labels("method")
+    ceilings = labels("retake" if sets else "ceiling")
     return {
         "methods": list(combinations(methods, 2)),
         "against the floor": [(method, floor) for method in methods for floor in labels("floor")],
-        "against the ceiling": [(ceiling, method) for method in methods for ceiling in labels("ceiling")],
-        "ceiling and floor": [(ceiling, floor) for ceiling in labels("ceiling") for floor in labels("floor")],
+        "against the ceiling": [(ceiling, method) for method in methods for ceiling in ceilings],
+        "ceiling and floor": [(ceiling, floor) for ceiling in ceilings for floor in labels("floor")],
     }
 
 
@@ -63,18 +67,20 @@ def comparisons(data: ReportData, sets: Mapping[str, Mapping[str, Left]] | None 
         def compare(family: Family, first: str, second: str, values: Any = values, column: str = column) -> Any:
             return _compare(column, family, first, second, values)
 
-        yield from _corrected(data, compare)
+        yield from _corrected(_families(data, sets=False), compare)
     for column, of_sets in (sets or {}).items():
 
         def compare(family: Family, first: str, second: str, values: Any = of_sets, column: str = column) -> Any:
             return _compare_sets(column, family, first, second, values)
 
-        yield from _corrected(data, compare)
+        yield from _corrected(_families(data, sets=True), compare)
 
 
-def _corrected(data: ReportData, compare: Callable[[Family, str, str], Comparison | None]) -> Iterable[Comparison]:
+def _corrected(
+    families: Mapping[Family, Sequence[tuple[str, str]]], compare: Callable[[Family, str, str], Comparison | None]
+) -> Iterable[Comparison]:
     """The tests of every question, Holm's correction made within each."""
-    for family, pairs in _families(data).items():
+    for family, pairs in families.items():
         tests = [test for pair in pairs if (test := compare(family, *pair)) is not None]
         for test, adjusted in zip(tests, holm([test.p for test in tests]), strict=True):
             yield replace(test, p_holm=adjusted)

@@ -100,11 +100,17 @@ class Left:
 
 @dataclass(frozen=True)
 class ReferenceFloor:
-    """How far a reference set's own halves are apart, and the set's size."""
+    """The distance from a reference set that chance alone gives, and the set's size.
+
+    Attributes:
+        retake: label of the row that filmed the same cells again, whose distance it is; empty where it is the mean
+            distance between random halves of the set.
+    """
 
     value: float
     cells: int
     width: int
+    retake: str = ""
 
 
 @dataclass(frozen=True)

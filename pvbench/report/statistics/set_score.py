@@ -112,7 +112,7 @@ def set_scores(data: ReportData, reference: str) -> SetScores:
                 for name, without in _without_each(sets, embeddings, columns).items():
                     value = scores[variant.label][name].value
                     left.setdefault(name, {})[variant.label] = Left(value, without, len(sets.cells))
-        floor = floor or _floor(sets)
+        floor = floor or _retaken(data, sets, scores, columns[0]) or _floor(sets)
     return SetScores(scores, left, floor)
 
 
@@ -171,6 +171,19 @@ def _distances(sets: _Sets, embeddings: Mapping[CellKey, np.ndarray], columns: S
         interval = jackknife_interval(number.value, np.array(number.without)) if number.without else None
         scores[column.name] = Score(number.value, *rests_on, interval=interval, terms=number.terms or None)
     return scores
+
+
+def _retaken(
+    data: ReportData, sets: _Sets, scores: Mapping[str, Mapping[str, Score]], column: Column
+) -> ReferenceFloor | None:
+    """The distance of the ceiling's retake from the ceiling; None where the set is another, or there is no retake."""
+    if sets.name != "rendered" or sets.pool is not None:
+        return None
+    for variant in data.variants:
+        score = scores[variant.label].get(column.name)
+        if variant.role == "retake" and score is not None and not math.isnan(score.value):
+            return ReferenceFloor(score.value, score.n, sets.reference.shape[1], variant.label)
+    return None
 
 
 def _floor(sets: _Sets) -> ReferenceFloor | None:

@@ -289,6 +289,47 @@ def test_the_reference_set_has_no_distance_to_itself(make_run):
     assert not math.isnan(scores["oracle"]["fvd_base"].value)
 
 
+class TestARetake:
+    """The ceiling filmed again is the floor of distances between sets, and stands for the ceiling in them."""
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def data(cls, make_run):
+        return make_run(labels=("base", "dreambooth_lora", "personalvideo", "oracle", "retake"))
+
+    def test_its_distance_is_the_floor_and_not_that_of_halves(self, data):
+        numbers = aggregate(data)
+        floor = numbers.floors["rendered"]
+        assert floor.retake == "retake"
+        assert floor.value == numbers.scores["retake"]["fvd"].value
+        without = dataclasses.replace(data, variants=data.variants[:-1])
+        assert aggregate(without).floors["rendered"].retake == ""
+        # Distances to the untuned model have no retake.
+        assert numbers.floors["base"].retake == ""
+
+    def test_no_method_is_nearer_to_the_ceiling(self, data):
+        scores = aggregate(data).scores
+        assert all(scores[label]["fvd"].value > scores["retake"]["fvd"].value for label in ("base", "dreambooth_lora"))
+
+    def test_fvd_tells_it_from_the_floor_or_says_that_it_does_not(self, data):
+        numbers = aggregate(data)
+        test = numbers.separation("fvd")
+        assert (test.first, test.second, test.test) == ("retake", "base", "jackknife")
+        assert numbers.separates("fvd")
+        blind = {cell: data.embeddings["base"][cell] for cell in data.cells}
+        same = dataclasses.replace(data, embeddings={**data.embeddings, "retake": blind})
+        assert aggregate(same).separates("fvd") is False
+
+    def test_numbers_of_videos_are_tested_with_the_ceiling_itself(self, data):
+        numbers = aggregate(data)
+        assert numbers.separation("face_sim").first == "oracle"
+        assert not any("retake" in (test.first, test.second) for test in numbers.comparisons if test.column == "clip_t")
+
+    def test_it_stands_last_and_is_never_best(self, data):
+        assert [variant.label for variant in data.in_table_order][-2:] == ["oracle", "retake"]
+        assert all("retake" not in places for places in aggregate(data).best.values())
+
+
 def test_a_reference_set_that_is_no_row_can_be_given(make_run):
     complete = make_run()
     rows = tuple(variant for variant in complete.variants if variant.label != "oracle")
