@@ -6,8 +6,8 @@
         loader = MyLoader
 
 By default the suite loads the evaluator under the profile `mini` on the CPU and gives it a random video of the
-profile's size, random photos and a text. Override the fixtures `profile`, `evaluator`, `video` or `photos` for others, and the
-method `read` for an evaluator that reads features of another one.
+profile's size, random photos and a text. Override the fixtures `profile`, `evaluator`, `video` or `photos` for others,
+and the method `read` for an evaluator that reads features of another one.
 """
 
 from __future__ import annotations

@@ -62,8 +62,8 @@ def separation_notes(data: ReportData, numbers: Aggregates) -> Iterable[str]:
     if any(test.family == "ceiling and floor" for test in numbers.comparisons):
         yield (
             "Ceiling above floor: whether the number tells the true person's videos from the untuned model's at this "
-            "size, with the effect in standard deviations over people (d) and the test's p. A no beside a small p: so it "
-            "is on these prompts, but other prompts could turn it round. In a number that does not, nobody is best"
+            "size, with the effect in standard deviations over people (d) and the test's p. A no beside a small p: it "
+            "does on these prompts, but other prompts could turn it round. In a number that does not, nobody is best"
             + (f": {', '.join(blind)} here." if blind else ".")
         )
 
