@@ -23,6 +23,7 @@ from pvbench.shelf import learned_once
 from pvbench.video import Video
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
 
     from pvbench.latent_backbone import LatentBackbone
@@ -275,10 +276,7 @@ def invert(
     photos, captions = photos_and_captions(identity, settings.references)
     images = photo_tensor(photos, backbone.sampling.height, backbone.sampling.width, backbone.device)
     latents = backbone.encode_images(torch.cat([images, images.flip(-1)]))
-    noun = backbone.word_vectors(identity.class_noun).mean(dim=0)
-    # The vectors begin near the class noun, a tenth of its spread apart, and can become different words.
-    spread = 0.1 * float(noun.std()) * torch.randn(settings.token_words, len(noun), generator=generator)
-    vectors = torch.nn.Parameter((noun.cpu() + spread).to(backbone.device))
+    vectors = torch.nn.Parameter(first_vectors(backbone, identity.class_noun, settings.token_words, generator))
     words = spelled(name, settings.token_words)
     texts = [caption.render(identity.class_noun, words) for caption in captions]
     optimiser = torch.optim.AdamW([vectors], lr=settings.token_rate, weight_decay=0.0)
@@ -296,6 +294,18 @@ def invert(
         losses.append(float(loss.detach()))
         progress(step + 1, {"inversion": losses[-1]})
     return vectors.detach().cpu(), losses
+
+
+def first_vectors(backbone: LatentBackbone, class_noun: str, words: int, generator: torch.Generator) -> Tensor:
+    """What learned words (words, width) begin from: near the class noun, a tenth of its spread apart.
+
+    So they are something that the model knows, and can become different words.
+    """
+    import torch
+
+    noun = backbone.word_vectors(class_noun).mean(dim=0)
+    spread = 0.1 * float(noun.std()) * torch.randn(words, len(noun), generator=generator)
+    return (noun.cpu() + spread).to(backbone.device)
 
 
 def check_tokens(tokens: Mapping[str, Tensor], text_signature: str, backbone: LatentBackbone, where: str) -> None:

@@ -108,8 +108,13 @@ class LatentBackbone(Backbone):
         """The shape (c, T, h, w) of a latent of the profile's size; T is 1 on the side of images."""
 
     @abstractmethod
-    def noise(self, seed: int, side: Side = "video") -> Float[Tensor, "1 c t h w"]:
-        """The initial latent of a noise seed; drawn on the CPU, so that every device starts alike."""
+    def noise(self, seed: int, side: Side = "video", correlation: float = 0.0) -> Float[Tensor, "1 c t h w"]:
+        """The initial latent of a noise seed; drawn on the CPU, so that every device starts alike.
+
+        Args:
+            correlation: of the part of the noise that is each frame's own: frames i and j have the covariance
+                `correlation` ** |i - j|, of the same draws. 0 is the noise that all methods start from.
+        """
 
     @abstractmethod
     def denoise(
@@ -309,15 +314,17 @@ class LatentBackbone(Backbone):
         *,
         renew: bool = False,
         tokens: Tokens | None = None,
+        correlation: float = 0.0,
     ) -> Video:
         """One video; the adapter of the identity works in `span` of the steps and is off outside of it.
 
         Args:
             renew: the steps after the span begin from fresh noise on the latent that the adapter's last step predicts.
             tokens: learned words that stand in the text, in all steps.
+            correlation: of the initial noise's frames, see `noise`.
         """
         words = self.encode(text, tokens)
-        latent = self.noise(noise_seed)
+        latent = self.noise(noise_seed, correlation=correlation)
         start, stop = self.active_steps(span)
         with self.without_lora():
             latent = self.denoise(latent, words, 0, start)

@@ -23,13 +23,14 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-Role = Literal["identity", "semantic"]
-ROLES: tuple[Role, ...] = ("identity", "semantic")
-"""What rewards there are: whose face a frame shows, and how well it matches the prompt."""
+Role = Literal["identity", "semantic", "segmenter"]
+ROLES: tuple[Role, ...] = ("identity", "semantic", "segmenter")
+"""What there is to tune with: whose face a frame shows, how well it fits the prompt, which pixels show the person."""
 
 IDENTITY_REWARD = "reward.identity"
 SEMANTIC_REWARD = "reward.semantic"
-"""What a method asks for that tunes with a reward; see `Method.asks`."""
+SEGMENTER = "reward.segmenter"
+"""What a method asks for that tunes with one of them; see `Method.asks`."""
 
 
 @dataclass(frozen=True)
@@ -104,6 +105,22 @@ class SemanticReward(ABC):
         """Cosine (n,) of each image (n, 3, H, W), in about [-1, 1], to the text."""
 
 
+class PersonSegmenter(ABC):
+    """Which pixels of a picture show the person, and which the person's head."""
+
+    @abstractmethod
+    def person(self, images: Tensor) -> Tensor:
+        """How likely each pixel shows the person, head and clothes included: (n, 1, H, W) in [0, 1].
+
+        Args:
+            images: (n, 3, H, W) in about [-1, 1].
+        """
+
+    @abstractmethod
+    def head(self, images: Tensor) -> Tensor:
+        """The same for the head, with hair, ears and what is worn there, without the neck: (n, 1, H, W) in [0, 1]."""
+
+
 def divergence(tuned: Tensor, frozen: Tensor, temperature: float) -> Tensor:
     """KL(softmax(tuned) || softmax(frozen)) over the frames (M,), in nats; 0 where the scores differ by a constant."""
     target = (temperature * tuned).log_softmax(dim=-1)
@@ -120,11 +137,11 @@ def shortfall(tuned: Tensor, frozen: Tensor, temperature: float) -> Tensor:
 
 
 class RewardLoader(Loader):
-    """Loads a reward; the entry point group is `pvbench.rewards`, a profile's lines are `[rewards] identity` and
-    `semantic`.
+    """Loads a reward; the entry point group is `pvbench.rewards`, a profile's lines are `[rewards] identity`,
+    `semantic` and `segmenter`.
 
     Attributes:
-        role: which of the two it is.
+        role: which of them it is.
     """
 
     role: ClassVar[Role]
@@ -132,7 +149,7 @@ class RewardLoader(Loader):
     @classmethod
     @abstractmethod
     def load(cls, profile: Profile, device: str) -> Any:
-        """An `IdentityReward` or a `SemanticReward`, as `role` says, on a device.
+        """An `IdentityReward`, a `SemanticReward` or a `PersonSegmenter`, as `role` says, on a device.
 
         Raises:
             WeightsError: weights are missing, damaged, or not the ones that their card names.
@@ -194,6 +211,12 @@ def load_identity_reward(profile: Profile, device: str) -> IdentityReward:
 def load_semantic_reward(profile: Profile, device: str) -> SemanticReward:
     """The profile's semantic reward on a device."""
     found: SemanticReward = reward_loader(profile, "semantic").load(profile, device)
+    return found
+
+
+def load_segmenter(profile: Profile, device: str) -> PersonSegmenter:
+    """The profile's segmenter on a device."""
+    found: PersonSegmenter = reward_loader(profile, "segmenter").load(profile, device)
     return found
 
 

@@ -25,6 +25,7 @@ _MODELS = {
     "face-recogniser-scoring": "about 60 minutes on one core; needs portraits",
     "clip-reward": "about 90 minutes on one core",
     "clip-scoring": "about 60 minutes on one core",
+    "segmenter": "about 19 minutes on one core; needs portraits",
     "video-encoder": "about 45 minutes on one core",
 }
 Data = Annotated[Path, typer.Option(help="Folder of rendered shards.")]
@@ -144,7 +145,16 @@ def train(
         raise PvbenchError(f"no model {model!r}{did_you_mean(model, list(_MODELS))}; known: {', '.join(_MODELS)}")
     if steps and seconds:
         raise PvbenchError(f"--steps {steps} and --seconds {seconds:g} both say when to end; leave one of them out")
-    from workshop.train import autoencoder, clip, face_detector, face_recogniser, motion, text_to_image, video_encoder
+    from workshop.train import (
+        autoencoder,
+        clip,
+        face_detector,
+        face_recogniser,
+        motion,
+        segmenter,
+        text_to_image,
+        video_encoder,
+    )
     from workshop.train.loop import Place, Plan
 
     place = Place(data, out, torch_device(device), threads, start, compiled)
@@ -165,6 +175,8 @@ def train(
         face_detector.train_detector(place, plan(face_detector.DETECTOR_PLAN))
     elif model.startswith("face-recogniser"):
         face_recogniser.train_recogniser(place, role, plan(face_recogniser.RECOGNISER_PLAN))
+    elif model == "segmenter":
+        segmenter.train_segmenter(place, plan(segmenter.SEGMENTER_PLAN))
     elif model.startswith("clip"):
         clip.train(place, role, plan(clip.PLAN))
     else:

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pvbench.errors import PvbenchError
+from pvbench.features.mini.segmenter_network import PARTS
 from pvbench.world.action import FACE_ACTIONS
 from pvbench.world.person import Look, Person
 from pvbench.world.shot import Shot
@@ -42,6 +43,7 @@ class Shard:
         person: int32 (n,), numbers within the pool.
         labels: int8 (n, len(LABELS)); of portraits those of the first frame.
         traits: float32 (n, D), `person.traits`.
+        parts: uint8 (n, T, H, W), what fills most of each pixel: one of `PARTS` by its place.
     """
 
     frames: NDArray[np.uint8]
@@ -50,6 +52,7 @@ class Shard:
     person: NDArray[np.int32]
     labels: NDArray[np.int8]
     traits: NDArray[np.float32]
+    parts: NDArray[np.uint8]
 
     def label(self, name: str) -> NDArray[np.int8]:
         """(n,) numbers into `LABELS[name]`."""
@@ -124,7 +127,7 @@ def render_shard(root: Path, pool: str, kind: str, number: int, per_person: int)
     figure = load_figure()
     sliders = figure.face_sliders()
     count = SHARD[kind]
-    frames, marks, yaws, people, labels, who_is = [], [], [], [], [], []
+    frames, marks, yaws, people, labels, who_is, parts = [], [], [], [], [], [], []
     for i in range(count):
         index = number * count + i
         who = index // per_person
@@ -151,6 +154,7 @@ def render_shard(root: Path, pool: str, kind: str, number: int, per_person: int)
         people.append(who)
         labels.append([LABELS[name].index(named[name]) for name in LABELS])
         who_is.append(traits(person))
+        parts.append(parts_of(found))
     root.mkdir(parents=True, exist_ok=True)
     temporary = path.with_suffix(f".{os.getpid()}.tmp.npz")
     np.savez_compressed(
@@ -161,9 +165,17 @@ def render_shard(root: Path, pool: str, kind: str, number: int, per_person: int)
         person=np.array(people, np.int32),
         labels=np.array(labels, np.int8),
         traits=np.stack(who_is),
+        parts=np.stack(parts),
     )
     temporary.replace(path)
     return path
+
+
+def parts_of(found: Rendering) -> NDArray[np.uint8]:
+    """What fills most of each pixel (T, H, W), by its place in `PARTS`."""
+    shares = {"background": 1 - found.person, "body": found.person - found.head, "head": found.head}
+    most: NDArray[np.uint8] = np.stack([shares[part] for part in PARTS]).argmax(axis=0).astype(np.uint8)
+    return most
 
 
 def _job(job: tuple[Path, str, str, int, int]) -> Path:

@@ -59,6 +59,14 @@ SPACES: Mapping[str, Space] = {
         "rank": (4, 16, 32),
         "targets": ("qkv", "qkvo"),
     },
+    "magicme": {
+        "rate": (5e-3, 1e-2, 2e-2, 4e-2),
+        "steps": (200, 400),
+        "decay": (0.0, 1e-2),
+        "correlation": (0.05, 0.15),
+        "smallest": (0.6, 0.8, 1.0),
+        "largest": (1.0, 1.4),
+    },
     # The paper's prompts hold a keyword; with a rare one hair and skin stay the untuned model's (trial 1).
     "personalvideo": {"token": ("inverted",), **_REWARDS},
     "personalvideo_plus": {
@@ -162,7 +170,8 @@ def resolved(method: str, settings: Mapping[str, Any]) -> dict[str, Any]:
     """The values that a trial has of everything in its method's space, defaults included."""
     name, fixed = _STANDS_FOR.get(method, (method, {}))
     made = settings_from(METHODS.get(name).Settings, {**fixed, **settings})
-    names = {*SPACES[method], *ADDITIONS.get(method, {}), *(SPACES["keyword"] if made.token == "inverted" else ())}
+    of_words = SPACES["keyword"] if getattr(made, "token", "") == "inverted" else ()
+    names = {*SPACES[method], *ADDITIONS.get(method, {}), *of_words}
     return {name: getattr(made, name) for name in names}
 
 

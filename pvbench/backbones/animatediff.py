@@ -127,10 +127,10 @@ class AnimateDiffBackbone(LatentBackbone):
         frames = s.frames if side == "video" else 1
         return (int(self.pipe.unet.config.in_channels), frames, s.height // factor, s.width // factor)
 
-    def noise(self, seed: int, side: Side = "video") -> Float[Tensor, "1 c t h w"]:
+    def noise(self, seed: int, side: Side = "video", correlation: float = 0.0) -> Float[Tensor, "1 c t h w"]:
         """The initial latent of a noise seed; drawn on the CPU, so that every device starts alike."""
         generator = torch.Generator().manual_seed(seed)
-        return video_noise((1, *self.latent_shape(side)), self.shared_noise, generator).to(self.device)
+        return video_noise((1, *self.latent_shape(side)), self.shared_noise, generator, correlation).to(self.device)
 
     def denoise(
         self,

@@ -19,6 +19,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from pvbench.backbones.lora import LoraSlots
+from pvbench.backbones.noise import correlated
 from pvbench.backbones.steps import FlowSteps
 from pvbench.errors import MethodError, ProfileError
 from pvbench.latent_backbone import IDENTITY, LatentBackbone, Side, Tokens, Words
@@ -135,10 +136,10 @@ class HunyuanBackbone(LatentBackbone):
         space = vae.spatial_compression_ratio
         return int(self.pipe.transformer.config.in_channels), times, s.height // space, s.width // space
 
-    def noise(self, seed: int, side: Side = "video") -> Float[Tensor, "1 c t h w"]:
+    def noise(self, seed: int, side: Side = "video", correlation: float = 0.0) -> Float[Tensor, "1 c t h w"]:
         """The initial latent of a noise seed; drawn on the CPU, so that every device starts alike."""
         generator = torch.Generator().manual_seed(seed)
-        return torch.randn(1, *self.latent_shape(side), generator=generator).to(self.device)
+        return correlated(torch.randn(1, *self.latent_shape(side), generator=generator), correlation).to(self.device)
 
     def denoise(
         self,

@@ -17,6 +17,7 @@ from pvbench.measuring.precheck import shape_of
 from pvbench.measuring.request import MeasureRequest, Reported, role_of
 from pvbench.measuring.work import Work
 from pvbench.metrics import Metric, metric_class
+from pvbench.metrics.gallery import others_of
 from pvbench.profile import Profile
 from pvbench.report import CellKey, ReferenceSet, ReportData, ReportIdentity, ReportPrompt, ReportVariant, write_report
 
@@ -47,6 +48,8 @@ def report_data(
         Problem(name, refused.message) for (kind, name), refused in work.refused.items() if kind == "reference video"
     ]
     why = {problem.where: problem.what for problem in reversed(work.checked.problems)}
+    people = {_cell(video).identity: video.identity for video in found.videos}
+    others = others_of({name: work.reference_features(one) for name, one in people.items() if one is not None})
     for video in found.videos:
         label, cell = video.method, _cell(video)
         for table in (scores, videos, failures):
@@ -60,7 +63,7 @@ def report_data(
                 problems.append(Problem(video.source, refused.message))
             continue
         try:
-            scores[label][cell] = _scores(features, metrics, order.profile.name)
+            scores[label][cell] = _scores({**features, **others.get(cell.identity, {})}, metrics, order.profile.name)
         except PvbenchError as error:
             failures[label][cell] = str(error)
             problems.append(Problem(video.source, str(error)))
@@ -70,7 +73,6 @@ def report_data(
     described = tuple(sorted({shape_of(facts) for facts in shapes}))
     failed = {video.source for video in found.videos if _cell(video) in failures[video.method]}
     left_out = _left_out(found)
-    people = {_cell(video).identity: video.identity for video in found.videos}
     prompts = {video.prompt_id: video.text for video in found.videos}
     needs = {need for name in order.metrics for need in metric_class(name).needs}
     signature = FeaturePlan(order.profile, needs).signature

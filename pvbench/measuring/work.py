@@ -71,10 +71,14 @@ class Work:
             return {}
         own = self.kept.read(self._video_files(video.path)) or {}
         if own and video.identity is not None:
-            own |= self.kept.read(self._reference_files(video.identity)) or {}
+            own |= self.reference_features(video.identity)
         if own and video.text:
             own |= self.text_features(video.rendered_text)
         return own
+
+    def reference_features(self, identity: Identity) -> dict[str, np.ndarray]:
+        """All features of an identity's photos; nothing where one is missing."""
+        return self.kept.read(self._reference_files(identity)) or {}
 
     def text_features(self, text: str) -> dict[str, np.ndarray]:
         """All features of a text; nothing where one is missing."""

@@ -5,6 +5,7 @@ import functools
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
 from pvbench.errors import did_you_mean
+from pvbench.metrics.gallery import with_derived
 from pvbench.metrics.metric import Column, Features, Metric, MetricError, SetMetric, Signature, Signed
 from pvbench.registry import Registry
 
@@ -19,6 +20,7 @@ _BUILT_IN = (
     "warping_error",
     "hps_score",
     "prompt_parts",
+    "line_up",
 )
 _TABLE = ("face_sim", "dynamic_degree", "fvd", "temporal_consistency", "clip_t", "clip_i")
 """In a table FVD stands where the paper has it."""
@@ -145,12 +147,13 @@ def check_features(names: Collection[str], made: Collection[str] | None) -> None
     Raises:
         MetricError: naming the metric and the feature.
     """
-    for name in names if made is not None else ():
+    there = None if made is None else with_derived(made)
+    for name in names if there is not None else ():
         for need in metric_class(name).needs:
-            if need not in (made or ()):
+            if need not in (there or ()):
                 raise MetricError(
                     f"metric {name!r} needs the feature {need!r}, which no evaluator makes"
-                    f"{did_you_mean(need, made or ())}; leave it out with --metrics, or install what makes it"
+                    f"{did_you_mean(need, there or ())}; leave it out with --metrics, or install what makes it"
                 )
 
 

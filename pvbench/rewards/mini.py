@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -14,6 +15,7 @@ from pvbench.weights import weights_folder
 
 if TYPE_CHECKING:
     from pvbench.rewards.identity import FaceReward
+    from pvbench.rewards.segmenter import NetworkSegmenter
     from pvbench.rewards.semantic import PreferenceReward
 
 _VERSION = 5
@@ -71,6 +73,29 @@ class MiniSemanticLoader(_MiniLoader):
         from pvbench.rewards.semantic import PreferenceReward
 
         return PreferenceReward(ClipModel.load(_folder(profile), "reward", torch_device(device)))
+
+
+class MiniSegmenterLoader(_MiniLoader):
+    """Person and head by a U-Net that was trained on the people of the backbone."""
+
+    name: ClassVar[str] = "mini_segmenter"
+    summary: ClassVar[str] = "the miniature world's segmenter of person and head"
+    role: ClassVar[Role] = "segmenter"
+    models: ClassVar[tuple[str, ...]] = ("segmenter",)
+    judge: ClassVar[str] = "segmenter"
+
+    @classmethod
+    def load(cls, profile: Profile, device: str) -> NetworkSegmenter:
+        """The segmenter on a device."""
+        from pvbench.features.mini.face_extractor import load_state
+        from pvbench.features.mini.segmenter_network import Segmenter
+        from pvbench.rewards.segmenter import NetworkSegmenter
+        from pvbench.weights import verified
+
+        place = torch_device(device)
+        folder = verified(_folder(profile), "segmenter")
+        network = Segmenter(**json.loads((folder / "config.json").read_text()))
+        return NetworkSegmenter(load_state(network, folder, place), place)  # type: ignore[arg-type]
 
 
 def _folder(profile: Profile) -> Any:

@@ -11,6 +11,7 @@ from typing import Any
 from pvbench.errors import PvbenchError
 from pvbench.machine.facts import machine, versions
 from pvbench.metrics import load_metrics, score
+from pvbench.metrics.gallery import others_of
 from pvbench.report import CellKey, ReferenceSet, ReportData, ReportIdentity, ReportPrompt, ReportVariant
 from pvbench.runner.plan import Cell
 from pvbench.runner.result import RunResult
@@ -35,6 +36,7 @@ def score_run(result: RunResult) -> Scored:
     videos: dict[str, dict[CellKey, Path]] = {variant.label: {} for variant in plan.variants}
     failures: dict[str, dict[CellKey, str]] = {variant.label: {} for variant in plan.variants}
     refused: dict[Cell, str] = {}
+    others = others_of({name: of_one or {} for name, of_one in result.survey.references.items()})
     for cell in plan.cells:
         key = CellKey(cell.identity, cell.prompt, cell.seed)
         features = result.features(cell)
@@ -43,7 +45,7 @@ def score_run(result: RunResult) -> Scored:
             failures[cell.variant][key] = failure.message if failure else "not made yet"
             continue
         try:
-            scores[cell.variant][key] = score(features, metrics)
+            scores[cell.variant][key] = score({**features, **others.get(cell.identity, {})}, metrics)
         except PvbenchError as error:
             refused[cell] = failures[cell.variant][key] = str(error)
             continue

@@ -95,6 +95,19 @@ class BackboneContract:
             assert not torch.equal(noise, latents.noise(4, side))
         assert latents.latent_shape("image")[1] == 1
 
+    def test_correlated_noise_begins_with_the_same_draws(self, latents: LatentBackbone) -> None:
+        """Its first frame is that of the plain noise; the others rest on it, the more the higher the correlation."""
+        plain, some, more = (latents.noise(3, correlation=value) for value in (0.0, 0.3, 0.9))
+        assert torch.equal(plain, latents.noise(3))
+        assert some.shape == plain.shape
+        torch.testing.assert_close(some[:, :, 0], plain[:, :, 0])
+        if plain.shape[2] > 1:
+
+            def change(noise: torch.Tensor) -> float:
+                return float(noise.diff(dim=2).square().mean())
+
+            assert change(more) < change(some) < change(plain)
+
     def test_noise_levels_fall_to_nothing(self, latents: LatentBackbone) -> None:
         """From the first step to the end."""
         levels = [latents.level(step) for step in range(latents.steps + 1)]

@@ -207,8 +207,8 @@ class MethodContract:
         """Everything that was learned is in the file, and all of it is finite."""
         if adapter is None:
             pytest.skip(f"{self.method.name} does not tune")
-        assert adapter.tensors, "an adapter without tensors has learned nothing"
-        for name, tensor in adapter.tensors.items():
+        assert adapter.tensors or adapter.tokens, "an adapter without tensors and words has learned nothing"
+        for name, tensor in (*adapter.tensors.items(), *adapter.tokens.items()):
             assert bool(tensor.isfinite().all()), f"{name} is not finite"
         save_adapter(tmp_path / "adapter.safetensors", adapter)
         loaded = load_adapter(tmp_path / "adapter.safetensors")

@@ -307,14 +307,18 @@ def draw(
     width: int,
     supersample: int = 2,
     device: str = "cpu",
+    marked: np.ndarray | None = None,
 ) -> np.ndarray:
     """Premultiplied linear RGB and coverage of the mesh, float32 (height, width, 4).
+
+    With `marked`, a fifth channel has the share of each pixel's samples that show a marked triangle.
 
     Args:
         vertices: (v, 3) metres.
         triangles: (t, 3) vertex numbers.
         colours: (v, 4) linear RGB and gloss of every vertex.
         supersample: samples a pixel along each axis.
+        marked: (t,) which triangles to tell from the others.
     """
     wp.init()
     h, w = height * supersample, width * supersample
@@ -351,5 +355,9 @@ def draw(
             outputs=[out],
         )
         samples = out.numpy().reshape(height, supersample, width, supersample, 4)
+        if marked is not None:
+            # The last flag is that of -1: where no triangle is.
+            shown = np.append(marked, False)[index.numpy()].reshape(*samples.shape[:-1], 1)
+            samples = np.concatenate([samples, shown.astype(np.float32)], axis=-1)
     found: np.ndarray = samples.mean(axis=(1, 3), dtype=np.float32)
     return found

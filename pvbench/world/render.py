@@ -34,11 +34,14 @@ class Rendering:
         frames: uint8 (T, H, W, 3).
         landmarks: (T, 5, 2) pixels: eyes, nose tip, mouth corners, the viewer's left first.
         yaw: (T,) degrees, positive to the viewer's right.
+        person, head: (T, H, W) share of each pixel that shows the person, and the person's head with hair and cap.
     """
 
     frames: NDArray[np.uint8]
     landmarks: NDArray[np.float32]
     yaw: NDArray[np.float32]
+    person: NDArray[np.float32]
+    head: NDArray[np.float32]
 
 
 def _blend_light(a: Light, b: Light, part: float) -> Light:
@@ -120,7 +123,7 @@ def render(
     vignette = (1 - 0.22 * np.clip((xx**2 + yy**2) / 2, 0, 1) ** 1.2)[..., None].astype(np.float32)
     margin = CANVAS * 0.11
     backdrop = Image.fromarray((scene.backdrop * 255).astype(np.uint8))
-    out, marks = [], []
+    out, marks, persons, heads = [], [], [], []
     for i, pose in enumerate(poses):
         part = i / max(len(poses) - 1, 1) - 0.5
         pan = drift * part * 2
@@ -132,12 +135,12 @@ def render(
             _FIELD_OF_VIEW,
         )
         vertices, points = body.posed(pose)
-        layer = draw(vertices, body.triangles, body.colours, camera, light, size, size, supersample, device)
+        layer = draw(vertices, body.triangles, body.colours, camera, light, size, size, supersample, device, body.head)
         shift = np.array([pan[0] + eye_x * 0.12, -(pan[1] + eye_z * 0.12)]) * CANVAS * 0.8
         box = (margin + shift[0], margin + shift[1], CANVAS - margin + shift[0], CANVAS - margin + shift[1])
         kernel = Image.Resampling.BOX if size < 120 else Image.Resampling.BICUBIC
         ground = np.asarray(backdrop.resize((size, size), kernel, box), np.float32)
-        alpha = layer[..., 3:]
+        alpha = layer[..., 3:4]
         coverage = np.where(alpha > 0, alpha, 1)
         straight = np.clip(layer[..., :3] / coverage, 0, 1) ** (1 / 2.2)
         rgb = straight * alpha + ground / 255 * (1 - alpha)
@@ -145,4 +148,12 @@ def render(
             rgb = _film(rgb, tint, contrast, vignette)
         out.append((np.clip(rgb, 0, 1) * 255 + 0.5).astype(np.uint8))
         marks.append(camera.project(points, size, size)[:, :2])
-    return Rendering(np.stack(out), np.stack(marks).astype(np.float32), np.array([p.yaw for p in poses], np.float32))
+        persons.append(layer[..., 3])
+        heads.append(layer[..., 4])
+    return Rendering(
+        np.stack(out),
+        np.stack(marks).astype(np.float32),
+        np.array([pose.yaw for pose in poses], np.float32),
+        np.stack(persons),
+        np.stack(heads),
+    )

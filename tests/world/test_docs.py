@@ -37,13 +37,23 @@ def test_trainings_that_the_pages_name_exist():
 
 @pytest.mark.parametrize("model", _MODELS)
 def test_the_help_says_what_a_training_costs_at_the_pace_of_its_card(model):
-    from workshop.train import autoencoder, clip, face_detector, face_recogniser, motion, text_to_image, video_encoder
+    from workshop.train import (
+        autoencoder,
+        clip,
+        face_detector,
+        face_recogniser,
+        motion,
+        segmenter,
+        text_to_image,
+        video_encoder,
+    )
 
     plans = {
         "vae": autoencoder.PLAN,
         "text-to-image": text_to_image.PLAN,
         "motion": motion.PLAN,
         "face-detector": face_detector.DETECTOR_PLAN,
+        "segmenter": segmenter.SEGMENTER_PLAN,
         "video-encoder": video_encoder.PLAN,
     }
     plan = plans.get(model, clip.PLAN if model.startswith("clip") else face_recogniser.RECOGNISER_PLAN)

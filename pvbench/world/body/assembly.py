@@ -69,18 +69,32 @@ def build(figure: Figure, person: Person, outfit: Outfit) -> Body:
         np.arange(first_eye, first_eye + eye_vertices),
         *face_points(figure, reference),
     ]
+    weights = np.concatenate(parts.weights).astype(np.float32)
+    triangles = np.concatenate(parts.triangles).astype(np.int32)
+    of_head = weights[:, _below(figure, "head")].sum(axis=1)
     return Body(
         rest=np.concatenate(parts.vertices).astype(np.float32),
         colours=np.concatenate(parts.colours).astype(np.float32),
-        weights=np.concatenate(parts.weights).astype(np.float32),
-        triangles=np.concatenate(parts.triangles).astype(np.int32),
+        weights=weights,
+        triangles=triangles,
         joints=joints,
         unit_rows=units,
         unit_shapes=figure.shapes[list(figure.action_rows.values())],
         landmark_points=landmarks,
         head_middle=np.array([0.0, 0.02, 0.005]),
+        head=of_head[triangles].mean(axis=1) > 0.5,
         figure=figure,
     )
+
+
+def _below(figure: Figure, name: str) -> list[int]:
+    """The numbers of a bone and of all that hang on it."""
+    found = [figure.bones.index(name)]
+    # Parents come first.
+    for i, parent in enumerate(figure.parents):
+        if parent in found:
+            found.append(i)
+    return found
 
 
 _LAST_BARE: list[tuple[Person, Numbers, Numbers]] = []

@@ -25,6 +25,7 @@ class Body:
         landmark_points: vertex numbers whose middles are left eye, right eye (the viewer's), nose tip, left and right
             mouth corner.
         head_middle: (3,) metres.
+        head: (t,) which triangles are of the head: face, hair, ears, teeth, and what is worn there; not the neck.
     """
 
     rest: Array
@@ -36,6 +37,7 @@ class Body:
     unit_shapes: Array
     landmark_points: list[Numbers]
     head_middle: NDArray[np.float64]
+    head: NDArray[np.bool_]
     figure: Figure
 
     def posed(self, pose: Pose) -> tuple[NDArray[np.float32], NDArray[np.float64]]:

@@ -39,6 +39,7 @@ def shard(count, frames):
         person=np.arange(count, dtype=np.int32),
         labels=labels,
         traits=np.zeros((count, 3), np.float32),
+        parts=np.zeros((count, frames, 64, 64), np.uint8),
     )
 
 

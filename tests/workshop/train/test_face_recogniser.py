@@ -60,6 +60,7 @@ def portraits(count, frames=2):
         person=people.astype(np.int32),
         labels=np.zeros((count, len(vocabulary.LABELS)), np.int8),
         traits=(rng.normal(size=(count // 2, 5)) * 3 + 7).astype(np.float32)[people],
+        parts=np.zeros((count, frames, 64, 64), np.uint8),
     )
 
 

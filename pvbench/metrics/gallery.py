@@ -1,0 +1,36 @@
+"""What a cell's numbers can read of the other people of a run: derived from their references, made by no evaluator."""
+
+from collections.abc import Collection, Mapping
+
+import numpy as np
+
+from pvbench.metrics.metric import Features, unit_rows
+
+DERIVED: Mapping[str, str] = {"others/face": "reference/face"}
+"""Features that are derived when cells are scored, and the feature of each identity that each is derived from."""
+
+
+def with_derived(made: Collection[str]) -> frozenset[str]:
+    """The features that evaluators make, and those that follow from them."""
+    return frozenset(made) | {name for name, source in DERIVED.items() if source in made}
+
+
+def others_of(references: Mapping[str, Features]) -> dict[str, Features]:
+    """By identity, `others/face`: a unit row (others, D) for each other person, the mean of the person's photos.
+
+    Args:
+        references: the features of each identity's photos; identities without faces there have no part.
+    """
+    faces = {name: features["reference/face"] for name, features in references.items() if "reference/face" in features}
+    templates = {
+        name: unit_rows("reference/face", rows.mean(axis=0, keepdims=True))[0]
+        for name, rows in faces.items()
+        if np.isfinite(rows).all() and len(rows)
+    }
+    width = next((template.size for template in templates.values()), 0)
+
+    def rows_without(name: str) -> np.ndarray:
+        rows = [row for other, row in templates.items() if other != name]
+        return np.array(rows, np.float32).reshape(len(rows), width)
+
+    return {name: {"others/face": rows_without(name)} for name in references}
