@@ -42,6 +42,8 @@ class Identity:
     captions: tuple[str, ...] = ()
     """What each photo shows beside the person, with `<V>` for them, as in "a <V> in a red shirt on a beach": words that
     tuning on the photo then need not learn. `a <V>` where the card has none."""
+    scoring: tuple[Path, ...] = ()
+    """Photos that no method sees: with them videos are compared. Where there are none, with those that are tuned on."""
 
     @cached_property
     def digest(self) -> str:
@@ -59,6 +61,24 @@ class Identity:
         """
         return [_read_image(image, self.name) for image in self.images]
 
+    @property
+    def scored_with(self) -> tuple[Path, ...]:
+        """The photos with which videos are compared: those kept for it, or, without any, those that are tuned on."""
+        return self.scoring or self.images
+
+    @cached_property
+    def scoring_digest(self) -> str:
+        """Sha256, in hex, of the photos with which videos are compared."""
+        return digest([sha256(image.read_bytes()).hexdigest() for image in self.scored_with])
+
+    def scoring_photos(self) -> list[UInt8[np.ndarray, "_ _ 3"]]:
+        """The photos with which videos are compared, in RGB.
+
+        Raises:
+            IdentityError: for an image that does not decode or is smaller than 64 pixels on a side.
+        """
+        return [_read_image(image, self.name) for image in self.scored_with]
+
 
 def load_identity(folder: Path) -> Identity:
     """The identity that a folder with a `card.toml` describes, checked, every image decoded once.
@@ -71,15 +91,31 @@ def load_identity(folder: Path) -> Identity:
         raise IdentityError(f"no {CARD} in {folder}; an identity is a folder with a {CARD} and reference images")
     fields = read_toml(card, IdentityError)
     only_fields(fields, _FIELDS, str(card), IdentityError)
-    texts = {name: _text(fields, name, card) for name in _FIELDS if name not in ("images", "captions")}
+    texts = {name: _text(fields, name, card) for name in _FIELDS if name not in _LISTS}
     if texts["class_noun"] not in CLASS_NOUNS:
         raise IdentityError(f"{card}: class_noun is {texts['class_noun']!r}; expected {' or '.join(CLASS_NOUNS)}")
     if not texts["name"].replace("-", "").replace("_", "").isalnum():
         raise IdentityError(f"{card}: name is {texts['name']!r}; a name has letters, digits, - and _ only")
-    images = _images(fields, folder)
-    identity = Identity(folder=folder, images=images, captions=_captions(fields, len(images), card), **texts)
-    identity.references()
+    images = _images(fields, folder, "images")
+    scoring = _images(fields, folder, "scoring_images") if "scoring_images" in fields else ()
+    captions = _captions(fields, len(images), card)
+    identity = Identity(folder=folder, images=images, captions=captions, scoring=scoring, **texts)
+    _check_apart(identity, card)
     return identity
+
+
+def _check_apart(identity: Identity, card: Path) -> None:
+    """Decodes every photo, and refuses one that is tuned on and scores as well."""
+    tuned = dict(zip(identity.images, identity.references(), strict=True))
+    if not identity.scoring:
+        return
+    for path, pixels in zip(identity.scoring, identity.scoring_photos(), strict=True):
+        for other, theirs in tuned.items():
+            if np.array_equal(pixels, theirs):
+                raise IdentityError(
+                    f"{card}: scoring_images lists {path.name!r}, the same picture as {other.name!r} of images; what "
+                    f"is tuned on may not score: take other photos, or leave scoring_images out"
+                )
 
 
 SPLITS = ("benchmark", "development")
@@ -139,7 +175,8 @@ def load_identities(names: Sequence[str] | None = None, root: Path | None = None
     return tuple(identities)
 
 
-_FIELDS = ("name", "class_noun", "description", "licence", "consent", "source", "images", "captions")
+_LISTS = ("images", "scoring_images", "captions")
+_FIELDS = ("name", "class_noun", "description", "licence", "consent", "source", *_LISTS)
 _PERSON = "<V>"
 
 
@@ -170,21 +207,21 @@ def _captions(fields: dict[str, Any], photos: int, card: Path) -> tuple[str, ...
     return tuple(texts)
 
 
-def _images(fields: dict[str, Any], folder: Path) -> tuple[Path, ...]:
+def _images(fields: dict[str, Any], folder: Path, field: str) -> tuple[Path, ...]:
     card = folder / CARD
-    names = fields.get("images")
+    names = fields.get(field)
     if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
-        raise IdentityError(f"{card}: images is {names!r}; expected a list of file names, at least one")
+        raise IdentityError(f"{card}: {field} is {names!r}; expected a list of file names, at least one")
     if len(set(names)) < len(names):
-        raise IdentityError(f"{card}: images names a file twice; name each once")
+        raise IdentityError(f"{card}: {field} names a file twice; name each once")
     images = []
     for name in names:
         image = folder / name
         if not image.resolve().is_relative_to(folder.resolve()):
-            raise IdentityError(f"{card}: images lists {name!r}, which is outside {folder}; move the image in there")
+            raise IdentityError(f"{card}: {field} lists {name!r}, which is outside {folder}; move the image in there")
         if not image.is_file():
             raise IdentityError(
-                f"{card}: images lists {name!r}, which is not in that folder; add the image or remove the name"
+                f"{card}: {field} lists {name!r}, which is not in that folder; add the image or remove the name"
             )
         images.append(image)
     return tuple(images)

@@ -150,3 +150,56 @@ def test_two_identities_of_one_name_are_told(tmp_path):
 def test_a_root_without_identities_is_told(tmp_path):
     with pytest.raises(IdentityError, match="no identities in"):
         load_identities(root=tmp_path)
+
+
+class TestPhotosThatScore:
+    """What is tuned on does not score, where a person has photos enough."""
+
+    @pytest.fixture
+    def apart(self, ann):
+        Image.fromarray(np.full((90, 90, 3), 77, np.uint8)).save(ann / "2.png")
+        edit(ann, "images =", "scoring_images = ['2.png']\nimages =")
+        return ann
+
+    def test_they_are_another_list_that_methods_do_not_see(self, apart):
+        identity = load_identity(apart)
+        assert [image.name for image in identity.images] == ["0.png", "1.png"]
+        assert [image.name for image in identity.scored_with] == ["2.png"]
+        assert len(identity.references()) == 2
+        assert [int(photo[0, 0, 0]) for photo in identity.scoring_photos()] == [77]
+
+    def test_without_them_the_photos_that_are_tuned_on_score(self, ann):
+        identity = load_identity(ann)
+        assert identity.scored_with == identity.images
+        assert len(identity.scoring_photos()) == 2
+
+    def test_another_one_changes_what_scores_and_not_what_is_tuned(self, apart):
+        before = load_identity(apart)
+        tuned, scored = before.digest, before.scoring_digest
+        Image.fromarray(np.full((90, 90, 3), 78, np.uint8)).save(apart / "2.png")
+        assert load_identity(apart).digest == tuned
+        assert load_identity(apart).scoring_digest != scored
+
+    def test_a_photo_of_both_lists_is_refused_whatever_its_name(self, apart):
+        Image.open(apart / "1.png").save(apart / "2.png", compress_level=0)
+        with pytest.raises(IdentityError, match=r"scoring_images lists '2.png', the same picture as '1.png' of images"):
+            load_identity(apart)
+
+    @pytest.mark.parametrize(
+        ("listed", "message"),
+        [
+            ("[]", "scoring_images is .*; expected a list of file names, at least one"),
+            ("['9.png']", "scoring_images lists '9.png', which is not in that folder"),
+            ("['2.png', '2.png']", "scoring_images names a file twice"),
+        ],
+    )
+    def test_a_wrong_list_is_told_with_its_field(self, apart, listed, message):
+        edit(apart, "['2.png']", listed)
+        with pytest.raises(IdentityError, match=message):
+            load_identity(apart)
+
+    @pytest.mark.parametrize("split", ["benchmark", "development"])
+    def test_every_shipped_person_has_two(self, split):
+        for identity in load_identities(None, split_root(split)):
+            assert len(identity.scoring) == 2
+            assert len(identity.images) == 5

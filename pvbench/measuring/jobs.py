@@ -115,7 +115,7 @@ class InputJob:
         given, refused = self.given, None
         try:
             if isinstance(given, Identity):
-                make_features(bench.evaluators, "reference", given.references(), self.missing, self.kept)
+                make_features(bench.evaluators, "reference", given.scoring_photos(), self.missing, self.kept)
             else:
                 make_features(bench.evaluators, "text", given, self.missing, self.kept)
         except PvbenchError as error:

@@ -143,6 +143,7 @@ def _inputs(work: Work, found: Found) -> dict[str, object]:
             [
                 v.method,
                 v.identity.digest if v.identity else "",
+                v.identity.scoring_digest if v.identity else "",
                 v.prompt_id,
                 v.text,
                 v.seed,

@@ -80,7 +80,7 @@ def report_data(
         profile=order.profile.name,
         variants=tuple(ReportVariant(label, label, "made elsewhere", role=role_of(label)) for label in expected),
         identities=tuple(
-            ReportIdentity(name, one.class_noun if one else "", one.images if one else ())
+            ReportIdentity(name, one.class_noun, one.images, bool(one.scoring)) if one else ReportIdentity(name, "")
             for name, one in sorted(people.items())
         ),
         prompts=tuple(ReportPrompt(name, text) for name, text in prompts.items()),

@@ -159,14 +159,16 @@ class Work:
         return first, [VideoJob(piece) for piece in pieces]
 
     def _people(self) -> list[Identity]:
-        people = {video.identity.digest: video.identity for video in self.checked.usable if video.identity is not None}
+        people = {
+            video.identity.scoring_digest: video.identity for video in self.checked.usable if video.identity is not None
+        }
         return list(people.values())
 
     def _asked(self) -> list[str]:
         return list(dict.fromkeys(video.rendered_text for video in self.checked.usable if video.text))
 
     def _reference_files(self, identity: Identity) -> Files:
-        return self.kept.files("reference", identity.digest)
+        return self.kept.files("reference", identity.scoring_digest)
 
     def _text_files(self, text: str) -> Files:
         return self.kept.files("text", sha256(text.encode()).hexdigest())

@@ -48,6 +48,8 @@ class ReportIdentity:
     name: str
     class_noun: str
     images: tuple[Path, ...] = ()
+    apart: bool = False
+    """Whether videos are compared with photos that no method was tuned on."""
 
 
 @dataclass(frozen=True)
@@ -155,6 +157,12 @@ class ReportData:
         most = min([self.frames, *(int(word) for word in words if word.isdecimal())])
         fewest = min(self.fewest_frames or self.frames, most)
         return most if fewest == most else f"{fewest}-{most}"
+
+    @property
+    def photos_fact(self) -> str:
+        """With which photos videos are compared: those kept `apart`, those `tuned on`, or `both`, by person."""
+        found = {one.apart for one in self.identities if one.name != NOBODY}
+        return "both" if len(found) > 1 else "apart" if found == {True} else "tuned on"
 
     def shows(self, column: str) -> bool:
         """Whether the metric of a column was asked for."""

@@ -123,7 +123,7 @@ class Made:
 
 @dataclass(frozen=True)
 class ReferenceJob:
-    """The features of an identity's reference images."""
+    """The features of the photos with which an identity's videos are compared."""
 
     identity: Identity
     missing: Files
@@ -133,7 +133,7 @@ class ReferenceJob:
     def run(self, bench: Workbench, notify: Notify) -> None:
         """Raises FaceError for an image without a face, or with more than one."""
         try:
-            make_features(bench.evaluators, "reference", self.identity.references(), self.missing, self.kept)
+            make_features(bench.evaluators, "reference", self.identity.scoring_photos(), self.missing, self.kept)
         except FaceError as error:
             raise FaceError(f"identity {self.identity.name!r} in {self.identity.folder}: {error}") from error
 

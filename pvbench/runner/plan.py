@@ -160,7 +160,9 @@ class Plan:
             "choice": dataclasses.asdict(self.choice),
             "profile": {"name": self.profile.name, "digest": self.profile.digest},
             "methods": {variant.label: variant.identifying for variant in self.variants},
-            "identities": {identity.name: identity.digest for identity in self.identities},
+            "identities": {
+                identity.name: digest([identity.digest, identity.scoring_digest]) for identity in self.identities
+            },
             "prompts": {prompt.id: prompt.text for prompt in self.prompts},
             "simulated_prompts": {"name": self.simulated.name, "digest": self.simulated.digest},
             "seeds": list(self.seeds),

@@ -66,7 +66,8 @@ def score_run(result: RunResult) -> Scored:
             for variant in plan.variants
         ),
         identities=tuple(
-            ReportIdentity(identity.name, identity.class_noun, identity.images) for identity in plan.identities
+            ReportIdentity(identity.name, identity.class_noun, identity.images, bool(identity.scoring))
+            for identity in plan.identities
         ),
         prompts=tuple(ReportPrompt(prompt.id, prompt.text) for prompt in plan.prompts),
         seeds=plan.seeds,

@@ -110,7 +110,7 @@ def _to_measure(plan: Plan, store: Store, kept: KeptFeatures, cell: Cell, files:
 
 def _survey_inputs(plan: Plan, kept: KeptFeatures, survey: Survey) -> None:
     for identity in plan.identities:
-        files = kept.files("reference", identity.digest)
+        files = kept.files("reference", identity.scoring_digest)
         features = kept.read(files)
         if features is None:
             survey.reference_jobs.append(ReferenceJob(identity, kept.missing(files), files))

