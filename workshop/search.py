@@ -109,8 +109,7 @@ FIELDS = (
     "base_face_sim", "base_faces_found", "base_clip_t", "fault", "tune_seconds", "photos", "settings",
 )  # fmt: skip
 PHOTOS = "apart"
-"""With which photos videos are compared, see `ReportData.photos_fact`; rows of earlier trials have others, and a Face Sim
-of another level."""
+"""With which photos videos are compared, see `ReportData.photos_fact`; earlier rows have others, and other levels."""
 
 
 @dataclass(frozen=True)
