@@ -16,7 +16,7 @@ KEPT = {
     "clip_t_kept": ("Prompt kept", "CLIP-T, the untuned model's being 100"),
 }
 
-_ROLES = {"floor": "floor", "method": "", "control": "control", "ceiling": "ceiling", "retake": "retake"}
+_ROLES = {"floor": "floor", "method": "", "control": "control", "ceiling": "ceiling", "retake": "ceiling again"}
 
 
 def row_letters(data: ReportData) -> dict[str, str]:
