@@ -47,3 +47,19 @@ def disturb(images: Tensor, rng: np.random.Generator, strength: float = 1.0, wor
     x = x * (1 + some(0.4) * draw(-0.25, 0.25, 1, 1, 1) * ramp + some(0.3) * draw(-0.2, 0.2, 1, 1, 1) * ramp[:, None])
     x = x + some(0.4) * draw(0.0, 0.05, 1, 1, 1) * torch.randn_like(x)
     return (x.clamp(-0.1, 1.1) * 2 - 1).float()
+
+
+def placed(n: int, rng: np.random.Generator, zoom: tuple[float, float], shift: float) -> tuple[Tensor, Tensor]:
+    """Random placements (n, 2, 3) for `affine_grid`, and which of them mirror: -1 for these, 1 for the others.
+
+    Args:
+        zoom: least and greatest; below 1 a picture is enlarged.
+        shift: standard deviation along each axis, in halves of a side.
+    """
+    scale = torch.as_tensor(rng.uniform(*zoom, n), dtype=torch.float32)
+    angle = torch.as_tensor(np.radians(rng.normal(size=n) * 8), dtype=torch.float32)
+    move = torch.as_tensor(rng.normal(size=(n, 2)) * shift, dtype=torch.float32)
+    mirror = torch.as_tensor(np.where(rng.random(n) < 0.5, -1.0, 1.0), dtype=torch.float32)
+    c, s = torch.cos(angle) * scale, torch.sin(angle) * scale
+    linear = torch.stack([torch.stack([c * mirror, -s], -1), torch.stack([s * mirror, c], -1)], 1)
+    return torch.cat([linear, move[..., None]], dim=-1), mirror

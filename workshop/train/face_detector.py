@@ -12,7 +12,7 @@ from pvbench.features.mini.face_networks import FaceDetector
 from workshop import dataset
 from workshop.train.autoencoder import to_images
 from workshop.train.card import write_card
-from workshop.train.disturb import disturb
+from workshop.train.disturb import disturb, placed
 from workshop.train.loop import Place, Plan, Trainer
 from workshop.train.networks import begin_from, save_network
 
@@ -85,23 +85,18 @@ def _frames(place: Place, pools: tuple[str, ...]) -> tuple[NDArray[np.uint8], ND
 
 def _moved(images: Tensor, points: Tensor, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
     """Random zoom, turn, shift and mirror of each image with its landmarks."""
-    n, side = len(images), images.shape[-1]
-    zoom = torch.as_tensor(rng.uniform(0.75, 1.45, n), dtype=torch.float32)
-    angle = torch.as_tensor(np.radians(rng.normal(size=n) * 8), dtype=torch.float32)
-    shift = torch.as_tensor(rng.normal(size=(n, 2)) * 0.13, dtype=torch.float32)
-    mirror = torch.as_tensor(np.where(rng.random(n) < 0.5, -1.0, 1.0), dtype=torch.float32)
-    c, s = torch.cos(angle) * zoom, torch.sin(angle) * zoom
-    linear = torch.stack([torch.stack([c * mirror, -s], -1), torch.stack([s * mirror, c], -1)], 1)
-    theta = torch.cat([linear, shift[..., None]], dim=-1).to(images.device)
+    side = images.shape[-1]
+    theta, mirror = placed(len(images), rng, (0.75, 1.45), 0.13)
+    theta = theta.to(images.device)
     grid = functional.affine_grid(theta, list(images.shape), align_corners=False)
     moved = functional.grid_sample(images, grid, padding_mode="reflection", align_corners=False)
     inverse = torch.linalg.inv(theta[:, :, :2])
     unit = points / (side / 2) - 1
-    placed = (unit - theta[:, None, :, 2]) @ inverse.transpose(1, 2)
-    placed = (placed + 1) * side / 2
+    moved_points = (unit - theta[:, None, :, 2]) @ inverse.transpose(1, 2)
+    moved_points = (moved_points + 1) * side / 2
     swap = torch.tensor([1, 0, 2, 4, 3], device=points.device)
     flipped = (mirror < 0).to(points.device)[:, None, None]
-    return moved, torch.where(flipped, placed[:, swap], placed)
+    return moved, torch.where(flipped, moved_points[:, swap], moved_points)
 
 
 def _two_faces(images: Tensor, points: Tensor, rng: np.random.Generator) -> tuple[Tensor, Tensor]:

@@ -11,7 +11,7 @@ from pvbench.features.mini.segmenter_network import PARTS, Segmenter
 from workshop import dataset
 from workshop.train.autoencoder import to_images
 from workshop.train.card import write_card
-from workshop.train.disturb import disturb
+from workshop.train.disturb import disturb, placed
 from workshop.train.loop import Place, Plan, Trainer
 from workshop.train.networks import begin_from, save_network
 
@@ -55,14 +55,8 @@ def _pictures(shard: dataset.Shard) -> tuple[np.ndarray, np.ndarray]:
 
 def moved(images: Tensor, parts: Tensor, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
     """Random zoom, turn, shift and mirror of images (n, 3, H, W), and of what their pixels show (n, H, W)."""
-    n = len(images)
-    zoom = torch.as_tensor(rng.uniform(0.7, 1.5, n), dtype=torch.float32)
-    angle = torch.as_tensor(np.radians(rng.normal(size=n) * 8), dtype=torch.float32)
-    shift = torch.as_tensor(rng.normal(size=(n, 2)) * 0.12, dtype=torch.float32)
-    mirror = torch.as_tensor(np.where(rng.random(n) < 0.5, -1.0, 1.0), dtype=torch.float32)
-    c, s = torch.cos(angle) * zoom, torch.sin(angle) * zoom
-    linear = torch.stack([torch.stack([c * mirror, -s], -1), torch.stack([s * mirror, c], -1)], 1)
-    grid = functional.affine_grid(torch.cat([linear, shift[..., None]], -1), list(images.shape), align_corners=False)
+    theta, _ = placed(len(images), rng, (0.7, 1.5), 0.12)
+    grid = functional.affine_grid(theta, list(images.shape), align_corners=False)
     both = torch.cat([images, functional.one_hot(parts, len(PARTS)).permute(0, 3, 1, 2).float()], dim=1)
     found = functional.grid_sample(both, grid, padding_mode="reflection", align_corners=False)
     return found[:, :3], found[:, 3:].argmax(dim=1)
