@@ -239,8 +239,9 @@ def check_apart(profile: Profile, role: Role, scoring: Mapping[str, Any]) -> Non
 
 
 def _texts(value: Any) -> Iterable[str]:
+    """Every text in a signature, however deep."""
     if isinstance(value, str):
         yield value
-    elif isinstance(value, Mapping):
-        for item in value.values():
+    elif isinstance(value, Mapping | list | tuple):
+        for item in value.values() if isinstance(value, Mapping) else value:
             yield from _texts(item)
