@@ -20,6 +20,9 @@ EXACT_FLIPS = 2**16
 
 RESAMPLES = 10_000
 
+FEWEST_PROMPTS = 4
+"""With fewer, an interval that lets prompts vary is as wide as the scale, and says nothing of the people either."""
+
 
 @dataclass(frozen=True)
 class Interval:
@@ -79,9 +82,9 @@ def crossed_interval(
 ) -> Interval:
     """Student's interval for the mean over videos where both the identities and the prompts are random draws.
 
-    It says how far the mean may lie from that of other people under other prompts. With one prompt, or with none that
-    two identities share, it is `t_interval`: then nothing is known of other prompts. NaN ends below two identities,
-    and where it is not known of every video whom it shows.
+    It says how far the mean may lie from that of other people under other prompts. With fewer than `FEWEST_PROMPTS`, or
+    with none that two identities share, it is `t_interval`: then nothing is known of other prompts. NaN ends below two
+    identities, and where it is not known of every video whom it shows.
 
     Videos of one identity and prompt (several seeds) count as one observation, their mean. The variance is that of the
     two-way random model, V(identities) + V(prompts) - V(rest), at least the larger of the first two; the degrees of
@@ -95,7 +98,7 @@ def crossed_interval(
     people, texts = int(rows.max(initial=-1)) + 1, int(columns.max(initial=-1)) + 1
     cells, index = np.unique(rows * max(texts, 1) + columns, return_inverse=True)
     free = len(cells) - people - texts + 1
-    if math.isnan(plain.low) or texts < 2 or free < 1:
+    if math.isnan(plain.low) or texts < FEWEST_PROMPTS or free < 1:
         return plain
     means = np.bincount(index, weights=values) / np.bincount(index)
     by_person, by_prompt = _one_hot(cells // texts, people), _one_hot(cells % texts, texts)

@@ -200,22 +200,25 @@ def test_the_crossed_interval_covers_the_truth_as_often_as_it_says(people, promp
 
 
 def test_the_crossed_interval_worked_by_hand():
-    """Two people, three prompts, no interaction: people's means 2 and 4, prompts' means 2, 3, 4.
+    """Two people, four prompts, no interaction: people's means 2.5 and 4.5, prompts' means 2, 3, 4, 5.
 
-    V(people) = 2/1 * 2 * 3**2 / 6**2 = 1, V(prompts) = 3/2 * 2 * 2**2 / 6**2 = 1/3, rest 0; the degrees of freedom are
-    (4/3)**2 / (1 + (1/3)**2 / 2) = 1.6842.
+    V(people) = 2/1 * 2 * 4**2 / 8**2 = 1, V(prompts) = 4/3 * 2 * (3**2 + 1**2) / 8**2 = 5/12, rest 0; the degrees of
+    freedom are (17/12)**2 / (1 + (5/12)**2 / 3) = 1.897.
     """
-    values = np.array([1.0, 2.0, 3.0, 3.0, 4.0, 5.0])
-    found = crossed_interval(values, ["a"] * 3 + ["b"] * 3, ["x", "y", "z"] * 2)
-    half = scipy_stats.t.ppf(0.975, (4 / 3) ** 2 / (1 + (1 / 3) ** 2 / 2)) * math.sqrt(4 / 3)
-    assert (found.low, found.high) == approx((3 - half, 3 + half))
+    values = np.array([1.0, 2.0, 3.0, 4.0, 3.0, 4.0, 5.0, 6.0])
+    found = crossed_interval(values, ["a"] * 4 + ["b"] * 4, ["w", "x", "y", "z"] * 2)
+    half = scipy_stats.t.ppf(0.975, (17 / 12) ** 2 / (1 + (5 / 12) ** 2 / 3)) * math.sqrt(17 / 12)
+    assert (found.low, found.high) == approx((3.5 - half, 3.5 + half))
     assert found.kind == "t over identities and prompts"
 
 
-def test_with_one_prompt_nothing_is_known_of_others():
-    values, people, _ = crossed(6, 1, 1.0, 0.0, 1.0, 0)
-    found = crossed_interval(values, people, ["p"] * 6)
+@pytest.mark.parametrize("prompts", [1, 2, 3])
+def test_of_few_prompts_nothing_is_known_of_others(prompts):
+    """Two prompts have one degree of freedom: the interval would be as wide as the scale."""
+    values, people, texts = crossed(6, prompts, 1.0, 1.0, 1.0, 0)
+    found = crossed_interval(values, people, texts)
     assert found == t_interval(values, people)
+    assert found.kind == "t over identities"
 
 
 def test_several_seeds_of_a_cell_are_one_observation():
@@ -235,7 +238,7 @@ def test_the_crossed_interval_does_not_rest_on_the_order_of_videos():
 
 
 def test_equal_values_have_an_interval_of_no_width():
-    found = crossed_interval(np.full(6, 0.5), ["a", "a", "b", "b", "c", "c"], ["x", "y"] * 3)
+    found = crossed_interval(np.full(12, 0.5), [name for name in "abc" for _ in range(4)], ["w", "x", "y", "z"] * 3)
     assert (found.low, found.high) == (0.5, 0.5)
 
 

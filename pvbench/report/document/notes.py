@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from pvbench.metrics import COLUMNS, columns_in
 from pvbench.report.data import ReportData
 from pvbench.report.statistics.score import SIGNIFICANT, Aggregates
-from pvbench.stats import smallest_sign_flip_p
+from pvbench.stats import FEWEST_PROMPTS, smallest_sign_flip_p
 
 
 def main_notes(data: ReportData, numbers: Aggregates) -> Iterable[str]:
@@ -24,7 +24,7 @@ def main_notes(data: ReportData, numbers: Aggregates) -> Iterable[str]:
     ranked = sum(variant.role == "method" for variant in data.variants)
     if ranked > 1:
         second = ", underlined: than every other but the best" if ranked > 2 else ""
-        rivals = f"; {' and '.join(apart)}: they do not compete" if apart else ""
+        rivals = f"; {'; '.join(apart)}: they do not compete" if apart else ""
         yield f"Bold: significantly better than every other method{second}{rivals}."
     elif apart:
         yield f"{'; '.join(apart)}."
@@ -52,8 +52,10 @@ def main_notes(data: ReportData, numbers: Aggregates) -> Iterable[str]:
 
 
 def _crossed(data: ReportData) -> str:
-    people = f"{len(data.people)} people"
-    return f"{people} and the {len(data.prompts)} prompts" if len(data.prompts) > 1 else people
+    people, prompts = f"{len(data.people)} people", len(data.prompts)
+    if prompts >= FEWEST_PROMPTS:
+        return f"{people} and the {prompts} prompts"
+    return f"{people}, under these prompts: {prompts} say nothing of others" if prompts > 1 else people
 
 
 def separation_notes(data: ReportData, numbers: Aggregates) -> Iterable[str]:

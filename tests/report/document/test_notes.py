@@ -34,6 +34,7 @@ class TestTheMainNotes:
     def test_intervals_say_how_many_people_and_prompts_they_are_over(self, make_run):
         assert "over the 8 people and the 4 prompts" in told(make_run())
         assert "over the 3 people. FVD" in told(make_run(people=3, prompts=1))
+        assert "over the 8 people, under these prompts: 2 say nothing of others" in told(make_run(prompts=2))
         assert "Small print" not in told(make_run(people=1))
 
     def test_missing_cells_are_told(self, make_run):
