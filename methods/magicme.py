@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pvbench.backbone import IMAGES, LATENTS, TOKENS
 from pvbench.errors import MethodError, SettingError
 from pvbench.identity import Identity
-from pvbench.keyword import at_least, check_tokens, first_vectors, photos_and_captions, photos_asked_for
+from pvbench.keyword import MOST_WORDS, at_least, check_tokens, first_vectors, photos_and_captions, photos_asked_for
 from pvbench.method import Adapter, Method, Progress, Request
 from pvbench.pixels import photo_tensor
 from pvbench.profile import Profile
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 
 CAPTION = Prompt("caption", "photo of a <V>")
 """What every photo is called; what else it shows is masked."""
-
-_MOST_WORDS = 8
 
 
 @dataclass(frozen=True)
@@ -69,8 +67,8 @@ class MagicMeSettings:
         at_least("cannot be negative", self, ("references", "decay", "whole", "mirror", "turn", "correlation"), 0)
         at_least("must be positive", self, ("token_words", "steps", "batch"), 1)
         at_least("must be positive", self, ("rate", "smallest"), math.ulp(0.0))
-        if self.token_words > _MOST_WORDS:
-            raise SettingError(f"token_words is {self.token_words}; at most {_MOST_WORDS}, or prompts would be cut off")
+        if self.token_words > MOST_WORDS:
+            raise SettingError(f"token_words is {self.token_words}; at most {MOST_WORDS}, or prompts would be cut off")
         for name in ("whole", "mirror"):
             if getattr(self, name) > 1:
                 raise SettingError(f"{name} is {getattr(self, name)}; expected a probability, from 0 to 1")
@@ -127,7 +125,7 @@ class MagicMe(Method):
         images = photo_tensor(photos, backbone.sampling.height, backbone.sampling.width, backbone.device)
         masks = self._masks(images, identity)
         name = f"<{identity.name.lower()}>"
-        text = CAPTION.render(identity.class_noun, f"{spelled(name, settings.token_words)}")
+        text = CAPTION.render(identity.class_noun, spelled(name, settings.token_words))
         vectors = torch.nn.Parameter(first_vectors(backbone, identity.class_noun, settings.token_words, generator))
         optimiser = torch.optim.AdamW([vectors], lr=settings.rate, weight_decay=settings.decay)
         for step in range(settings.steps):

@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 
     from pvbench.latent_backbone import LatentBackbone
 
-_MOST_WORDS = 8
+MOST_WORDS = 8
+"""Learned words of one person; with more, prompts would be cut off at the text encoder's length."""
 TokenKind = Literal["none", "rare", "inverted"]
 
 
@@ -54,8 +55,8 @@ class KeywordSettings:
     def __post_init__(self) -> None:
         at_least("cannot be negative", self, ("references",), 0)
         at_least("must be positive", self, ("token_words", "token_steps"), 1)
-        if self.token_words > _MOST_WORDS:
-            raise SettingError(f"token_words is {self.token_words}; at most {_MOST_WORDS}, or prompts would be cut off")
+        if self.token_words > MOST_WORDS:
+            raise SettingError(f"token_words is {self.token_words}; at most {MOST_WORDS}, or prompts would be cut off")
         at_least("must be positive", self, ("token_rate",), math.ulp(0.0))
         if self.token == "rare" and (not self.keyword or len(self.keyword.split()) != 1):
             raise SettingError(f"keyword is {self.keyword!r}; expected one word")

@@ -35,11 +35,11 @@ class TestWorldJudge(EvaluatorContract):
 
 @pytest.fixture(scope="module")
 def judged(evaluators):
-    """The metric's rows for true videos: two people, every prompt that is scored."""
+    """The metric's rows for true videos: the first four people, every prompt that is scored."""
     profile, prompts = load_profile("mini"), load_prompts("mini_evaluation").prompts
     oracle = Oracle(OracleSettings(), None, profile)
     rows = []
-    for identity in load_identities(["ada", "ben"]):
+    for identity in load_identities()[:4]:
         requests = [request_for(identity, prompt, 0) for prompt in prompts]
         for video, request in zip(oracle.generate(identity, None, requests), requests, strict=True):
             text = request.prompt.render(identity.class_noun)
@@ -48,16 +48,17 @@ def judged(evaluators):
 
 
 def test_true_videos_are_right(judged):
+    # Ten people have .98, .999, .996 and .71; single people's expressions lie between .35 and .85.
     action, scene, colour, expression = np.nanmean(judged, axis=0)
     assert action > 0.9
     assert scene > 0.95
     assert colour > 0.95
-    assert expression > 0.7
+    assert expression > 0.5
 
 
 def test_expressions_are_judged_where_one_is_asked_for(judged):
     prompts = load_prompts("mini_evaluation").prompts
-    asked = np.array([prompt.tags["expression"] != "neutral" for prompt in prompts] * 2)
+    asked = np.array([prompt.tags["expression"] != "neutral" for prompt in prompts] * 4)
     assert (np.isnan(judged[:, 3]) == ~asked).all()
     assert not np.isnan(judged[:, :3]).any()
 
