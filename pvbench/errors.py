@@ -61,6 +61,10 @@ class ReportError(PvbenchError):
     """A report cannot be written from what the run holds."""
 
 
+class StudyError(PvbenchError):
+    """A study is unknown, or its file makes no sense."""
+
+
 class ExtraError(PvbenchError, ImportError):
     """A part of pvbench that is installed on demand, an extra, is not there."""
 

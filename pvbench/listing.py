@@ -1,4 +1,4 @@
-"""What `pvbench list` shows: methods, identities, prompts, metrics, profiles, backbones and rewards."""
+"""What `pvbench list` shows: methods, identities, prompts, metrics, profiles, studies, and installed parts."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from rich import box
 from rich.markup import escape
 from rich.table import Table
 
+from pvbench.ablation.study import shipped_studies
 from pvbench.backbone import BACKBONES
 from pvbench.errors import PvbenchError
 from pvbench.evaluator import EVALUATORS
@@ -172,6 +173,19 @@ def _profiles(profile_name: str, split: str) -> Table:
     return table
 
 
+def _studies(profile_name: str, split: str) -> Table:
+    table = _table("study", "what it asks", "rows", "claims", "people")
+    for study in shipped_studies().values():
+        table.add_row(
+            f"[cyan]{escape(study.name)}[/]",
+            escape(study.question),
+            escape("\n".join(f"{name}: {text}" for name, text in study.rows.items())),
+            str(len(study.claims)),
+            str(study.people),
+        )
+    return table
+
+
 _TABLES: dict[str, Callable[[str, str], Table]] = {
     "methods": _methods,
     "identities": _identities,
@@ -181,4 +195,5 @@ _TABLES: dict[str, Callable[[str, str], Table]] = {
     "backbones": _backbones,
     "rewards": _rewards,
     "evaluators": _evaluators,
+    "studies": _studies,
 }

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,20 +15,30 @@ from pvbench.atomic import write_bytes
 if TYPE_CHECKING:
     from torch import Tensor
 
-_FOLDER: ContextVar[Path | None] = ContextVar("folder of the shelf", default=None)
+
+@dataclass
+class Shelf:
+    """A folder of what was learned, and the seconds that learning what it lacked has taken so far."""
+
+    folder: Path
+    seconds: float = 0.0
+
+
+_SHELF: ContextVar[Shelf | None] = ContextVar("the shelf in use", default=None)
 
 Learned = tuple["Tensor", list[float]]
 """Vectors (n, width), and the loss of each step."""
 
 
 @contextmanager
-def shelf(folder: Path) -> Iterator[None]:
+def shelf(folder: Path) -> Iterator[Shelf]:
     """Within it, `learned_once` keeps what was learned in `folder`, which any number of processes may share."""
-    token = _FOLDER.set(folder)
+    used = Shelf(folder)
+    token = _SHELF.set(used)
     try:
-        yield
+        yield used
     finally:
-        _FOLDER.reset(token)
+        _SHELF.reset(token)
 
 
 def learned_once(name: str, learn: Callable[[], Learned], progress: Callable[[int, float], None]) -> Learned:
@@ -39,12 +51,14 @@ def learned_once(name: str, learn: Callable[[], Learned], progress: Callable[[in
         progress: told each step, counted from 1, and its loss, where the result was on the shelf; otherwise `learn`
             tells them.
     """
-    folder = _FOLDER.get()
-    if folder is None:
+    used = _SHELF.get()
+    if used is None:
         return learn()
-    path = folder / f"{name}.safetensors"
+    path = used.folder / f"{name}.safetensors"
     if (found := _read(path)) is None:
+        began = time.perf_counter()
         found = learn()
+        used.seconds += time.perf_counter() - began
         _write(path, found)
     else:
         for step, loss in enumerate(found[1], start=1):

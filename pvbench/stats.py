@@ -214,6 +214,36 @@ def sign_flip_p(differences: Float[np.ndarray, "identities"], rng: np.random.Gen
     return (hits + 1) / (EXACT_FLIPS + 1)
 
 
+def sign_flip_greater_p(differences: Float[np.ndarray, "identities"], rng: np.random.Generator) -> float:
+    """One-sided p of "no gain": how often flipping identities' signs gives as high a mean difference.
+
+    Exact up to 16 identities, otherwise as `sign_flip_p`. No identity gives 1.
+    """
+    if not np.isfinite(differences).all():
+        raise ValueError("differences are NaN or infinite; leave undefined identities out first")
+    n = differences.size
+    as_high = differences.sum() - 1e-9 * np.abs(differences).sum()
+    if 2**n <= EXACT_FLIPS:
+        patterns = (np.arange(2**n)[:, np.newaxis] >> np.arange(n)) & 1
+        return float(np.mean((1.0 - 2.0 * patterns) @ differences >= as_high))
+    flips = rng.choice([-1.0, 1.0], size=(EXACT_FLIPS, n))
+    return (int((flips @ differences >= as_high).sum()) + 1) / (EXACT_FLIPS + 1)
+
+
+def equivalence_p(differences: Float[np.ndarray, "identities"], margin: float) -> float:
+    """p of "the mean difference is as large as the margin, in one direction or the other"; 1 below two identities.
+
+    Source: two one-sided t tests (TOST), Schuirmann 1987.
+    """
+    n = differences.size
+    if n < 2:
+        return 1.0
+    mean, error = float(differences.mean()), float(differences.std(ddof=1)) / math.sqrt(n)
+    if error == 0:
+        return 0.0 if abs(mean) < margin else 1.0
+    return float(student.sf((margin - abs(mean)) / error, n - 1))
+
+
 def smallest_sign_flip_p(identities: int) -> float:
     """The smallest p that `sign_flip_p` can give: 0.125 with four identities, 0.0078 with eight."""
     return min(1.0, 2.0 / 2**identities) if 2**identities <= EXACT_FLIPS else 1.0 / (EXACT_FLIPS + 1)

@@ -9,6 +9,7 @@ import typer
 from rich.markup import escape
 
 from pvbench import __version__
+from pvbench.cli.ablate import ablate
 from pvbench.cli.measure import measure
 from pvbench.cli.options import console, error_console
 from pvbench.cli.run import report, run
@@ -35,7 +36,7 @@ def options(
         raise typer.Exit
 
 
-for command in (run, report, doctor, measure):
+for command in (run, report, ablate, doctor, measure):
     app.command()(command)
 app.command("list")(list_)
 

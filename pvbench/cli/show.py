@@ -12,7 +12,9 @@ from pvbench.errors import PvbenchError
 
 def list_(
     what: Annotated[
-        Literal["methods", "identities", "prompts", "metrics", "profiles", "backbones", "rewards", "evaluators"],
+        Literal[
+            "methods", "identities", "prompts", "metrics", "profiles", "studies", "backbones", "rewards", "evaluators"
+        ],
         typer.Argument(help="Which kind of thing."),
     ],
     profile: ProfileOption = "mini",

@@ -251,7 +251,9 @@ class _Run:
         self._left["tune", method] -= 1
         if made.refused is None:
             self._tallies["tune"].done += 1
-            self._seen("tune", method, made.seconds, variant=job.variant.label, identity=job.identity.name)
+            shared = round(made.shared, 4)
+            who = {"variant": job.variant.label, "identity": job.identity.name}
+            self._seen("tune", method, made.seconds, shared_seconds=shared, **who)
             self._store.forgive(job.key)
             # Behind the other tunings: the longest pieces first, so that the workers end together.
             self._making.extend(waiting)
@@ -334,7 +336,7 @@ class _Run:
         self._store.fail(failure)
         self._observer.failed(failure)
 
-    def _seen(self, stage: str, method: str, seconds: float, **what: str | int) -> None:
+    def _seen(self, stage: str, method: str, seconds: float, **what: str | float) -> None:
         self._costs.observe(stage, method, seconds)
         self._store.log(
             {

@@ -112,13 +112,17 @@ class Stepped:
 
 @dataclass(frozen=True)
 class Made:
-    """A note or result: one piece of a job is done after `seconds`, or was refused; `damaged` where its file was."""
+    """A note or result: one piece of a job is done after `seconds`, or was refused; `damaged` where its file was.
+
+    `shared` of the seconds went into what other tunings need not do again.
+    """
 
     item: Any
     seconds: float
     refused: Refused | None = None
     digest: str = ""
     damaged: bool = False
+    shared: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -180,7 +184,7 @@ class TuneJob:
         try:
             method = bench.method(self.variant)
             start = time.perf_counter()
-            with shelf(self.shelf):
+            with shelf(self.shelf) as used:
                 adapter = method.tune(self.identity, self.prompts, seed=self.seed, progress=progress)
             if not isinstance(adapter, Adapter):
                 raise MethodError(
@@ -192,7 +196,7 @@ class TuneJob:
         # The adapter last: where it is, the tuning is done.
         write_text(self.path.with_suffix(".csv"), _losses_table(steps))
         save_adapter(self.path, adapter)
-        return Made(None, seconds)
+        return Made(None, seconds, shared=used.seconds)
 
 
 def _losses_table(steps: Sequence[Stepped]) -> str:

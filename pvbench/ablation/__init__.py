@@ -1,0 +1,1 @@
+"""Ablations: studies of what a method's parts are worth, with verdicts beside what was published."""
