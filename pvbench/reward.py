@@ -23,14 +23,16 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-Role = Literal["identity", "semantic", "segmenter"]
-ROLES: tuple[Role, ...] = ("identity", "semantic", "segmenter")
-"""What there is to tune with: whose face a frame shows, how well it fits the prompt, which pixels show the person."""
+Role = Literal["identity", "semantic", "segmenter", "image_prompt"]
+ROLES: tuple[Role, ...] = ("identity", "semantic", "segmenter", "image_prompt")
+"""What there is to tune or to prompt with: whose face a frame shows, how well it fits the prompt, which pixels show the
+person, and an adapter that was trained to take photos as prompts."""
 
 IDENTITY_REWARD = "reward.identity"
 SEMANTIC_REWARD = "reward.semantic"
 SEGMENTER = "reward.segmenter"
-"""What a method asks for that tunes with one of them; see `Method.asks`."""
+PHOTO_PROMPT = "reward.image_prompt"
+"""What a method asks for that works with one of them; see `Method.asks`."""
 
 
 @dataclass(frozen=True)
@@ -121,6 +123,34 @@ class PersonSegmenter(ABC):
         """The same for the head, with hair, ears and what is worn there, without the neck: (n, 1, H, W) in [0, 1]."""
 
 
+class PhotoPrompt(ABC):
+    """An adapter that was trained once, on many people, so that a backbone takes photos of a face as a prompt.
+
+    Attributes:
+        tensors: for `LatentBackbone.load_image_prompt`, under the keys that diffusers' `load_ip_adapter` reads.
+        lora: for `LatentBackbone.load_lora`, what was trained beside it; empty for none.
+    """
+
+    tensors: Mapping[str, Tensor]
+    lora: Mapping[str, Tensor]
+
+    @abstractmethod
+    def states(self, photos: Sequence[NDArray[np.uint8]], height: int, width: int) -> Tensor:
+        """What the adapter's own image encoder makes of each photo's face: (photos, length, width).
+
+        Args:
+            photos: (H, W, 3) each, of any size.
+            height, width: of the generated frames, in pixels, to whose size photos are brought.
+
+        Raises:
+            FaceError: a photo shows no face, or more than one.
+        """
+
+    @abstractmethod
+    def empty(self) -> Tensor:
+        """What it makes of a black picture (1, length, width), for guidance without a prompt."""
+
+
 def divergence(tuned: Tensor, frozen: Tensor, temperature: float) -> Tensor:
     """KL(softmax(tuned) || softmax(frozen)) over the frames (M,), in nats; 0 where the scores differ by a constant."""
     target = (temperature * tuned).log_softmax(dim=-1)
@@ -138,7 +168,7 @@ def shortfall(tuned: Tensor, frozen: Tensor, temperature: float) -> Tensor:
 
 class RewardLoader(Loader):
     """Loads a reward; the entry point group is `pvbench.rewards`, a profile's lines are `[rewards] identity`,
-    `semantic` and `segmenter`.
+    `semantic`, `segmenter` and `image_prompt`.
 
     Attributes:
         role: which of them it is.
@@ -149,7 +179,7 @@ class RewardLoader(Loader):
     @classmethod
     @abstractmethod
     def load(cls, profile: Profile, device: str) -> Any:
-        """An `IdentityReward`, a `SemanticReward` or a `PersonSegmenter`, as `role` says, on a device.
+        """An `IdentityReward`, `SemanticReward`, `PersonSegmenter` or `PhotoPrompt`, as `role` says, on a device.
 
         Raises:
             WeightsError: weights are missing, damaged, or not the ones that their card names.
@@ -217,6 +247,12 @@ def load_semantic_reward(profile: Profile, device: str) -> SemanticReward:
 def load_segmenter(profile: Profile, device: str) -> PersonSegmenter:
     """The profile's segmenter on a device."""
     found: PersonSegmenter = reward_loader(profile, "segmenter").load(profile, device)
+    return found
+
+
+def load_photo_prompt(profile: Profile, device: str) -> PhotoPrompt:
+    """The profile's adapter for photos as prompts, on a device."""
+    found: PhotoPrompt = reward_loader(profile, "image_prompt").load(profile, device)
     return found
 
 

@@ -27,6 +27,11 @@ _MODELS = {
     "clip-scoring": "about 60 minutes on one core",
     "segmenter": "about 19 minutes on one core; needs portraits",
     "video-encoder": "about 45 minutes on one core",
+    "face-image-encoder": "about 40 minutes on one core; needs text-to-image",
+    "face-adapter-pictures": "about 2 hours on one core; needs face-image-encoder",
+    "face-adapter": "about an hour on one core; needs face-adapter-pictures and motion",
+    "head-recogniser": "about 60 minutes on one core; needs doubles",
+    "look-reader": "about 20 minutes on one core; needs doubles",
 }
 Data = Annotated[Path, typer.Option(help="Folder of rendered shards.")]
 Out = Annotated[Path, typer.Option(help="Folder of trainings: logs, checkpoints, models.")]
@@ -86,7 +91,7 @@ def render(
 @app.command("dataset")
 def make_dataset(
     pool: Annotated[str, typer.Option(help="train-a, train-b or held-out.")],
-    kind: Annotated[str, typer.Option(help="photo, video, or portrait (for face recognisers).")],
+    kind: Annotated[str, typer.Option(help="photo, video, portrait (for face recognisers), or double (for heads).")],
     samples: Annotated[int, typer.Option(help="How many, rounded up to whole shards.")],
     data: Data = Path("data/world"),
     per_person: Annotated[int, typer.Option(help="Samples of one person; every second wears another look.")] = 4,
@@ -148,8 +153,10 @@ def train(
     from workshop.train import (
         autoencoder,
         clip,
+        face_adapter,
         face_detector,
         face_recogniser,
+        head,
         motion,
         segmenter,
         text_to_image,
@@ -175,6 +182,16 @@ def train(
         face_detector.train_detector(place, plan(face_detector.DETECTOR_PLAN))
     elif model.startswith("face-recogniser"):
         face_recogniser.train_recogniser(place, role, plan(face_recogniser.RECOGNISER_PLAN))
+    elif model == "face-image-encoder":
+        face_adapter.train_image_encoder(place, plan(face_adapter.ENCODER_PLAN))
+    elif model == "face-adapter-pictures":
+        face_adapter.train_pictures(place, plan(face_adapter.PICTURES_PLAN, face_adapter.GPU_PICTURES_PLAN))
+    elif model == "face-adapter":
+        face_adapter.train_videos(place, plan(face_adapter.VIDEOS_PLAN, face_adapter.GPU_VIDEOS_PLAN))
+    elif model == "head-recogniser":
+        head.train_head_recogniser(place, plan(head.HEAD_PLAN))
+    elif model == "look-reader":
+        head.train_look_reader(place, plan(head.LOOK_PLAN))
     elif model == "segmenter":
         segmenter.train_segmenter(place, plan(segmenter.SEGMENTER_PLAN))
     elif model.startswith("clip"):

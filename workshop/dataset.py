@@ -27,8 +27,11 @@ if TYPE_CHECKING:
     from pvbench.world.scene import Scene
 
 DOMAINS = ("photo", "video")
-KINDS = (*DOMAINS, "portrait")
-SHARD = {"photo": 512, "video": 128, "portrait": 128}
+KINDS = (*DOMAINS, "portrait", "double")
+SHARD = {"photo": 512, "video": 128, "portrait": 128, "double": 128}
+DOUBLES = 4
+"""Samples of a group of doubles: a person, the person with another look, a stranger with the person's look and skin,
+and the person with the stranger's skin."""
 _BACKDROPS = 16  # of every scene, for portraits, whose tight crops hardly show them
 
 
@@ -36,11 +39,13 @@ _BACKDROPS = 16  # of every scene, for portraits, whose tight crops hardly show 
 class Shard:
     """One file of samples: photos, videos, or portraits, which are moments of unrelated photos and videos of a person.
 
+    Doubles are portraits of people who are easily taken for each other, `DOUBLES` of them a group.
+
     Attributes:
         frames: uint8 (n, T, H, W, 3); T is 1 for photos.
         landmarks: float32 (n, T, 5, 2) pixels.
         yaw: float32 (n, T) degrees.
-        person: int32 (n,), numbers within the pool.
+        person: int32 (n,), numbers within the pool; of doubles, each sample is somebody else.
         labels: int8 (n, len(LABELS)); of portraits those of the first frame.
         traits: float32 (n, D), `person.traits`.
         parts: uint8 (n, T, H, W), what fills most of each pixel: one of `PARTS` by its place.
@@ -121,7 +126,7 @@ def render_shard(root: Path, pool: str, kind: str, number: int, per_person: int)
     if path.exists():
         return path
     from pvbench.world.figure import load_figure
-    from pvbench.world.person import pool_person, restyle, traits
+    from pvbench.world.person import traits
     from pvbench.world.render import render
 
     figure = load_figure()
@@ -130,13 +135,10 @@ def render_shard(root: Path, pool: str, kind: str, number: int, per_person: int)
     frames, marks, yaws, people, labels, who_is, parts = [], [], [], [], [], [], []
     for i in range(count):
         index = number * count + i
-        who = index // per_person
         rng = np.random.default_rng([POOLS.index(pool), KINDS.index(kind), index])
-        person = pool_person(pool, who, sliders)
-        if index % per_person % 2:
-            person = restyle(person, rng)
+        who, person = _who(pool, kind, index, per_person, sliders, rng)
         shown = random_labels(rng)
-        if kind == "portrait":
+        if kind in ("portrait", "double"):
             found = _portraits(figure, person, shown, rng)
         else:
             found = render(figure, person, Shot(**shown), rng, domain=kind, frames=FRAMES, fps=FPS, size=SIZE)
@@ -169,6 +171,20 @@ def render_shard(root: Path, pool: str, kind: str, number: int, per_person: int)
     )
     temporary.replace(path)
     return path
+
+
+def _who(
+    pool: str, kind: str, index: int, per_person: int, sliders: list[str], rng: np.random.Generator
+) -> tuple[int, Person]:
+    """Number and person of a sample."""
+    from pvbench.world.person import double, pool_person, restyle
+
+    if kind == "double":
+        group, which = divmod(index, DOUBLES)
+        return index, double(pool, group, which, sliders)
+    who, which = divmod(index, per_person)
+    person = pool_person(pool, who, sliders)
+    return who, restyle(person, rng) if which % 2 else person
 
 
 def parts_of(found: Rendering) -> NDArray[np.uint8]:

@@ -29,7 +29,7 @@ class ImagePromptSlot:
     def __init__(self, unet: Any) -> None:
         self.unet = unet
         self._projection: nn.Module | None = None
-        self._shown = _Shown()
+        self._shown = Shown()
 
     @property
     def loaded(self) -> bool:
@@ -69,7 +69,7 @@ class ImagePromptSlot:
                     f"values {tuple(value.shape)}; expected {(inner, width[1])}"
                 )
             device = self.unet.device
-            processors[name] = _ImagePromptAttention(
+            processors[name] = ImagePromptAttention(
                 processors[name], key.float().to(device), value.float().to(device), scale, self._shown
             )
         try:
@@ -85,7 +85,7 @@ class ImagePromptSlot:
             return
         self._projection = None
         own = {
-            name: processor.own if isinstance(processor, _ImagePromptAttention) else processor
+            name: processor.own if isinstance(processor, ImagePromptAttention) else processor
             for name, processor in self.unet.attn_processors.items()
         }
         self.unet.set_attn_processor(own)
@@ -121,16 +121,16 @@ def cross_attention(unet: Any) -> list[str]:
     return [name for name in unet.attn_processors if ".attn2." in name and "motion_modules" not in name]
 
 
-class _Shown:
+class Shown:
     """What processors must know of the image."""
 
     tokens: Tensor | None = None
 
 
-class _ImagePromptAttention:
+class ImagePromptAttention:
     """A diffusers processor of cross-attention, and the same queries' attention to an image's tokens on top."""
 
-    def __init__(self, own: Any, key: Tensor, value: Tensor, scale: float, shown: _Shown) -> None:
+    def __init__(self, own: Any, key: Tensor, value: Tensor, scale: float, shown: Shown) -> None:
         self.own, self.key, self.value, self.scale, self.shown = own, key, value, scale, shown
 
     def __call__(

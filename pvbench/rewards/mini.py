@@ -14,6 +14,7 @@ from pvbench.weights import signature as weights_signature
 from pvbench.weights import weights_folder
 
 if TYPE_CHECKING:
+    from pvbench.rewards.face_adapter import FaceAdapter
     from pvbench.rewards.identity import FaceReward
     from pvbench.rewards.segmenter import NetworkSegmenter
     from pvbench.rewards.semantic import PreferenceReward
@@ -96,6 +97,27 @@ class MiniSegmenterLoader(_MiniLoader):
         folder = verified(_folder(profile), "segmenter")
         network = Segmenter(**json.loads((folder / "config.json").read_text()))
         return NetworkSegmenter(load_state(network, folder, place), place)  # type: ignore[arg-type]
+
+
+class MiniFaceAdapterLoader(_MiniLoader):
+    """ID-Animator in miniature: an IP-Adapter Plus for faces, and its LoRA."""
+
+    name: ClassVar[str] = "mini_face_adapter"
+    summary: ClassVar[str] = "the miniature world's adapter that takes a photo of a face as a prompt"
+    role: ClassVar[Role] = "image_prompt"
+    models: ClassVar[tuple[str, ...]] = ("face_detector", "face_image_encoder", "face_adapter")
+    judge: ClassVar[str] = "face_image_encoder"
+
+    @classmethod
+    def load(cls, profile: Profile, device: str) -> FaceAdapter:
+        """The adapter on a device."""
+        from pvbench.features.mini.face_extractor import load_detector
+        from pvbench.rewards.face_adapter import load_face_adapter
+        from pvbench.weights import verified
+
+        folder, place = _folder(profile), torch_device(device)
+        encoder, adapter = (verified(folder, name) for name in cls.models[1:])
+        return load_face_adapter(load_detector(folder, place), encoder, adapter, place)
 
 
 def _folder(profile: Profile) -> Any:

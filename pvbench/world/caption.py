@@ -83,7 +83,8 @@ def clothes_words(shot: Shot) -> str:
     return f"{words} and {article(f'{shot.cap} cap')}" if shot.cap else words
 
 
-def _subject(person: Described, rng: np.random.Generator, detail: float) -> str:
+def subject_words(person: Described, rng: np.random.Generator, detail: float) -> str:
+    """The person in words, such as `a young woman with long black hair`; each trait is named by the chance `detail`."""
     noun = person.class_noun
     if rng.random() < 0.6 * detail:
         noun = f"{_AGE_WORDS[person.age_group]} {noun}"
@@ -109,7 +110,7 @@ def caption(person: Described, shot: Shot, rng: np.random.Generator) -> str:
     def pick(table: dict[str, tuple[str, ...]], key: str) -> str:
         return str(rng.choice(table[key]))
 
-    subject = _subject(person, rng, 0.85 if said(0.45) else 0.0)
+    subject = subject_words(person, rng, 0.85 if said(0.45) else 0.0)
     action = pick(ACTION_PHRASES, shot.action) if said(0.95) else ""
     scene = pick(SCENE_PHRASES, shot.scene) if said(0.95) else ""
     clothes = clothes_words(shot) if said(0.95) else ""

@@ -142,12 +142,30 @@ def traits(person: Person) -> NDArray[np.float32]:
     return np.array(values, np.float32)
 
 
+_POOL_SEEDS = {"train-a": 1, "train-b": 2, "held-out": 3, "benchmark": 4}
+
+
 def pool_person(pool: str, number: int, sliders: list[str]) -> Person:
     """Person `number` of a named pool; pools never share a person.
 
     Args:
         pool: `train-a` (base models and reward networks), `train-b` (networks that score), `held-out`, or `benchmark`.
     """
-    seeds = {"train-a": 1, "train-b": 2, "held-out": 3, "benchmark": 4}
-    rng = np.random.default_rng([seeds[pool], number])
-    return sample_person(rng, sliders)
+    return sample_person(np.random.default_rng([_POOL_SEEDS[pool], number]), sliders)
+
+
+def double(pool: str, number: int, which: int, sliders: list[str]) -> Person:
+    """Somebody who is easily taken for a person of a pool, or who the person would be with something else about them.
+
+    Args:
+        which: 0 for the person, 1 for the person with another look, 2 for a stranger of the same class noun with the
+            person's look, skin and eyes, 3 for the person with that stranger's skin and eyes.
+    """
+    person = pool_person(pool, number, sliders)
+    rng = np.random.default_rng([_POOL_SEEDS[pool], number, 1])
+    stranger = sample_person(rng, sliders, person.class_noun)
+    if which == 1:
+        return restyle(person, rng)
+    if which == 2:
+        return replace(stranger, look=person.look, skin=person.skin, iris=person.iris)
+    return replace(person, skin=stranger.skin, iris=stranger.iris) if which == 3 else person

@@ -20,6 +20,7 @@ def small(monkeypatch, figure):
     monkeypatch.setitem(SHARD, "photo", 4)
     monkeypatch.setitem(SHARD, "video", 1)
     monkeypatch.setitem(SHARD, "portrait", 2)
+    monkeypatch.setitem(SHARD, "double", 4)
 
 
 def test_random_labels_are_what_the_renderer_knows():
@@ -159,6 +160,19 @@ def test_portraits_are_unrelated_moments_of_one_dressed_person(tmp_path, small):
     assert np.ptp(found.yaw, axis=1).min() > 5
     again = render_shard(tmp_path / "again", "train-a", "portrait", 0, PER_PERSON)
     assert again.read_bytes() == shard_path(tmp_path, "train-a", "portrait", 0).read_bytes()
+
+
+def test_doubles_are_four_people_who_share_face_or_look(tmp_path, small, figure):
+    from pvbench.world.person import double
+
+    found = load_shard(render_shard(tmp_path, "train-b", "double", 1, PER_PERSON))
+    assert found.frames.shape == (4, FRAMES, SIZE, SIZE, 3)
+    assert found.person.tolist() == [4, 5, 6, 7]
+    person, restyled, look_alike, other_skin = (double("train-b", 1, k, figure.face_sliders()) for k in range(4))
+    assert restyled.sliders == person.sliders == other_skin.sliders != look_alike.sliders
+    assert restyled.look != person.look == look_alike.look == other_skin.look
+    assert restyled.skin == person.skin == look_alike.skin != other_skin.skin
+    assert {one.class_noun for one in (person, restyled, look_alike, other_skin)} == {person.class_noun}
 
 
 def test_a_shard_holds_the_traits_of_its_people(tmp_path, small, figure):

@@ -56,9 +56,13 @@ def _final_crop(loose: Tensor, rng: np.random.Generator, jitter: float) -> Tenso
     return functional.grid_sample(loose, grid, padding_mode="border", align_corners=False)
 
 
-def _strong_blur(images: Tensor, rng: np.random.Generator) -> Tensor:
-    """A Gaussian blur of two to four pixels of the final crop."""
-    sigma = float(rng.uniform(2.0, 4.0)) * images.shape[-1] / CROP
+def strong_blur(images: Tensor, rng: np.random.Generator, spread: float = 1.0) -> Tensor:
+    """A Gaussian blur of two to four pixels of the final tight crop.
+
+    Args:
+        spread: of the crops; that of the tight ones is 1.
+    """
+    sigma = float(rng.uniform(2.0, 4.0)) * images.shape[-1] / CROP / spread
     reach = torch.arange(-15, 16, device=images.device, dtype=torch.float32)
     kernel = torch.exp(-(reach**2) / (2 * sigma**2))
     kernel = (kernel / kernel.sum()).expand(3, 1, -1)
@@ -67,22 +71,26 @@ def _strong_blur(images: Tensor, rng: np.random.Generator) -> Tensor:
     return functional.conv2d(rows, kernel[..., None], groups=3)
 
 
-def _wiped(images: Tensor, rng: np.random.Generator) -> Tensor:
-    """Aligned crops (n, 3, H, H) whose eyes or whose nose and mouth are smeared into plain skin, with a soft edge."""
+def wiped(images: Tensor, rng: np.random.Generator, spread: float = 1.0) -> Tensor:
+    """Aligned crops (n, 3, H, H) whose eyes or whose nose and mouth are smeared into plain skin, with a soft edge.
+
+    Args:
+        spread: of the crops; that of the tight ones is 1.
+    """
     n, side = len(images), images.shape[-1]
 
     def draw(low: float, high: float) -> Tensor:
         return torch.as_tensor(rng.uniform(low, high, (n, 1, 1, 1)), dtype=torch.float32, device=images.device)
 
-    axis = (torch.arange(side, device=images.device, dtype=torch.float32) + 0.5) / side
+    axis = ((torch.arange(side, device=images.device, dtype=torch.float32) + 0.5) / side - 0.5) * spread + 0.5
     middle = torch.where(draw(0, 1) < 0.4, draw(0.38, 0.50), draw(0.68, 0.82))
     across = (axis[None, None, None, :] - draw(0.42, 0.58)) / draw(0.42, 0.62)
     along = (axis[None, None, :, None] - middle) / draw(0.20, 0.34)
     inside = torch.sigmoid((1 - (across.square() + along.square()).sqrt()) * draw(6, 14))
-    return images + inside * (_strong_blur(images, rng) - images)
+    return images + inside * (strong_blur(images, rng, spread) - images)
 
 
-def _attacked(model: nn.Module, images: Tensor, classes: Tensor, rng: np.random.Generator) -> Tensor:
+def attacked(model: nn.Module, images: Tensor, classes: Tensor, rng: np.random.Generator) -> Tensor:
     """Crops (n, 3, H, H) painted over faintly so that the recogniser takes them for random other people.
 
     Each step goes along the gradient, without its finest detail, by the same distance for every picture.
@@ -128,12 +136,12 @@ def train_recogniser(place: Place, role: str, plan: Plan = RECOGNISER_PLAN) -> N
         target = torch.from_numpy(labels[pick]).to(place.device)
         loose = crops[pick].to(place.device).float() / 127.5 - 1
         target[: _BLURRED + _WIPED] = nobody
-        loose[:_BLURRED] = _strong_blur(loose[:_BLURRED], rng)
-        loose[_BLURRED : _BLURRED + _WIPED] = _wiped(loose[_BLURRED : _BLURRED + _WIPED], rng)
+        loose[:_BLURRED] = strong_blur(loose[:_BLURRED], rng)
+        loose[_BLURRED : _BLURRED + _WIPED] = wiped(loose[_BLURRED : _BLURRED + _WIPED], rng)
         images = disturb(_final_crop(loose, rng, 1.0), rng)
         if role == "scoring":
             # The judge learns not to be talked into likeness by what pleases a network like it.
-            images[-_ATTACKED:] = _attacked(model, images[-_ATTACKED:], classes.weight, rng)
+            images[-_ATTACKED:] = attacked(model, images[-_ATTACKED:], classes.weight, rng)
         found = model.features(images)
         cosine = functional.normalize(found, dim=-1) @ functional.normalize(classes.weight.float(), dim=-1).T
         margin = 0.30 * min(1.0, trainer.share / 0.3)

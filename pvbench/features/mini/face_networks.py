@@ -154,7 +154,7 @@ class PlainRecogniser(nn.Module):
     twice the cost each, on fewer people and a wider framing (no controlled comparison); this one has 0.95.
     """
 
-    def __init__(self, width: int = 32, size: int = 128) -> None:
+    def __init__(self, width: int = 32, size: int = 128, side: int = CROP) -> None:
         super().__init__()
         self.body = nn.Sequential(
             _conv(3, width),
@@ -167,7 +167,7 @@ class PlainRecogniser(nn.Module):
             _conv(8 * width, 8 * width),
         )
         self.head = nn.Sequential(
-            nn.Conv2d(8 * width, 8 * width, CROP // 8, groups=8 * width, bias=False),
+            nn.Conv2d(8 * width, 8 * width, side // 8, groups=8 * width, bias=False),
             nn.BatchNorm2d(8 * width),
             nn.Flatten(),
             nn.Linear(8 * width, size, bias=False),
@@ -175,7 +175,7 @@ class PlainRecogniser(nn.Module):
         )
 
     def forward(self, crops: Tensor) -> Tensor:
-        """Embeddings (n, size), L2-normalised, of aligned crops (n, 3, 32, 32) in [-1, 1]."""
+        """Embeddings (n, size), L2-normalised, of aligned crops (n, 3, side, side) in [-1, 1]."""
         return functional.normalize(self.features(crops), dim=-1)
 
     def features(self, crops: Tensor) -> Tensor:
