@@ -245,6 +245,15 @@ def measure(
 
 
 @app.command()
+def foils(profile: Annotated[str, typer.Option(help="Profile whose weights they are made for.")] = "mini") -> None:
+    """Make the look-alikes of line-ups again, after the scoring recogniser was trained. Costs two minutes."""
+    from pvbench.world.figure import load_figure
+    from workshop.foils import make_foils
+
+    typer.echo(f"written: {make_foils(load_figure(), profile)}")
+
+
+@app.command()
 def ship(
     root: Annotated[Path, typer.Option(help="The project's folder.")] = Path(),
 ) -> None:

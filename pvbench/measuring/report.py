@@ -10,7 +10,7 @@ import numpy as np
 
 from pvbench.errors import ProfileError, PvbenchError
 from pvbench.evaluator import FeaturePlan, evaluator_loaders
-from pvbench.identity import NOBODY
+from pvbench.identity import NOBODY, Identity
 from pvbench.machine.facts import machine, versions
 from pvbench.measuring.imported import Found, ImportedVideo, Problem
 from pvbench.measuring.precheck import shape_of
@@ -20,6 +20,7 @@ from pvbench.metrics import Metric, metric_class
 from pvbench.metrics.gallery import others_of
 from pvbench.profile import Profile
 from pvbench.report import CellKey, ReferenceSet, ReportData, ReportIdentity, ReportPrompt, ReportVariant, write_report
+from pvbench.world.foils import foils_of
 
 _NAMED = 5
 """So many long prompts are named."""
@@ -49,7 +50,7 @@ def report_data(
     ]
     why = {problem.where: problem.what for problem in reversed(work.checked.problems)}
     people = {_cell(video).identity: video.identity for video in found.videos}
-    others = others_of({name: work.reference_features(one) for name, one in people.items() if one is not None})
+    others = _others(order, {name: one for name, one in people.items() if one is not None}, work)
     for video in found.videos:
         label, cell = video.method, _cell(video)
         for table in (scores, videos, failures):
@@ -112,6 +113,13 @@ def report_data(
         ),
     )
     return data, problems
+
+
+def _others(order: MeasureRequest, people: Mapping[str, Identity], work: Work) -> dict[str, dict[str, np.ndarray]]:
+    """By identity, what line-ups read of other people: those of the folder, and look-alikes where there are some."""
+    foils = foils_of(order.profile, people.values())
+    found = others_of({name: work.reference_features(one) for name, one in people.items()})
+    return {name: {**of_one, **foils[people[name].name]} for name, of_one in found.items()}
 
 
 def licences_of(profile: Profile, named: Collection[str]) -> Mapping[str, str]:

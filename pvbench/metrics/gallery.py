@@ -6,8 +6,11 @@ import numpy as np
 
 from pvbench.metrics.metric import Features, unit_rows
 
-DERIVED: Mapping[str, str] = {"others/face": "reference/face"}
-"""Features that are derived when cells are scored, and the feature of each identity that each is derived from."""
+DERIVED: Mapping[str, str] = {"others/face": "reference/face", "foils/face": "reference/face"}
+"""Features that stand beside an identity's when cells are scored, and the feature of the identity that each goes with.
+
+`foils/face` comes with the miniature world's people, and has no rows for anybody else.
+"""
 
 
 def with_derived(made: Collection[str]) -> frozenset[str]:

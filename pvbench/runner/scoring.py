@@ -16,6 +16,7 @@ from pvbench.report import CellKey, ReferenceSet, ReportData, ReportIdentity, Re
 from pvbench.runner.plan import Cell
 from pvbench.runner.result import RunResult
 from pvbench.runner.survey import REFERENCE_METHODS, reference_surveys
+from pvbench.world.foils import foils_of
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,7 @@ def score_run(result: RunResult) -> Scored:
     failures: dict[str, dict[CellKey, str]] = {variant.label: {} for variant in plan.variants}
     refused: dict[Cell, str] = {}
     others = others_of({name: of_one or {} for name, of_one in result.survey.references.items()})
+    foils = foils_of(plan.profile, plan.identities)
     for cell in plan.cells:
         key = CellKey(cell.identity, cell.prompt, cell.seed)
         features = result.features(cell)
@@ -45,7 +47,9 @@ def score_run(result: RunResult) -> Scored:
             failures[cell.variant][key] = failure.message if failure else "not made yet"
             continue
         try:
-            scores[cell.variant][key] = score({**features, **others.get(cell.identity, {})}, metrics)
+            scores[cell.variant][key] = score(
+                {**features, **others.get(cell.identity, {}), **foils[cell.identity]}, metrics
+            )
         except PvbenchError as error:
             refused[cell] = failures[cell.variant][key] = str(error)
             continue

@@ -50,6 +50,7 @@ def example_features(
         "reference/clip": _unit(rng.normal(size=(photos, CLIP))),
         "reference/clip_face": _unit(rng.normal(size=(photos, CLIP))),
         "others/face": _unit(rng.normal(size=(6, FACE))),
+        "foils/face": _unit(rng.normal(size=(4, FACE))),
         "text/clip": _unit(rng.normal(size=CLIP)),
         "text/tokens": np.array([9, 77], np.float32),
         "text/asked": np.array([3, 0, 8, 4], np.float32),
