@@ -9,6 +9,11 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from pvbench.video import Video
+
+SAMPLED_FPS = 8
+"""Flow is taken between about this many frames a second, whatever the video's own rate."""
+
 
 @dataclass(frozen=True)
 class Flow:
@@ -23,7 +28,21 @@ def sampling_interval(fps: float) -> int:
 
     Source: Vchitect/VBench@45e79ec dynamic_degree.py.
     """
-    return max(1, round(fps / 8))
+    return max(1, round(fps / SAMPLED_FPS))
+
+
+def about_eight_a_second(video: Video) -> tuple[NDArray[np.uint8], float]:
+    """The frames between which flow is taken, and how many of them are shown a second.
+
+    Every so many, as VBench does; where frames are shown for unequal times, those that are seen every eighth of a
+    second, so that one that is held is there several times.
+    """
+    if video.shown is None:
+        interval = sampling_interval(video.fps)
+        return video.frames[::interval], video.fps / interval
+    # A stamp that is rounded to ticks may lie a little behind the time that it means.
+    times = np.arange(0, video.shown[-1], 1 / SAMPLED_FPS) + 1e-6
+    return video.frames[np.searchsorted(video.shown[:-1], times, side="right") - 1], float(SAMPLED_FPS)
 
 
 def flow_fields(frames: NDArray[np.uint8]) -> Iterator[NDArray[np.float32]]:

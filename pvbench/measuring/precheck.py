@@ -12,11 +12,13 @@ from rich.markup import escape
 from rich.table import Table
 
 from pvbench.errors import VideoError
+from pvbench.features.flow import sampling_interval
 from pvbench.measuring.imported import ImportedVideo, Problem
 from pvbench.video import VideoFacts, probe_video
 
 SHOWN = 30
 _GIBI = 2**30
+_SAME_PAIRS = 1.01
 
 
 @dataclass(frozen=True)
@@ -183,8 +185,8 @@ def _notes(videos: Mapping[ImportedVideo, VideoFacts]) -> list[str]:
     notes = []
     if unsteady:
         notes.append(
-            f"{counted(len(unsteady), 'video')} with frames shown for unequal times ({_some(unsteady)}): "
-            f"frames are taken as they come, at the average rate"
+            f"{counted(len(unsteady), 'video')} with frames shown for unequal times ({_some(unsteady)}): movement "
+            f"is measured by their time stamps, eight times a second; all else takes frames as they come"
         )
     shapes = {video.method: shape_of(facts) for video, facts in videos.items()}
     if len(set(shapes.values())) > 1:
@@ -192,7 +194,18 @@ def _notes(videos: Mapping[ImportedVideo, VideoFacts]) -> list[str]:
             "methods differ in the shape of their videos, which moves Dynamic Degree, FVD and T. Cons.: "
             + "; ".join(f"{method} {shape}" for method, shape in shapes.items())
         )
-    return notes
+    return [*notes, *_pair_notes(videos.values())]
+
+
+def _pair_notes(facts: Iterable[VideoFacts]) -> Iterable[str]:
+    """A sentence where VBench's rule compares frames that are not equally far apart in all videos."""
+    rates = {one.fps: one.fps / sampling_interval(one.fps) for one in facts if one.steady}
+    if rates and max(rates.values()) > _SAME_PAIRS * min(rates.values()):
+        pairs = ", ".join(f"{pairs:.3g} at {fps:.4g} frames a second" for fps, pairs in sorted(rates.items()))
+        yield (
+            f"VBench's rule for Dyna. Deg. compares a video's frames so many times a second: {pairs}; a movement near "
+            f"its threshold passes in one and not in the other. Flow is given for 1/8 s, and does not depend on it"
+        )
 
 
 def counted(count: int, noun: str) -> str:

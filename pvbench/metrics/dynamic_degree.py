@@ -51,23 +51,24 @@ class DynamicDegree(Metric):
     """VBench's dynamic degree (1 or 0 for a video) and the mean flow of the fastest 5 % of pixels.
 
     `threshold_scale` multiplies VBench's threshold, for profiles whose videos are framed so that it decides nothing.
-    The flow is given in pixels of a short side of 256, where VBench's threshold is 6 at every resolution.
+    The flow is given in pixels of a short side of 256, where VBench's threshold is 6 at every resolution, and for an
+    eighth of a second: pairs that are further apart in time, as at 12 frames a second, count in proportion.
     """
 
     threshold_scale: float = 1.0
 
     name: ClassVar[str] = "dynamic_degree"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     needs: ClassVar[tuple[str, ...]] = ("flow/top5", "flow/size", "flow/fps")
     parts: ClassVar[tuple[str, ...]] = ("flow",)
     rule: ClassVar[Facts] = {"pixels": "fastest 5%", "threshold": "6px@256", "pairs": "round(4n/16)"}
     columns: ClassVar[tuple[Column, ...]] = (
         Column("dynamic_degree", "Dyna. Deg.", "share of videos", True, scale=100.0, limits=(0.0, 1.0), group="main",
                note="Dyna. Deg. is % of videos."),
-        Column("flow_magnitude", "Flow", "px a pair at a short side of 256", True, limits=(0.0, math.inf),
+        Column("flow_magnitude", "Flow", "px in 1/8 s at a short side of 256", True, limits=(0.0, math.inf),
                group="beside",
-               note="Flow is the mean flow of the fastest 5 % of pixels between frames about 1/8 s apart, in pixels of "
-                    "a short side of 256; VBench calls a video dynamic where enough pairs exceed 6 (see the "
+               note="Flow is the mean flow of the fastest 5 % of pixels in 1/8 s, in pixels of a short side of 256; "
+                    "VBench calls a video dynamic where enough pairs of frames about as far apart exceed 6 (see the "
                     "signature)."),
     )  # fmt: skip
     trap: ClassVar[str] = "Flicker and a panned still picture count as motion."
@@ -93,4 +94,4 @@ class DynamicDegree(Metric):
             return 0.0, 0.0
         magnitudes = finite("flow/top5", features["flow/top5"])
         dynamic = is_dynamic(magnitudes, flow_threshold(height, width, self.threshold_scale))
-        return float(dynamic), float(magnitudes.mean() * 256.0 / min(height, width))
+        return float(dynamic), float(magnitudes.mean() * 256.0 / min(height, width) * fps / SAMPLED_FPS)

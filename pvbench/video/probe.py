@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-
-import numpy as np
+from typing import Any, NamedTuple
 
 from pvbench.errors import VideoError
 from pvbench.video.containers import ends_early
+from pvbench.video.pace import Pace, pace_of
 from pvbench.video.pictures import FOLDER_FPS, frame_files, one_size, reason
 from pvbench.video.read import CUT_SHORT, refuse_unknown
-from pvbench.video.video import rate_of
 
 
 @dataclass(frozen=True)
@@ -56,28 +56,46 @@ def probe_video(path: Path) -> VideoFacts:
             stream = container.streams.video[0]
             refuse_unknown(stream, path)
             # FFmpeg marks as corrupt what it read in part.
-            packets = [(packet.pts, packet.is_corrupt) for packet in container.demux(stream) if packet.size]
-            times = sorted(pts for pts, _ in packets if pts is not None)
-            rate = stream.average_rate or stream.guessed_rate
+            packets = [_Packet.of(packet) for packet in container.demux(stream) if packet.size]
+            pace = _pace(packets, stream)
             promised = stream.frames
         with av.open(str(path)) as container:
             first = next(container.decode(video=0), None)
     except (FFmpegError, OSError, ValueError) as error:
         raise VideoError(f"{path} is corrupt or no video ({reason(error)}); delete it, or make it again") from error
-    if first is None or not times:
+    if first is None or not packets:
         raise VideoError(f"{path} is corrupt: it holds no frames; delete it, or make it again")
-    if not rate:
+    if pace is None:
         raise VideoError(f"{path} does not say how many frames it shows a second; encode it again with a frame rate")
-    if len(times) < promised:
-        raise VideoError(f"{path} is cut short: it holds {len(times)} of {promised} frames; fetch or make it again")
-    if any(broken for _, broken in packets) or ends_early(path):
+    if len(packets) < promised:
+        raise VideoError(f"{path} is cut short: it holds {len(packets)} of {promised} frames; fetch or make it again")
+    if any(packet.broken for packet in packets) or ends_early(path):
         raise VideoError(f"{path} {CUT_SHORT}")
     turned = round(first.rotation / 90) % 2
     height, width = (first.width, first.height) if turned else (first.height, first.width)
-    gaps = np.diff(times)
-    # Containers count in ticks: a steady rate that is no whole number of them differs by one.
-    steady = gaps.size == 0 or int(gaps.max() - gaps.min()) <= 1
-    return VideoFacts(len(times), height, width, float(rate_of(float(rate))), steady)
+    shown = sum(packet.shown for packet in packets)
+    return VideoFacts(shown, height, width, pace.fps, pace.shown is None)
+
+
+class _Packet(NamedTuple):
+    """What is kept of a packet: its time in ticks, how long it is shown, whether it is, and whether it is damaged."""
+
+    stamp: int | None
+    duration: int
+    shown: bool
+    broken: bool
+
+    @classmethod
+    def of(cls, packet: Any) -> _Packet:
+        return cls(packet.pts, packet.duration or 0, not packet.is_discard, packet.is_corrupt)
+
+
+def _pace(packets: Sequence[_Packet], stream: Any) -> Pace | None:
+    """The pace of the frames in packets, which come in the order of decoding."""
+    shown = sorted((packet for packet in packets if packet.shown), key=lambda packet: packet.stamp or 0)
+    stamps = [packet.stamp for packet in shown]
+    last = shown[-1].duration if shown else 0
+    return pace_of(stamps, last, stream.time_base, (stream.average_rate, stream.guessed_rate))
 
 
 def _probe_frames(folder: Path) -> VideoFacts:

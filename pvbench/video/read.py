@@ -11,8 +11,9 @@ import numpy as np
 from pvbench.errors import VideoError
 from pvbench.video.containers import ends_early
 from pvbench.video.lossless import DIGEST_TAG
+from pvbench.video.pace import pace_of
 from pvbench.video.pictures import frame_files, read_frames, reason
-from pvbench.video.video import Video, rate_of
+from pvbench.video.video import Video
 
 CUT_SHORT = "is cut short: its container says that more belongs to it; fetch or make it again"
 LARGEST_BYTES = 6 << 30
@@ -38,6 +39,8 @@ def read_video(path: Path) -> Video:
     # Grows without ever being twice in memory, as a list and its stack would be.
     pixels = bytearray()
     shapes: list[tuple[int, ...]] = []
+    stamps: list[int | None] = []
+    last = 0
     try:
         with av.open(str(path)) as container:
             if not container.streams.video:
@@ -57,26 +60,28 @@ def read_video(path: Path) -> Video:
                 turns = round(frame.rotation / 90) % 4
                 turned = np.ascontiguousarray(np.rot90(picture, turns) if turns else picture)
                 shapes.append(turned.shape)
+                stamps.append(frame.pts)
+                last = frame.duration
                 pixels += turned.data
                 if len(pixels) > LARGEST_BYTES:
                     raise VideoError(
                         f"{path} has more than {LARGEST_BYTES >> 30} GiB of frames of {frame.width}x"
                         f"{frame.height} pixels; cut it, or scale it down"
                     )
-            rate = stream.average_rate or stream.guessed_rate
+            pace = pace_of(stamps, last or 0, stream.time_base, (stream.average_rate, stream.guessed_rate))
             promised = container.metadata.get(DIGEST_TAG)
     except (FFmpegError, OSError, ValueError) as error:
         raise VideoError(f"{path} is corrupt or no video ({reason(error)}); delete it, or make it again") from error
     if not shapes:
         raise VideoError(f"{path} is corrupt: it holds no frames; delete it, or make it again")
-    if not rate:
+    if pace is None:
         raise VideoError(f"{path} does not say how many frames it shows a second; encode it again with a frame rate")
     if len(set(shapes)) > 1:
         raise VideoError(f"{path} changes its size on the way; encode it again at one size")
     if ends_early(path):
         raise VideoError(f"{path} {CUT_SHORT}")
     frames = np.frombuffer(pixels, np.uint8).reshape(len(shapes), *shapes[0])
-    video = Video(frames, float(rate_of(float(rate))))
+    video = Video(frames, pace.fps, pace.shown)
     if promised is not None and promised != video.digest:
         raise VideoError(
             f"{path} is corrupt: its frames are not the ones that were written; delete it, or make it again"

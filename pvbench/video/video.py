@@ -9,6 +9,7 @@ from hashlib import sha256
 
 import numpy as np
 from jaxtyping import UInt8
+from numpy.typing import NDArray
 
 from pvbench.errors import VideoError
 
@@ -20,12 +21,17 @@ _LARGEST_DENOMINATOR = 1001
 class Video:
     """Frames in RGB, and how many of them are shown a second.
 
+    Attributes:
+        fps: frames a second; their average where they are shown for unequal times.
+        shown: seconds from the first frame at which each is shown, and at which the last ends; None for equal times.
+
     Raises:
         VideoError: for an array that is no video, an empty one, or a rate that is not positive and finite.
     """
 
     frames: UInt8[np.ndarray, "T H W 3"]
     fps: float
+    shown: NDArray[np.float64] | None = None
 
     def __post_init__(self) -> None:
         frames = self.frames
@@ -39,11 +45,13 @@ class Video:
 
     @cached_property
     def digest(self) -> str:
-        """Sha256, in hex, of the frames, their shape and their rate."""
+        """Sha256, in hex, of the frames, their shape, their rate and, where these are unequal, their times."""
         rate = rate_of(self.fps)
         head = f"{self.frames.shape} {rate.numerator}/{rate.denominator}".encode()
         total = sha256(head)
         total.update(np.ascontiguousarray(self.frames).data)
+        if self.shown is not None:
+            total.update(self.shown.tobytes())
         return total.hexdigest()
 
 

@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 
-from pvbench.features.flow import optical_flow, sampling_interval
+from pvbench.features.flow import about_eight_a_second, optical_flow, sampling_interval
 from pvbench.metrics import dynamic_degree
+from pvbench.metrics.dynamic_degree import DynamicDegree
+from pvbench.video import Video
 
 SIDE = 64
 
@@ -62,6 +64,46 @@ def test_the_colour_order_hardly_matters_and_the_frame_order_not_at_all():
     video = pan(2, 1)
     np.testing.assert_allclose(optical_flow(video[::-1]).mean[::-1], optical_flow(video).mean, rtol=0.1)
     np.testing.assert_allclose(optical_flow(video[..., ::-1]).mean, optical_flow(video).mean, rtol=0.1)
+
+
+def swaying(times):
+    """A texture that sways by ten pixels, once in two seconds, as it is seen at some times."""
+    import cv2
+
+    wide = texture(160)
+    at = [(60 - 10 * np.cos(np.pi * time), 48.0) for time in times]
+    return np.stack([cv2.getRectSubPix(wide, (SIDE, SIDE), (float(x + 32), float(y + 32))) for x, y in at])
+
+
+def flow_magnitude(video):
+    size = np.array(video.frames.shape[1:3], np.float32)
+    frames, rate = about_eight_a_second(video)
+    features = {"flow/top5": optical_flow(frames).top5, "flow/size": size, "flow/fps": np.array([rate], np.float32)}
+    return DynamicDegree().row(features)[1]
+
+
+@pytest.mark.parametrize("fps", [8, 12, 16, 20, 24, 25, 30, 50, 60])
+def test_the_same_movement_has_the_same_flow_at_every_rate(fps):
+    same = flow_magnitude(Video(swaying(np.arange(16) / 8), 8.0))
+    video = Video(swaying(np.arange(2 * fps) / fps), float(fps))
+    assert flow_magnitude(video) == pytest.approx(same, rel=0.1)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_frames_shown_for_unequal_times_have_the_flow_of_their_times(seed):
+    rng = np.random.default_rng(seed)
+    times = np.unique(np.concatenate([[0.0], rng.uniform(0, 2, 60).round(3)]))
+    uneven = Video(swaying(times), 30.0, np.append(times, 2.0))
+    same = flow_magnitude(Video(swaying(np.arange(16) / 8), 8.0))
+    assert flow_magnitude(uneven) == pytest.approx(same, rel=0.1)
+    assert flow_magnitude(Video(uneven.frames, 60.0)) > 1.5 * same
+
+
+def test_a_frame_that_is_held_does_not_move():
+    held = Video(pan(3, 0, 3), 1.0, np.array([0.0, 0.125, 1.0, 1.125]))
+    found = optical_flow(about_eight_a_second(held)[0]).top5
+    assert found.shape == (8,)
+    assert (found > 1).sum() == 2
 
 
 def test_odd_sizes_and_views_are_measured():

@@ -64,6 +64,12 @@ def test_the_flow_is_the_mean_over_pairs_at_a_short_side_of_256():
     assert row([1, 2, 3], size=(64, 128))[1] == approx(2 * 256 / 64)
 
 
+def test_the_flow_is_that_of_an_eighth_of_a_second():
+    assert row([8.0] * 4, fps=6.0)[1] == approx(6.0)
+    assert row([6.0] * 4, fps=8.0)[1] == approx(6.0)
+    assert row([4.8] * 4, fps=10.0)[1] == approx(6.0)
+
+
 def test_the_resolution_changes_neither_number():
     magnitudes = [0.5, 3.0, 7.0, 9.0, 1.0, 6.5, 2.0]
     small = row([value / 4 for value in magnitudes], size=(64, 64))

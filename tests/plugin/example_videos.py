@@ -6,12 +6,14 @@ import av
 import numpy as np
 
 
-def encode(path, frames=12, width=48, height=32, rate=8, codec="libx264", pixels="yuv420p", times=None):
-    """A clip of a square that moves, by any codec."""
+def encode(path, frames=12, width=48, height=32, rate=8, codec="libx264", pixels="yuv420p", times=None, tick=None):
+    """A clip of a square that moves, by any codec; `times` are counted in ticks, by default in frames."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with av.open(str(path), "w") as container:
         stream = container.add_stream(codec, rate=rate)
         stream.width, stream.height, stream.pix_fmt = width, height, pixels
+        if tick is not None:
+            stream.codec_context.time_base = tick
         for index in range(frames):
             image = np.full((height, width, 3), 30, np.uint8)
             image[2:10, 2 + index : 10 + index] = (220, 40, 40)

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from pvbench.evaluator import Evaluator, EvaluatorLoader, FeatureGroup, Features
-from pvbench.features.flow import Flow, flow_fields, optical_flow, sampling_interval, warping_errors
+from pvbench.features.flow import Flow, about_eight_a_second, flow_fields, optical_flow, warping_errors
 from pvbench.features.mini.part import VERSION
 from pvbench.profile import Profile
 from pvbench.video import Video
@@ -19,14 +19,16 @@ FLOW_GROUPS = (
 )
 """The groups of every optical flow."""
 
+SAMPLING = "8 a second, by time stamps where they are unequal"
+"""Of frames for flow, as signatures say it."""
+
 Fields = Callable[[np.ndarray], Iterable[np.ndarray]]
 """From frames (T, H, W, 3) to the flow (H, W, 2) of each pair of consecutive ones."""
 
 
 def flow_features(group: str, video: Video, flow: Callable[[np.ndarray], Flow], fields: Fields) -> Features:
     """One of the groups of a video's flow between frames about an eighth of a second apart."""
-    interval = sampling_interval(video.fps)
-    kept = video.frames[::interval]
+    kept, rate = about_eight_a_second(video)
     if group == "warp":
         back = list(fields(kept[::-1]))[::-1]
         return {"flow/warp_error": warping_errors(kept, fields(kept), back)}
@@ -35,7 +37,7 @@ def flow_features(group: str, video: Video, flow: Callable[[np.ndarray], Flow], 
         "flow/top5": found.top5,
         "flow/mean": found.mean,
         "flow/size": np.array(video.frames.shape[1:3], np.float32),
-        "flow/fps": np.array([video.fps / interval], np.float32),
+        "flow/fps": np.array([rate], np.float32),
     }
 
 
@@ -62,7 +64,7 @@ class DisLoader(EvaluatorLoader):
             "extractor": "OpenCV DIS, preset medium",
             "version": VERSION,
             "resize": "none",
-            "rate": "8 a second",
+            "rate": SAMPLING,
         }
 
     @classmethod

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from pvbench.evaluator import Demands, Evaluator, FeatureGroup, Features
-from pvbench.features.mini.flow import FLOW_GROUPS, flow_features
+from pvbench.features.mini.flow import FLOW_GROUPS, SAMPLING, flow_features
 from pvbench.features.published.settings import PublishedPart, flow_bytes
 from pvbench.profile import Profile
 
@@ -55,7 +55,7 @@ class RaftLoader(PublishedPart):
     @classmethod
     def facts(cls, settings: Mapping[str, Any]) -> Mapping[str, Any]:
         """Iterations and sizes."""
-        return {"updates": 20, "rate": "8 a second", "below_128_px": "scaled up"}
+        return {"updates": 20, "rate": SAMPLING, "below_128_px": "scaled up"}
 
     @classmethod
     def demands(cls, profile: Profile) -> Demands:
