@@ -61,6 +61,15 @@ def reference() -> Path:
 
 
 @pytest.fixture(scope="session")
+def cases(reference) -> Path:
+    """The folder of videos and tables as people have them, beside the recorded values; skipped where there is none."""
+    folder = reference.parent / "cases"
+    if not folder.is_dir():
+        pytest.skip(f"no cases in {folder}")
+    return folder
+
+
+@pytest.fixture(scope="session")
 def reference_script(reference):
     """A script of the reference folder as a module, by its name, without leaving byte code there."""
 

@@ -43,7 +43,8 @@ class InsightFaceLoader(PublishedPart):
     @classmethod
     def facts(cls, settings: Mapping[str, Any]) -> Mapping[str, Any]:
         """Detection, choice and frames."""
-        return {"detection": "640x640, score 0.5", "face": "largest", "frames_seen": settings["frames"] or "all"}
+        detection = "640x640, score 0.5; where none, once more in a border of half the side"
+        return {"detection": detection, "face": "largest", "frames_seen": settings["frames"] or "all"}
 
     @classmethod
     def load(cls, profile: Profile, device: str) -> InsightFace:

@@ -18,6 +18,7 @@ from pvbench.features.face import TEMPLATE
 from pvbench.features.published.insightface_faces import (
     CHOICE,
     InsightFaceMissingError,
+    InsightFaces,
     check_pack,
     load_pack,
     warp_affine,
@@ -147,6 +148,29 @@ def test_a_video_without_any_face_is_all_nan(faces):
     found = faces(np.stack([picture()] * 2))
     assert found.embedding.shape == (2, 512)
     assert np.isnan(found.embedding).all()
+
+
+class NearSighted:
+    """A detector that misses what fills more than two thirds of a picture, as SCRFD does: a face is what is bright."""
+
+    def detect(self, picture):
+        rows, columns = np.nonzero(picture.max(axis=-1) > 200)
+        if not rows.size or np.ptp(rows) > 2 / 3 * len(picture):
+            return np.zeros((0, 5), np.float32), np.zeros((0, 5, 2), np.float32)
+        box = np.array([columns.min(), rows.min(), columns.max() + 1, rows.max() + 1, 0.9], np.float32)
+        marks = box[:2] + np.array(TEMPLATE, np.float32) / 112 * (box[2:4] - box[:2])
+        return box[None], marks[None]
+
+
+@pytest.mark.parametrize("size", [(90, 90), (90, 160), (160, 90)])
+def test_a_face_that_fills_the_frame_is_found_in_the_frames_own_pixels(faces, size):
+    frame = np.full((*size, 3), 30, np.uint8)
+    frame[4:-2, 8:-5] = 250
+    found = InsightFaces(NearSighted(), faces.recogniser, faces.files)(frame[None])
+    assert found.count.tolist() == [1]
+    assert found.box[0].tolist() == [8, 4, size[1] - 5, size[0] - 2]
+    assert (found.landmarks[0] < found.box[0, 2:]).all()
+    assert np.isfinite(found.embedding).all()
 
 
 def test_a_frames_face_does_not_depend_on_the_other_frames(faces):
@@ -327,6 +351,19 @@ def test_a_real_video_compares_with_its_first_frame_as_in_the_reference(referenc
     assert len(found.count) == video["sampled"]
     assert (found.count == 0).sum() == video["no_face"]
     np.testing.assert_allclose(found.embedding @ found.embedding[0], video["cos_to_first"], atol=TOLERANCE)
+
+
+@pytest.mark.parametrize("name", ["close", "closer"])
+def test_a_rendered_face_that_fills_the_frame_scores_as_with_room_around_it(cases, real, name):
+    walter = np.asarray(Image.open(cases / "closeup_face/who/walter/r.jpg").convert("RGB"))
+    (person,) = real.reference([walter]).embedding
+    scores = []
+    for folder in (name, f"{name}_padded"):
+        (file,) = (cases / "closeup_face/v" / folder / "walter").iterdir()
+        scores.append(float((real(read_video(file).frames).embedding @ person).mean()))
+    # The padded videos were encoded once more.
+    assert scores[0] == pytest.approx(scores[1], abs=0.05)
+    assert scores[0] > 0.85
 
 
 def test_cutting_out_whole_pixels_gives_them():
