@@ -75,10 +75,10 @@ def measure(
     report was written, and some could not be measured, or not as asked; they are listed, here and in the report.
     """
     from pvbench.features.published.settings import with_weights
-    from pvbench.measuring.imported import Given
+    from pvbench.measuring.imported import Given, counted
     from pvbench.measuring.measure import ProblemsError
     from pvbench.measuring.measure import measure as measure_videos
-    from pvbench.measuring.precheck import counted, problems_table
+    from pvbench.measuring.precheck import problems_table
     from pvbench.measuring.progress import MeasureObserver
     from pvbench.measuring.request import MeasureRequest
     from pvbench.metrics import choose

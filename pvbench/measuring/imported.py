@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ from pvbench.identity import CARD, NOBODY, Identity, list_identities, load_ident
 from pvbench.prompt import PERSON, Prompt
 
 _LONGEST_SLUG = 48
+_ID = re.compile(r"[A-Za-z0-9_-]+")
 
 
 @dataclass(frozen=True)
@@ -60,10 +62,11 @@ class Problem:
 
 @dataclass
 class Found:
-    """What a source holds."""
+    """What a source holds; `notes` are sentences on what else there is."""
 
     videos: list[ImportedVideo] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
 
 class People:
@@ -99,22 +102,33 @@ class Given:
     method: str = ""
 
 
+def counted(count: int, noun: str) -> str:
+    """Such as `1 video`, `2 videos`."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def readable(path: Path | str) -> str:
+    """A path, or a part of one, as text: a name that is no UTF-8 has question marks for what cannot be read."""
+    return os.fsencode(path).decode("utf-8", "replace").replace("\N{REPLACEMENT CHARACTER}", "?")
+
+
 def prompt_of(asked: str, by_id: Mapping[str, Prompt]) -> tuple[str, str]:
     """Id and text of a prompt given as either.
 
     Raises:
-        PromptError: it is neither an id of these prompts nor a text of several words.
+        PromptError: it is nearly an id of these prompts.
     """
     if asked in by_id:
         return asked, by_id[asked].text
     if PERSON in asked:
         return slug(asked), Prompt("given", asked).text
-    if " " in asked.strip():
-        return slug(asked), asked.strip()
-    raise PromptError(
-        f"unknown prompt {asked!r}{did_you_mean(asked, by_id)}; give the id of a prompt of the profile, "
-        f"or a text of several words"
-    )
+    near = did_you_mean(asked, by_id)
+    if near and _ID.fullmatch(asked):
+        raise PromptError(
+            f"unknown prompt {asked!r}{near}; give the id of a prompt of the profile, or, if this is a text, say it in "
+            f"other words"
+        )
+    return slug(asked), asked.strip()
 
 
 def slug(text: str) -> str:
@@ -139,4 +153,4 @@ def refuse_twins(found: Found, advice: str = "give one of them another seed") ->
             continue
         taken[cell] = video
         kept.append(video)
-    return Found(kept, found.problems + problems)
+    return Found(kept, found.problems + problems, found.notes)

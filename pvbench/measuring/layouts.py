@@ -2,44 +2,26 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from pvbench.errors import IdentityError, PromptError, VideoError, did_you_mean
-from pvbench.identity import CARD, Identity
-from pvbench.measuring.imported import Found, Given, ImportedVideo, People, Problem, prompt_of, refuse_twins, slug
+from pvbench.identity import Identity
+from pvbench.measuring.imported import Found, Given, ImportedVideo, People, Problem, counted, readable, refuse_twins
 from pvbench.measuring.manifest import MANIFEST_SUFFIXES, read_manifest
+from pvbench.measuring.names import name_says
+from pvbench.measuring.tree import is_one_video, look_below
 from pvbench.prompt import Prompt
-from pvbench.video import PICTURE_SUFFIXES
+from pvbench.video import VIDEO_SUFFIXES, is_video_file
 
-VIDEO_SUFFIXES = (".mp4", ".mkv", ".webm", ".gif", ".mov", ".avi")
-_REPORT = "aggregates.json"
-
-# What `pvbench run` appends to a prompt's id: seed and part of the cell's key. Others append a number alone.
-_SEED = re.compile(r"(?P<prompt>.+?)-s?(?P<seed>\d+)(?:-[0-9a-f]{12})?")
-_WORD_AND_INDEX = re.compile(r"[a-z]{3,}-\d{1,3}")
-_WORDS_FOR_FILES = (
-    "clip",
-    "film",
-    "frame",
-    "frames",
-    "gen",
-    "generated",
-    "img",
-    "movie",
-    "out",
-    "output",
-    "result",
-    "sample",
-    "samples",
-    "seed",
-    "test",
-    "vid",
-    "video",
-    "videos",
+_NAMED = 5
+"""So many kinds of files that are passed over are named."""
+_BESIDE_VIDEOS = (
+    *(".cfg", ".csv", ".db", ".html", ".ini", ".json", ".jsonl", ".log", ".md", ".npy", ".npz", ".pt", ".pth", ".py"),
+    *(".safetensors", ".sh", ".tex", ".toml", ".tsv", ".txt", ".xlsx", ".yaml", ".yml"),
 )
-"""What files are called, whatever they show."""
+"""Of files that lie beside videos and are taken for none by anybody."""
 
 
 def find_videos(
@@ -56,6 +38,7 @@ def find_videos(
     VBench names videos). PROMPT is the id of one of `prompts`, or a text, which has spaces or, in the last form, is a
     word in small letters. A folder above a video that is no identity is a method. A manifest (`.csv` or `.jsonl`) has
     the fields video, identity, prompt and, if wanted, method and seed; its paths start from its folder and stay in it.
+    A single video is read as one in a folder, where that is named after a person.
 
     Args:
         label: the method of videos for which nothing else names one; the source's own name by default.
@@ -69,102 +52,109 @@ def find_videos(
     except OSError as error:
         raise VideoError(f"{source.name[:60]!r} cannot be looked up ({error.strerror}); check the path") from error
     given, label = given or Given(), label or labels_of([source])[0]
+    by_id = {prompt.id: prompt for prompt in prompts}
     if source.suffix.lower() in MANIFEST_SUFFIXES and not source.is_dir():
         found = read_manifest(source, people, prompts, given, label)
+    elif is_single(source):
+        found = Found()
+        _add(found, source, _folders_of(source, people), label, people, by_id, given)
     elif source.is_dir():
         # Of a folder that `pvbench run` made, the videos alone.
         inner = source / "videos" if (source / "plan.json").is_file() else source
-        found = _read_folder(inner, people, prompts, given, label, besides)
+        found = _read_folder(inner, people, by_id, given, label, besides)
     else:
         raise VideoError(
-            f"{source} is neither a folder with videos nor a manifest ({' or '.join(MANIFEST_SUFFIXES)}); "
+            f"{source} is neither a folder with videos nor a manifest ({', '.join(MANIFEST_SUFFIXES)}), and no video; "
             f"check the path"
         )
     return refuse_twins(found)
 
 
-def _name(source: Path) -> str:
-    """A folder's name as it is, a manifest's without its suffix."""
+def is_single(source: Path) -> bool:
+    """Whether a source is one video: a file, or a folder of its frames."""
+    return is_one_video(source) if source.is_dir() else source.exists() and is_video_file(source)
+
+
+def _folders_of(source: Path, people: People) -> tuple[str, ...]:
+    """The folder above a single video, where it is named after a person."""
+    above = source.absolute().parent.name
+    return (above,) if above in people.names else ()
+
+
+def _home(source: Path) -> Path:
+    """A folder, a manifest without its suffix, or the folder in which a single video lies."""
     whole = source.resolve()
-    return whole.stem if whole.suffix.lower() in MANIFEST_SUFFIXES and not whole.is_dir() else whole.name
+    if is_single(source):
+        return source.absolute().parent.resolve()
+    return whole.with_suffix("") if whole.suffix.lower() in MANIFEST_SUFFIXES and not whole.is_dir() else whole
 
 
 def labels_of(sources: Sequence[Path]) -> tuple[str, ...]:
-    """What to call each source: its name, with as many folders above it as tell it from the others."""
-    parts = [(*source.resolve().parts[1:-1], _name(source)) for source in sources]
+    """What to call each source: its name, with as many folders above it as tell it from the others.
+
+    Single videos of one folder have its name.
+    """
+    singles = {_home(source) for source in sources if is_single(source)}
+    parts = [_home(source).parts[1:] for source in sources if not is_single(source)]
+    parts += [home.parts[1:] for home in singles]
     return tuple(
         next(
             "/".join(own[-depth:])
             for depth in range(1, len(own) + 1)
             if depth == len(own) or sum(other[-depth:] == own[-depth:] for other in parts) == 1
         )
-        for own in parts
+        for own in (_home(source).parts[1:] for source in sources)
     )
 
 
 def _read_folder(
-    folder: Path, people: People, prompts: Sequence[Prompt], given: Given, label: str, besides: Collection[Path]
+    folder: Path, people: People, by_id: Mapping[str, Prompt], given: Given, label: str, besides: Collection[Path]
 ) -> Found:
-    found = Found()
-    by_id = {prompt.id: prompt for prompt in prompts}
-    for path in videos_below(folder, besides):
-        folders = path.relative_to(folder).parts[:-1]
-        try:
-            method, identity = _folders_say(folders, label, people, given)
-            stem = path.name if path.is_dir() else path.stem
-            prompt_id, text, seed = _name_says(stem, by_id, given, flat=not folders)
-        except (IdentityError, PromptError) as error:
-            found.problems.append(Problem(str(path), str(error)))
-            continue
-        found.videos.append(ImportedVideo(path, method, identity, prompt_id, text, seed, str(path)))
-    if not found.videos and not found.problems:
+    below, found = look_below(folder, besides), Found()
+    for path in below.videos:
+        _add(found, path, path.relative_to(folder).parts[:-1], label, people, by_id, given)
+    if not below.videos:
         raise VideoError(
-            f"no videos in {folder}; expected files ending in {', '.join(VIDEO_SUFFIXES)}, or folders "
-            f"that hold frames as pictures"
+            f"no videos in {folder}{_holds(below.others)}; expected files ending in {', '.join(VIDEO_SUFFIXES)}, "
+            f"moving WebP, PNG or AVIF, or folders that hold frames as pictures"
         )
+    unread = [path for path in below.others if path.suffix.lower() not in _BESIDE_VIDEOS]
+    if unread:
+        found.notes.append(f"in {folder}, {counted(len(unread), 'file')} passed over as no video:{_kinds(unread)}")
     return found
 
 
-def videos_below(folder: Path, besides: Collection[Path] = ()) -> list[Path]:
-    """Whatever is named as a video is, and folders whose pictures are a video's frames; links are followed.
-
-    Links to nowhere and folders that cannot be read are among them, so that reading them says what is wrong.
-
-    Args:
-        besides: folders that are not looked into; a report's is not either, whose pictures are filmstrips.
-    """
-    return sorted(_videos_in(folder, (), {path.resolve() for path in besides}))
+def _holds(files: Sequence[Path]) -> str:
+    return f", which holds{_kinds(files)}" if files else ""
 
 
-def _videos_in(folder: Path, above: tuple[Path, ...], besides: Collection[Path]) -> Iterator[Path]:
-    """The videos below a folder; `above` are the folders that it lies in, into which a link may lead back."""
-    true = folder.resolve()
-    if true in above or true in besides or (folder / _REPORT).is_file():
-        return
+def _kinds(files: Sequence[Path]) -> str:
+    """How many files there are of each kind, with the name of one."""
+    kinds = Counter(path.suffix.lower() for path in files)
+    return "".join(
+        f" {count} {kind or 'without a suffix'} ({next(path.name for path in files if path.suffix.lower() == kind)})"
+        for kind, count in kinds.most_common(_NAMED)
+    )
+
+
+def _add(
+    found: Found,
+    path: Path,
+    folders: Sequence[str],
+    label: str,
+    people: People,
+    by_id: Mapping[str, Prompt],
+    given: Given,
+) -> None:
+    """One more video, or what is wrong with its name."""
+    source, stem = readable(path), readable(path.name if path.is_dir() else path.stem)
     try:
-        items = [item for item in folder.iterdir() if not item.name.startswith(".")]
-    except OSError:
-        yield folder
+        method, identity = _folders_say([readable(name) for name in folders], label, people, given)
+        prompt_id, text, seed = name_says(stem, by_id, given, flat=not folders)
+    except (IdentityError, PromptError) as error:
+        found.problems.append(Problem(source, str(error)))
         return
-    for item in items:
-        if not item.is_dir():
-            if item.suffix.lower() in VIDEO_SUFFIXES:
-                yield item
-        elif _is_one_video(item):
-            yield item
-        else:
-            yield from _videos_in(item, (*above, true), besides)
-
-
-def _is_one_video(folder: Path) -> bool:
-    """Whether a folder holds pictures, or is named as a video is, and has neither videos nor folders in it."""
-    try:
-        items = [item for item in folder.iterdir() if not item.name.startswith(".")]
-    except OSError:
-        return True
-    if (folder / CARD).is_file() or any(item.is_dir() or item.suffix.lower() in VIDEO_SUFFIXES for item in items):
-        return False
-    return folder.suffix.lower() in VIDEO_SUFFIXES or any(item.suffix.lower() in PICTURE_SUFFIXES for item in items)
+    found.videos.append(ImportedVideo(path, method, identity, prompt_id, text, seed, source))
 
 
 def _folders_say(folders: Sequence[str], label: str, people: People, given: Given) -> tuple[str, Identity | None]:
@@ -185,30 +175,3 @@ def _folders_say(folders: Sequence[str], label: str, people: People, given: Give
     outer = folders[:-1] if is_person else folders
     method = given.method or "/".join(outer) or label
     return method, identity
-
-
-def _name_says(stem: str, by_id: Mapping[str, Prompt], given: Given, *, flat: bool) -> tuple[str, str, int]:
-    """Prompt id, text and seed that a file's name says.
-
-    A single word is a text where it stands as VBench's do: beside others (`flat`), with an index, in small letters.
-    """
-    if given.prompt:
-        matched = _SEED.fullmatch(stem)
-        return (*prompt_of(given.prompt, by_id), int(matched["seed"]) if matched else 0)
-    if stem in by_id:
-        return stem, by_id[stem].text, 0
-    matched = _SEED.fullmatch(stem)
-    name, seed = (matched["prompt"], int(matched["seed"])) if matched else (stem, 0)
-    if name in by_id:
-        return name, by_id[name].text, seed
-    if " " in name.strip():
-        return slug(name), name.strip(), seed
-    near = did_you_mean(name, by_id)
-    if flat and not near and _WORD_AND_INDEX.fullmatch(stem) and name not in _WORDS_FOR_FILES:
-        return slug(name), name, seed
-    if near:
-        raise PromptError(
-            f"its name {stem!r} begins with no prompt's id{near}; mend it, or say what the videos show with --prompt"
-        )
-    # A name that says nothing: fine for the metrics that need no prompt.
-    return slug(stem), "", 0

@@ -14,10 +14,11 @@ from pvbench.errors import ProfileError, VideoError
 from pvbench.evaluator import FeaturePlan
 from pvbench.freshness import freshness
 from pvbench.machine.devices import default_workers, memory_of, resolve_device
-from pvbench.measuring.imported import Found, People, Problem, refuse_twins
-from pvbench.measuring.layouts import find_videos, labels_of, videos_below
-from pvbench.measuring.precheck import Needs, Precheck, counted, precheck
+from pvbench.measuring.imported import Found, People, Problem, counted, refuse_twins
+from pvbench.measuring.layouts import find_videos, labels_of
+from pvbench.measuring.precheck import Needs, Precheck, precheck
 from pvbench.measuring.request import FEWEST_IN_A_SET, MeasureRequest, Reported, role_of, takes_renderings
+from pvbench.measuring.tree import look_below
 from pvbench.measuring.work import Progress, Work
 from pvbench.metrics import Metric, check_features, load_metrics, load_set_metrics
 from pvbench.prompt import load_prompts
@@ -85,7 +86,7 @@ def measure(
         workers = min(order.workers or default_workers(device), max(1, len(found.videos)))
         needs = dataclasses.replace(needs, memory=memory_of(device) // workers, workers=workers)
     checked = precheck(found.videos, found.problems, needs, reference)
-    checked.notes += notes
+    checked.notes += [*found.notes, *notes]
     if looked is not None:
         looked(checked)
     if checked.problems and not order.allow_partial:
@@ -183,6 +184,7 @@ def _find(order: MeasureRequest) -> Found:
         of_one = find_videos(source, people, prompts, order.given, label, _own_folders(order))
         found.videos += of_one.videos
         found.problems += of_one.problems
+        found.notes += of_one.notes
     # Twins within one source were refused by now.
     return refuse_twins(
         found,
@@ -209,7 +211,7 @@ def _reference_videos(order: MeasureRequest) -> list[Path]:
         return []
     folder = Path(order.reference)
     there = isdir(folder)  # noqa: PTH112 - the path's own method raises for a name that is too long
-    videos = videos_below(folder, _own_folders(order)) if there else []
+    videos = look_below(folder, _own_folders(order)).videos if there else []
     if len(videos) < FEWEST_IN_A_SET:
         raise VideoError(
             f"--reference {folder}: it holds {counted(len(videos), 'video')}; FVD needs a folder with at "

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from pvbench.errors import VideoError
 from pvbench.features.flow import sampling_interval
-from pvbench.measuring.imported import ImportedVideo, Problem
+from pvbench.measuring.imported import ImportedVideo, Problem, counted
 from pvbench.video import VideoFacts, probe_video
 
 SHOWN = 30
@@ -180,6 +180,14 @@ def shape_of(facts: VideoFacts) -> str:
     return f"{counted(facts.frames, 'frame')} of {facts.width}x{facts.height} pixels at {facts.fps:.4g} a second"
 
 
+_REMARKS = {
+    "hdr": "in HDR: their colours are taken as they are, and look pale; map them to SDR",
+    "interlaced": "interlaced: lines comb where something moves, which networks see; deinterlace them",
+    "bars": "with black bars at two sides, which count as picture; crop them",
+}
+"""What to say of what a person does not see, or does not mind (see `VideoFacts.remarks`)."""
+
+
 def _notes(videos: Mapping[ImportedVideo, VideoFacts]) -> list[str]:
     unsteady = [video.path.name for video, facts in videos.items() if not facts.steady]
     notes = []
@@ -188,6 +196,10 @@ def _notes(videos: Mapping[ImportedVideo, VideoFacts]) -> list[str]:
             f"{counted(len(unsteady), 'video')} with frames shown for unequal times ({_some(unsteady)}): movement "
             f"is measured by their time stamps, eight times a second; all else takes frames as they come"
         )
+    for remark, meaning in _REMARKS.items():
+        names = [video.path.name for video, facts in videos.items() if remark in facts.remarks]
+        if names:
+            notes.append(f"{counted(len(names), 'video')} ({_some(names)}) {meaning}")
     shapes = {video.method: shape_of(facts) for video, facts in videos.items()}
     if len(set(shapes.values())) > 1:
         notes.append(
@@ -206,11 +218,6 @@ def _pair_notes(facts: Iterable[VideoFacts]) -> Iterable[str]:
             f"VBench's rule for Dyna. Deg. compares a video's frames so many times a second: {pairs}; a movement near "
             f"its threshold passes in one and not in the other. Flow is given for 1/8 s, and does not depend on it"
         )
-
-
-def counted(count: int, noun: str) -> str:
-    """Such as `1 video`, `2 videos`."""
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def _some(names: Sequence[str], count: int = 3) -> str:

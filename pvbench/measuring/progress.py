@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from types import TracebackType
 
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from pvbench.measuring.precheck import Precheck, counted
+from pvbench.measuring.imported import counted
+from pvbench.measuring.precheck import Precheck
+
+_SHOWN = 3
+"""So many prompts are shown."""
 
 
 class MeasureObserver:
@@ -48,8 +53,17 @@ class MeasureObserver:
         # A method's name may hold settings in brackets, which look like markup.
         of = escape(of)
         self._console.print(f"{counted(len(found.usable), 'video')}{of}; {counted(len(found.problems), 'problem')}")
+        self._asked(found)
         for note in found.notes:
-            self._console.print(f"[yellow]note[/] {note}")
+            self._console.print(f"[yellow]note[/] {escape(note)}")
+
+    def _asked(self, found: Precheck) -> None:
+        """Which texts the videos are taken to be asked for."""
+        texts = Counter(video.text for video in found.usable if video.text)
+        if texts:
+            some = ", ".join(f"“{text}” ({count})" for text, count in texts.most_common(_SHOWN))
+            more = f" and {len(texts) - _SHOWN} more" if len(texts) > _SHOWN else ""
+            self._console.print(escape(f"asked for: {some}{more}"))
 
     def advanced(self, done: int, total: int, doing: str) -> None:
         """So many videos are measured."""

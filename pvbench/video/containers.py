@@ -5,22 +5,26 @@ from __future__ import annotations
 from pathlib import Path
 from typing import BinaryIO
 
+CUT_SHORT = "is cut short: its container says that more belongs to it; fetch or make it again"
+
 _EBML, _SEGMENT, _CLUSTER = b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67", b"\x1f\x43\xb6\x75"
 _GIF_EXTENSION, _GIF_IMAGE = 0x21, 0x2C
 
 
 def ends_early(path: Path) -> bool:
-    """Whether a Matroska, WebM, MP4, MOV or GIF file was cut short; False for other kinds, and where nothing says so.
+    """Whether a Matroska, WebM, MP4, MOV, GIF or WebP file was cut short; False for other kinds.
 
-    What follows the end of a whole file is no matter.
+    It is False, too, where nothing says so. What follows the end of a whole file is no matter.
 
-    Source: RFC 8794 and 9559 (Matroska), ISO 14496-12 (MP4), GIF89a.
+    Source: RFC 8794 and 9559 (Matroska), ISO 14496-12 (MP4), GIF89a, RFC 9649 (WebP).
     """
     size = path.stat().st_size
     with path.open("rb") as file:
         head = file.read(8)
         if head.startswith(_EBML):
             return _matroska_ends_early(file, size)
+        if head.startswith(b"RIFF") and file.read(4) == b"WEBP":
+            return 8 + int.from_bytes(head[4:], "little") > size
         if head.startswith((b"GIF87a", b"GIF89a")):
             return _gif_ends_early(path.read_bytes())
         if head[4:] in (b"ftyp", b"moov", b"mdat", b"free", b"wide", b"skip"):

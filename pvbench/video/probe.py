@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from pvbench.errors import VideoError
-from pvbench.video.containers import ends_early
+from pvbench.video.animation import is_animation, probe_animation
+from pvbench.video.containers import CUT_SHORT, ends_early
 from pvbench.video.pace import Pace, pace_of
 from pvbench.video.pictures import FOLDER_FPS, frame_files, one_size, reason
-from pvbench.video.read import CUT_SHORT, refuse_unknown
+from pvbench.video.read import refuse_unknown
+from pvbench.video.shown import remarks_on, shown_size
 
 
 @dataclass(frozen=True)
@@ -19,8 +21,9 @@ class VideoFacts:
     """What a video's container says of it, without any frame decoded.
 
     Attributes:
-        height, width: as shown, after turning.
+        height, width: as shown, after turning and with square pixels.
         steady: whether all frames are shown for the same time.
+        remarks: what a network sees otherwise than a person: `hdr`, `interlaced`, `bars` (black, at two sides).
     """
 
     frames: int
@@ -28,6 +31,7 @@ class VideoFacts:
     width: int
     fps: float
     steady: bool
+    remarks: tuple[str, ...] = ()
 
 
 def probe_video(path: Path) -> VideoFacts:
@@ -36,11 +40,17 @@ def probe_video(path: Path) -> VideoFacts:
     Raises:
         VideoError: it is missing, empty, cut short, no video, or its first frame does not decode.
     """
-    import av
-    from av.error import FFmpegError
-
     if path.is_dir():
         return _probe_frames(path)
+    _check_file(path)
+    if is_animation(path):
+        frames, height, width, pace = probe_animation(path)
+        return VideoFacts(frames, height, width, pace.fps, pace.shown is None)
+    return _probe_file(path)
+
+
+def _check_file(path: Path) -> None:
+    """Refuses what is no file with something in it."""
     if path.is_symlink() and not path.exists():
         raise VideoError(f"{path} is a link to {path.readlink()}, which is not there; mend the link, or remove it")
     if path.exists() and not path.is_file():
@@ -49,6 +59,12 @@ def probe_video(path: Path) -> VideoFacts:
         raise VideoError(f"no video at {path}; check the path")
     if not path.stat().st_size:
         raise VideoError(f"{path} is empty (0 bytes); make it again")
+
+
+def _probe_file(path: Path) -> VideoFacts:
+    import av
+    from av.error import FFmpegError
+
     try:
         with av.open(str(path)) as container:
             if not container.streams.video:
@@ -61,6 +77,7 @@ def probe_video(path: Path) -> VideoFacts:
             promised = stream.frames
         with av.open(str(path)) as container:
             first = next(container.decode(video=0), None)
+            size = shown_size(container.streams.video[0], first) if first is not None else (0, 0)
     except (FFmpegError, OSError, ValueError) as error:
         raise VideoError(f"{path} is corrupt or no video ({reason(error)}); delete it, or make it again") from error
     if first is None or not packets:
@@ -71,10 +88,8 @@ def probe_video(path: Path) -> VideoFacts:
         raise VideoError(f"{path} is cut short: it holds {len(packets)} of {promised} frames; fetch or make it again")
     if any(packet.broken for packet in packets) or ends_early(path):
         raise VideoError(f"{path} {CUT_SHORT}")
-    turned = round(first.rotation / 90) % 2
-    height, width = (first.width, first.height) if turned else (first.height, first.width)
     shown = sum(packet.shown for packet in packets)
-    return VideoFacts(shown, height, width, pace.fps, pace.shown is None)
+    return VideoFacts(shown, *size, pace.fps, pace.shown is None, remarks_on(first))
 
 
 class _Packet(NamedTuple):

@@ -9,22 +9,20 @@ from typing import Any
 import numpy as np
 
 from pvbench.errors import VideoError
-from pvbench.video.containers import ends_early
+from pvbench.video.animation import is_animation, read_animation
+from pvbench.video.containers import CUT_SHORT, ends_early
 from pvbench.video.lossless import DIGEST_TAG
 from pvbench.video.pace import pace_of
 from pvbench.video.pictures import frame_files, read_frames, reason
-from pvbench.video.video import Video
-
-CUT_SHORT = "is cut short: its container says that more belongs to it; fetch or make it again"
-LARGEST_BYTES = 6 << 30
-"""Of decoded frames in memory at a time: 4k for half a minute."""
+from pvbench.video.shown import orient, square_width
+from pvbench.video.video import Video, refuse_too_large
 
 
 def read_video(path: Path) -> Video:
     """The frames and rate of a video file, of any format that FFmpeg reads, or of a folder of frames.
 
-    Frames come as a player shows them: turned as the file says, without transparency. A folder's pictures are taken in
-    the order of their names and numbers, eight a second.
+    Frames come as a player shows them: turned and mirrored as the file says, with square pixels, without transparency.
+    A folder's pictures are taken in the order of their names and numbers, eight a second.
 
     Raises:
         VideoError: for a file that is missing, corrupt, cut short, without frames, or too large for the memory.
@@ -34,6 +32,8 @@ def read_video(path: Path) -> Video:
 
     if path.is_dir():
         return read_frames(path)
+    if is_animation(path):
+        return read_animation(path)
     if not path.is_file():
         raise VideoError(f"no video at {path}; check the path")
     # Grows without ever being twice in memory, as a list and its stack would be.
@@ -55,19 +55,14 @@ def read_video(path: Path) -> Video:
                     raise VideoError(
                         f"{path} is corrupt: frame {len(shapes) + 1} does not decode whole; fetch or make it again"
                     )
-                picture = reformatter.reformat(frame, format="rgb24").to_ndarray()
-                # The angle is counted against the clock, as numpy's is.
-                turns = round(frame.rotation / 90) % 4
-                turned = np.ascontiguousarray(np.rot90(picture, turns) if turns else picture)
+                width = square_width(stream, frame)
+                picture = reformatter.reformat(frame, width, format="rgb24").to_ndarray()
+                turned = np.ascontiguousarray(orient(frame)(picture))
                 shapes.append(turned.shape)
                 stamps.append(frame.pts)
                 last = frame.duration
                 pixels += turned.data
-                if len(pixels) > LARGEST_BYTES:
-                    raise VideoError(
-                        f"{path} has more than {LARGEST_BYTES >> 30} GiB of frames of {frame.width}x"
-                        f"{frame.height} pixels; cut it, or scale it down"
-                    )
+                refuse_too_large(path, len(pixels), frame.width, frame.height)
             pace = pace_of(stamps, last or 0, stream.time_base, (stream.average_rate, stream.guessed_rate))
             promised = container.metadata.get(DIGEST_TAG)
     except (FFmpegError, OSError, ValueError) as error:

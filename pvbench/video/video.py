@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
 from hashlib import sha256
+from pathlib import Path
 
 import numpy as np
 from jaxtyping import UInt8
@@ -15,6 +16,9 @@ from pvbench.errors import VideoError
 
 # Rates such as 23.976 are fractions over 1001.
 _LARGEST_DENOMINATOR = 1001
+
+LARGEST_BYTES = 6 << 30
+"""Of decoded frames in memory at a time: 4k for half a minute."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,3 +62,12 @@ class Video:
 def rate_of(fps: float) -> Fraction:
     """Frames a second as containers write them: a fraction over at most 1001."""
     return Fraction(fps).limit_denominator(_LARGEST_DENOMINATOR)
+
+
+def refuse_too_large(path: Path, size: int, width: int, height: int) -> None:
+    """Refuses a video whose frames, of so many bytes in all, do not fit into memory."""
+    if size > LARGEST_BYTES:
+        raise VideoError(
+            f"{path} has more than {LARGEST_BYTES >> 30} GiB of frames of {width}x{height} pixels; cut it, or scale it "
+            f"down"
+        )

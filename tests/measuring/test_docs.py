@@ -7,8 +7,8 @@ from typer.main import get_command
 
 from pvbench.cli import app
 from pvbench.features.published.i3d import PREPROCESSINGS
-from pvbench.measuring.layouts import VIDEO_SUFFIXES
 from pvbench.measuring.manifest import MANIFEST_FIELDS
+from pvbench.video import VIDEO_SUFFIXES
 from pvbench.weights.published import PUBLISHED
 
 DOCS = Path(__file__).parents[2] / "docs"

@@ -5,7 +5,7 @@ import os
 import pytest
 
 from pvbench.errors import IdentityError, VideoError
-from pvbench.measuring.imported import Given, People, slug
+from pvbench.measuring.imported import Found, Given, People, slug
 from pvbench.measuring.layouts import find_videos, labels_of
 from pvbench.prompt import Prompt
 from pvbench.video import probe_video
@@ -192,3 +192,98 @@ def test_sources_are_told_apart_by_as_many_folders_as_it_takes(tmp_path):
     names = ("a/videos", "b/videos", "b/other.v1", "c/list.csv")
     assert labels_of([tmp_path / name for name in names]) == ("a/videos", "b/videos", "other.v1", "list")
     assert labels_of([tmp_path / "x", tmp_path / "x"]) == (str(tmp_path / "x")[1:],) * 2
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "seed"),
+    [
+        ("a woman talking_0.mp4", "a woman talking", 0),
+        ("a woman talking_00012_.mp4", "a woman talking", 12),
+        ("a woman talking (3).mp4", "a woman talking", 3),
+        ("a woman talking-seed42.mp4", "a woman talking", 42),
+        ("a woman talking_seed_7.mp4", "a woman talking", 7),
+        ("a woman talking seed 7.mp4", "a woman talking", 7),
+        ("a woman talking-s5.mp4", "a woman talking", 5),
+        ("a man of 40.mp4", "a man of 40", 0),
+        ("一个男人在海边跑步-0.mp4", "一个男人在海边跑步", 0),
+        ("女の人が笑っている_2.mp4", "女の人が笑っている", 2),
+        ("ผู้หญิงหัวเราะ-1.mp4", "ผู้หญิงหัวเราะ", 1),
+        ("женщина смеётся в лесу-4.mp4", "женщина смеётся в лесу", 4),
+        ("sample 1.mp4", "", 0),
+        ("视频-3.mp4", "", 0),
+        ("ComfyUI_00003_.mp4", "", 0),
+    ],
+)
+def test_a_name_says_text_and_seed(tmp_path, crowd, name, text, seed):
+    touch(tmp_path / "v", f"ann/{name}")
+    (video,) = find_videos(tmp_path / "v", crowd, PROMPTS).videos
+    assert (video.text, video.seed) == (text, seed)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        *("00000 00001 00002", "sample_0 sample_1 sample_2", "seed0 seed1 seed2", "sample-0 sample-1 sample-2"),
+        *("a_00000_ a_00001_ a_00002_", "clip0 clip1 clip2", "x(0) x(1) x(2)", "0_final 1_final 2_final"),
+    ],
+)
+def test_numbers_are_seeds_where_the_prompt_is_given(tmp_path, crowd, names):
+    touch(tmp_path / "v", *(f"{name}.mp4" for name in names.split()))
+    found = find_videos(tmp_path / "v", crowd, PROMPTS, Given("ann", "a woman talking"))
+    assert [video.seed for video in found.videos] == [0, 1, 2]
+    assert not found.problems
+
+
+@pytest.mark.parametrize("asked", ["一个男人在海边跑步", "dancing", "Frühling"])
+def test_a_given_prompt_is_a_text_whatever_is_in_it(tmp_path, crowd, asked):
+    touch(tmp_path / "v", "1.mp4")
+    (video,) = find_videos(tmp_path / "v", crowd, PROMPTS, Given("ann", asked)).videos
+    assert video.text == asked
+    (tmp_path / "list.csv").write_text(f"video,prompt\nv/1.mp4,{asked}\n")
+    (video,) = find_videos(tmp_path / "list.csv", crowd, PROMPTS).videos
+    assert video.text == asked
+
+
+def test_a_single_video_is_a_source(tmp_path, crowd):
+    touch(tmp_path / "mine", "a man runs-3.mp4", "ann/surf-1.mp4", "frames/1.png")
+    (video,) = find_videos(tmp_path / "mine" / "a man runs-3.mp4", crowd, PROMPTS).videos
+    assert (video.method, video.identity, video.text, video.seed) == ("mine", None, "a man runs", 3)
+    (video,) = find_videos(tmp_path / "mine" / "ann" / "surf-1.mp4", crowd, PROMPTS).videos
+    assert shown(Found([video])) == [("ann", "ann", "surf", 1)]
+    (video,) = find_videos(tmp_path / "mine" / "frames", crowd, PROMPTS, Given("ann", "a man runs")).videos
+    assert video.path.name == "frames"
+
+
+def test_single_videos_of_one_folder_are_of_one_method(tmp_path):
+    touch(tmp_path, "x/a.mp4", "x/b.mp4", "y/z/c.mp4", "y/x/d.mp4")
+    sources = [tmp_path / "x/a.mp4", tmp_path / "x/b.mp4", tmp_path / "y/z/c.mp4"]
+    assert labels_of(sources) == ("x", "x", "z")
+
+
+def test_every_file_that_is_passed_over_is_named(tmp_path, crowd):
+    touch(tmp_path / "v", "ann/surf-0.m4v", "ann/surf-1.TS", "ann/thumb.jpg", "ann/sound.wav", "ann/b.wav", "log.txt")
+    found = find_videos(tmp_path / "v", crowd, PROMPTS)
+    assert [video.seed for video in found.videos] == [0, 1]
+    assert found.notes == [f"in {tmp_path / 'v'}, 3 files passed over as no video: 2 .wav (b.wav) 1 .jpg (thumb.jpg)"]
+
+
+def test_moving_webp_is_a_video_and_still_webp_a_frame(tmp_path, crowd):
+    from PIL import Image
+
+    pictures = [Image.new("RGB", (16, 16), (80 * index, 90, 90)) for index in range(3)]
+    for index in range(3):
+        for folder in ("moving", "still", "both"):
+            (tmp_path / folder / "ann").mkdir(parents=True, exist_ok=True)
+            options = {"save_all": True, "append_images": pictures[1:]} if folder != "still" else {}
+            pictures[0].save(tmp_path / folder / "ann" / f"surf-{index}.webp", **options)
+    touch(tmp_path / "both", "ann/wave-2.mp4")
+    counts = [len(find_videos(tmp_path / name, crowd, PROMPTS).videos) for name in ("moving", "still", "both")]
+    assert counts == [3, 1, 4]
+
+
+def test_a_name_that_is_no_utf_8_is_read(tmp_path, crowd):
+    touch(tmp_path / "v", os.fsdecode(b"ann/une femme \xe0 la plage-0.mp4"))
+    (video,) = find_videos(tmp_path / "v", crowd, PROMPTS).videos
+    assert (video.text, video.seed) == ("une femme ? la plage", 0)
+    assert video.path.exists()
+    video.source.encode()

@@ -87,7 +87,7 @@ def test_fewer_frames_than_are_seen_together_are_too_short(tmp_path):
 
 
 def test_more_frames_than_the_memory_holds_are_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr("pvbench.video.read.LARGEST_BYTES", 10_000)
+    monkeypatch.setattr("pvbench.video.video.LARGEST_BYTES", 10_000)
     with pytest.raises(VideoError, match="cut it, or scale it down"):
         read_video(encode(tmp_path / "a.mp4"))
 
