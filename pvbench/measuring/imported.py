@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
 
@@ -54,10 +54,15 @@ def render_text(prompt_id: str, text: str, class_noun: str | None) -> str:
 
 @dataclass(frozen=True)
 class Problem:
-    """Something that keeps a video, or a line of a manifest, from being measured as asked."""
+    """Something that keeps a video, or a line of a manifest, from being measured as asked.
+
+    Attributes:
+        stops: whether nothing is computed before it is mended, or allowed; else it is listed alone.
+    """
 
     where: str
     what: str
+    stops: bool = True
 
 
 @dataclass
@@ -137,12 +142,38 @@ def slug(text: str) -> str:
     return plain if plain == text else f"{plain or 'video'}-{sha256(text.encode()).hexdigest()[:6]}"
 
 
+def with_seeds_by_order(found: Found) -> Found:
+    """The same, where several files of one method, identity and prompt say no seeds that tell them apart.
+
+    Their seeds are counted in the order of the files, and a note says so.
+    """
+    groups: dict[tuple[str, str, str], list[ImportedVideo]] = {}
+    for video in found.videos:
+        groups.setdefault((video.method, name_of(video), video.prompt_id), []).append(video)
+    new: dict[ImportedVideo, int] = {}
+    for group in groups.values():
+        seeds, paths = {video.seed for video in group}, {video.path for video in group}
+        if len(seeds) < len(paths) == len(group):
+            new |= {video: seed for seed, video in enumerate(group)}
+    if not new:
+        return found
+    videos = [replace(video, seed=new.get(video, video.seed)) for video in found.videos]
+    first = next(iter(new))
+    note = f"{counted(len(new), 'video')} of one prompt ({first.path.name} ...): their seeds are counted in their order"
+    return Found(videos, found.problems, [*found.notes, note])
+
+
+def name_of(video: ImportedVideo) -> str:
+    """Whom a video shows, as reports have it."""
+    return video.identity.name if video.identity else NOBODY
+
+
 def refuse_twins(found: Found, advice: str = "give one of them another seed") -> Found:
     """The same with problems for videos that stand for a cell which another has taken, and what to do about it."""
     taken: dict[tuple[str, str, str, int], ImportedVideo] = {}
     kept, problems = [], []
     for video in found.videos:
-        cell = (video.method, video.identity.name if video.identity else NOBODY, video.prompt_id, video.seed)
+        cell = (video.method, name_of(video), video.prompt_id, video.seed)
         if cell in taken:
             problems.append(
                 Problem(

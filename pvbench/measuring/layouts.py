@@ -8,7 +8,17 @@ from pathlib import Path
 
 from pvbench.errors import IdentityError, PromptError, VideoError, did_you_mean
 from pvbench.identity import Identity
-from pvbench.measuring.imported import Found, Given, ImportedVideo, People, Problem, counted, readable, refuse_twins
+from pvbench.measuring.imported import (
+    Found,
+    Given,
+    ImportedVideo,
+    People,
+    Problem,
+    counted,
+    readable,
+    refuse_twins,
+    with_seeds_by_order,
+)
 from pvbench.measuring.manifest import MANIFEST_SUFFIXES, read_manifest
 from pvbench.measuring.names import name_says
 from pvbench.measuring.tree import is_one_video, look_below
@@ -67,7 +77,7 @@ def find_videos(
             f"{source} is neither a folder with videos nor a manifest ({', '.join(MANIFEST_SUFFIXES)}), and no video; "
             f"check the path"
         )
-    return refuse_twins(found)
+    return refuse_twins(with_seeds_by_order(found) if given.prompt else found)
 
 
 def is_single(source: Path) -> bool:

@@ -89,7 +89,7 @@ def measure(
     checked.notes += [*found.notes, *notes]
     if looked is not None:
         looked(checked)
-    if checked.problems and not order.allow_partial:
+    if any(problem.stops for problem in checked.problems) and not order.allow_partial:
         raise ProblemsError(checked)
     if not checked.usable:
         raise VideoError(f"none of the {len(found.videos)} videos can be measured; see the problems above")
@@ -225,6 +225,7 @@ def _needs(features: FeaturePlan, metrics: Sequence[Metric]) -> Needs:
         return tuple(metric.name for metric in metrics if any(need.startswith(prefix) for need in metric.needs))
 
     demands = features.demands
+    by_group = {group.name: features.demands_of([group.name]) for group in features.of("video")}
     return Needs(
         needing("reference/"),
         needing("text/"),
@@ -233,4 +234,7 @@ def _needs(features: FeaturePlan, metrics: Sequence[Metric]) -> Needs:
         multiple=demands.multiple,
         flow=needing("flow/") if demands.bytes_of else (),
         bytes_of=demands.bytes_of,
+        groups=frozenset(by_group),
+        counting=frozenset(name for name, own in by_group.items() if own.frames > 1 or own.multiple > 1),
+        moving=frozenset(name for name, own in by_group.items() if own.bytes_of),
     )

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from rich import box
@@ -13,12 +14,14 @@ from rich.table import Table
 
 from pvbench.errors import VideoError
 from pvbench.features.flow import sampling_interval
-from pvbench.measuring.imported import ImportedVideo, Problem, counted
+from pvbench.measuring.imported import ImportedVideo, Problem, counted, readable
 from pvbench.video import VideoFacts, probe_video
 
 SHOWN = 30
 _GIBI = 2**30
 _SAME_PAIRS = 1.01
+_PARTICULARS = re.compile(r"'[^']*'|\"[^\"]*\"|[^\s,;:]*/[^\s,;:]*|\d+(?:\.\d+)?")
+"""Names in quotes, paths and numbers: in these, problems of one kind differ."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,9 @@ class Needs:
         bytes_of: memory of that network for frames of a height and a width.
         memory: bytes that a worker has; None for as much as it takes.
         workers: among how many the memory is divided.
+        groups: names of all groups of a video's features that are made.
+        counting: those of them that need so many frames, or a multiple of them.
+        moving: those that take so much memory.
     """
 
     identity: tuple[str, ...] = ()
@@ -45,6 +51,9 @@ class Needs:
     bytes_of: Callable[[int, int], int] | None = None
     memory: int | None = None
     workers: int = 1
+    groups: frozenset[str] = frozenset()
+    counting: frozenset[str] = frozenset()
+    moving: frozenset[str] = frozenset()
 
 
 @dataclass
@@ -54,12 +63,14 @@ class Precheck:
     Attributes:
         usable: videos that can be measured, with their facts, in the order in which they were found.
         reference: videos of FVD's reference set that can be measured.
+        without: by path, groups of features that a video cannot have; it has those of the others.
         problems: what keeps others from being measured, or from being compared.
         notes: worth knowing, but nothing to stop for.
     """
 
     usable: dict[ImportedVideo, VideoFacts] = field(default_factory=dict)
     reference: list[Path] = field(default_factory=list)
+    without: dict[Path, frozenset[str]] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
@@ -67,18 +78,17 @@ class Precheck:
 def precheck(
     videos: Sequence[ImportedVideo], problems: Sequence[Problem], needs: Needs, reference: Sequence[Path] = ()
 ) -> Precheck:
-    """Looks at every video's head, those of FVD's `reference` set included. A video of another size or rate than most
-    of its method's is a problem, but can be measured; one that lacks what a metric needs is measured without that
-    metric."""
+    """Looks at every video's head, those of FVD's `reference` set included.
+
+    A video of another size or rate than most of its method's is a problem, but can be measured; one that lacks what a
+    metric needs, is too short for it or too large, is measured without that metric.
+    """
     found = Precheck(problems=list(problems))
     for video in videos:
-        facts = _facts(video.path, video.source, needs)
-        if isinstance(facts, Problem):
-            found.problems.append(facts)
-        else:
-            found.usable[video] = facts
+        _look(found, video, needs)
+    of_sets = replace(needs, flow=(), memory=None, groups=frozenset())
     for path in reference:
-        facts = _facts(path, str(path), needs)
+        facts = _facts(path, str(path), of_sets)
         if isinstance(facts, VideoFacts):
             found.reference.append(path)
         elif facts not in found.problems:
@@ -89,47 +99,72 @@ def precheck(
     return found
 
 
+def _look(found: Precheck, video: ImportedVideo, needs: Needs) -> None:
+    """Adds what a video's head says, or why it cannot be measured, wholly or in part."""
+    facts = _facts(video.path, video.source, needs)
+    if isinstance(facts, Problem):
+        found.problems.append(facts)
+        return
+    found.usable[video] = facts
+    unmet = _unmet(facts, needs)
+    if unmet:
+        found.without[video.path] = frozenset().union(*unmet.values())
+        found.problems += [Problem(video.source, f"{why}; it is measured without", stops=False) for why in unmet]
+
+
 def _facts(path: Path, source: str, needs: Needs) -> VideoFacts | Problem:
     """What a video's head says, or why it cannot be measured."""
     try:
         facts = probe_video(path)
     except VideoError as error:
         # The path stands before it already.
-        return Problem(source, str(error).removeprefix(f"{source} "))
-    why = _unusable(facts, needs)
-    return Problem(source, why) if why else facts
+        return Problem(source, readable(str(error)).removeprefix(f"{source} "))
+    if needs.size is not None and (facts.height, facts.width) != needs.size:
+        return Problem(
+            source,
+            f"has {facts.width}x{facts.height} pixels; the profile's evaluators see {needs.size[1]}x"
+            f"{needs.size[0]} alone: resize it, or measure with another --profile",
+        )
+    unmet = _unmet(facts, needs)
+    return Problem(source, next(iter(unmet))) if unmet and needs.groups <= frozenset().union(*unmet.values()) else facts
 
 
-def _unusable(facts: VideoFacts, needs: Needs) -> str:
+def _unmet(facts: VideoFacts, needs: Needs) -> dict[str, frozenset[str]]:
+    """Why a video has no features of some groups, and of which."""
+    found = {_too_short(facts, needs): needs.counting, _too_large(facts, needs): needs.moving}
+    return {why: groups for why, groups in found.items() if why}
+
+
+def _too_short(facts: VideoFacts, needs: Needs) -> str:
+    frames = counted(facts.frames, "frame")
     if facts.frames < needs.frames:
         return (
-            f"is too short: {counted(facts.frames, 'frame')}; the metrics asked for need {needs.frames}: leave FVD "
-            f"out with --metrics, or make it longer"
-        )
-    if needs.size is not None and (facts.height, facts.width) != needs.size:
-        return (
-            f"has {facts.width}x{facts.height} pixels; the profile's evaluators see {needs.size[1]}x"
-            f"{needs.size[0]} alone: resize it, or measure with another --profile"
+            f"is too short: {frames}; the metrics asked for need {needs.frames}: leave FVD out with --metrics, or make "
+            f"it longer"
         )
     if facts.frames < needs.multiple:
         return (
-            f"is too short: {counted(facts.frames, 'frame')}; the profile's video encoder sees {needs.multiple} "
-            f"together: leave FVD out with --metrics, make it longer, or measure with another profile"
+            f"is too short: {frames}; the profile's video encoder sees {needs.multiple} together: leave FVD out with "
+            f"--metrics, make it longer, or measure with another profile"
         )
     if facts.frames % needs.multiple:
         return (
             f"has {facts.frames} frames; the profile's video encoder sees multiples of {needs.multiple}: cut it, "
             f"leave FVD out with --metrics, or measure with another --profile"
         )
-    if needs.memory is not None and needs.bytes_of and needs.bytes_of(facts.height, facts.width) > needs.memory:
-        fewer = "measure with --workers 1, " if needs.workers > 1 else ""
-        return (
-            f"is too large for RAFT: {facts.width}x{facts.height} pixels take about "
-            f"{needs.bytes_of(facts.height, facts.width) / _GIBI:.0f} GiB of memory, and a worker has "
-            f"{needs.memory / _GIBI:.0f}: scale it down, {fewer}or leave "
-            f"{' and '.join(needs.flow)} out with --metrics"
-        )
     return ""
+
+
+def _too_large(facts: VideoFacts, needs: Needs) -> str:
+    if needs.memory is None or not needs.bytes_of or needs.bytes_of(facts.height, facts.width) <= needs.memory:
+        return ""
+    fewer = "measure with --workers 1, " if needs.workers > 1 else ""
+    return (
+        f"is too large for RAFT: {facts.width}x{facts.height} pixels take about "
+        f"{needs.bytes_of(facts.height, facts.width) / _GIBI:.0f} GiB of memory, and a worker has "
+        f"{needs.memory / _GIBI:.0f}: scale it down, {fewer}or leave "
+        f"{' and '.join(needs.flow)} out with --metrics"
+    )
 
 
 def _lacking(videos: Iterable[ImportedVideo], needs: Needs) -> list[Problem]:
@@ -168,6 +203,7 @@ def _odd_ones(videos: Mapping[ImportedVideo, VideoFacts]) -> list[Problem]:
             Problem(
                 video.source,
                 f"has {shape}; most videos of {method!r} have {usual}: Dynamic Degree, FVD and T. Cons. move with that",
+                stops=False,
             )
             for video, shape in own.items()
             if shape != usual
@@ -224,13 +260,23 @@ def _some(names: Sequence[str], count: int = 3) -> str:
     return ", ".join(names[:count]) + (" ..." if len(names) > count else "")
 
 
+def by_kind(problems: Sequence[Problem]) -> list[tuple[Problem, int]]:
+    """The first problem of each kind, and how many there are: those that differ in numbers and names alone are one."""
+    kinds: dict[str, list[Problem]] = {}
+    for problem in problems:
+        kinds.setdefault(_PARTICULARS.sub("#", problem.what.replace(str(problem.where), "#")), []).append(problem)
+    return [(of_kind[0], len(of_kind)) for of_kind in kinds.values()]
+
+
 def problems_table(problems: Sequence[Problem]) -> Table:
-    """The problems, the first so many."""
+    """The problems by kind, the first so many."""
     table = Table(box=box.SIMPLE_HEAD, title=counted(len(problems), "problem"), title_justify="left")
     table.add_column("where", overflow="fold")
     table.add_column("what", overflow="fold")
-    for problem in problems[:SHOWN]:
-        table.add_row(escape(str(problem.where)), escape(problem.what))
-    if len(problems) > SHOWN:
-        table.add_row("...", f"and {len(problems) - SHOWN} more")
+    kinds = by_kind(problems)
+    for problem, count in kinds[:SHOWN]:
+        more = f"\nand {count - 1} more like it" if count > 1 else ""
+        table.add_row(escape(f"{problem.where}{more}"), escape(problem.what))
+    if len(kinds) > SHOWN:
+        table.add_row("...", f"and {sum(count for _, count in kinds[SHOWN:])} more")
     return table

@@ -64,7 +64,8 @@ def report_data(
                 problems.append(Problem(video.source, refused.message))
             continue
         try:
-            scores[label][cell] = _scores({**features, **others.get(cell.identity, {})}, metrics, order.profile.name)
+            known = {**features, **others.get(cell.identity, {})}
+            scores[label][cell] = _scores(known, metrics, order.profile.name, work.lacking(video.path))
         except PvbenchError as error:
             failures[label][cell] = str(error)
             problems.append(Problem(video.source, str(error)))
@@ -177,8 +178,13 @@ def _reference_sets(work: Work) -> list[ReferenceSet]:
     return [ReferenceSet(name, f"{len(kept)} videos of the folder given with --reference", pool=kept)]
 
 
-def _scores(features: Mapping[str, np.ndarray], metrics: Sequence[Metric], profile: str) -> dict[str, float]:
+def _scores(
+    features: Mapping[str, np.ndarray], metrics: Sequence[Metric], profile: str, without: Collection[str] = ()
+) -> dict[str, float]:
     """The columns of the metrics whose needs are met: a video without identity or prompt has no number for some.
+
+    Args:
+        without: features that the video cannot have.
 
     Raises:
         ProfileError: the video itself lacks a feature that a metric needs.
@@ -189,7 +195,7 @@ def _scores(features: Mapping[str, np.ndarray], metrics: Sequence[Metric], profi
         if not lacking:
             row = metric.rows([features])[0]
             values |= {column.name: float(value) for column, value in zip(metric.columns, row, strict=True)}
-        elif not all(need.startswith(("reference/", "text/")) for need in lacking):
+        elif not all(need in without or need.startswith(("reference/", "text/")) for need in lacking):
             raise ProfileError(
                 f"the evaluators of profile {profile!r} make no {' and no '.join(lacking)}, which "
                 f"{metric.name} needs; leave it out with --metrics"

@@ -174,7 +174,16 @@ class Work:
         return self.kept.files("text", sha256(text.encode()).hexdigest())
 
     def _video_files(self, path: Path) -> Files:
-        return self.kept.files("video", self.content(path))
+        without = self.checked.without.get(path, frozenset())
+        groups = [group.name for group in self.features_plan.of("video") if group.name not in without]
+        return self.kept.files("video", self.content(path), groups)
+
+    def lacking(self, path: Path) -> frozenset[str]:
+        """The features that a video cannot have."""
+        without = self.checked.without.get(path, frozenset())
+        return frozenset(
+            name for group in self.features_plan.groups if group.name in without for name in group.features
+        )
 
     def content(self, path: Path) -> str:
         """Digest of a video, computed once: of its frames where it lies in a run's folder, else of the file's bytes."""

@@ -234,6 +234,18 @@ def test_numbers_are_seeds_where_the_prompt_is_given(tmp_path, crowd, names):
     assert not found.problems
 
 
+def test_names_that_say_no_seeds_are_counted_in_their_order_where_the_prompt_is_given(tmp_path, crowd):
+    touch(tmp_path / "v", "smiling.webm", "walking.webm", "a-480p.mp4", "b-480p.mp4")
+    found = find_videos(tmp_path / "v", crowd, PROMPTS, Given("ann", "a woman talking"))
+    assert [(video.path.name, video.seed) for video in found.videos] == [
+        ("a-480p.mp4", 0),
+        ("b-480p.mp4", 1),
+        ("smiling.webm", 2),
+        ("walking.webm", 3),
+    ]
+    assert found.notes == ["4 videos of one prompt (a-480p.mp4 ...): their seeds are counted in their order"]
+
+
 @pytest.mark.parametrize("asked", ["一个男人在海边跑步", "dancing", "Frühling"])
 def test_a_given_prompt_is_a_text_whatever_is_in_it(tmp_path, crowd, asked):
     touch(tmp_path / "v", "1.mp4")
@@ -274,8 +286,8 @@ def test_moving_webp_is_a_video_and_still_webp_a_frame(tmp_path, crowd):
     for index in range(3):
         for folder in ("moving", "still", "both"):
             (tmp_path / folder / "ann").mkdir(parents=True, exist_ok=True)
-            options = {"save_all": True, "append_images": pictures[1:]} if folder != "still" else {}
-            pictures[0].save(tmp_path / folder / "ann" / f"surf-{index}.webp", **options)
+            path, others = tmp_path / folder / "ann" / f"surf-{index}.webp", pictures[1:] if folder != "still" else []
+            pictures[0].save(path, save_all=bool(others), append_images=others)
     touch(tmp_path / "both", "ann/wave-2.mp4")
     counts = [len(find_videos(tmp_path / name, crowd, PROMPTS).videos) for name in ("moving", "still", "both")]
     assert counts == [3, 1, 4]

@@ -9,11 +9,11 @@ import pytest
 import torch
 from example_inputs import EXAMPLE_PROFILE, make_identity
 from example_videos import encode, turned
-from pvbench_example import Differences, Faces
+from pvbench_example import Differences, EndsLoader, Faces
 from safetensors.numpy import load
 
 from pvbench.errors import FaceError, ProfileError, VideoError
-from pvbench.evaluator import FeaturePlan, evaluator_loaders
+from pvbench.evaluator import Demands, FeaturePlan, evaluator_loaders
 from pvbench.features.published import i3d
 from pvbench.features.published.settings import PREPROCESSINGS, settings_of, with_weights
 from pvbench.measuring.imported import Given
@@ -257,8 +257,9 @@ def test_odd_videos_are_measured_or_told(world, raft, monkeypatch):
     asked = MeasureRequest((world / "odd",), profile, world / "out", metrics=("dynamic_degree",), workers=1)
     with pytest.raises(ProblemsError) as refused:
         measure(asked)
-    (large,) = [problem for problem in refused.value.found.problems if "4k.mp4" in problem.where]
-    assert "is too large for RAFT" in large.what
+    (large,) = [problem for problem in refused.value.found.problems if "RAFT" in problem.what]
+    assert large.what.startswith("is too large for RAFT")
+    assert "4k.mp4" in large.where
     done = measure(dataclasses.replace(asked, allow_partial=True))
     found = {key[2].rsplit("-", 1)[0]: value for key, value in scores(done).items() if key[4] == "flow_magnitude"}
     assert [name for name, value in found.items() if not value] == ["4k"]
@@ -335,12 +336,16 @@ def test_features_that_others_read_are_taken_from_their_file(world, monkeypatch)
 
 
 def test_nothing_is_computed_while_there_are_problems(world):
-    clip(world / "videos" / "mine" / "ann" / "wave-0.mkv", frames=9)
+    (world / "videos" / "mine" / "ann" / "bad-0.mkv").write_text("no video")
     with pytest.raises(ProblemsError) as refused:
         measure(order(world))
-    assert "9 frames" in refused.value.found.problems[0].what
+    assert "is corrupt or no video" in refused.value.found.problems[0].what
     assert not (world / "out").exists()
-    done = measure(order(world, allow_partial=True))
+
+
+def test_a_video_of_another_length_is_measured_and_listed(world):
+    clip(world / "videos" / "mine" / "ann" / "wave-0.mkv", frames=9)
+    done = measure(order(world))
     assert done.made == 12
     text = (done.report / "report.md").read_text()
     assert "12 of 12 videos measured. 1 problem is listed below" in text
@@ -390,6 +395,19 @@ def test_what_stands_for_no_cell_is_listed_in_the_report_and_counted_apart(world
     assert "Given, but no cell: 2" in text
     assert "is no identity" in text
     assert "stands for the same method, identity, prompt and seed" in text
+
+
+def test_a_video_that_is_too_short_for_fvd_has_the_other_numbers(world, monkeypatch):
+    monkeypatch.setattr(EndsLoader, "demands", lambda profile: Demands(frames=6))
+    clip(world / "videos" / "mine" / "ann" / "wave-0.mkv", 60, frames=5)
+    for index in range(4):
+        clip(world / "real" / f"{index}.mkv", 20 + index)
+    done = measure(order(world, reference=str(world / "real")))
+    assert done.failed == 0
+    assert [problem.what.split(":")[0] for problem in done.problems][:1] == ["is too short"]
+    found = {key[4]: value for key, value in scores(done).items() if key[:3] == ("mine", "ann", "wave")}
+    assert all(found[name] for name in ("face_sim", "flow_magnitude", "temporal_consistency", "clip_t", "clip_i"))
+    assert (report_of(done)["fvd"]["n"], report_of(done, "theirs")["fvd"]["n"]) == (5, 5)
 
 
 def test_names_of_metrics_and_weights_are_checked():

@@ -1,6 +1,7 @@
 """What the look at the videos finds before anything is computed, and how odd files decode."""
 
 import tracemalloc
+from dataclasses import replace
 
 import av
 import numpy as np
@@ -10,8 +11,8 @@ from PIL import Image
 
 from pvbench.errors import VideoError
 from pvbench.features.published.settings import flow_bytes
-from pvbench.measuring.imported import ImportedVideo
-from pvbench.measuring.precheck import Needs, precheck
+from pvbench.measuring.imported import ImportedVideo, Problem
+from pvbench.measuring.precheck import Needs, by_kind, precheck
 from pvbench.video import content_digest, probe_video, read_video
 
 
@@ -222,6 +223,36 @@ def test_the_odd_one_of_a_method_is_a_problem_and_differing_methods_are_a_note(t
     found = precheck([imported(usual[0], "m"), imported(odd, "other")], [], Needs())
     assert found.problems == []
     assert "methods differ in the shape of their videos" in found.notes[0]
+
+
+def test_what_is_too_short_or_too_large_for_a_metric_costs_that_metric(tmp_path):
+    needs = Needs(
+        frames=10,
+        multiple=4,
+        flow=("dynamic_degree",),
+        bytes_of=flow_bytes,
+        memory=1,
+        groups=frozenset({"face", "flow", "video"}),
+        counting=frozenset({"video"}),
+        moving=frozenset({"flow"}),
+    )
+    short, long = encode(tmp_path / "short.mp4", frames=9), encode(tmp_path / "long.mp4", frames=16)
+    whats, found = problems(short, long, needs=needs)
+    assert [what.split(":")[0] for what in whats[:3]] == [
+        "is too short",
+        "is too large for RAFT",
+        "is too large for RAFT",
+    ]
+    assert not any(problem.stops for problem in found.problems)
+    assert found.without == {short: {"flow", "video"}, long: {"flow"}}
+    whats, found = problems(short, needs=replace(needs, groups=frozenset({"video"}), memory=None))
+    assert (found.usable, found.problems[0].stops) == ({}, True)
+
+
+def test_problems_that_differ_in_names_and_numbers_are_of_one_kind():
+    found = [Problem(f"v/{n}.mp4", f"has {n} frames; most of 'm' have 8") for n in range(40)]
+    found += [Problem(f"v/{n}.mkv", f"v/{n}.mkv stands for the same as v/0.mkv; mend it") for n in range(3)]
+    assert [(problem.where, count) for problem, count in by_kind(found)] == [("v/0.mp4", 40), ("v/0.mkv", 3)]
 
 
 def test_what_a_metric_needs_and_nobody_says_is_a_problem(tmp_path):
