@@ -1,13 +1,14 @@
-"""Identities: a person to be shown, as a folder with a card and reference images."""
+"""Identities: a person to be shown, as a folder of photos, with a card or without."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
 from importlib.resources import files
-from os.path import isfile
+from os.path import isdir, isfile
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +18,13 @@ from jaxtyping import UInt8
 from pvbench.digest import digest
 from pvbench.errors import IdentityError, VideoError, did_you_mean
 from pvbench.toml import only_fields, read_toml
-from pvbench.video import read_picture
+from pvbench.video import PICTURE_SUFFIXES, read_picture
 
 NOBODY = "-"
 """Stands in reports where nobody says whom a video shows."""
 
 CARD = "card.toml"
-CLASS_NOUNS = ("man", "woman")
+CLASS_NOUNS = ("man", "woman", "person")
 SMALLEST_SIDE = 64
 
 
@@ -44,6 +45,10 @@ class Identity:
     tuning on the photo then need not learn. `a <V>` where the card has none."""
     scoring: tuple[Path, ...] = ()
     """Photos that no method sees: with them videos are compared. Where there are none, with those that are tuned on."""
+    plain: bool = False
+    """Whether this is a folder of photos without a card: a photo of it that cannot serve is left out."""
+    left_out: tuple[str, ...] = ()
+    """What is wrong with photos that were left out."""
 
     @cached_property
     def digest(self) -> str:
@@ -69,7 +74,9 @@ class Identity:
     @cached_property
     def scoring_digest(self) -> str:
         """Sha256, in hex, of the photos with which videos are compared."""
-        return digest([sha256(image.read_bytes()).hexdigest() for image in self.scored_with])
+        # A plain folder may be scored without one of its photos, which one with a card may not.
+        kind = ["plain"] if self.plain else []
+        return digest([*kind, *(sha256(image.read_bytes()).hexdigest() for image in self.scored_with)])
 
     def scoring_photos(self) -> list[UInt8[np.ndarray, "_ _ 3"]]:
         """The photos with which videos are compared, in RGB.
@@ -81,27 +88,70 @@ class Identity:
 
 
 def load_identity(folder: Path) -> Identity:
-    """The identity that a folder with a `card.toml` describes, checked, every image decoded once.
+    """The identity that a folder describes, checked, every image decoded once.
+
+    With a `card.toml` it has what that says; without one its photos are all pictures in it, its name is the folder's
+    and its class noun `person`.
 
     Raises:
         IdentityError: naming the file and the field that is wrong.
     """
     card = folder / CARD
     if not isfile(card):  # noqa: PTH113 - the path's own method raises for a name that is too long
-        raise IdentityError(f"no {CARD} in {folder}; an identity is a folder with a {CARD} and reference images")
-    fields = read_toml(card, IdentityError)
+        return _load_plain(folder)
+    fields: dict[str, Any] = {"class_noun": CLASS_NOUNS[-1]} | read_toml(card, IdentityError)
     only_fields(fields, _FIELDS, str(card), IdentityError)
-    texts = {name: _text(fields, name, card) for name in _FIELDS if name not in _LISTS}
+    texts: dict[str, Any] = {name: _text(fields, name, card) for name in _FIELDS if name not in _LISTS}
     if texts["class_noun"] not in CLASS_NOUNS:
-        raise IdentityError(f"{card}: class_noun is {texts['class_noun']!r}; expected {' or '.join(CLASS_NOUNS)}")
+        raise IdentityError(f"{card}: class_noun is {texts['class_noun']!r}; expected {', '.join(CLASS_NOUNS)}")
     if not texts["name"].replace("-", "").replace("_", "").isalnum():
         raise IdentityError(f"{card}: name is {texts['name']!r}; a name has letters, digits, - and _ only")
     images = _images(fields, folder, "images")
     scoring = _images(fields, folder, "scoring_images") if "scoring_images" in fields else ()
     captions = _captions(fields, len(images), card)
-    identity = Identity(folder=folder, images=images, captions=captions, scoring=scoring, **texts)
+    identity = Identity(**texts, folder=folder, images=images, captions=captions, scoring=scoring)
     _check_apart(identity, card)
     return identity
+
+
+def photos_in(folder: Path) -> tuple[Path, ...]:
+    """The pictures in a folder, by name, those of formats that are not read (HEIC) included; none where it is none."""
+    if not isdir(folder):  # noqa: PTH112 - the path's own method raises for a name that is too long
+        return ()
+    named = (*PICTURE_SUFFIXES, *_NOT_READ)
+    files = (path for path in folder.iterdir() if path.suffix.lower() in named and not path.name.startswith("."))
+    return tuple(sorted(path for path in files if path.is_file()))
+
+
+def _load_plain(folder: Path) -> Identity:
+    name = re.sub(r"[^\w-]+", "-", folder.resolve().name).strip("-_")
+    usable, wrong = [], []
+    for path in photos_in(folder):
+        try:
+            _read_image(path, name)
+        except IdentityError as error:
+            wrong.append(str(error))
+        else:
+            usable.append(path)
+    if not usable:
+        found = f": {'; '.join(wrong)}" if wrong else f", and no photos ({', '.join(PICTURE_SUFFIXES)})"
+        raise IdentityError(
+            f"no {CARD} in {folder}{found}; an identity is a folder of photos, with a {CARD} where names, licences or "
+            f"photos for scoring are to be said"
+        )
+    return Identity(
+        name=name,
+        class_noun=CLASS_NOUNS[-1],
+        folder=folder,
+        images=tuple(usable),
+        licence="not said",
+        consent="not said",
+        source="not said",
+        description="a person",
+        captions=(f"a {_PERSON}",) * len(usable),
+        plain=True,
+        left_out=tuple(wrong),
+    )
 
 
 def _check_apart(identity: Identity, card: Path) -> None:
@@ -134,9 +184,19 @@ def split_root(split: str) -> Path:
 
 
 def list_identities(root: Path | None = None) -> tuple[str, ...]:
-    """Names of the identities below `root` (default: those that pvbench ships), in alphabetical order."""
-    root = _root(root)
-    return tuple(sorted(card.parent.name for card in root.glob(f"*/{CARD}")))
+    """Names of the identities below `root` (default: those that pvbench ships), in alphabetical order.
+
+    They are its folders that hold a card or photos.
+    """
+    if root is None:
+        return tuple(sorted(card.parent.name for card in _root(None).glob(f"*/{CARD}")))
+    folders = root.iterdir() if root.is_dir() else ()
+    return tuple(sorted(folder.name for folder in folders if is_identity(folder)))
+
+
+def is_identity(folder: Path) -> bool:
+    """Whether a folder holds a card, or photos."""
+    return isfile(folder / CARD) or bool(photos_in(folder))  # noqa: PTH113 - as in `load_identity`
 
 
 def load_identities(names: Sequence[str] | None = None, root: Path | None = None) -> tuple[Identity, ...]:
@@ -152,7 +212,7 @@ def load_identities(names: Sequence[str] | None = None, root: Path | None = None
     if names is None:
         names = known
     if not names:
-        raise IdentityError(f"no identities in {root}; add a folder with a {CARD} and reference images")
+        raise IdentityError(f"no identities in {root}; add a folder of photos for each person")
     identities = []
     for name in names:
         if "/" in name:
@@ -178,6 +238,8 @@ def load_identities(names: Sequence[str] | None = None, root: Path | None = None
 _LISTS = ("images", "scoring_images", "captions")
 _FIELDS = ("name", "class_noun", "description", "licence", "consent", "source", *_LISTS)
 _PERSON = "<V>"
+_NOT_READ = (".heic", ".heif")
+"""Of photos as phones write them."""
 
 
 def _root(root: Path | None) -> Path:
@@ -228,6 +290,11 @@ def _images(fields: dict[str, Any], folder: Path, field: str) -> tuple[Path, ...
 
 
 def _read_image(path: Path, name: str) -> UInt8[np.ndarray, "H W 3"]:
+    if path.suffix.lower() in _NOT_READ:
+        raise IdentityError(
+            f"identity {name!r}: {path} is in HEIC, which is not read; save it as JPEG (on a phone: share it as 'most "
+            f"compatible') and remove this one"
+        )
     try:
         pixels = read_picture(path)
     except VideoError as error:

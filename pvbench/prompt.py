@@ -21,6 +21,7 @@ ROLES = ("evaluation", "simulated", "development")
 _PRONOUNS = {
     "man": {"he": "he", "his": "his", "him": "him", "himself": "himself"},
     "woman": {"he": "she", "his": "her", "him": "her", "himself": "herself"},
+    "person": {"he": "they", "his": "their", "him": "them", "himself": "themselves"},
 }
 _PLACEHOLDER = re.compile(r"<([^<>]*)>")
 

@@ -17,7 +17,8 @@ def read_toml(path: Path, error: type[PvbenchError]) -> dict[str, Any]:
         PvbenchError: as the class `error`, for a file that cannot be read or is no TOML.
     """
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        # Notepad begins a file with a mark that TOML does not know.
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as cause:
         raise error(f"{path} is no TOML: {cause}") from cause
     except OSError as cause:

@@ -62,7 +62,7 @@ def test_the_digest_is_of_the_content_and_not_of_the_place(ann, tmp_path):
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ('class_noun = "woman"', 'class_noun = "person"', "class_noun is 'person'; expected man or woman"),
+        ('class_noun = "woman"', 'class_noun = "boy"', "class_noun is 'boy'; expected man, woman, person"),
         ('class_noun = "woman"', 'class_nuon = "woman"', r"unknown field 'class_nuon' \(did you mean 'class_noun'"),
         ('licence = "CC0-1.0"\n', "", "licence is missing"),
         ('consent = "nobody is shown"', 'consent = " "', "consent is ' '; expected a text"),
@@ -203,3 +203,52 @@ class TestPhotosThatScore:
         for identity in load_identities(None, split_root(split)):
             assert len(identity.scoring) == 2
             assert len(identity.images) == 5
+
+
+class TestPlainFolders:
+    """Photos in a folder, without a card."""
+
+    @pytest.fixture
+    def eve(self, ann):
+        (ann / "card.toml").unlink()
+        return ann.rename(ann.parent / "Eve M.")
+
+    def test_every_photo_serves_and_nothing_need_be_said(self, eve):
+        identity = load_identity(eve)
+        assert (identity.name, identity.class_noun, identity.plain) == ("Eve-M", "person", True)
+        assert [image.name for image in identity.images] == ["0.png", "1.png"]
+        assert identity.left_out == ()
+        assert list_identities(eve.parent) == ("Eve M.",)
+        assert load_identities([f"{eve}/"])[0].digest == identity.digest
+
+    def test_a_photo_that_cannot_serve_is_named_and_left_out(self, eve):
+        (eve / "bad.jpg").write_text("no picture")
+        (eve / "IMG_1.HEIC").write_bytes(b"\0\0\0\x18ftypheic")
+        Image.new("RGB", (20, 20)).save(eve / "small.png")
+        identity = load_identity(eve)
+        assert [image.name for image in identity.images] == ["0.png", "1.png"]
+        assert len(identity.left_out) == 3
+        for words in ("IMG_1.HEIC is in HEIC, which is not read; save it as JPEG", "bad.jpg does not decode", "20x20"):
+            assert any(words in why for why in identity.left_out)
+
+    def test_a_folder_of_which_no_photo_serves_is_told(self, eve):
+        for image in eve.iterdir():
+            image.unlink()
+        with pytest.raises(IdentityError, match=r"no card\.toml in .*Eve M\., and no photos"):
+            load_identity(eve)
+        (eve / "a.heic").write_bytes(b"")
+        with pytest.raises(IdentityError, match="save it as JPEG"):
+            load_identity(eve)
+
+
+def test_a_card_that_notepad_saved_is_read(ann):
+    text = (ann / "card.toml").read_text()
+    (ann / "card.toml").write_text(text, encoding="utf-8-sig")
+    assert load_identity(ann).name == "ann"
+
+
+def test_the_class_noun_is_optional(ann):
+    edit(ann, 'class_noun = "woman"\n', "")
+    assert load_identity(ann).class_noun == "person"
+    edit(ann, "description", 'class_noun = "person"\ndescription')
+    assert load_identity(ann).class_noun == "person"

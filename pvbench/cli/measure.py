@@ -30,14 +30,16 @@ VideosArgument = Annotated[
     ),
 ]
 IdentityOption = Annotated[
-    str, typer.Option(help="Name or folder of the identity that every video shows.", show_default=False)
+    str, typer.Option(help="Name or folder of photos of the person that every video shows.", show_default=False)
 ]
 PromptOption = Annotated[str, typer.Option(help="Id or text of the prompt of every video.", show_default=False)]
 MethodOption = Annotated[str, typer.Option(help="Name of the method that made every video.", show_default=False)]
 IdentitiesOption = Annotated[
     Path | None,
     typer.Option(
-        help="Folder with identities of your own [dim](default: those that pvbench ships)[/]", show_default=False
+        help="Folder with a folder of photos for each person, or one person's; shipped for pvbench's own people "
+        "[dim](default: these, in the miniature world)[/]",
+        show_default=False,
     ),
 ]
 ReferenceOption = Annotated[

@@ -10,7 +10,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from pvbench.errors import IdentityError, PromptError, did_you_mean
-from pvbench.identity import CARD, NOBODY, Identity, list_identities, load_identities
+from pvbench.identity import NOBODY, Identity, is_identity, list_identities, load_identities, load_identity
 from pvbench.prompt import PERSON, Prompt
 
 _LONGEST_SLUG = 48
@@ -74,28 +74,50 @@ class Found:
     notes: list[str] = field(default_factory=list)
 
 
-class People:
-    """Identities by name, each loaded once: those that pvbench ships, or those below a folder of the user's."""
+SHIPPED = "shipped"
+"""What `--identities` calls the people that pvbench ships."""
 
-    def __init__(self, root: Path | None = None) -> None:
-        self.names = list_identities(root)
+
+class People:
+    """Identities by name, each loaded once: those below a folder of the user's, or those that pvbench ships.
+
+    Args:
+        root: a folder of folders, or that of one person's photos.
+        shipped: whether the people that pvbench ships are meant where there is no root. They are rendered: somebody of
+            the user's own may have the name of one.
+    """
+
+    def __init__(self, root: Path | None = None, *, shipped: bool = True) -> None:
+        self.names: tuple[str, ...] = list_identities(root) if shipped or root else ()
         """What identities are called here."""
-        if not self.names:
+        if root is not None and is_identity(root):
+            self.names, root = (root.resolve().name,), root.resolve().parent
+        if not self.names and (root or shipped):
             raise IdentityError(
-                f"no identities in {root}; expected folders that each hold a {CARD} and reference images"
+                f"no identities in {root}; expected a folder of photos for each person, as in {root}/ada/1.jpg"
             )
         self._root = root
         self._loaded: dict[str, Identity] = {}
 
     def find(self, name: str) -> Identity:
-        """The identity of that name, or in the folder that a name with a slash gives.
+        """The identity of that name, or in the folder that is given.
 
         Raises:
             IdentityError: there is none, or it cannot be used.
         """
         if name not in self._loaded:
-            (self._loaded[name],) = load_identities([name], self._root)
+            self._loaded[name] = self._load(name)
         return self._loaded[name]
+
+    def _load(self, name: str) -> Identity:
+        if "/" in name or (self._root is None and is_identity(Path(name))):
+            return load_identity(Path(name))
+        if not self.names:
+            raise IdentityError(
+                f"nobody says who {name!r} is; give the folder with the photos of each person with --identities, or "
+                f"one person's with --identity"
+            )
+        return load_identities([name], self._root)[0]
 
 
 @dataclass(frozen=True)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from pvbench.errors import PvbenchError
+import numpy as np
+
+from pvbench.errors import FaceError, PvbenchError
 from pvbench.evaluator import Evaluators, FeaturePlan
 from pvbench.executors.executor import Notify
 from pvbench.executors.worker import Refused, print_to
 from pvbench.identity import Identity
-from pvbench.measuring.kept import Files, make_features
+from pvbench.measuring.kept import Files, make_features, read_left_out, write_left_out
 from pvbench.profile import Profile
 from pvbench.video import Video, read_video
 
@@ -115,7 +118,7 @@ class InputJob:
         given, refused = self.given, None
         try:
             if isinstance(given, Identity):
-                make_features(bench.evaluators, "reference", given.scoring_photos(), self.missing, self.kept)
+                self._make_references(bench, given)
             else:
                 make_features(bench.evaluators, "text", given, self.missing, self.kept)
         except PvbenchError as error:
@@ -123,3 +126,29 @@ class InputJob:
         if isinstance(given, Identity):
             return Answer("identity", given.name, refused)
         return Answer("text", given, refused)
+
+    def _make_references(self, bench: Bench, person: Identity) -> None:
+        """Of a plain folder, photos that cannot serve are left out, and what is wrong with them is kept."""
+        photos = dict(zip([path.name for path in person.scored_with], person.scoring_photos(), strict=True))
+        for name in read_left_out(self.kept) if person.plain else ():
+            photos.pop(name, None)
+        try:
+            make_features(bench.evaluators, "reference", [*photos.values()], self.missing, self.kept)
+        except FaceError:
+            groups = [group for group, _ in self.missing]
+            wrong = {name: why for name, photo in photos.items() if (why := _why_not(bench, photo, groups))}
+            good = [photo for name, photo in photos.items() if name not in wrong]
+            if not person.plain or not good:
+                raise
+            make_features(bench.evaluators, "reference", good, self.missing, self.kept)
+            write_left_out(self.kept, wrong)
+
+
+def _why_not(bench: Bench, photo: np.ndarray, groups: Sequence[str]) -> str:
+    """Why a photo cannot serve as a reference; empty where it can."""
+    try:
+        for _ in bench.evaluators.make("reference", [photo], groups):
+            pass
+    except FaceError as error:
+        return str(error)
+    return ""

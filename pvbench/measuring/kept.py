@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
+from pvbench.atomic import write_text
 from pvbench.evaluator import Evaluators, FeaturePlan, Thing
 from pvbench.store import Store, read_features, write_features
 
@@ -84,3 +86,21 @@ def make_features(evaluators: Evaluators, thing: Thing, given: object, wanted: F
         have = {name: array for features in there if features for name, array in features.items() if name in reads}
     for group, features in evaluators.make(thing, given, paths, have):
         write_features(paths[group], features)
+
+
+def _left_out_file(kept: Files) -> Path:
+    return kept[0][1].with_suffix(".json")
+
+
+def write_left_out(kept: Files, wrong: Mapping[str, str]) -> None:
+    """What is wrong with photos that references were made without, by their names, is kept beside the features."""
+    write_text(_left_out_file(kept), json.dumps(dict(wrong), indent=1) + "\n")
+
+
+def read_left_out(kept: Files) -> dict[str, str]:
+    """What is wrong with photos that references were made without, by their names."""
+    try:
+        found = json.loads(_left_out_file(kept).read_text())
+    except (OSError, ValueError, IndexError):
+        return {}
+    return found if isinstance(found, dict) else {}

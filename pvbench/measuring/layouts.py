@@ -7,8 +7,9 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from pvbench.errors import IdentityError, PromptError, VideoError, did_you_mean
-from pvbench.identity import Identity
+from pvbench.identity import Identity, list_identities
 from pvbench.measuring.imported import (
+    SHIPPED,
     Found,
     Given,
     ImportedVideo,
@@ -128,10 +129,25 @@ def _read_folder(
             f"no videos in {folder}{_holds(below.others)}; expected files ending in {', '.join(VIDEO_SUFFIXES)}, "
             f"moving WebP, PNG or AVIF, or folders that hold frames as pictures"
         )
+    found.notes += _namesakes(folder, below.videos, people)
     unread = [path for path in below.others if path.suffix.lower() not in _BESIDE_VIDEOS]
     if unread:
         found.notes.append(f"in {folder}, {counted(len(unread), 'file')} passed over as no video:{_kinds(unread)}")
     return found
+
+
+def _namesakes(folder: Path, videos: Sequence[Path], people: People) -> list[str]:
+    """A sentence on folders that have the names of people whom pvbench ships, and whom nobody means."""
+    if people.names:
+        return []
+    above = {name for path in videos for name in path.relative_to(folder).parts[:-1]}
+    names = sorted(above & set(list_identities()))
+    if not names:
+        return []
+    return [
+        f"pvbench ships rendered people named {', '.join(names)}: the folders of these names are not taken for them; "
+        f"give photos with --identities FOLDER, or say --identities {SHIPPED} if these people are meant"
+    ]
 
 
 def _holds(files: Sequence[Path]) -> str:

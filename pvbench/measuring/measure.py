@@ -14,10 +14,10 @@ from pvbench.errors import ProfileError, VideoError
 from pvbench.evaluator import FeaturePlan
 from pvbench.freshness import freshness
 from pvbench.machine.devices import default_workers, memory_of, resolve_device
-from pvbench.measuring.imported import Found, People, Problem, counted, refuse_twins
+from pvbench.measuring.imported import SHIPPED, Found, People, Problem, counted, refuse_twins
 from pvbench.measuring.layouts import find_videos, labels_of
 from pvbench.measuring.precheck import Needs, Precheck, precheck
-from pvbench.measuring.request import FEWEST_IN_A_SET, MeasureRequest, Reported, role_of, takes_renderings
+from pvbench.measuring.request import FEWEST_IN_A_SET, MeasureRequest, Reported, role_of, runs_among, takes_renderings
 from pvbench.measuring.tree import look_below
 from pvbench.measuring.work import Progress, Work
 from pvbench.metrics import Metric, check_features, load_metrics, load_set_metrics
@@ -178,13 +178,18 @@ def _earlier(written: Path, key: str, folder: Path) -> Reported | None:
 
 def _find(order: MeasureRequest) -> Found:
     prompts = load_prompts(order.profile.prompts.evaluation).prompts
-    people = People(order.identities)
+    people = _people(order)
     found = Found()
     for source, label in zip(order.sources, labels_of(order.sources), strict=True):
         of_one = find_videos(source, people, prompts, order.given, label, _own_folders(order))
         found.videos += of_one.videos
         found.problems += of_one.problems
         found.notes += of_one.notes
+    found.problems += [
+        Problem(f"identity {one.name}", why, stops=False)
+        for one in dict.fromkeys(video.identity for video in found.videos if video.identity)
+        for why in one.left_out
+    ]
     # Twins within one source were refused by now.
     return refuse_twins(
         found,
@@ -193,10 +198,19 @@ def _find(order: MeasureRequest) -> Found:
     )
 
 
+def _people(order: MeasureRequest) -> People:
+    """Who may be shown: pvbench's own people only in their own world, in runs, and where the user says so."""
+    named = str(order.identities) == SHIPPED
+    if order.identities is not None and not named:
+        return People(order.identities)
+    return People(shipped=named or order.profile.evaluators.get("kind") == "mini" or bool(runs_among(order)))
+
+
 def _own_folders(order: MeasureRequest) -> tuple[Path, ...]:
     """What an earlier measuring left, which may lie among the videos."""
     store = Store(order.out)
-    return store.folder / "features", store.report_folder, store.folder / "measured"
+    photos = (order.identities,) if order.identities else ()
+    return store.folder / "features", store.report_folder, store.folder / "measured", *photos
 
 
 def _has_reference(order: MeasureRequest, methods: Collection[str]) -> bool:

@@ -20,7 +20,7 @@ from pvbench.identity import Identity
 from pvbench.machine.devices import default_workers, on_device_of_its_own, resolve_device
 from pvbench.measuring.imported import ImportedVideo, Problem
 from pvbench.measuring.jobs import Answer, InputJob, Kind, MeasureSetup, Piece, VideoJob, start
-from pvbench.measuring.kept import Files, KeptFeatures
+from pvbench.measuring.kept import Files, KeptFeatures, read_left_out
 from pvbench.measuring.precheck import Precheck
 from pvbench.measuring.request import EMBEDDING, FEWEST_IN_A_SET, MeasureRequest, role_of, runs_among, takes_renderings
 from pvbench.prompt import load_prompts
@@ -64,6 +64,11 @@ class Work:
                 self._drain(pool, deque(first))
                 self._stop_for_inputs()
                 self._drain(pool, deque(then))
+        self.checked.problems += [
+            Problem(f"identity {person.name}", f"{photo} is left out: {why}", stops=False)
+            for person in self._people()
+            for photo, why in (read_left_out(self._reference_files(person)) if person.plain else {}).items()
+        ]
 
     def features(self, video: ImportedVideo) -> dict[str, np.ndarray]:
         """All features of a video, of its identity's references and of its text; nothing where its own are missing."""

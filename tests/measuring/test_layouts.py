@@ -299,3 +299,34 @@ def test_a_name_that_is_no_utf_8_is_read(tmp_path, crowd):
     assert (video.text, video.seed) == ("une femme ? la plage", 0)
     assert video.path.exists()
     video.source.encode()
+
+
+def test_a_folder_of_photos_is_a_person(tmp_path):
+    from example_inputs import make_identity
+
+    for name in ("eve", "ben"):
+        (make_identity(tmp_path / "photos", name) / "card.toml").unlink()
+    touch(tmp_path / "v", "mine/eve/surf-0.mp4", "mine/ben/surf-0.mp4")
+    both = find_videos(tmp_path / "v", People(tmp_path / "photos"), PROMPTS).videos
+    assert [video.identity.images[0].parent for video in both] == [tmp_path / "photos/ben", tmp_path / "photos/eve"]
+    assert {video.rendered_text for video in both} == {"A person surfs"}
+    one = find_videos(tmp_path / "v", People(tmp_path / "photos" / "eve"), PROMPTS)
+    assert [video.identity.name for video in one.videos] == ["eve"]
+    assert "'ben' is no identity" in one.problems[0].what
+
+
+def test_a_shipped_person_is_not_taken_for_one_of_the_same_name(tmp_path, monkeypatch):
+    touch(tmp_path / "v", "maya/surf-0.mp4", "ben/surf-0.mp4")
+    nobody = People(shipped=False)
+    found = find_videos(tmp_path / "v", nobody, PROMPTS)
+    assert [video.identity for video in found.videos] == [None, None]
+    assert "pvbench ships rendered people named ben, maya: the folders of these names are not taken" in found.notes[0]
+    with pytest.raises(IdentityError, match="nobody says who 'maya' is; give the folder with the photos"):
+        nobody.find("maya")
+    assert People().find("maya").licence.startswith("CC0")
+    # A folder of that name beside the user is the user's own.
+    from example_inputs import make_identity
+
+    make_identity(tmp_path, "maya")
+    monkeypatch.chdir(tmp_path)
+    assert People().find("maya").source == "made by the tests"

@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ from pvbench.features.published.settings import PREPROCESSINGS, settings_of, wit
 from pvbench.measuring.imported import Given
 from pvbench.measuring.jobs import Bench, MeasureSetup
 from pvbench.measuring.kept import KeptFeatures, make_features
-from pvbench.measuring.measure import ProblemsError, _needs, measure
+from pvbench.measuring.measure import ProblemsError, _needs, _people, measure
 from pvbench.measuring.request import MeasureRequest, role_of
 from pvbench.metrics import PAPER, MetricError, choose, load_metrics
 from pvbench.profile import load_profile
@@ -228,6 +229,31 @@ def test_an_identity_without_a_face_is_told_and_costs_its_own_metrics_alone(worl
     assert found["mine", "bob", "surf", "0", "face_sim"] != ""
     assert [problem.where for problem in done.problems] == ["identity ann"]
     assert "identity ann | reference 1 shows no face" in (done.report / "report.md").read_text()
+
+
+def test_a_photo_of_a_plain_folder_that_shows_no_face_is_named_and_left_out(world):
+    from PIL import Image
+
+    ann = world / "people" / "ann"
+    (ann / "card.toml").unlink()
+    alone = scores(measure(order(world)))
+    Image.fromarray(np.zeros((80, 72, 3), np.uint8)).save(ann / "dark.png")
+    (ann / "bad.jpg").write_text("no picture")
+    for _ in range(2):
+        done = measure(order(world))
+        assert scores(done) == alone
+        assert [problem.where for problem in done.problems] == ["identity ann"] * 2
+        assert "bad.jpg does not decode" in done.problems[0].what
+        assert done.problems[1].what.startswith("dark.png is left out: reference 1 shows no face")
+    more = measure(order(world, metrics=("clip_i", "face_sim", "identity_consistency")))
+    assert more.failed == 0
+
+
+def test_of_a_published_profile_the_shipped_people_are_not_the_users(world):
+    profile = load_profile("animatediff")
+    assert _people(MeasureRequest((world,), profile, world)).names == ()
+    assert "maya" in _people(MeasureRequest((world,), profile, world, identities=Path("shipped"))).names
+    assert "maya" in _people(MeasureRequest((world,), load_profile("mini"), world)).names
 
 
 @pytest.fixture(scope="module")
