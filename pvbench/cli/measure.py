@@ -6,7 +6,7 @@ import shlex
 import signal
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
@@ -22,11 +22,14 @@ from pvbench.cli.options import (
     error_console,
 )
 
+if TYPE_CHECKING:
+    from pvbench.measuring.request import MeasureRequest
+
 VideosArgument = Annotated[
     list[Path],
     typer.Argument(
         help="Folders of videos (METHOD/IDENTITY/PROMPT-0.mp4, IDENTITY/PROMPT-0.mp4 or PROMPT-0.mp4), or "
-        "manifests (.csv, .jsonl: video, identity, prompt, and if wanted method, seed)."
+        "manifests (CSV, TSV, Excel, JSON: video, identity, prompt, and if wanted method, seed), or single videos."
     ),
 ]
 IdentityOption = Annotated[
@@ -49,6 +52,19 @@ ReferenceOption = Annotated[
         show_default=False,
     ),
 ]
+RootOption = Annotated[
+    Path | None,
+    typer.Option(
+        help="Folder that paths in manifests may not leave [dim](default: each manifest's own)[/]", show_default=False
+    ),
+]
+ManifestOption = Annotated[
+    Path | None,
+    typer.Option(
+        help="Write what the videos are taken to show to this CSV, to be corrected and measured, and end.",
+        show_default=False,
+    ),
+]
 PartialOption = Annotated[
     bool,
     typer.Option("--allow-partial", help="Go on without the videos that have problems; the report says how many."),
@@ -65,6 +81,8 @@ def measure(
     prompt: PromptOption = "",
     method: MethodOption = "",
     identities: IdentitiesOption = None,
+    root: RootOption = None,
+    write_manifest: ManifestOption = None,
     reference: ReferenceOption = "",
     allow_partial: PartialOption = False,
     out: Annotated[Path, typer.Option(help="Folder for features and report.")] = Path("runs/measured"),
@@ -95,12 +113,16 @@ def measure(
         metrics=choose(metrics, evaluators.metrics_default),
         given=Given(identity, prompt, method),
         identities=identities,
+        root=root,
         reference=reference,
         allow_partial=allow_partial,
         device=device,
         workers=workers,
         command=_command(),
     )
+    if write_manifest is not None:
+        _write_manifest(write_manifest, order)
+        return
     try:
         with MeasureObserver(console) as observer:
             result = measure_videos(order, observer.advanced, observer.looked)
@@ -118,6 +140,21 @@ def measure(
         f"[cyan]{escape(str(result.report / 'report.md'))}[/]"
     )
     if result.failed or result.problems:
+        raise typer.Exit(1)
+
+
+def _write_manifest(path: Path, order: MeasureRequest) -> None:
+    """Writes what the videos are taken to show; exit status 1 where names could not be read."""
+    from pvbench.measuring.imported import counted
+    from pvbench.measuring.manifest import write_manifest
+    from pvbench.measuring.measure import find
+    from pvbench.measuring.precheck import problems_table
+
+    found = find(order)
+    write_manifest(path, found.videos)
+    console.print(f"{counted(len(found.videos), 'video')} listed in [cyan]{escape(str(path))}[/]")
+    if found.problems:
+        console.print(problems_table(found.problems))
         raise typer.Exit(1)
 
 

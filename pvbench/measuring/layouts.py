@@ -42,18 +42,20 @@ def find_videos(
     given: Given | None = None,
     label: str = "",
     besides: Collection[Path] = (),
+    root: Path | None = None,
 ) -> Found:
     """The videos of a folder or a manifest, in the order of their paths or lines.
 
     A folder is read as `METHOD/IDENTITY/PROMPT[-SEED].mp4`, `IDENTITY/PROMPT[-SEED].mp4` or `PROMPT-INDEX.mp4` (as
     VBench names videos). PROMPT is the id of one of `prompts`, or a text, which has spaces or, in the last form, is a
-    word in small letters. A folder above a video that is no identity is a method. A manifest (`.csv` or `.jsonl`) has
+    word in small letters. A folder above a video that is no identity is a method. A manifest (a table) has
     the fields video, identity, prompt and, if wanted, method and seed; its paths start from its folder and stay in it.
     A single video is read as one in a folder, where that is named after a person.
 
     Args:
         label: the method of videos for which nothing else names one; the source's own name by default.
         besides: folders that hold no videos to be measured.
+        root: the folder that a manifest's paths may not leave; its own by default.
 
     Raises:
         VideoError: there is no such folder or manifest, or it holds no video.
@@ -65,7 +67,7 @@ def find_videos(
     given, label = given or Given(), label or labels_of([source])[0]
     by_id = {prompt.id: prompt for prompt in prompts}
     if source.suffix.lower() in MANIFEST_SUFFIXES and not source.is_dir():
-        found = read_manifest(source, people, prompts, given, label)
+        found = read_manifest(source, people, prompts, given, label, root)
     elif is_single(source):
         found = Found()
         _add(found, source, _folders_of(source, people), label, people, by_id, given)

@@ -1,127 +1,173 @@
-"""Videos that a manifest lists, one a line."""
+"""Videos that a manifest lists, one a line; a manifest of what a folder shows, to be corrected."""
 
 from __future__ import annotations
 
 import csv
 import io
-import json
-from collections.abc import Iterator, Mapping, Sequence
+import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
+from pvbench.atomic import write_text
 from pvbench.errors import IdentityError, PromptError, VideoError, did_you_mean
 from pvbench.identity import Identity
-from pvbench.measuring.imported import Found, Given, ImportedVideo, People, Problem, prompt_of, slug
+from pvbench.measuring.imported import Found, Given, ImportedVideo, People, Problem, prompt_of, readable, slug
+from pvbench.measuring.table import TABLE_SUFFIXES, read_rows
 from pvbench.prompt import Prompt
+from pvbench.video import VIDEO_SUFFIXES
 
-MANIFEST_SUFFIXES = (".csv", ".jsonl")
+MANIFEST_SUFFIXES = TABLE_SUFFIXES
 MANIFEST_FIELDS = ("video", "identity", "prompt", "method", "seed")
+_SAME = {
+    "video": ("file", "filename", "file_name", "path", "filepath", "file_path", "video_path", "videopath"),
+    "identity": ("person", "subject"),
+    "prompt": ("caption", "text", "prompt_en"),
+    "method": ("model",),
+}
+"""What other tables call these fields."""
 _LONGEST_SEED = 18
 
 
-def read_manifest(path: Path, people: People, prompts: Sequence[Prompt], given: Given, label: str) -> Found:
+def read_manifest(
+    path: Path,
+    people: People,
+    prompts: Sequence[Prompt],
+    given: Given,
+    label: str,
+    root: Path | None = None,
+) -> Found:
     """The videos of a manifest's lines, in their order, and what is wrong with lines that cannot be used.
 
+    Args:
+        root: the folder that paths may not leave; the manifest's own by default.
+
     Raises:
-        VideoError: the manifest cannot be read, has other fields, or lists no videos.
+        VideoError: the manifest cannot be read, lacks the field video, or lists no videos.
     """
     found = Found()
     by_id = {prompt.id: prompt for prompt in prompts}
-    root = path.parent.resolve()
-    for number, row in _rows(path):
-        where = f"{path} line {number}"
+    places = _Places(path.parent.resolve(), (root or path.parent).resolve())
+    unread: dict[str, None] = {}
+    for number, row in read_rows(path):
+        where = f"{readable(path)} line {number}"
+        fields = _fields(row, where)
+        unread |= dict.fromkeys(name for name in row if name and fields.get(_field(name)) != row[name])
         try:
-            if not row.get("video"):
-                raise VideoError("names no video; give its path from the manifest's folder")
-            video = _inside(root, "video", row["video"])
-            asked = given.prompt or row.get("prompt", "")
-            prompt_id, text = prompt_of(asked, by_id) if asked else (slug(video.stem), "")
-            identity = people.find(given.identity) if given.identity else _person(root, row.get("identity", ""), people)
-            seed = row.get("seed", "") or "0"
-            if not seed.isdecimal() or len(seed) > _LONGEST_SEED:
-                raise VideoError(
-                    f"seed is {seed[:40]!r}; expected a whole number from 0, of {_LONGEST_SEED} digits at most"
-                )
+            found.videos.append(_video(fields, where, places, people, by_id, given, label))
         except (IdentityError, PromptError, VideoError) as error:
             found.problems.append(Problem(where, str(error)))
-            continue
-        method = given.method or row.get("method", "") or label
-        found.videos.append(ImportedVideo(video, method, identity, prompt_id, text, int(seed), where))
     if not found.videos and not found.problems:
         raise VideoError(f"{path} lists no videos; expected a line for each with {', '.join(MANIFEST_FIELDS[:3])}")
+    if unread:
+        found.notes.append(f"{readable(path)}: not read, as no fields of a manifest: {', '.join(unread)}")
     return found
 
 
-def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
-    """Lines of a manifest by their numbers, every value a text."""
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise VideoError(f"{path} cannot be read as UTF-8 text ({error})") from error
-    if path.suffix.lower() == ".jsonl":
-        # Not at other line ends, which JSON allows within a text.
-        for number, line in enumerate(text.split("\n"), start=1):
-            if not line.strip():
-                continue
-            try:
-                row = json.loads(line)
-            except ValueError as error:
-                raise VideoError(f"{path} line {number} is no JSON ({error})") from error
-            if not isinstance(row, dict):
-                raise VideoError(
-                    f"{path} line {number} is {line[:40]!r}; expected an object with {', '.join(MANIFEST_FIELDS[:3])}"
-                )
-            _check_fields(row, f"{path} line {number}")
-            yield number, {name: _plain(value) for name, value in row.items()}
-        return
-    reader = csv.DictReader(io.StringIO(text, newline=""))
-    try:
-        _check_fields(reader.fieldnames or (), f"{path} line 1")
-        for row in reader:
-            if None in row:
-                raise VideoError(
-                    f"{path} line {reader.line_num} has more fields than its first line names; put a text "
-                    f"with commas into double quotes"
-                )
-            yield reader.line_num, {name: (value or "").strip() for name, value in row.items()}
-    except csv.Error as error:
+def _field(name: str) -> str:
+    """The field that a column's name means; the name in small letters where it means none."""
+    plain = name.strip().lower().replace(" ", "_")
+    return next((field for field, others in _SAME.items() if plain in others), plain)
+
+
+def _fields(row: Mapping[str, str], where: str) -> dict[str, str]:
+    """The values of the fields that a manifest has; a column of a field's own name goes before one that means it."""
+    found: dict[str, str] = {}
+    for name, value in row.items():
+        field = _field(name)
+        if field in MANIFEST_FIELDS and (field not in found or name.strip().lower() == field):
+            found[field] = value
+    for name in row:
+        near = did_you_mean(name, set(MANIFEST_FIELDS) - set(found))
+        if near and _field(name) not in MANIFEST_FIELDS:
+            raise VideoError(f"{where} has the field {name!r}{near}; known: {', '.join(MANIFEST_FIELDS)}")
+    if "video" not in found:
         raise VideoError(
-            f"{path} line {reader.line_num} is no CSV ({error}); a double quote is perhaps not closed"
-        ) from error
-
-
-def _plain(value: Any) -> str:
-    return "" if value is None else str(value).strip()
-
-
-def _check_fields(names: Sequence[str] | Mapping[str, Any], where: str) -> None:
-    for name in names:
-        if name not in MANIFEST_FIELDS:
-            raise VideoError(
-                f"{where} has the field {name!r}{did_you_mean(name, MANIFEST_FIELDS)}; known: "
-                f"{', '.join(MANIFEST_FIELDS)}"
-            )
-    if "video" not in names:
-        raise VideoError(f"{where} lacks the field video; known: {', '.join(MANIFEST_FIELDS)}")
-
-
-def _inside(root: Path, field: str, name: str) -> Path:
-    """A manifest's path, refused where it leaves the manifest's folder."""
-    try:
-        path = (root / name).resolve()
-        path.exists()
-    except (OSError, ValueError) as error:
-        raise VideoError(f"{field} {name[:60]!r} is no path that can be looked up ({error}); mend the line") from error
-    if not path.is_relative_to(root):
-        raise VideoError(
-            f"{field} {name!r} lies outside of the manifest's folder; put the manifest above what it "
-            f"names, or move that below it"
+            f"{where} lacks the field video; it has {', '.join(filter(None, row)) or 'none'}; known: "
+            f"{', '.join(MANIFEST_FIELDS)}"
         )
-    return path
+    return found
 
 
-def _person(root: Path, name: str, people: People) -> Identity | None:
+def _video(
+    fields: Mapping[str, str],
+    where: str,
+    places: _Places,
+    people: People,
+    by_id: Mapping[str, Prompt],
+    given: Given,
+    label: str,
+) -> ImportedVideo:
+    if not fields["video"]:
+        raise VideoError("names no video; give its path from the manifest's folder")
+    video = places.video(fields["video"])
+    asked = given.prompt or fields.get("prompt", "")
+    prompt_id, text = prompt_of(asked, by_id) if asked else (slug(readable(video.stem)), "")
+    named = fields.get("identity", "")
+    identity = people.find(given.identity) if given.identity else _person(places, named, people)
+    method = given.method or fields.get("method", "") or label
+    return ImportedVideo(video, method, identity, prompt_id, text, _seed(fields.get("seed", "")), where)
+
+
+def _seed(text: str) -> int:
+    """A seed as tables have it: pandas and spreadsheets make 3.0 of 3 where another line has none."""
+    whole, _, zeros = (text if text.lower() not in ("", "nan", "none") else "0").partition(".")
+    if not whole.isdecimal() or len(whole) > _LONGEST_SEED or zeros.strip("0"):
+        raise VideoError(f"seed is {text[:40]!r}; expected a whole number from 0, of {_LONGEST_SEED} digits at most")
+    return int(whole)
+
+
+class _Places:
+    """Where a manifest's paths start, and what they may not leave."""
+
+    def __init__(self, start: Path, root: Path) -> None:
+        self._start, self._root = start, root
+
+    def inside(self, field: str, name: str) -> Path:
+        """A manifest's path, refused where it leaves the root."""
+        try:
+            path = (self._start / name).resolve()
+            if not path.exists() and "\\" in name:
+                path = (self._start / name.replace("\\", "/")).resolve()
+        except (OSError, ValueError) as error:
+            raise VideoError(
+                f"{field} {name[:60]!r} is no path that can be looked up ({error}); mend the line"
+            ) from error
+        if not path.is_relative_to(self._root):
+            inside = "the manifest's folder" if self._root == self._start else str(self._root)
+            raise VideoError(
+                f"{field} {name!r} lies outside of {inside}; put the manifest above what it names, or allow "
+                f"it with --root FOLDER, a folder above both"
+            )
+        return path
+
+    def video(self, name: str) -> Path:
+        """The path of a video, which may be named without its suffix."""
+        path = self.inside("video", name)
+        if not path.exists() and path.suffix.lower() not in VIDEO_SUFFIXES:
+            named = [path.with_name(path.name + suffix) for suffix in VIDEO_SUFFIXES]
+            return next((one for one in named if one.is_file()), path)
+        return path
+
+
+def _person(places: _Places, name: str, people: People) -> Identity | None:
     """The identity of a manifest's line: a known one, or one in a folder below the manifest's."""
     if not name:
         return None
-    return people.find(str(_inside(root, "identity", name))) if "/" in name else people.find(name)
+    return people.find(str(places.inside("identity", name))) if "/" in name else people.find(name)
+
+
+def write_manifest(path: Path, videos: Sequence[ImportedVideo]) -> None:
+    """`path` lists videos and what is known of each, to be corrected and measured.
+
+    Raises:
+        StoreError: it cannot be written.
+    """
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(MANIFEST_FIELDS)
+    for video in videos:
+        where = os.path.relpath(video.path.absolute(), path.parent.absolute())
+        person = video.identity.name if video.identity else ""
+        writer.writerow((readable(where), person, video.text or "", video.method, video.seed))
+    # Spreadsheets take UTF-8 for what it is where a mark says so.
+    write_text(path, "\ufeff" + text.getvalue())

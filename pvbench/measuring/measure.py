@@ -69,7 +69,7 @@ def measure(
     of_sets = load_set_metrics(order.metrics)
     wanted = {name for metric in metrics for name in metric.needs}
     check_features(order.metrics, FeaturePlan(profile).features)
-    found = _find(order)
+    found = find(order)
     notes = []
     if of_sets:
         if _has_reference(order, {video.method for video in found.videos}):
@@ -176,12 +176,13 @@ def _earlier(written: Path, key: str, folder: Path) -> Reported | None:
         return None
 
 
-def _find(order: MeasureRequest) -> Found:
+def find(order: MeasureRequest) -> Found:
+    """The videos of all sources, and what is wrong with their names."""
     prompts = load_prompts(order.profile.prompts.evaluation).prompts
     people = _people(order)
     found = Found()
     for source, label in zip(order.sources, labels_of(order.sources), strict=True):
-        of_one = find_videos(source, people, prompts, order.given, label, _own_folders(order))
+        of_one = find_videos(source, people, prompts, order.given, label, _own_folders(order), order.root)
         found.videos += of_one.videos
         found.problems += of_one.problems
         found.notes += of_one.notes

@@ -27,6 +27,7 @@ class MeasureRequest:
     Attributes:
         sources: folders and manifests.
         metrics: names; all by default.
+        root: the folder that manifests' paths may not leave; each manifest's own by default.
         reference: FVD's reference set: a folder of videos, `rendered` for the mini world's, empty for the profile's
             own choice.
         allow_partial: go on without the videos that have problems.
@@ -40,6 +41,7 @@ class MeasureRequest:
     metrics: tuple[str, ...] = PAPER
     given: Given = field(default_factory=Given)
     identities: Path | None = None
+    root: Path | None = None
     reference: str = ""
     allow_partial: bool = False
     device: str = "auto"

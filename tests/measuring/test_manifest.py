@@ -1,14 +1,17 @@
 """Which videos a manifest lists, and what its lines say of each."""
 
+import csv
+import io
 import json
 
 import pytest
 from example_inputs import make_identity
 
 from pvbench.errors import VideoError
-from pvbench.measuring.imported import Given, slug
+from pvbench.measuring.imported import Given, People, slug
 from pvbench.measuring.layouts import find_videos
-from pvbench.prompt import Prompt
+from pvbench.measuring.manifest import write_manifest
+from pvbench.prompt import Prompt, load_prompts
 
 PROMPTS = (Prompt("surf", "A <V> surfs"), Prompt("wave-2", "A <V> waves <his> hand"))
 
@@ -84,6 +87,114 @@ def test_texts_in_manifests_may_hold_line_ends(tmp_path, crowd):
     assert video.text == "a man walks\nand a dog\u2028runs"
 
 
+LINES = [
+    ["video", "identity", "prompt", "seed"],
+    ["v/0.mp4", "ann", "a woman, smiling, in a café", "0"],
+    ["v/1.mp4", "ann", 'a woman says "hello; you"', "1"],
+]
+
+
+def table(separator=",", lines=LINES, ends="\n"):
+    text = io.StringIO()
+    csv.writer(text, delimiter=separator, lineterminator=ends).writerows(lines)
+    return text.getvalue()
+
+
+TABLES = {
+    "plain.csv": table().encode(),
+    "bom.csv": table(ends="\r\n").encode("utf-8-sig"),
+    "semicolon.csv": table(";", ends="\r\n").encode("utf-8-sig"),
+    "sep.csv": ("sep=;\r\n" + table(";", ends="\r\n")).encode(),
+    "tabs.csv": table("\t").encode("utf-16"),
+    "tabs.tsv": table("\t").encode(),
+    "bars.csv": table("|").encode(),
+    "windows.csv": table(";").encode("cp1252"),
+    "blank.csv": (table() + "\n,,,\n  ,,,\n").encode(),
+    "capitals.csv": table(lines=[["Video ", "Identity", "PROMPT", "Seed"], *LINES[1:]]).encode(),
+    "other_names.csv": table(lines=[["file_name", "person", "caption", "seed"], *LINES[1:]]).encode(),
+    "floats.csv": table(lines=[LINES[0], *([*line[:3], line[3] + ".0"] for line in LINES[1:])]).encode(),
+    "backslashes.csv": table(
+        lines=[LINES[0], *([line[0].replace("/", "\\"), *line[1:]] for line in LINES[1:])]
+    ).encode(),
+    "notes.csv": table(lines=[[*line, note] for line, note in zip(LINES, ("notes", "ok", ""), strict=True)]).encode(),
+    "list.json": json.dumps([dict(zip(LINES[0], line, strict=True)) for line in LINES[1:]]).encode(),
+    "by_video.json": json.dumps({x[0]: {"prompt": x[2], "identity": x[1], "seed": x[3]} for x in LINES[1:]}).encode(),
+    "list.jsonl": "\n".join(json.dumps(dict(zip(LINES[0], line, strict=True))) for line in LINES[1:]).encode(),
+}
+
+
+@pytest.mark.parametrize("name", [*TABLES, "list.xlsx"])
+def test_tables_as_programs_write_them(tmp_path, crowd, name):
+    for index in range(2):
+        (tmp_path / "v").mkdir(exist_ok=True)
+        (tmp_path / "v" / f"{index}.mp4").write_bytes(b"")
+    if name == "list.xlsx":
+        import pandas
+
+        pandas.DataFrame(LINES[1:], columns=LINES[0]).assign(seed=[0, 1]).to_excel(tmp_path / name, index=False)
+    else:
+        (tmp_path / name).write_bytes(TABLES[name])
+    found = find_videos(tmp_path / name, crowd, PROMPTS)
+    assert not found.problems
+    assert [(video.identity.name, video.text, video.seed) for video in found.videos] == [
+        ("ann", LINES[1][2], 0),
+        ("ann", LINES[2][2], 1),
+    ]
+    assert all(video.path.is_file() for video in found.videos)
+    assert found.notes == (
+        [f"{tmp_path / name}: not read, as no fields of a manifest: notes"] if "notes" in name else []
+    )
+
+
+def test_prompts_by_video_as_vbench_and_opens2v_write_them(tmp_path, crowd):
+    (tmp_path / "singleface_1.mp4").write_bytes(b"")
+    (tmp_path / "vbench.json").write_text(json.dumps({"singleface_1.mp4": "a man runs"}))
+    (tmp_path / "opens2v.json").write_text(
+        json.dumps({"singleface_1": {"prompt": "a man runs", "img_paths": ["1.png"], "class_label": ["man"]}})
+    )
+    for name in ("vbench.json", "opens2v.json"):
+        (video,) = find_videos(tmp_path / name, crowd, PROMPTS).videos
+        assert (video.path, video.text) == (tmp_path / "singleface_1.mp4", "a man runs")
+
+
+def test_absolute_paths_and_links_are_read_below_a_root_that_is_allowed(tmp_path, crowd):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "a.mp4").write_bytes(b"")
+    (tmp_path / "m").mkdir()
+    (tmp_path / "m" / "link.mp4").symlink_to(tmp_path / "data" / "a.mp4")
+    (tmp_path / "m" / "list.csv").write_text(f"video,seed\n{tmp_path}/data/a.mp4,0\nlink.mp4,1\n../data/a.mp4,2\n")
+    refused = find_videos(tmp_path / "m" / "list.csv", crowd, PROMPTS)
+    assert len(refused.problems) == 3
+    assert "allow it with --root FOLDER" in refused.problems[0].what
+    allowed = find_videos(tmp_path / "m" / "list.csv", crowd, PROMPTS, root=tmp_path)
+    assert [video.path for video in allowed.videos] == [tmp_path / "data" / "a.mp4"] * 3
+
+
+def test_a_manifest_of_a_folder_says_the_same_as_the_folder(tmp_path, crowd):
+    for name in ("mine/ann/surf-3.mp4", "mine/bob/一个男人在海边跑步-1.mp4", "theirs/ann/a, b; c-0.mp4"):
+        (tmp_path / "v" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "v" / name).write_bytes(b"")
+    found = find_videos(tmp_path / "v", crowd, PROMPTS)
+    write_manifest(tmp_path / "list.csv", found.videos)
+    again = find_videos(tmp_path / "list.csv", crowd, PROMPTS)
+    assert [(v.method, v.identity, v.text, v.seed, v.path) for v in again.videos] == [
+        (v.method, v.identity, v.text, v.seed, v.path) for v in found.videos
+    ]
+
+
+def test_a_damaged_sheet_is_told(tmp_path, crowd):
+    (tmp_path / "list.xlsx").write_bytes(b"PK no sheet")
+    with pytest.raises(VideoError, match="is damaged or no Excel file"):
+        find_videos(tmp_path / "list.xlsx", crowd, PROMPTS)
+
+
+def test_the_cases_of_spreadsheets_hold(cases):
+    for path in sorted((cases / "excel_tables").glob("*.csv")):
+        found = find_videos(path, People(), load_prompts("mini_evaluation").prompts)
+        assert [video.seed for video in found.videos] == [0, 0, 1], path
+        assert not found.problems
+
+
 def test_a_link_out_of_the_manifests_folder_is_refused(tmp_path, crowd):
     (tmp_path / "secret.mp4").write_bytes(b"")
     (tmp_path / "m").mkdir()
@@ -103,6 +214,7 @@ def test_the_same_line_twice_is_told(tmp_path, crowd):
     ("text", "message"),
     [
         ("vidoe,identity\na.mp4,ann\n", "has the field 'vidoe' (did you mean 'video'?)"),
+        ("", "is empty; expected a first line with the names of its columns"),
         ("identity,prompt\nann,surf\n", "lacks the field video"),
         ("video,identity,prompt\na.mp4,ann,one,two\n", "more fields than its first line"),
         ("video\n", "lists no videos"),
