@@ -70,6 +70,21 @@ class BackboneLoader(Loader):
     unavailable: ClassVar[bool] = False
 
     @classmethod
+    def located(cls, profile: Profile) -> str:
+        """Where its weights lie, if that can be said without loading them: for large ones, `pvbench doctor` asks.
+
+        Raises:
+            ProfileError: the profile's values cannot be used.
+            WeightsError: a file is missing.
+        """
+        return ""
+
+    @classmethod
+    def licence(cls, profile: Profile) -> str:
+        """What the publisher of the weights allows; empty for pvbench's own."""
+        return ""
+
+    @classmethod
     @abstractmethod
     def load(cls, profile: Profile, device: str) -> Backbone:
         """The backbone on a device.

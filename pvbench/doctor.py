@@ -166,6 +166,8 @@ def _networks(profile: Profile, device: str) -> Iterator[Finding]:
     """Loads everything once: the only way to know that every weight file is whole and fits its code."""
 
     def backbone() -> str:
+        if where := backbone_loader(profile).located(profile):
+            return f"{profile.backbone['kind']}: {where}"
         with _quiet():
             load_backbone(profile, device)
         return f"{profile.backbone['kind']} loads"
@@ -184,7 +186,13 @@ def _networks(profile: Profile, device: str) -> Iterator[Finding]:
     elif known.verdict == "bad":
         yield known
     else:
-        yield _tried("backbone", backbone)
+        found = _tried("backbone", backbone)
+        if found.verdict == "bad" and backbone_loader(profile).licence(profile):
+            # Videos that were made elsewhere are measured without it.
+            found = replace(
+                found, verdict="note", detail=f"pvbench run needs it, pvbench measure does not: {found.detail}"
+            )
+        yield found
         for role in ROLES:
             if role in profile.rewards:
                 yield _tried(f"{role} reward", lambda role=role: reward(role))  # type: ignore[misc]
@@ -300,6 +308,8 @@ def _plug_ins() -> Iterator[Finding]:
 
 def _licences(profile: Profile) -> Iterator[Finding]:
     with contextlib.suppress(PvbenchError):
+        if terms := backbone_loader(profile).licence(profile):
+            yield Finding("licence of backbone", "note", terms)
         for part, loader in evaluator_loaders(profile).items():
             if terms := loader.licence(profile):
                 yield Finding(f"licence of {part}", "note", terms)

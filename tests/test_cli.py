@@ -421,6 +421,8 @@ def test_the_doctor_tells_weights_that_every_report_needs_from_those_of_one_metr
     assert lines["hps"].split()[0] == "note"
     assert "only hps_score needs it" in lines["hps"]
     assert "HPS_v2.1_compressed.pt" in lines["hps"]
+    assert lines["backbone"].split()[0] == "note"
+    assert "pvbench run needs it, pvbench measure does not" in lines["backbone"]
 
 
 def test_the_doctor_looks_at_weights_of_ones_own_and_says_what_each_part_takes(pvbench, monkeypatch, tmp_path):

@@ -18,6 +18,7 @@ from diffusers.pipelines.hunyuan_video.pipeline_hunyuan_video import DEFAULT_PRO
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from pvbench.backbones.checkpointing import enable_checkpointing
 from pvbench.backbones.lora import LoraSlots
 from pvbench.backbones.noise import correlated
 from pvbench.backbones.steps import FlowSteps
@@ -75,6 +76,11 @@ class HunyuanBackbone(LatentBackbone):
                 f"frames is {sampling.frames} and the size {sampling.width}x{sampling.height}; HunyuanVideo makes "
                 f"videos of {time} n + 1 frames whose sides are multiples of {patch}"
             )
+
+    def enable_checkpointing(self) -> None:
+        """Where gradients are on, networks keep their blocks' inputs only: less memory, a third more time."""
+        enable_checkpointing(self.pipe.transformer, (self._slots.recall,))
+        enable_checkpointing(self.pipe.vae)
 
     # Words
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import torch
@@ -114,6 +114,11 @@ class ImagePromptSlot:
             yield
         finally:
             self._shown.tokens = before
+
+    def recall(self) -> Callable[[], AbstractContextManager[None]]:
+        """What shows the same tokens again, inside of a block, that are shown now."""
+        now = self._shown.tokens
+        return lambda: self.showing(now)
 
 
 def cross_attention(unet: Any) -> list[str]:

@@ -8,8 +8,8 @@ from pvbench.torchvision_shim import load_torchvision
 load_torchvision()
 
 import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import torch
@@ -31,6 +31,7 @@ class LoraSlots:
 
     def __init__(self, network: Any, prefix: str) -> None:
         self.network, self.prefix = network, prefix
+        self._active: tuple[str, ...] = ()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -105,21 +106,42 @@ class LoraSlots:
         for one in self.names if name is None else [name]:
             if one in self.names:
                 # peft warns when it deletes an adapter that is active.
-                self._activate([other for other in self.names if other != one])
-                self.network.delete_adapters(one)
+                self._activate(tuple(other for other in self.names if other != one))
+                # What diffusers calls so is `delete_adapter` in transformers.
+                delete = getattr(self.network, "delete_adapters", None) or self.network.delete_adapter
+                delete(one)
         self._activate(self.names)
 
     @contextmanager
     def without(self, name: str) -> Iterator[None]:
         """Inside of the block one adapter is off; the others stay on."""
-        if name not in self.names:
+        with self._only(tuple(one for one in self._active if one != name)):
+            yield
+
+    def adopt(self, name: str, scale: float = 1.0) -> None:
+        """An adapter that diffusers put in itself becomes one of these, frozen, with its strength multiplied."""
+        for layer in self.network.modules():
+            if isinstance(layer, BaseTunerLayer) and name in getattr(layer, "scaling", {}):
+                layer.set_scale(name, scale)
+        self.network.requires_grad_(False)
+        self._activate(self.names)
+
+    def recall(self) -> Callable[[], AbstractContextManager[None]]:
+        """What makes those adapters active again, inside of a block, that are active now."""
+        now = self._active
+        return lambda: self._only(now)
+
+    @contextmanager
+    def _only(self, names: tuple[str, ...]) -> Iterator[None]:
+        before = self._active
+        if names == before:
             yield
             return
-        self._activate([one for one in self.names if one != name])
+        self._activate(names)
         try:
             yield
         finally:
-            self._activate(self.names)
+            self._activate(before)
 
     def _insert(self, name: str, config: LoraConfig) -> None:
         self.remove(name)
@@ -135,7 +157,8 @@ class LoraSlots:
             raise MethodError(f"the adapter does not fit this backbone: {error}") from error
         self._activate(self.names)
 
-    def _activate(self, names: Any) -> None:
+    def _activate(self, names: tuple[str, ...]) -> None:
+        self._active = names
         # peft's own switch walks the whole tree and turns gradients on and off; the list behind it does neither.
         for layer in self.network.modules():
             if isinstance(layer, BaseTunerLayer):

@@ -32,13 +32,6 @@ class _Unavailable(BackboneLoader):
         )
 
 
-class AnimateDiffLoader(_Unavailable):
-    """AnimateDiff on Stable Diffusion 1.5."""
-
-    name: ClassVar[str] = "animatediff"
-    summary: ClassVar[str] = "AnimateDiff"
-
-
 class HunyuanLoader(_Unavailable):
     """HunyuanVideo, 13 B parameters."""
 

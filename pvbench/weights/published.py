@@ -14,14 +14,13 @@ import urllib.request
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import IO
 
 from pvbench.digest import file_digest
 from pvbench.errors import WeightsError, did_you_mean
+from pvbench.weights.digests import digest_of, weights_root
 
-FOLDER_VARIABLE = "PVBENCH_WEIGHTS"
 OFFLINE_VARIABLE = "PVBENCH_OFFLINE"
 _SECONDS = 30
 _INSIGHTFACE = "https://github.com/deepinsight/insightface/releases/download/model-zoo"
@@ -159,11 +158,6 @@ OPTIONS: Mapping[str, str] = {
 """What --weights calls each part."""
 
 
-def weights_root() -> Path:
-    """Where published weights lie."""
-    return Path(os.environ.get(FOLDER_VARIABLE) or "~/.cache/pvbench/weights").expanduser()
-
-
 def published(name: str, part: str) -> Published:
     """The weights of that name for one part of the evaluators.
 
@@ -177,17 +171,6 @@ def published(name: str, part: str) -> Published:
             f"{', '.join(known)}; give a file of your own with --weights {OPTIONS[part]}=PATH"
         )
     return PUBLISHED[name]
-
-
-@cache
-def _digest(path: Path, changed: int, size: int) -> str:
-    return file_digest(path)
-
-
-def digest_of(path: Path) -> str:
-    """Sha256, in hex, of a file, computed once while it stays as it is."""
-    state = path.stat()
-    return _digest(path, state.st_mtime_ns, state.st_size)
 
 
 def fetchable(name: str, part: str) -> bool:

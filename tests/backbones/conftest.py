@@ -2,6 +2,13 @@
 
 import pytest
 import torch
+from tiny_models import (
+    clip_text,
+    frozen,
+    write_motion_adapter,
+    write_stable_diffusion,
+    write_toml,
+)
 
 WORDS = ["a", "woman", "man", "in", "on", "the", "red", "coat", "beach", "snow", "video", "content", "user", "system"]
 
@@ -22,22 +29,6 @@ def tokenizer(length, pad="<pad>", ends=True):
         tokenizer_object=made, pad_token=pad, unk_token="<unk>", eos_token="</s>", bos_token="<s>",
         model_max_length=length, padding_side="right",
     )  # fmt: skip
-
-
-def clip_text(width, tokens, length):
-    from transformers import CLIPTextConfig, CLIPTextModel
-
-    config = CLIPTextConfig(
-        vocab_size=tokens, hidden_size=width, intermediate_size=2 * width, num_hidden_layers=2, num_attention_heads=2,
-        max_position_embeddings=length, projection_dim=width, eos_token_id=3, bos_token_id=2, pad_token_id=0,
-    )  # fmt: skip
-    return CLIPTextModel(config)
-
-
-def frozen(*modules):
-    for module in modules:
-        module.requires_grad_(False).eval()
-    return modules
 
 
 @pytest.fixture(scope="session")
@@ -78,47 +69,54 @@ def tiny_hunyuan():
 
 
 @pytest.fixture(scope="session")
-def tiny_animatediff():
-    """Four frames of 64 pixels, the noise predicted: as Stable Diffusion 1.5 with AnimateDiff's schedule."""
-    from pvbench.backbones.animatediff import AnimateDiffBackbone  # noqa: I001 - it makes torchvision importable
-    from diffusers import (
-        AnimateDiffPipeline,
-        AutoencoderKL,
-        DDIMScheduler,
-        MotionAdapter,
-        UNet2DConditionModel,
+def checkpoints(tmp_path_factory):
+    """A folder of tiny random checkpoints in the published layouts: `sd` and `motion`."""
+    folder = tmp_path_factory.mktemp("checkpoints")
+    write_stable_diffusion(folder / "sd")
+    write_motion_adapter(folder / "motion")
+    return folder
+
+
+def animatediff_toml(path, checkpoints, sampling=(), **lines):
+    """The profile of a tiny AnimateDiff: four frames of 64 pixels."""
+    backbone = {"base": str(checkpoints / "sd"), "motion": str(checkpoints / "motion"), "precision": "float32"}
+    size = {"steps": 4, "frames": 4, "height": 64, "width": 64}
+    return write_toml(
+        path,
+        extends="animatediff",
+        backbone={**backbone, **lines},
+        sampling={**size, **dict(sampling)},
     )
 
-    from pvbench.profile import Sampling
+
+@pytest.fixture(scope="session")
+def tiny_animatediff(checkpoints):
+    """Stable Diffusion 1.5 and a motion adapter, tiny and random, loaded out of their folders."""
+    from pvbench.backbone import load_backbone
+    from pvbench.profile import load_profile
 
     torch.set_num_threads(1)
-    torch.manual_seed(0)
-    words = tokenizer(77)
-    clip = clip_text(16, len(words), 77)
-    unet = UNet2DConditionModel(
-        sample_size=8, block_out_channels=(16, 32), layers_per_block=1, norm_num_groups=8, cross_attention_dim=16,
-        down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"), up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
-        attention_head_dim=2,
-    )  # fmt: skip
-    motion = MotionAdapter(
-        block_out_channels=(16, 32), motion_layers_per_block=1, motion_num_attention_heads=2, motion_norm_num_groups=8,
-        motion_max_seq_length=8, use_motion_mid_block=False,
-    )  # fmt: skip
-    # Fresh motion modules end in zeros, which would hide what stands before.
-    for parameter in motion.parameters():
-        parameter.data += 0.05 * torch.randn(parameter.shape)
-    vae = AutoencoderKL(
-        block_out_channels=(8,) * 4, layers_per_block=1, norm_num_groups=4, latent_channels=4,
-        down_block_types=("DownEncoderBlock2D",) * 4, up_block_types=("UpDecoderBlock2D",) * 4)  # fmt: skip
-    frozen(clip, unet, motion, vae)
-    scheduler = DDIMScheduler(
-        beta_start=0.00085, beta_end=0.012, beta_schedule="linear", steps_offset=1, clip_sample=False
-    )
-    pipe = AnimateDiffPipeline(
-        vae=vae, text_encoder=clip, tokenizer=words, unet=unet, motion_adapter=motion, scheduler=scheduler
-    )
-    pipe.set_progress_bar_config(disable=True)
-    frozen(pipe.unet)
-    sampling = Sampling(steps=4, guidance=7.5, frames=4, height=64, width=64, fps=8.0)
-    signature = {"backbone": "tiny animatediff", "weights": {"text_encoder": "random"}}
-    return AnimateDiffBackbone(pipe, unet, sampling, torch.device("cpu"), signature)
+    return load_backbone(load_profile(str(animatediff_toml(checkpoints / "tiny-animatediff.toml", checkpoints))), "cpu")
+
+
+@pytest.fixture
+def animatediff(checkpoints, tmp_path):
+    """Makes the profile of a tiny AnimateDiff; `lines` are of its [backbone], `sampling` of that table."""
+    from pvbench.profile import load_profile
+
+    def make(sampling=(), **lines):
+        return load_profile(str(animatediff_toml(tmp_path / "tiny.toml", checkpoints, sampling, **lines)))
+
+    return make
+
+
+@pytest.fixture
+def no_network(monkeypatch):
+    """Any attempt to reach another machine is an error."""
+    import socket
+
+    def refuse(*address):
+        raise AssertionError(f"a connection to {address[1:]} was tried")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)

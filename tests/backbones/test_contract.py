@@ -40,11 +40,12 @@ class TestMini(BackboneContract):
 
 
 class TestTinyAnimateDiff(BackboneContract):
-    profile_name = "animatediff"
+    """Loaded out of folders."""
 
     @pytest.fixture(scope="class")
     @classmethod
-    def backbone(cls, tiny_animatediff):
+    def backbone(cls, tiny_animatediff, checkpoints):
+        cls.profile_name = str(checkpoints / "tiny-animatediff.toml")
         return tiny_animatediff
 
 

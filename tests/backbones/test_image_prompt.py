@@ -192,3 +192,21 @@ def test_photos_without_an_adapter_or_of_another_encoder_are_refused(tiny_animat
 def test_a_backbone_that_takes_none_says_so(tiny_hunyuan):
     with pytest.raises(MethodError, match="takes no image prompts"):
         tiny_hunyuan.load_image_prompt({})
+
+
+def test_an_image_is_shown_again_where_activations_are_computed_again(tiny_animatediff):
+    """In the backward pass, when the step that showed it is long over."""
+    backbone, found = tiny_animatediff, []
+    backbone.load_image_prompt(image_prompt(backbone.pipe.unet))
+    words = backbone.with_image(backbone.encode(TEXT), photos(1), EMPTY)
+    for checkpointed in (False, True):
+        if checkpointed:
+            backbone.enable_checkpointing()
+        parameters = backbone.add_lora(2, 2.0, "qkv", torch.Generator().manual_seed(0))
+        backbone.denoise(backbone.noise(3), words, backbone.steps - 1).square().mean().backward()
+        found.append([parameter.grad.clone() for parameter in parameters])
+    for network in (backbone.pipe.unet, backbone.image_unet, backbone.pipe.vae):
+        network.disable_gradient_checkpointing()
+    backbone.reset()
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-7)

@@ -8,7 +8,8 @@ import pytest
 from pvbench.errors import WeightsError
 from pvbench.evaluator import evaluator_loaders
 from pvbench.profile import load_profile
-from pvbench.weights.published import PUBLISHED, Published, fetch, located, published, weights_root
+from pvbench.weights.digests import weights_root
+from pvbench.weights.published import PUBLISHED, Published, fetch, located, published
 
 CONTENT = b"weights"
 SHA = hashlib.sha256(CONTENT).hexdigest()

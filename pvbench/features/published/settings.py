@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from pvbench.errors import ProfileError, WeightsError, did_you_mean
 from pvbench.evaluator import EvaluatorLoader, evaluator_loaders
 from pvbench.profile import Profile
-from pvbench.weights.published import PUBLISHED, digest_of, fetch, fetchable, located, published, weights_root
+from pvbench.weights.digests import digest_of, weights_root
+from pvbench.weights.published import PUBLISHED, fetch, fetchable, located, published
 
 DEFAULTS: Mapping[str, Any] = {
     "face": "antelopev2",

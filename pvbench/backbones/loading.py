@@ -1,0 +1,138 @@
+"""Networks out of published folders: loaded from this machine only, and refused unless every tensor has its place."""
+
+from __future__ import annotations
+
+# ruff: noqa: E402  the shim comes before anything that imports torchvision
+from pvbench.torchvision_shim import load_torchvision
+
+load_torchvision()
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from pvbench.errors import WeightsError
+from pvbench.weights.checkpoint import read_checkpoint
+from pvbench.weights.layout import model_files
+
+
+def load_model(cls: Any, folder: Path, dtype: torch.dtype = torch.float32) -> Any:
+    """A frozen network of a class of diffusers or transformers, out of a folder of their layout, on the CPU.
+
+    Args:
+        cls: has `from_pretrained`, which by itself only warns of tensors that are missing or too many.
+
+    Raises:
+        WeightsError: a file is missing, damaged or holds code; a tensor is missing, too many, of another shape or not
+            finite.
+    """
+    files = model_files(folder)
+    if not files.safe:
+        # Only says what is wrong with a pickle, in words.
+        read_checkpoint(files.weights[0], "a checkpoint of tensors, better as safetensors,")
+    try:
+        model, found = cls.from_pretrained(
+            str(folder),
+            local_files_only=True,
+            output_loading_info=True,
+            variant=files.variant,
+            use_safetensors=files.safe,
+            dtype=dtype,
+        )
+    except (OSError, ValueError, RuntimeError, KeyError, TypeError, SafetensorError) as error:
+        raise WeightsError(f"{folder} does not load as {cls.__name__}: {_first_line(error)}") from error
+    wrong = {what: sorted(map(str, found[f"{what}_keys"])) for what in ("missing", "unexpected", "mismatched")}
+    refuse_keys(wrong, f"{folder} does not fit {cls.__name__}")
+    return frozen(model, str(folder))
+
+
+def refuse_keys(wrong: dict[str, list[str]], what: str) -> None:
+    """Raises WeightsError, naming a tensor of each kind, unless all lists are empty."""
+    told = [f"{len(keys)} {kind}, such as {keys[0]}" for kind, keys in wrong.items() if keys]
+    if told:
+        raise WeightsError(
+            f"{what}: of its tensors, {'; '.join(told)}. It is damaged, or of another model: fetch it again, or name "
+            f"another checkpoint"
+        )
+
+
+def frozen(model: nn.Module, where: str) -> nn.Module:
+    """The network without gradients and ready to compute.
+
+    Raises:
+        WeightsError: a tensor holds NaN or an infinity, as half precision does that overflowed.
+    """
+    for name, parameter in model.named_parameters():
+        if not bool(parameter.isfinite().all()):
+            raise WeightsError(
+                f"{where}: {name} holds numbers that are not finite; the file is damaged, or its half precision "
+                f"overflowed: take the checkpoint in full precision"
+            )
+    return model.requires_grad_(False).eval()
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """The tensors of a single file by name; of a pickle nothing is run.
+
+    Raises:
+        WeightsError: the file is missing, damaged, or holds code.
+    """
+    if path.suffix != ".safetensors":
+        return _inner(read_nested(path))
+    try:
+        found: dict[str, Tensor] = load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise WeightsError(f"{path} cannot be read as safetensors ({error}); fetch it again") from error
+    return found
+
+
+def read_nested(path: Path) -> dict[str, Any]:
+    """What a pickle holds, tensors and plain values.
+
+    Raises:
+        WeightsError: the file is damaged or holds code.
+    """
+    import pickle
+
+    try:
+        found = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise WeightsError(
+            f"{path} holds code beside its tensors, or is damaged; nothing of it was run: take the checkpoint as "
+            f".safetensors"
+        ) from error
+    except Exception as error:
+        # A damaged file can fail in any way.
+        raise WeightsError(f"{path} is damaged ({type(error).__name__}); fetch it again") from error
+    if not isinstance(found, dict):
+        raise WeightsError(f"{path} holds a {type(found).__name__}; expected tensors by name")
+    return found
+
+
+def _inner(state: dict[str, Any]) -> dict[str, Tensor]:
+    """The tensors of a checkpoint that a trainer wrote: they may lie under `state_dict`, beside counters."""
+    while isinstance(state.get("state_dict"), dict):
+        state = state["state_dict"]
+    return {name: value for name, value in state.items() if isinstance(value, Tensor)}
+
+
+def fingerprints(tensors: Iterable[Tensor]) -> list[tuple[int, tuple[float, ...]]]:
+    """Of each tensor its size and a few of its values, in order of these: two lists are equal where the tensors are.
+
+    Renaming and reshaping leave them as they are.
+    """
+    found = []
+    for tensor in tensors:
+        flat = tensor.reshape(-1)
+        some = torch.cat([flat[:8], flat[flat.numel() // 2 :][:8], flat[-8:]])
+        found.append((flat.numel(), tuple(some.float().tolist())))
+    return sorted(found)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:300]

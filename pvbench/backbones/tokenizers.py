@@ -1,0 +1,108 @@
+"""Tokenizers out of published folders, and the check that they read texts as their model learned to."""
+
+from __future__ import annotations
+
+# ruff: noqa: E402  the shim comes before anything that imports torchvision
+from pvbench.torchvision_shim import load_torchvision
+
+load_torchvision()
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pvbench.errors import WeightsError
+
+PROBE = "a photo of a cat"
+_OPENAI_WORDS, _OPENAI_PROBE = 49408, [49406, 320, 1125, 539, 320, 2368, 49407]
+"""The size of CLIP's own vocabulary, and what it makes of the probe."""
+
+
+def load_clip_tokenizer(folder: Path, vocabulary: int, length: int) -> Any:
+    """The tokenizer of a CLIP text encoder: vocab.json and merges.txt, or tokenizer.json.
+
+    Args:
+        vocabulary: how many tokens the text encoder knows.
+        length: how many tokens it reads; a folder without tokenizer_config.json does not say.
+
+    Raises:
+        WeightsError: files are missing, or texts are read wrongly.
+    """
+    from transformers import CLIPTokenizer
+
+    _demand_files(folder, (("vocab.json", "merges.txt"), ("tokenizer.json",)))
+    tokenizer = _read(CLIPTokenizer, folder)
+    tokenizer.model_max_length = min(tokenizer.model_max_length, length)
+    check_tokenizer(tokenizer, vocabulary, folder)
+    found = tokenizer(PROBE).input_ids
+    if found[0] != tokenizer.bos_token_id or found[-1] != tokenizer.eos_token_id:
+        raise WeightsError(f"{folder}: {PROBE!r} becomes {found}, without a token at its begin and end; fetch it again")
+    if vocabulary == _OPENAI_WORDS and found != _OPENAI_PROBE:
+        raise WeightsError(
+            f"{folder}: {PROBE!r} becomes {found}, but CLIP was trained with {_OPENAI_PROBE}: vocab.json and "
+            f"merges.txt belong to another model; fetch them again"
+        )
+    return tokenizer
+
+
+def load_fast_tokenizer(folder: Path, vocabulary: int) -> Any:
+    """The tokenizer that tokenizer.json describes, whatever class its configuration names.
+
+    transformers 5 makes of a LLaMA 3 tokenizer one that splits texts in another way, without a word.
+
+    Args:
+        vocabulary: how many tokens the text encoder knows.
+
+    Raises:
+        WeightsError: tokenizer.json is missing, or texts are read in another way than it says.
+    """
+    from tokenizers import Tokenizer
+    from transformers import PreTrainedTokenizerFast
+
+    _demand_files(folder, (("tokenizer.json",),))
+    tokenizer = _read(PreTrainedTokenizerFast, folder)
+    plain = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    if tokenizer(PROBE).input_ids != plain.encode(PROBE).ids:
+        raise WeightsError(f"{folder}: {PROBE!r} is not read as tokenizer.json says; update transformers, or fetch it")
+    check_tokenizer(tokenizer, vocabulary, folder)
+    return tokenizer
+
+
+def check_tokenizer(tokenizer: Any, vocabulary: int, where: Path) -> None:
+    """Refuses a tokenizer that loses a part of a text, or whose tokens the text encoder does not know.
+
+    Raises:
+        WeightsError: naming the folder and what became of a text.
+    """
+    text = "A woman in a red coat, dancing on the beach at night."
+    numbers = tokenizer(text).input_ids
+    if max(numbers) >= vocabulary:
+        raise WeightsError(
+            f"{where}: the tokenizer makes token {max(numbers)}, and the text encoder knows {vocabulary}; they are of "
+            f"different models: fetch the whole checkpoint again"
+        )
+    back = tokenizer.decode(numbers, skip_special_tokens=True)
+    if _letters(back) != _letters(text):
+        raise WeightsError(
+            f"{where}: the tokenizer reads {text!r} as {back!r}; its files are damaged or of another model: fetch the "
+            f"whole checkpoint again"
+        )
+
+
+def _letters(text: str) -> str:
+    return "".join(text.lower().split())
+
+
+def _demand_files(folder: Path, sets: Sequence[Sequence[str]]) -> None:
+    if not any(all((folder / name).is_file() for name in names) for names in sets):
+        expected = ", or ".join(" and ".join(names) for names in sets)
+        raise WeightsError(f"{folder} lacks its tokenizer; expected {expected}: fetch the whole checkpoint")
+
+
+def _read(cls: Any, folder: Path) -> Any:
+    try:
+        return cls.from_pretrained(str(folder), local_files_only=True)
+    except Exception as error:
+        # The tokenizers library raises plain exceptions.
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:300]
+        raise WeightsError(f"{folder} does not load as a tokenizer: {reason}; fetch the checkpoint again") from error

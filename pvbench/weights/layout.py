@@ -1,0 +1,197 @@
+"""Checkpoints as their publishers lay them out: where one lies on this machine, and which of its files are read.
+
+A checkpoint is a folder with one sub-folder a model (diffusers' layout), or a single file. A model's tensors lie in one
+file or in shards with an index, in full or half precision. Nothing is loaded here, and nothing is fetched.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from pvbench.digest import digest
+from pvbench.errors import WeightsError
+from pvbench.weights.digests import FOLDER_VARIABLE, digest_of, weights_root
+
+FOR_SINGLE_FILES = (".safetensors", ".ckpt", ".pt", ".pth", ".bin")
+_STEMS = ("diffusion_pytorch_model", "model", "pytorch_model")
+
+
+@dataclass(frozen=True)
+class Repository:
+    """A checkpoint that somebody publishes on huggingface.co.
+
+    Attributes:
+        name: of the repository, such as "guoyww/animatediff-motion-adapter-v1-5-3".
+        gigabytes: of the files that are read, about.
+        licence: what its publisher allows.
+    """
+
+    name: str
+    gigabytes: float
+    licence: str
+
+    @property
+    def url(self) -> str:
+        """Its page."""
+        return f"https://huggingface.co/{self.name}"
+
+
+REPOSITORIES: Mapping[str, Repository] = {
+    one.name: one
+    for one in (
+        Repository("stable-diffusion-v1-5/stable-diffusion-v1-5", 4.3, "CreativeML OpenRAIL-M"),
+        Repository("SG161222/Realistic_Vision_V5.1_noVAE", 4.3, "CreativeML OpenRAIL-M, and its author's terms"),
+        Repository("guoyww/animatediff-motion-adapter-v1-5-3", 1.7, "Apache-2.0"),
+        Repository("guoyww/animatediff-motion-adapter-v1-5-2", 1.8, "Apache-2.0"),
+        Repository("guoyww/animatediff-motion-lora-v1-5-3", 0.1, "Apache-2.0"),
+        Repository(
+            "hunyuanvideo-community/HunyuanVideo",
+            41.9,
+            "Tencent Hunyuan Community: not in the EU, the UK and South Korea; outputs must not improve other models",
+        ),
+    )
+}
+"""What pvbench's profiles name; any other folder of the same layout will do."""
+
+
+def find_checkpoint(name: str, where: str) -> Path:
+    """The folder or file of a checkpoint.
+
+    Args:
+        name: a path, or the name of a repository, whose copy is looked for in the weights folder and in the cache of
+            huggingface.co's own programs.
+        where: what asks for it, such as a profile and its line.
+
+    Raises:
+        WeightsError: it is nowhere; the message says where it was looked for and where it is published.
+    """
+    places = [weights_root() / name, Path(name).expanduser()]
+    for place in places:
+        if place.exists():
+            return place
+    cached = _cached(name)
+    if cached is not None:
+        return cached
+    raise WeightsError(
+        f"{where}: there is no {name!r}: neither {' nor '.join(map(str, dict.fromkeys(places)))} is there"
+        f"{_published(name)}"
+    )
+
+
+def _published(name: str) -> str:
+    entry = REPOSITORIES.get(name)
+    if entry is None:
+        return (
+            f"; give the path of a folder or file, or the name of a folder below {weights_root()} ({FOLDER_VARIABLE})"
+        )
+    return (
+        f", nor has huggingface.co's cache a copy. It is published at {entry.url} ({entry.gigabytes:g} GB; "
+        f"{entry.licence}): hf download {name} --local-dir {weights_root() / name}"
+    )
+
+
+def _cached(name: str) -> Path | None:
+    """The copy that huggingface.co's own programs keep; None where there is none."""
+    if name.count("/") != 1 or name.startswith((".", "/", "~")):
+        return None
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
+
+    try:
+        return Path(snapshot_download(name, local_files_only=True))
+    except (LocalEntryNotFoundError, HFValidationError):
+        return None
+
+
+@dataclass(frozen=True)
+class ModelFiles:
+    """The files of one model that are read.
+
+    Attributes:
+        folder: where they lie.
+        weights: files of tensors; several where they are in shards.
+        others: configurations and the index of shards.
+        variant: "fp16" where only the files in half precision are there.
+        safe: the tensors are safetensors; otherwise a pickle, of which tensors alone are read.
+    """
+
+    folder: Path
+    weights: tuple[Path, ...]
+    others: tuple[Path, ...] = ()
+    variant: str | None = None
+    safe: bool = True
+
+    @property
+    def digest(self) -> str:
+        """First 16 hex digits of what all of them digest to."""
+        return files_digest([*self.others, *self.weights], self.folder)
+
+
+def files_digest(files: Iterable[Path], folder: Path) -> str:
+    """First 16 hex digits of a digest of files, by their names below a folder."""
+    return digest({file.relative_to(folder).as_posix(): digest_of(file) for file in files})[:16]
+
+
+def model_files(folder: Path) -> ModelFiles:
+    """The files of the model in a folder: safetensors before a pickle, full precision before half.
+
+    Raises:
+        WeightsError: there is no configuration, no file of tensors, or a shard is missing.
+    """
+    config = folder / "config.json"
+    if not config.is_file():
+        raise WeightsError(
+            f"{config} is not there; expected a model in diffusers' layout: fetch the whole checkpoint, or name another"
+        )
+    for variant, dotted in ((None, ""), ("fp16", ".fp16")):
+        for stem in _STEMS:
+            index = folder / f"{stem}.safetensors.index{dotted}.json"
+            if index.is_file():
+                return ModelFiles(folder, _shards(index), (config, index), variant)
+            whole = folder / f"{stem}{dotted}.safetensors"
+            if whole.is_file():
+                return ModelFiles(folder, (whole,), (config,), variant)
+    for stem in _STEMS:
+        pickled = folder / f"{stem}.bin"
+        if pickled.is_file():
+            return ModelFiles(folder, (pickled,), (config,), safe=False)
+    raise WeightsError(
+        f"{folder} holds no tensors; expected diffusion_pytorch_model.safetensors or model.safetensors, whole, in "
+        f"shards or as fp16: fetch the checkpoint again"
+    )
+
+
+def _shards(index: Path) -> tuple[Path, ...]:
+    listed = read_json(index).get("weight_map")
+    if not isinstance(listed, dict) or not listed:
+        raise WeightsError(f"{index} lists no shards (weight_map); fetch it again")
+    names = sorted(set(map(str, listed.values())))
+    for name in names:
+        if name != PurePosixPath(name).name:
+            raise WeightsError(f"{index} lists {name!r}, which is not a file beside it; fetch it again")
+    missing = [name for name in names if not (index.parent / name).is_file()]
+    if missing:
+        raise WeightsError(
+            f"{index.parent / missing[0]} is missing, one of {len(names)} shards that {index.name} lists"
+            f"{f' ({len(missing)} are missing)' if len(missing) > 1 else ''}; fetch the checkpoint again"
+        )
+    return tuple(index.parent / name for name in names)
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The table in a JSON file.
+
+    Raises:
+        WeightsError: it is missing or holds no table.
+    """
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise WeightsError(f"{path} cannot be read as JSON ({error}); fetch the checkpoint again") from error
+    if not isinstance(found, dict):
+        raise WeightsError(f"{path} holds a {type(found).__name__}, expected a table; fetch the checkpoint again")
+    return found

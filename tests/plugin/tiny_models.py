@@ -1,0 +1,121 @@
+"""Small random networks of diffusers' and transformers' own classes, and folders of them as publishers lay them out."""
+
+import json
+
+import torch
+
+from pvbench.torchvision_shim import load_torchvision
+
+load_torchvision()
+
+LETTERS = [chr(code) for code in (*range(33, 127), *range(161, 173), *range(174, 256))]
+"""The bytes that byte-level tokenizers show as themselves."""
+MERGES = ["w o", "m a", "ma n</w>", "wo man</w>", "i n</w>"]
+
+
+def alphabet():
+    """The 256 letters of a byte-level tokenizer, as CLIP and LLaMA 3 have them."""
+    return [*LETTERS, *(chr(256 + i) for i in range(256 - len(LETTERS)))]
+
+
+def clip_words():
+    """A vocabulary of CLIP's kind that can spell everything: letters, letters that end a word, and a few merges."""
+    letters = alphabet()
+    merged = ["".join(merge.split()) for merge in MERGES]
+    return [*letters, *(f"{letter}</w>" for letter in letters), *merged, "<|startoftext|>", "<|endoftext|>"]
+
+
+def write_clip_tokenizer(folder):
+    """vocab.json and merges.txt, nothing else, as some publishers have them."""
+    folder.mkdir(parents=True)
+    (folder / "vocab.json").write_text(json.dumps({word: i for i, word in enumerate(clip_words())}))
+    (folder / "merges.txt").write_text("#version: 0.2\n" + "\n".join(MERGES) + "\n")
+
+
+def clip_text(width, tokens, length, ends=(2, 3)):
+    from transformers import CLIPTextConfig, CLIPTextModel
+
+    config = CLIPTextConfig(
+        vocab_size=tokens, hidden_size=width, intermediate_size=2 * width, num_hidden_layers=2, num_attention_heads=2,
+        max_position_embeddings=length, projection_dim=width, bos_token_id=ends[0], eos_token_id=ends[1],
+        pad_token_id=0,
+    )  # fmt: skip
+    return CLIPTextModel(config)
+
+
+def tiny_unet():
+    from diffusers import UNet2DConditionModel
+
+    return UNet2DConditionModel(
+        sample_size=8, block_out_channels=(16, 32), layers_per_block=1, norm_num_groups=8, cross_attention_dim=16,
+        down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"), up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
+        attention_head_dim=2,
+    )  # fmt: skip
+
+
+def tiny_motion(channels=(16, 32)):
+    from diffusers import MotionAdapter
+
+    motion = MotionAdapter(
+        block_out_channels=channels, motion_layers_per_block=1, motion_num_attention_heads=2, motion_norm_num_groups=8,
+        motion_max_seq_length=8, use_motion_mid_block=False,
+    )  # fmt: skip
+    # Fresh motion modules end in zeros, which would hide what stands before.
+    for parameter in motion.parameters():
+        parameter.data += 0.05 * torch.randn(parameter.shape)
+    return motion
+
+
+def tiny_autoencoder():
+    from diffusers import AutoencoderKL
+
+    return AutoencoderKL(
+        block_out_channels=(8,) * 4, layers_per_block=1, norm_num_groups=4, latent_channels=4,
+        down_block_types=("DownEncoderBlock2D",) * 4, up_block_types=("UpDecoderBlock2D",) * 4)  # fmt: skip
+
+
+def frozen(*modules):
+    for module in modules:
+        module.requires_grad_(False).eval()
+    return modules
+
+
+def write_stable_diffusion(folder):
+    """A folder as stable-diffusion-v1-5 has it: the UNet in shards, the tokenizer without a configuration."""
+    from diffusers import PNDMScheduler
+
+    torch.manual_seed(0)
+    words = len(clip_words())
+    tiny_unet().save_pretrained(folder / "unet", max_shard_size="200KB")
+    tiny_autoencoder().save_pretrained(folder / "vae")
+    clip_text(16, words, 77, (words - 2, words - 1)).save_pretrained(folder / "text_encoder")
+    write_clip_tokenizer(folder / "tokenizer")
+    PNDMScheduler(beta_schedule="scaled_linear", skip_prk_steps=True, steps_offset=1).save_pretrained(
+        folder / "scheduler"
+    )
+    parts = {
+        "unet": ["diffusers", "UNet2DConditionModel"],
+        "vae": ["diffusers", "AutoencoderKL"],
+        "text_encoder": ["transformers", "CLIPTextModel"],
+        "tokenizer": ["transformers", "CLIPTokenizer"],
+        "scheduler": ["diffusers", "PNDMScheduler"],
+    }
+    index = {"_class_name": "StableDiffusionPipeline", "_diffusers_version": "0.6.0", **parts}
+    (folder / "model_index.json").write_text(json.dumps(index))
+    return folder
+
+
+def write_motion_adapter(folder, channels=(16, 32)):
+    torch.manual_seed(1)
+    tiny_motion(channels).save_pretrained(folder)
+    return folder
+
+
+def write_toml(path, **tables):
+    """A profile: top-level values first, then its tables; `None` leaves a line out."""
+    lines = [f"{name} = {json.dumps(value)}" for name, value in tables.items() if not isinstance(value, dict)]
+    for name, table in tables.items():
+        if isinstance(table, dict):
+            lines += ["", f"[{name.replace('__', '.')}]", *(f"{key} = {json.dumps(v)}" for key, v in table.items())]
+    path.write_text("\n".join(lines) + "\n")
+    return path
