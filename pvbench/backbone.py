@@ -63,11 +63,9 @@ class BackboneLoader(Loader):
     Attributes:
         offers: what methods can ask of it: `LATENTS`, `IMAGES`, `LORA`, `TOKENS`, `IMAGE_PROMPT` or `WORLD` of this
             module, or names of its own, for methods of its own.
-        unavailable: whether this version knows it by name only, so that its profiles measure and do not run.
     """
 
     offers: ClassVar[frozenset[str]] = frozenset()
-    unavailable: ClassVar[bool] = False
 
     @classmethod
     def located(cls, profile: Profile) -> str:

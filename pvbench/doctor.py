@@ -39,12 +39,6 @@ _GIBI = 2**30
 _LITTLE_DISK = 2 * _GIBI
 _LITTLE_MEMORY = 4 * _GIBI
 
-# What their publishers allow; a person has to decide, so it is said wherever such weights are used.
-_LICENCES = {
-    "hunyuan": "HunyuanVideo's licence excludes the EU, the UK and South Korea, and its outputs must not improve other "
-    "models",
-}
-
 
 @dataclass(frozen=True)
 class Finding:
@@ -177,13 +171,7 @@ def _networks(profile: Profile, device: str) -> Iterator[Finding]:
         return f"{profile.rewards[role]} loads"
 
     known = _tried("backbone", lambda: backbone_loader(profile).summary)
-    if known.verdict != "bad" and backbone_loader(profile).unavailable:
-        yield Finding(
-            "backbone",
-            "note",
-            f"{known.detail} is not built in: this profile measures videos made elsewhere, with pvbench measure",
-        )
-    elif known.verdict == "bad":
+    if known.verdict == "bad":
         yield known
     else:
         found = _tried("backbone", backbone)
@@ -313,7 +301,3 @@ def _licences(profile: Profile) -> Iterator[Finding]:
         for part, loader in evaluator_loaders(profile).items():
             if terms := loader.licence(profile):
                 yield Finding(f"licence of {part}", "note", terms)
-    named = f"{profile.backbone} {profile.evaluators}".lower()
-    for word, terms in _LICENCES.items():
-        if word in named:
-            yield Finding("licence", "note", terms)

@@ -74,8 +74,8 @@ def _backbones(profile_name: str, split: str) -> Table:
         except PvbenchError as error:
             table.add_row(*_broken(name, error), "")
             continue
-        what = escape(loader.summary) + (" [dim](measured only)[/]" if loader.unavailable else "")
-        table.add_row(f"[cyan]{escape(name)}[/]", what, escape(", ".join(sorted(loader.offers))))
+        offers = escape(", ".join(sorted(loader.offers)))
+        table.add_row(f"[cyan]{escape(name)}[/]", escape(loader.summary), offers)
     return table
 
 

@@ -118,8 +118,8 @@ def list_profiles() -> tuple[str, ...]:
 def load_profile(name: str) -> Profile:
     """The profile of that name, or in the TOML file at that path.
 
-    A file with `extends = "mini"` holds only what differs from that profile. Prompt sets given as paths, as well as
-    `extends`, are relative to the file's folder.
+    A file with `extends = "mini"` holds only what differs from that profile; a `[backbone]` of another kind takes no
+    line of that profile's. Prompt sets given as paths, as well as `extends`, are relative to the file's folder.
 
     Raises:
         ProfileError: naming the file and the field that is wrong.
@@ -184,7 +184,16 @@ def _read(name: str, seen: tuple[str, ...]) -> tuple[dict[str, Any], tuple[str, 
     if parent is None:
         return content, (path.stem,)
     inherited, lineage = _read(_beside(path, _checked(parent, str, f"{path}: extends")), (*seen, path.stem))
+    if _kind(content) not in (None, _kind(inherited)):
+        # What one backbone reads means nothing to another.
+        inherited.pop("backbone", None)
     return _merged(inherited, content), (path.stem, *lineage)
+
+
+def _kind(content: Mapping[str, Any]) -> Any:
+    """The kind of backbone that a file names; None where it names none."""
+    table = content.get("backbone")
+    return table.get("kind") if isinstance(table, dict) else None
 
 
 def _beside(path: Path, value: Any) -> Any:

@@ -39,6 +39,13 @@ def test_a_profile_holds_only_what_differs_from_the_one_it_extends(path, tmp_pat
     assert profile.methods == {"example_drift": {"speed": 2}}
 
 
+def test_a_backbone_of_another_kind_takes_no_line_of_the_one_before(path, tmp_path):
+    other = child(tmp_path, 'extends = "mine.toml"\n[backbone]\nkind = "other"\nweights = "mine"\n')
+    assert other.backbone == {"kind": "other", "weights": "mine"}
+    alike = child(tmp_path, 'extends = "mine.toml"\n[backbone]\nmore = 1\n')
+    assert alike.backbone == {**load_profile(str(path)).backbone, "more": 1}
+
+
 def test_a_circle_of_profiles_is_told(tmp_path):
     (tmp_path / "one.toml").write_text('extends = "child.toml"\n')
     with pytest.raises(ProfileError, match="extends itself"):

@@ -70,3 +70,37 @@ class _JointAttention:
         joined = hidden_states.unflatten(0, (-1, self.shape.frames)).flatten(1, 2)
         found = self.own(attention, joined, *rest, **more)
         return found.reshape(hidden_states.shape)
+
+
+def drop_masks(transformer: Any) -> None:
+    """Attention of a HunyuanVideo transformer without a mask, for texts that are cut to their own length.
+
+    diffusers builds a mask of all words of the text; where none is padded it masks nothing, but no fast kernel takes a
+    mask: with one, a forward pass of the 13 B model took 4.4 s in place of 2.9 s (61 x 544 x 960, one H200). The token
+    refiner keeps its own.
+
+    Args:
+        transformer: a `HunyuanVideoTransformer3DModel`, whose texts are never padded from now on.
+    """
+    blocks = ("transformer_blocks.", "single_transformer_blocks.")
+    own = transformer.attn_processors
+    transformer.set_attn_processor(
+        {name: _WithoutMask(one) if name.startswith(blocks) else one for name, one in own.items()}
+    )
+
+
+class _WithoutMask:
+    """A diffusers processor that is given no mask."""
+
+    def __init__(self, own: Any) -> None:
+        self.own = own
+
+    def __call__(
+        self,
+        attention: nn.Module,
+        hidden_states: Tensor,
+        encoder_hidden_states: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        image_rotary_emb: Any = None,
+    ) -> Any:
+        return self.own(attention, hidden_states, encoder_hidden_states, None, image_rotary_emb)

@@ -7,8 +7,8 @@ from pvbench.torchvision_shim import load_torchvision
 
 load_torchvision()
 
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from functools import cached_property
 from typing import Any
 
@@ -19,10 +19,11 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from pvbench.backbones.checkpointing import enable_checkpointing
+from pvbench.backbones.hunyuan_sampling import check_sampling
 from pvbench.backbones.lora import LoraSlots
 from pvbench.backbones.noise import correlated
 from pvbench.backbones.steps import FlowSteps
-from pvbench.errors import MethodError, ProfileError
+from pvbench.errors import MethodError
 from pvbench.latent_backbone import IDENTITY, LatentBackbone, Side, Tokens, Words
 from pvbench.profile import Sampling
 
@@ -39,6 +40,12 @@ projections too, or the text's stream too."""
 
 _WORDS = 256
 """Tokens of a prompt that are read, as in diffusers' pipeline."""
+
+
+def template_length(tokenizer: Any) -> int:
+    """How many tokens stand before every prompt."""
+    template: str = DEFAULT_PROMPT_TEMPLATE["template"]
+    return len(tokenizer(template.partition("{}")[0]).input_ids)
 
 
 class HunyuanBackbone(LatentBackbone):
@@ -65,17 +72,8 @@ class HunyuanBackbone(LatentBackbone):
         self._slots = LoraSlots(pipe.transformer, "transformer.")
         self._kept: dict[str, Words] = {}
         patch = pipe.transformer.config.patch_size * pipe.vae.spatial_compression_ratio
-        time = pipe.vae.temporal_compression_ratio
-        if sampling.guidance_stop != 1 or sampling.motion_guidance != 1:
-            raise ProfileError(
-                f"guidance_stop is {sampling.guidance_stop} and motion_guidance {sampling.motion_guidance}; the "
-                f"guidance of HunyuanVideo is an input of the model, the same in all steps: leave both at 1"
-            )
-        if (sampling.frames - 1) % time or sampling.height % patch or sampling.width % patch:
-            raise ProfileError(
-                f"frames is {sampling.frames} and the size {sampling.width}x{sampling.height}; HunyuanVideo makes "
-                f"videos of {time} n + 1 frames whose sides are multiples of {patch}"
-            )
+        check_sampling(sampling, patch, pipe.vae.temporal_compression_ratio)
+        self._encoders_are_here = device.type == "cpu"
 
     def enable_checkpointing(self) -> None:
         """Where gradients are on, networks keep their blocks' inputs only: less memory, a third more time."""
@@ -89,15 +87,38 @@ class HunyuanBackbone(LatentBackbone):
         if tokens:
             raise MethodError("HunyuanVideo takes no learned words: no method is published; set token to none or rare")
         if text not in self._kept:
-            self._kept[text] = Words(text, {"states": self._states(text), "pooled": self._pooled(text)})
+            with self._encoders_here():
+                self._kept[text] = Words(text, {"states": self._states(text), "pooled": self._pooled(text)})
         return self._kept[text]
+
+    def prepare(self, texts: Sequence[str]) -> None:
+        """Encodes texts; LLaMA, of 15 GB, goes to the device and back once for all of them."""
+        with self._encoders_here():
+            super().prepare(texts)
+
+    @contextmanager
+    def _encoders_here(self) -> Iterator[None]:
+        """Inside of the block the text encoders are on the device; outside they leave it to the transformer."""
+        if self._encoders_are_here:
+            yield
+            return
+        encoders = self.pipe.text_encoder, self.pipe.text_encoder_2
+        try:
+            for encoder in encoders:
+                encoder.to(self.device)
+            self._encoders_are_here = True
+            yield
+        finally:
+            self._encoders_are_here = False
+            for encoder in encoders:
+                encoder.to("cpu")
 
     @torch.no_grad()
     def _states(self, text: str) -> Float[Tensor, "1 length width"]:
         tokenizer, model = self.pipe.tokenizer, self.pipe.text_encoder
         template: str = DEFAULT_PROMPT_TEMPLATE["template"]
         # The template's words say how to read a prompt; what they became is left out, as in diffusers' pipeline.
-        start = len(tokenizer(template.partition("{}")[0]).input_ids)
+        start = template_length(tokenizer)
         given = tokenizer([template.format(text)], truncation=True, max_length=_WORDS + start, return_tensors="pt").to(
             self.device
         )

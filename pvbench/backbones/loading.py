@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from pvbench.errors import WeightsError
 from pvbench.weights.checkpoint import read_checkpoint
-from pvbench.weights.layout import model_files
+from pvbench.weights.layout import ModelFiles, model_files, read_json
 
 
 def load_model(cls: Any, folder: Path, dtype: torch.dtype = torch.float32) -> Any:
@@ -32,6 +32,8 @@ def load_model(cls: Any, folder: Path, dtype: torch.dtype = torch.float32) -> An
             finite.
     """
     files = model_files(folder)
+    if len(files.weights) > 1:
+        _check_shards(files)
     if not files.safe:
         # Only says what is wrong with a pickle, in words.
         read_checkpoint(files.weights[0], "a checkpoint of tensors, better as safetensors,")
@@ -49,6 +51,22 @@ def load_model(cls: Any, folder: Path, dtype: torch.dtype = torch.float32) -> An
     wrong = {what: sorted(map(str, found[f"{what}_keys"])) for what in ("missing", "unexpected", "mismatched")}
     refuse_keys(wrong, f"{folder} does not fit {cls.__name__}")
     return frozen(model, str(folder))
+
+
+def _check_shards(files: ModelFiles) -> None:
+    """Refuses shards that hold other tensors than their index says; the libraries look at the index alone."""
+    index = next(path for path in files.others if ".index." in path.name)
+    listed = read_json(index)["weight_map"]
+    found: set[tuple[str, str]] = set()
+    for path in files.weights:
+        try:
+            with safe_open(path, framework="pt") as shard:
+                found |= {(key, path.name) for key in shard.keys()}  # noqa: SIM118 - it is no mapping
+        except (SafetensorError, OSError) as error:
+            raise WeightsError(f"{path} cannot be read as safetensors ({error}); fetch it again") from error
+    wanted = {(str(key), str(name)) for key, name in listed.items()}
+    wrong = {"missing": sorted(key for key, _ in wanted - found), "unexpected": sorted(k for k, _ in found - wanted)}
+    refuse_keys(wrong, f"the shards in {files.folder} do not hold what {index.name} lists")
 
 
 def refuse_keys(wrong: dict[str, list[str]], what: str) -> None:

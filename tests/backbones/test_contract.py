@@ -50,11 +50,12 @@ class TestTinyAnimateDiff(BackboneContract):
 
 
 class TestTinyHunyuan(BackboneContract):
-    profile_name = "hunyuan"
+    """Loaded out of its folder."""
 
     @pytest.fixture(scope="class")
     @classmethod
-    def backbone(cls, tiny_hunyuan):
+    def backbone(cls, tiny_hunyuan, checkpoints):
+        cls.profile_name = str(checkpoints / "tiny-hunyuan.toml")
         return tiny_hunyuan
 
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from pvbench.backbones.attention import drop_masks
 from pvbench.backbones.hunyuan import HunyuanBackbone
 from pvbench.backbones.steps import FlowSteps
 from pvbench.errors import MethodError, ProfileError
@@ -12,18 +13,70 @@ from pvbench.errors import MethodError, ProfileError
 TEXT = "a woman in a red coat on a beach"
 
 
-def test_steps_by_index_end_where_the_pipeline_ends(tiny_hunyuan):
-    backbone, sampling = tiny_hunyuan, tiny_hunyuan.sampling
+@pytest.fixture
+def masked(tiny_hunyuan, monkeypatch):
+    """The backbone whose transformer's attention takes a mask, as diffusers' pipeline needs it for padded texts."""
+    transformer = tiny_hunyuan.pipe.transformer
+    before = transformer.attn_processors
+    transformer.set_attn_processor({name: getattr(one, "own", one) for name, one in before.items()})
+    yield tiny_hunyuan
+    transformer.set_attn_processor(before)
+
+
+@torch.no_grad()
+def test_steps_by_index_end_where_the_pipeline_ends(masked):
+    """Its texts are padded to 256 words and masked, ours are cut to their own length."""
+    backbone, sampling = masked, masked.sampling
     backbone.reset()
     noise = backbone.noise(3)
-    with torch.no_grad():
-        ours = backbone.denoise(noise, backbone.encode(TEXT))
-        theirs = backbone.pipe(
-            TEXT, height=sampling.height, width=sampling.width, num_frames=sampling.frames, latents=noise,
-            num_inference_steps=sampling.steps, guidance_scale=sampling.guidance, output_type="latent",
-            prompt_template=template(backbone),
-        ).frames  # fmt: skip
-    torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-5)
+    theirs = backbone.pipe(
+        TEXT, height=sampling.height, width=sampling.width, num_frames=sampling.frames, latents=noise,
+        num_inference_steps=sampling.steps, guidance_scale=sampling.guidance, output_type="latent",
+        prompt_template=template(backbone),
+    ).frames  # fmt: skip
+    torch.testing.assert_close(backbone.denoise(noise, backbone.encode(TEXT)), theirs, rtol=0, atol=1e-5)
+
+
+@torch.no_grad()
+def test_a_mask_that_masks_nothing_may_be_dropped(masked):
+    words, noise = masked.encode(TEXT), masked.noise(3)
+    with_mask = masked.denoise(noise, words)
+    drop_masks(masked.pipe.transformer)
+    torch.testing.assert_close(masked.denoise(noise, words), with_mask, rtol=0, atol=1e-6)
+
+
+@torch.no_grad()
+def test_no_block_is_given_a_mask(tiny_hunyuan, monkeypatch):
+    """A fast kernel of attention takes none."""
+    given, plain = [], torch.nn.functional.scaled_dot_product_attention
+
+    def seen(query, key, value, attn_mask=None, **more):
+        given.append(attn_mask)
+        return plain(query, key, value, attn_mask=attn_mask, **more)
+
+    monkeypatch.setattr(torch.nn.functional, "scaled_dot_product_attention", seen)
+    tiny_hunyuan.denoise(tiny_hunyuan.noise(3), tiny_hunyuan.encode(TEXT), 0, 1)
+    masks = [mask for mask in given if mask is not None]
+    # Two dual and two single blocks without one; the token refiner keeps its own.
+    assert len(given) >= 4
+    assert len(given) - len(masks) >= 4
+
+
+def test_text_encoders_are_on_the_device_only_while_texts_are_encoded(tiny_hunyuan, monkeypatch):
+    """LLaMA would take 15 GB of it."""
+    moves = []
+    for name in ("text_encoder", "text_encoder_2"):
+        encoder = getattr(tiny_hunyuan.pipe, name)
+        monkeypatch.setattr(encoder, "to", lambda where, name=name: moves.append((name, str(where))))
+    monkeypatch.setattr(tiny_hunyuan, "_encoders_are_here", False)
+    monkeypatch.setattr(tiny_hunyuan, "_kept", {})
+    tiny_hunyuan.prepare(["a man", TEXT])
+    assert moves == [("text_encoder", "cpu"), ("text_encoder_2", "cpu")] * 2
+    moves.clear()
+    tiny_hunyuan.encode(TEXT)
+    assert moves == []
+    tiny_hunyuan.encode("a woman")
+    assert len(moves) == 4
 
 
 def template(backbone):

@@ -4,9 +4,10 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
-from example_inputs import contents
+from example_inputs import EXAMPLE_PROFILE, contents
 from tiny_models import write_toml
 
 BLOCKED = """
@@ -35,7 +36,8 @@ def pvbench(home, *arguments):
     """A command in a process of its own, whose connections and those of its workers are refused."""
     (home / "blocked").mkdir(exist_ok=True)
     (home / "blocked" / "sitecustomize.py").write_text(BLOCKED)
-    changed = {"PYTHONPATH": str(home / "blocked"), "COLUMNS": "300", "PVBENCH_WEIGHTS": str(home / "none")}
+    paths = os.pathsep.join([str(home / "blocked"), str(Path(EXAMPLE_PROFILE).parent)])
+    changed = {"PYTHONPATH": paths, "COLUMNS": "300", "PVBENCH_WEIGHTS": str(home / "none")}
     return subprocess.run(
         [sys.executable, "-m", "pvbench.cli", *arguments],
         cwd=home, capture_output=True, text=True, timeout=600, check=False,
@@ -71,6 +73,34 @@ def test_animatediff_runs_from_its_folders_and_again_with_the_same_bytes(animate
     first = run(tmp_path, animatediff_toml, "one", methods)
     assert done_of(tmp_path, "one") == dict.fromkeys(methods.split(","), 1)
     assert run(tmp_path, animatediff_toml, "two", methods) == first
+
+
+@pytest.fixture(scope="module")
+def hunyuan_toml(checkpoints, tmp_path_factory):
+    return write_toml(
+        tmp_path_factory.mktemp("profiles") / "tiny-run.toml",
+        extends="hunyuan",
+        backbone={"base": str(checkpoints / "hunyuan"), "precision": "float32"},
+        sampling={"steps": 4, "frames": 9, "height": 64, "width": 64, "fps": 8.0},
+        # The miniature world's own looks at multiples of four frames.
+        evaluators__parts={"video": "example_video"},
+        **QUICK,
+    )
+
+
+def test_hunyuan_runs_from_its_folder_and_again_with_the_same_bytes(hunyuan_toml, tmp_path):
+    methods = "base,dreambooth_lora,personalvideo"
+    first = run(tmp_path, hunyuan_toml, "one", methods)
+    assert done_of(tmp_path, "one") == dict.fromkeys(methods.split(","), 1)
+    assert run(tmp_path, hunyuan_toml, "two", methods) == first
+
+
+def test_a_method_that_a_backbone_cannot_serve_is_one_message(hunyuan_toml, tmp_path):
+    """HunyuanVideo takes no learned words."""
+    options = ("--methods", "magicme", "--identities", "ada", "--prompts", "1")
+    done = pvbench(tmp_path, "run", "--profile", str(hunyuan_toml), *options)
+    assert done.returncode == 2
+    assert "asks for tokens" in done.stderr
 
 
 def test_what_is_wrong_with_a_checkpoint_is_one_message_and_status_two(animatediff_toml, checkpoints, tmp_path):

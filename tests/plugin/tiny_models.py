@@ -111,6 +111,65 @@ def write_motion_adapter(folder, channels=(16, 32)):
     return folder
 
 
+def write_byte_tokenizer(folder):
+    """tokenizer.json that spells every text byte by byte, under the class that LLaMA 3's is published with."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
+
+    words = {word: i for i, word in enumerate(["<|begin_of_text|>", "<|end_of_text|>", *alphabet()])}
+    made = Tokenizer(models.BPE(words, []))
+    made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    made.decoder = decoders.ByteLevel()
+    made.add_special_tokens(["<|begin_of_text|>", "<|end_of_text|>"])
+    made.post_processor = processors.TemplateProcessing(
+        single="<|begin_of_text|> $A", special_tokens=[("<|begin_of_text|>", 0)]
+    )
+    folder.mkdir(parents=True)
+    made.save(str(folder / "tokenizer.json"))
+    told = {"tokenizer_class": "LlamaTokenizerFast", "bos_token": "<|begin_of_text|>", "eos_token": "<|end_of_text|>",
+            "pad_token": "<|end_of_text|>", "padding_side": "right", "model_max_length": 256}  # fmt: skip
+    (folder / "tokenizer_config.json").write_text(json.dumps(told))
+    return len(words)
+
+
+def write_hunyuan(folder):
+    """A folder as hunyuanvideo-community/HunyuanVideo has it: transformer and LLaMA in shards."""
+    from diffusers import (
+        AutoencoderKLHunyuanVideo,
+        FlowMatchEulerDiscreteScheduler,
+        HunyuanVideoTransformer3DModel,
+    )
+    from transformers import LlamaConfig, LlamaModel
+
+    torch.manual_seed(0)
+    words, short = write_byte_tokenizer(folder / "tokenizer"), len(clip_words())
+    write_clip_tokenizer(folder / "tokenizer_2")
+    LlamaModel(LlamaConfig(
+        vocab_size=words, hidden_size=16, intermediate_size=32, num_hidden_layers=4, num_attention_heads=2,
+        num_key_value_heads=2, max_position_embeddings=1200, pad_token_id=1,
+    )).save_pretrained(folder / "text_encoder", max_shard_size="20KB")  # fmt: skip
+    clip_text(8, short, 77, (short - 2, short - 1)).save_pretrained(folder / "text_encoder_2")
+    HunyuanVideoTransformer3DModel(
+        in_channels=4, out_channels=4, num_attention_heads=2, attention_head_dim=16, num_layers=2,
+        num_single_layers=2, num_refiner_layers=1, text_embed_dim=16, pooled_projection_dim=8, rope_axes_dim=(4, 6, 6),
+    ).save_pretrained(folder / "transformer", max_shard_size="200KB")  # fmt: skip
+    AutoencoderKLHunyuanVideo(
+        block_out_channels=(8, 8, 8, 8), norm_num_groups=4, layers_per_block=1, latent_channels=4
+    ).save_pretrained(folder / "vae")
+    FlowMatchEulerDiscreteScheduler(shift=7.0).save_pretrained(folder / "scheduler")
+    parts = {
+        "transformer": ["diffusers", "HunyuanVideoTransformer3DModel"],
+        "vae": ["diffusers", "AutoencoderKLHunyuanVideo"],
+        "text_encoder": ["transformers", "LlamaModel"],
+        "text_encoder_2": ["transformers", "CLIPTextModel"],
+        "tokenizer": ["transformers", "LlamaTokenizerFast"],
+        "tokenizer_2": ["transformers", "CLIPTokenizer"],
+        "scheduler": ["diffusers", "FlowMatchEulerDiscreteScheduler"],
+    }
+    index = {"_class_name": "HunyuanVideoPipeline", "_diffusers_version": "0.32.0", **parts}
+    (folder / "model_index.json").write_text(json.dumps(index))
+    return folder
+
+
 def write_toml(path, **tables):
     """A profile: top-level values first, then its tables; `None` leaves a line out."""
     lines = [f"{name} = {json.dumps(value)}" for name, value in tables.items() if not isinstance(value, dict)]

@@ -1,0 +1,161 @@
+"""HunyuanVideo out of its published folder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from pvbench.backbone import IMAGES, LATENTS, LORA, BackboneLoader
+from pvbench.backbones.hunyuan_sampling import check_sampling
+from pvbench.backbones.settings import choice_line, only_lines, switch_line, text_line, where
+from pvbench.errors import WeightsError
+from pvbench.machine.devices import torch_device
+from pvbench.profile import Profile
+from pvbench.weights.layout import REPOSITORIES, files_digest, find_checkpoint, model_files, read_json
+
+if TYPE_CHECKING:
+    import torch
+
+    from pvbench.backbones.hunyuan import HunyuanBackbone
+
+_VERSION = 1
+_BASE = "hunyuanvideo-community/HunyuanVideo"
+_LINES = ("kind", "base", "precision", "tiling", "checkpointing")
+_MODELS = ("transformer", "text_encoder", "text_encoder_2", "vae")
+_PLAIN = ("tokenizer", "tokenizer_2", "scheduler")
+_LLAMA_WORDS = 128000
+"""LLaMA 3's vocabulary has at least so many words; with it the template's length is known."""
+
+
+class HunyuanLoader(BackboneLoader):
+    """Loads HunyuanVideo from a folder in diffusers' layout, fetching nothing.
+
+    Lines of a profile's `[backbone]` besides `kind`:
+        base: the folder, or the name of a repository on huggingface.co that lies in the weights folder or in the cache
+            of its own programs.
+        precision: bfloat16 or float32, of all networks.
+        tiling: whether frames above 256 pixels are decoded in overlapping pieces, as they must be at full size.
+        checkpointing: computes activations again in backward passes: less memory, a third more time.
+    """
+
+    name: ClassVar[str] = "hunyuan"
+    summary: ClassVar[str] = "HunyuanVideo, 13 B parameters, from its published folder"
+    offers: ClassVar[frozenset[str]] = frozenset({LATENTS, IMAGES, LORA})
+
+    @classmethod
+    def signature(cls, profile: Profile) -> Mapping[str, Any]:
+        """Precision, way of decoding and digests of the files.
+
+        Raises:
+            ProfileError: frames, sides or guidance that the model cannot do.
+        """
+        only_lines(profile, _LINES)
+        folder = _folder(profile)
+        _check_size(profile, folder)
+        switch_line(profile, "checkpointing", True)
+        return {
+            "backbone": cls.name,
+            "version": _VERSION,
+            "precision": _precision(profile),
+            "tiling": switch_line(profile, "tiling", True),
+            "weights": _digests(folder),
+        }
+
+    @classmethod
+    def located(cls, profile: Profile) -> str:
+        """Where the folder is."""
+        folder = _folder(profile)
+        _digests(folder)
+        return str(folder)
+
+    @classmethod
+    def licence(cls, profile: Profile) -> str:
+        """Of HunyuanVideo."""
+        return f"HunyuanVideo: {REPOSITORIES[_BASE].licence}"
+
+    @classmethod
+    def load(cls, profile: Profile, device: str) -> HunyuanBackbone:
+        """The backbone on a device; its text encoders come there only while texts are encoded."""
+        return _load(_folder(profile), profile, torch_device(device), cls.signature(profile))
+
+
+def _folder(profile: Profile) -> Path:
+    return find_checkpoint(text_line(profile, "base", _BASE), where(profile, "base"))
+
+
+def _precision(profile: Profile) -> str:
+    return choice_line(profile, "precision", ("bfloat16", "float32"), "bfloat16")
+
+
+def _check_size(profile: Profile, folder: Path) -> None:
+    vae, transformer = (read_json(folder / part / "config.json") for part in ("vae", "transformer"))
+    patch = int(vae.get("spatial_compression_ratio", 8)) * int(transformer.get("patch_size", 2))
+    check_sampling(profile.sampling, patch, int(vae.get("temporal_compression_ratio", 4)))
+
+
+def _digests(folder: Path) -> dict[str, str]:
+    """First 16 hex digits of what each part's files digest to."""
+    found = {part: model_files(folder / part).digest for part in _MODELS}
+    for part in _PLAIN:
+        files = sorted(path for path in (folder / part).glob("*") if path.is_file())
+        if not files:
+            raise WeightsError(f"{folder / part} holds nothing; fetch the whole checkpoint again")
+        found[part] = files_digest(files, folder / part)
+    return found
+
+
+def _load(folder: Path, profile: Profile, device: torch.device, signature: Mapping[str, Any]) -> HunyuanBackbone:
+    # ruff: noqa: I001  the backbone's module makes torchvision importable, which diffusers needs
+    from pvbench.backbones.hunyuan import HunyuanBackbone, template_length
+    import torch
+    from diffusers import (
+        AutoencoderKLHunyuanVideo,
+        FlowMatchEulerDiscreteScheduler,
+        HunyuanVideoPipeline,
+        HunyuanVideoTransformer3DModel,
+    )
+    from transformers import CLIPTextModel, LlamaModel
+
+    from pvbench.backbones.attention import drop_masks
+    from pvbench.backbones.loading import load_model
+    from pvbench.backbones.tokenizers import load_clip_tokenizer, load_fast_tokenizer
+
+    dtype = torch.bfloat16 if signature["precision"] == "bfloat16" else torch.float32
+    llama = load_model(LlamaModel, folder / "text_encoder", dtype)
+    clip = load_model(CLIPTextModel, folder / "text_encoder_2", dtype)
+    words = load_fast_tokenizer(folder / "tokenizer", llama.config.vocab_size)
+    _check_template(folder, template_length(words), llama.config.vocab_size)
+    pipe = HunyuanVideoPipeline(
+        transformer=load_model(HunyuanVideoTransformer3DModel, folder / "transformer", dtype),
+        vae=load_model(AutoencoderKLHunyuanVideo, folder / "vae", dtype),
+        text_encoder=llama,
+        tokenizer=words,
+        text_encoder_2=clip,
+        tokenizer_2=load_clip_tokenizer(
+            folder / "tokenizer_2", clip.config.vocab_size, clip.config.max_position_embeddings
+        ),
+        scheduler=FlowMatchEulerDiscreteScheduler.from_pretrained(str(folder / "scheduler"), local_files_only=True),
+    )
+    pipe.set_progress_bar_config(disable=True)
+    pipe.transformer.to(device)
+    pipe.vae.to(device)
+    drop_masks(pipe.transformer)
+    if signature["tiling"]:
+        pipe.vae.enable_tiling()
+    backbone = HunyuanBackbone(pipe, profile.sampling, device, signature)
+    if switch_line(profile, "checkpointing", True):
+        backbone.enable_checkpointing()
+    return backbone
+
+
+def _check_template(folder: Path, length: int, vocabulary: int) -> None:
+    """Refuses a tokenizer that reads the words before every prompt as others than the model was trained with."""
+    from diffusers.pipelines.hunyuan_video.pipeline_hunyuan_video import DEFAULT_PROMPT_TEMPLATE
+
+    expected = DEFAULT_PROMPT_TEMPLATE["crop_start"]
+    if vocabulary >= _LLAMA_WORDS and length != expected:
+        raise WeightsError(
+            f"{folder / 'tokenizer'}: the words before a prompt become {length} tokens, and HunyuanVideo was trained "
+            f"with {expected}: tokenizer.json is of another model; fetch it again"
+        )
