@@ -157,6 +157,7 @@ def train(
         face_detector,
         face_recogniser,
         head,
+        image_encoder,
         motion,
         segmenter,
         text_to_image,
@@ -183,7 +184,7 @@ def train(
     elif model.startswith("face-recogniser"):
         face_recogniser.train_recogniser(place, role, plan(face_recogniser.RECOGNISER_PLAN))
     elif model == "face-image-encoder":
-        face_adapter.train_image_encoder(place, plan(face_adapter.ENCODER_PLAN))
+        image_encoder.train_image_encoder(place, plan(image_encoder.PLAN))
     elif model == "face-adapter-pictures":
         face_adapter.train_pictures(place, plan(face_adapter.PICTURES_PLAN, face_adapter.GPU_PICTURES_PLAN))
     elif model == "face-adapter":

@@ -251,9 +251,8 @@ class _Run:
         self._left["tune", method] -= 1
         if made.refused is None:
             self._tallies["tune"].done += 1
-            shared = round(made.shared, 4)
             who = {"variant": job.variant.label, "identity": job.identity.name}
-            self._seen("tune", method, made.seconds, shared_seconds=shared, **who)
+            self._seen("tune", method, made.seconds, shared_seconds=made.shared, **who)
             self._store.forgive(job.key)
             # Behind the other tunings: the longest pieces first, so that the workers end together.
             self._making.extend(waiting)

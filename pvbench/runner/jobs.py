@@ -196,7 +196,7 @@ class TuneJob:
         # The adapter last: where it is, the tuning is done.
         write_text(self.path.with_suffix(".csv"), _losses_table(steps))
         save_adapter(self.path, adapter)
-        return Made(None, seconds, shared=used.seconds)
+        return Made(None, seconds, shared=round(used.seconds, 4))
 
 
 def _losses_table(steps: Sequence[Stepped]) -> str:

@@ -144,7 +144,7 @@ class TestTheAdapter:
     def adapter(cls):
         from pvbench.features.mini.face_extractor import load_detector
         from pvbench.weights import weights_folder
-        from workshop.train.face_adapter import make_image_encoder
+        from workshop.train.image_encoder import make_image_encoder
 
         torch.manual_seed(0)
         detector = load_detector(weights_folder("mini"), torch.device("cpu"))

@@ -11,7 +11,7 @@ from pvbench.rewards.face_adapter import ADAPTER, LORA
 from pvbench.weights import weights_folder
 from pvbench.world.vocabulary import LABELS
 from workshop.dataset import Shard
-from workshop.train import face_adapter
+from workshop.train import face_adapter, image_encoder
 from workshop.train.face_adapter import AdapterInTraining, Prompted, Resampler, own_looks, partners
 from workshop.train.loop import Place, Plan
 from workshop.train.motion import load_sides
@@ -82,7 +82,7 @@ def small(tmp_path, monkeypatch):
 def test_three_stages_end_in_files_that_the_backbone_takes(small, short_backbone):
     plan = Plan(steps=2, batch=2, rate=1e-3, precision="float32")
     place = Place(small.data, small.out, small.device, 1, small.start)
-    face_adapter.train_image_encoder(place, plan)
+    image_encoder.train_image_encoder(place, plan)
     face_adapter.train_pictures(place, plan)
     face_adapter.train_videos(place, plan)
     folder = small.out / "face_adapter"
