@@ -164,6 +164,7 @@ KINDS: Mapping[str, Mapping[str, str]] = {
         "flow": "dis",
         "video": "mini_video",
         "world": "mini_world",
+        "head": "mini_head",
         "hps": "mini_hps",
     },
     "published": {

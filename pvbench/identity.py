@@ -74,9 +74,17 @@ class Identity:
     @cached_property
     def scoring_digest(self) -> str:
         """Sha256, in hex, of the photos with which videos are compared."""
+        return self._photos_digest(self.scored_with)
+
+    @cached_property
+    def tuned_digest(self) -> str:
+        """Sha256, in hex, of the photos that methods are tuned on."""
+        return self._photos_digest(self.images)
+
+    def _photos_digest(self, images: tuple[Path, ...]) -> str:
         # A plain folder may be scored without one of its photos, which one with a card may not.
         kind = ["plain"] if self.plain else []
-        return digest([*kind, *(sha256(image.read_bytes()).hexdigest() for image in self.scored_with)])
+        return digest([*kind, *(sha256(image.read_bytes()).hexdigest() for image in images)])
 
     def scoring_photos(self) -> list[UInt8[np.ndarray, "_ _ 3"]]:
         """The photos with which videos are compared, in RGB.

@@ -30,8 +30,8 @@ _MODELS = {
     "face-image-encoder": "about 40 minutes on one core; needs text-to-image",
     "face-adapter-pictures": "about 2 hours on one core; needs face-image-encoder",
     "face-adapter": "about an hour on one core; needs face-adapter-pictures and motion",
-    "head-recogniser": "about 60 minutes on one core; needs doubles",
-    "look-reader": "about 20 minutes on one core; needs doubles",
+    "head-recogniser": "about 43 minutes on one core; needs doubles",
+    "look-reader": "about 23 minutes on one core; needs doubles",
 }
 Data = Annotated[Path, typer.Option(help="Folder of rendered shards.")]
 Out = Annotated[Path, typer.Option(help="Folder of trainings: logs, checkpoints, models.")]
@@ -215,11 +215,14 @@ def pack(
 @app.command()
 def measure(
     what: Annotated[
-        str, typer.Argument(help="base: the untuned model's videos; fakes: the face score of known fakes.")
+        str,
+        typer.Argument(
+            help="base: the untuned model's videos; fakes: what known fakes score; thresholds: what strangers reach."
+        ),
     ],
     profile: Annotated[str, typer.Option(help="Profile whose weights are measured.")] = "mini",
     videos: Annotated[int, typer.Option(help="Videos to sample for 'base'.")] = 200,
-    people: Annotated[int, typer.Option(help="Held-out people for 'fakes'.")] = 40,
+    people: Annotated[int, typer.Option(help="Held-out people for 'fakes' and 'thresholds'.")] = 40,
     out: Annotated[Path, typer.Option(help="JSON to write; 'base' puts a sheet of frames beside it.")] = Path(
         "quality.json"
     ),
@@ -234,12 +237,16 @@ def measure(
     from workshop import fakes, quality
 
     found: dict[str, object]
+    kinds = ["base", "fakes", "thresholds"]
     if what == "base":
         found = asdict(quality.base_quality(profile, videos, device, out.with_suffix(".png")))
     elif what == "fakes":
-        found = dict(fakes.fakes_table(weights_folder(load_profile(profile).evaluators["weights"]), people, device))
+        folder = weights_folder(load_profile(profile).evaluators["weights"])
+        found = fakes.fakes_table(folder, people, device).in_words()
+    elif what == "thresholds":
+        found = dict(fakes.thresholds(weights_folder(load_profile(profile).evaluators["weights"]), people, device))
     else:
-        raise PvbenchError(f"cannot measure {what!r}{did_you_mean(what, ['base', 'fakes'])}; known: base, fakes")
+        raise PvbenchError(f"cannot measure {what!r}{did_you_mean(what, kinds)}; known: {', '.join(kinds)}")
     quality.write_quality(out, **found)
     for name, value in found.items():
         typer.echo(f"{name}: {value}")

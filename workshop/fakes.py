@@ -1,9 +1,9 @@
-"""What the face score gives to known fakes: other people, worn pictures, pictures tuned on the reward."""
+"""What the judges of faces and heads give to known fakes: other people, worn pictures, pictures tuned on the reward."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,8 +16,10 @@ from torch.nn import functional
 
 from pvbench.backbones.patch_autoencoder import PatchAutoencoder
 from pvbench.digest import stable_seed
+from pvbench.errors import WeightsError
 from pvbench.features.face import crop_faces, embed_faces
-from pvbench.features.mini.face_extractor import FaceExtractor, load_detector, load_recogniser
+from pvbench.features.mini.face_extractor import FaceExtractor, load_detector, load_recogniser, load_state
+from pvbench.features.mini.head_networks import HeadRecogniser, crop_heads
 from pvbench.pixels import to_tensor
 from pvbench.rewards.identity import FaceReward
 from pvbench.weights import verified
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from pvbench.world.person import Person
 
 Image = NDArray[np.uint8]
+_SATURATED = 0.95  # cosine under the reward's recogniser
 Photos = Callable[["Person", int, int, str], list[Image]]
 """Makes pictures of a person, from a number that seeds them, how many there shall be, and their domain."""
 
@@ -99,19 +102,61 @@ _EDITS: dict[str, Callable[[Image], Image]] = {
 }
 
 
-def fakes_table(weights: Path, people: int = 40, device: str = "cpu", size: int = 64) -> dict[str, dict[str, float]]:
-    """Cosine to the reference of true and faked pictures of held-out people, by the scoring recogniser.
+@dataclass(frozen=True)
+class Fakes:
+    """What judges give to true and faked pictures of held-out people.
+
+    Attributes:
+        cosines: by judge and kind of picture, the cosine of each to the person's references; NaN without a face.
+        strangers: by judge, the cosines of true pictures of everybody to the references of everybody else.
+    """
+
+    cosines: Mapping[str, Mapping[str, NDArray[np.float64]]]
+    strangers: Mapping[str, NDArray[np.float64]]
+
+    def threshold(self, judge: str, accepts: float) -> float:
+        """The cosine that so large a share of strangers' pictures reaches."""
+        return float(np.nanquantile(self.strangers[judge], 1 - accepts))
+
+    def table(self, judge: str) -> dict[str, dict[str, float]]:
+        """By kind: mean, 5th and 95th percentile, shares with a face and accepted at each threshold, how many."""
+        at = {name: self.threshold(judge, share) for name, share in ACCEPTS.items()}
+        return {kind: _summary(values, at) for kind, values in self.cosines[judge].items()}
+
+    def correlation(self, one: str, other: str) -> float:
+        """How two judges agree on strangers: Pearson's correlation of their cosines."""
+        both = np.stack([self.strangers[one], self.strangers[other]])
+        return float(np.atleast_2d(np.corrcoef(both[:, np.isfinite(both).all(axis=0)]))[0, 1])
+
+    def in_words(self) -> dict[str, object]:
+        """Everything, as plain numbers for a file."""
+        pairs = [(one, other) for one in self.strangers for other in self.strangers if one < other]
+        return {
+            **{f"{judge}: {kind}": row for judge in self.cosines for kind, row in self.table(judge).items()},
+            **{
+                f"{judge}: threshold at {share:.1%}": self.threshold(judge, share)
+                for judge in self.strangers
+                for share in ACCEPTS.values()
+            },
+            **{f"correlation on strangers of {one} and {other}": self.correlation(one, other) for one, other in pairs},
+        }
+
+
+ACCEPTS: Mapping[str, float] = {"accepted_1": 0.01, "accepted_01": 0.001}
+"""Shares of strangers that thresholds let pass."""
+
+
+def fakes_table(weights: Path, people: int = 40, device: str = "cpu", size: int = 64) -> Fakes:
+    """What the judges give to true and faked pictures of held-out people.
 
     Args:
         weights: folder of the mini weights.
-
-    Returns:
-        By kind of picture: mean, 5th and 95th percentile, share of pictures with a face, number of pictures.
     """
     from pvbench.world.figure import load_figure
     from pvbench.world.person import pool_person
 
-    extractor = load_face_extractor(weights, device)
+    judges = load_judges(weights, device)
+    extractor = judges["face"].extractor
     reward = FaceReward(
         load_detector(weights, extractor.device), load_recogniser(weights, "reward", extractor.device), extractor.device
     )
@@ -121,24 +166,73 @@ def fakes_table(weights: Path, people: int = 40, device: str = "cpu", size: int 
     sliders = figure.face_sliders()
     crowd = [pool_person("held-out", 5000 + k, sliders) for k in range(people)]
     photos: Photos = partial(_photos, figure, size)
-    found: dict[str, list[float]] = {}
+    found: dict[str, dict[str, list[float]]] = {name: {} for name in judges}
+    templates: dict[str, list[NDArray[np.float32]]] = {name: [] for name in judges}
+    true: dict[str, list[NDArray[np.float32]]] = {name: [] for name in judges}
     for number, person in enumerate(crowd):
         references = photos(person, number, 5, "photo")
-        target = np.nanmean(extractor(np.stack(references)).embedding, axis=0)
-        target = target / np.linalg.norm(target)
         same_noun = [p for p in crowd if p.class_noun == person.class_noun and p is not person]
         other = same_noun[number % len(same_noun)]
-        tuned, reached = _tuned(reward, vae, references, photos(other, number + 2000, 2, "video"))
-        for kind, images in (
+        far = max(same_noun, key=lambda one: float(np.linalg.norm(np.subtract(one.skin, person.skin))))
+        kinds = [
             *_of_the_same(reward, photos(person, number + 1000, 6, "video")),
+            *_changed(photos, person, far, number + 1000),
             *_of_another(photos, person, other, number + 2000),
-            *tuned,
-        ):
-            cosine = extractor(np.stack(images)).embedding @ target
-            found.setdefault(kind, []).extend(float(c) for c in cosine)
-        if reached:
-            found.setdefault("(the same, by the reward's own recogniser)", []).extend(reached)
-    return {kind: _summary(np.array(values)) for kind, values in found.items()}
+            *_tuned(reward, vae, references, photos(other, number + 2000, 2, "video")),
+        ]
+        for name, judge in judges.items():
+            target = _unit(np.nanmean(judge(references), axis=0))
+            templates[name].append(target)
+            for kind, images in kinds:
+                embedding = judge(images)
+                found[name].setdefault(kind, []).extend(float(c) for c in embedding @ target)
+                if kind == TRUE:
+                    true[name].append(embedding)
+    cosines = {name: {kind: np.array(values) for kind, values in of_one.items()} for name, of_one in found.items()}
+    return Fakes(cosines, {name: _to_others(true[name], templates[name]) for name in judges})
+
+
+def thresholds(weights: Path, people: int = 60, device: str = "cpu", size: int = 64) -> dict[str, float]:
+    """By judge and share of strangers, the cosine that so large a share of strangers' pictures reaches.
+
+    Everybody of `people` held-out people is compared with the photos of all the others, six pictures each.
+    """
+    from pvbench.world.figure import load_figure
+    from pvbench.world.person import pool_person
+
+    judges, figure = load_judges(weights, device), load_figure()
+    sliders = figure.face_sliders()
+    templates: dict[str, list[NDArray[np.float32]]] = {name: [] for name in judges}
+    true: dict[str, list[NDArray[np.float32]]] = {name: [] for name in judges}
+    for number in range(people):
+        person = pool_person("held-out", 6000 + number, sliders)
+        references = _photos(figure, size, person, number, 5, "photo")
+        pictures = _photos(figure, size, person, number + 1000, 6, "video")
+        for name, judge in judges.items():
+            templates[name].append(_unit(np.nanmean(judge(references), axis=0)))
+            true[name].append(judge(pictures))
+    strangers = {name: _to_others(true[name], templates[name]) for name in judges}
+    found = Fakes({name: {} for name in judges}, strangers)
+    return {f"{name}: {key}": found.threshold(name, share) for name in judges for key, share in ACCEPTS.items()}
+
+
+def _unit(row: NDArray[np.float32]) -> NDArray[np.float32]:
+    return row / np.linalg.norm(row)
+
+
+def _to_others(pictures: list[NDArray[np.float32]], templates: list[NDArray[np.float32]]) -> NDArray[np.float64]:
+    """Cosines of everybody's pictures to the templates of everybody else."""
+    rows = [
+        images @ template
+        for who, images in enumerate(pictures)
+        for whose, template in enumerate(templates)
+        if who != whose
+    ]
+    return np.concatenate(rows).astype(np.float64)
+
+
+TRUE = "same person"
+"""The kind of picture that is no fake."""
 
 
 def _photos(figure: Figure, size: int, person: Person, number: int, count: int, domain: str) -> list[Image]:
@@ -159,13 +253,26 @@ def _photos(figure: Figure, size: int, person: Person, number: int, count: int, 
 
 def _of_the_same(reward: FaceReward, true: list[Image]) -> Iterator[tuple[str, list[Image]]]:
     """A person's own pictures, as they are, worn, and with features wiped out where a face is seen."""
-    yield "same person", true
+    yield TRUE, true
     for kind, edit in _EDITS.items():
         yield kind, [edit(image) for image in true]
     seen = reward.detector.detect(to_tensor(np.stack(true), reward.device))
     faces = [(image, f.landmarks[0].cpu().numpy()) for image, f in zip(true, seen, strict=True) if len(f.scores)]
     yield "same person, mouth wiped out", [wiped(image, points, slice(2, 5)) for image, points in faces]
     yield "same person, eyes wiped out", [wiped(image, points, slice(0, 2)) for image, points in faces]
+
+
+def _changed(photos: Photos, person: Person, other: Person, number: int) -> Iterator[tuple[str, list[Image]]]:
+    """Pictures of the person's own face with the look, or the skin and eyes, or all of that, of another person."""
+    from pvbench.world.person import restyle
+
+    restyled = restyle(person, np.random.default_rng(stable_seed("fakes", number, "look")))
+    for kind, shown in {
+        "same face, other hair, beard and glasses": restyled,
+        "same face, other skin tone": replace(person, skin=other.skin, iris=other.iris),
+        "same face, other hair and skin tone": replace(restyled, skin=other.skin, iris=other.iris),
+    }.items():
+        yield kind, photos(shown, number, 6, "video")
 
 
 def _of_another(photos: Photos, person: Person, other: Person, number: int) -> Iterator[tuple[str, list[Image]]]:
@@ -191,21 +298,27 @@ def _average(person: Person) -> Person:
 
 def _tuned(
     reward: FaceReward, vae: PatchAutoencoder, references: list[Image], others: list[Image]
-) -> tuple[list[tuple[str, list[Image]]], list[float]]:
-    """Others' pictures tuned on the reward, and the cosine that they reach under it; neither where a face is unseen."""
+) -> list[tuple[str, list[Image]]]:
+    """Others' pictures tuned on the reward until it saturates; none where a face is unseen.
+
+    Raises:
+        WeightsError: the reward was not satisfied, so that the pictures show nothing.
+    """
     pictures = to_tensor(np.stack(others), reward.device)
     if not all(len(seen.scores) for seen in reward.detector.detect(pictures)):
-        return [], []
+        return []
     size = len(references[0])
     crops = reward.reference(references, size, size).crops
     with torch.no_grad():
         wanted = functional.normalize(embed_faces(reward.recogniser, crops).mean(dim=0), dim=-1)
     fooled, reached = tuned_on_reward(reward, vae, pictures, wanted.expand(len(pictures), -1))
+    if reached < _SATURATED:
+        raise WeightsError(f"pictures tuned on the reward reach {reached:.2f} with it; expected {_SATURATED} or more")
     frames = ((fooled + 1) * 127.5).round().byte().permute(0, 2, 3, 1).cpu().numpy()
-    return [("another person, tuned on the reward", list(frames))], [reached]
+    return [("another person, tuned on the reward", list(frames))]
 
 
-def _summary(values: NDArray[np.float64]) -> dict[str, float]:
+def _summary(values: NDArray[np.float64], thresholds: Mapping[str, float]) -> dict[str, float]:
     seen = values[~np.isnan(values)]
     low, high = np.percentile(seen, [5, 95]) if len(seen) else (float("nan"), float("nan"))
     return {
@@ -213,8 +326,48 @@ def _summary(values: NDArray[np.float64]) -> dict[str, float]:
         "p5": float(low),
         "p95": float(high),
         "found": float(len(seen) / len(values)),
+        **{name: float((seen >= threshold).sum() / len(values)) for name, threshold in thresholds.items()},
         "n": float(len(values)),
     }
+
+
+class FaceJudge:
+    """A recogniser of faces: embeddings (n, 128) of pictures, NaN rows where there is no face."""
+
+    def __init__(self, extractor: FaceExtractor) -> None:
+        self.extractor = extractor
+
+    def __call__(self, images: Sequence[Image]) -> NDArray[np.float32]:
+        return self.extractor(np.stack(images)).embedding
+
+
+class HeadJudge(FaceJudge):
+    """The recogniser of heads, on the landmarks of the scoring side's detector."""
+
+    def __init__(self, extractor: FaceExtractor, recogniser: HeadRecogniser) -> None:
+        super().__init__(extractor)
+        self.recogniser = recogniser
+
+    def __call__(self, images: Sequence[Image]) -> NDArray[np.float32]:
+        frames = np.stack(images)
+        landmarks = self.extractor(frames).landmarks
+        seen = np.isfinite(landmarks).all(axis=(1, 2))
+        found = np.full((len(frames), 128), np.nan, np.float32)
+        if seen.any():
+            place = self.extractor.device
+            with torch.no_grad():
+                heads = crop_heads(to_tensor(frames[seen], place), torch.from_numpy(landmarks[seen]).to(place))
+                found[seen] = embed_faces(self.recogniser, heads).cpu().numpy()
+        return found
+
+
+def load_judges(weights: Path, device: str = "cpu") -> dict[str, FaceJudge]:
+    """The judges of faces and heads, and `coach`, the reward's recogniser, which is none."""
+    face = load_face_extractor(weights, device)
+    place = face.device
+    coach = FaceExtractor(load_detector(weights, place), load_recogniser(weights, "reward", place), place)
+    heads = load_state(HeadRecogniser(), verified(weights, "head_recogniser"), place)
+    return {"face": FaceJudge(face), "head": HeadJudge(face, heads), "coach": FaceJudge(coach)}  # type: ignore[arg-type]
 
 
 def load_face_extractor(weights: Path, device: str = "cpu") -> FaceExtractor:

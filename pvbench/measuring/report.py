@@ -17,7 +17,7 @@ from pvbench.measuring.precheck import shape_of
 from pvbench.measuring.request import MeasureRequest, Reported, role_of
 from pvbench.measuring.work import Work
 from pvbench.metrics import Metric, metric_class
-from pvbench.metrics.gallery import others_of
+from pvbench.metrics.gallery import UNKNOWN, others_of
 from pvbench.profile import Profile
 from pvbench.report import CellKey, ReferenceSet, ReportData, ReportIdentity, ReportPrompt, ReportVariant, write_report
 from pvbench.world.foils import foils_of
@@ -120,7 +120,7 @@ def _others(order: MeasureRequest, people: Mapping[str, Identity], work: Work) -
     """By identity, what line-ups read of other people: those of the folder, and look-alikes where there are some."""
     foils = foils_of(order.profile, people.values())
     found = others_of({name: work.reference_features(one) for name, one in people.items()})
-    return {name: {**of_one, **foils[people[name].name]} for name, of_one in found.items()}
+    return {name: {**UNKNOWN, **of_one, **foils[people[name].name]} for name, of_one in found.items()}
 
 
 def licences_of(profile: Profile, named: Collection[str]) -> Mapping[str, str]:

@@ -21,6 +21,10 @@ _BUILT_IN = (
     "hps_score",
     "prompt_parts",
     "line_up",
+    "verification",
+    "head_sim",
+    "look",
+    "copying",
 )
 _TABLE = ("face_sim", "dynamic_degree", "fvd", "temporal_consistency", "clip_t", "clip_i")
 """In a table FVD stands where the paper has it."""

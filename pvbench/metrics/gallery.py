@@ -6,11 +6,18 @@ import numpy as np
 
 from pvbench.metrics.metric import Features, unit_rows
 
-DERIVED: Mapping[str, str] = {"others/face": "reference/face", "foils/face": "reference/face"}
+DERIVED: Mapping[str, str] = dict.fromkeys(
+    ("others/face", "foils/face", "tuned/face", "truth/face"), "reference/face"
+)  # fmt: skip
 """Features that stand beside an identity's when cells are scored, and the feature of the identity that each goes with.
 
-`foils/face` comes with the miniature world's people, and has no rows for anybody else.
+`foils/face` comes with the miniature world's people, `truth/face` with the ceiling's video of the same cell; both have
+no rows for anybody else.
 """
+UNKNOWN: Mapping[str, np.ndarray] = {
+    name: np.zeros((0, 1), np.float32) for name in ("foils/face", "tuned/face", "truth/face")
+}
+"""What stands for a derived feature that is not known of a cell."""
 
 
 def with_derived(made: Collection[str]) -> frozenset[str]:
@@ -37,3 +44,11 @@ def others_of(references: Mapping[str, Features]) -> dict[str, Features]:
         return np.array(rows, np.float32).reshape(len(rows), width)
 
     return {name: {"others/face": rows_without(name)} for name in references}
+
+
+def truth_of(features: Features) -> dict[str, np.ndarray]:
+    """`truth/face` (1, D): the mean direction of the faces in a cell's true video; no row where none was found."""
+    faces, found = features.get("face/embedding"), features.get("face/detected")
+    if faces is None or found is None or not (found == 1).any():
+        return {}
+    return {"truth/face": unit_rows("truth/face", faces[found == 1].mean(axis=0, keepdims=True)).astype(np.float32)}

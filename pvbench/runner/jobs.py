@@ -127,17 +127,19 @@ class Made:
 
 @dataclass(frozen=True)
 class ReferenceJob:
-    """The features of the photos with which an identity's videos are compared."""
+    """The features of the photos with which an identity's videos are compared, or of those that are `tuned` on."""
 
     identity: Identity
     missing: Files
     kept: Files
+    tuned: bool = False
     stage: ClassVar[str] = "measure"
 
     def run(self, bench: Workbench, notify: Notify) -> None:
         """Raises FaceError for an image without a face, or with more than one."""
         try:
-            make_features(bench.evaluators, "reference", self.identity.scoring_photos(), self.missing, self.kept)
+            photos = self.identity.references() if self.tuned else self.identity.scoring_photos()
+            make_features(bench.evaluators, "reference", photos, self.missing, self.kept)
         except FaceError as error:
             raise FaceError(f"identity {self.identity.name!r} in {self.identity.folder}: {error}") from error
 

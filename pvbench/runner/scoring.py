@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from pvbench.errors import PvbenchError
 from pvbench.machine.facts import machine, versions
 from pvbench.metrics import load_metrics, score
-from pvbench.metrics.gallery import others_of
+from pvbench.metrics.gallery import UNKNOWN, others_of, truth_of
 from pvbench.report import CellKey, ReferenceSet, ReportData, ReportIdentity, ReportPrompt, ReportVariant
 from pvbench.runner.plan import Cell
 from pvbench.runner.result import RunResult
@@ -37,8 +39,8 @@ def score_run(result: RunResult) -> Scored:
     videos: dict[str, dict[CellKey, Path]] = {variant.label: {} for variant in plan.variants}
     failures: dict[str, dict[CellKey, str]] = {variant.label: {} for variant in plan.variants}
     refused: dict[Cell, str] = {}
-    others = others_of({name: of_one or {} for name, of_one in result.survey.references.items()})
-    foils = foils_of(plan.profile, plan.identities)
+    beside = _beside(result)
+    truths = _truths(result)
     for cell in plan.cells:
         key = CellKey(cell.identity, cell.prompt, cell.seed)
         features = result.features(cell)
@@ -47,9 +49,7 @@ def score_run(result: RunResult) -> Scored:
             failures[cell.variant][key] = failure.message if failure else "not made yet"
             continue
         try:
-            scores[cell.variant][key] = score(
-                {**features, **others.get(cell.identity, {}), **foils[cell.identity]}, metrics
-            )
+            scores[cell.variant][key] = score({**features, **beside[cell.identity], **truths.get(key, {})}, metrics)
         except PvbenchError as error:
             refused[cell] = failures[cell.variant][key] = str(error)
             continue
@@ -91,6 +91,31 @@ def score_run(result: RunResult) -> Scored:
         metrics=plan.metrics,
     )
     return Scored(data, refused)
+
+
+def _beside(result: RunResult) -> dict[str, dict[str, np.ndarray]]:
+    """By identity, what metrics read of other people and of the photos that methods were tuned on."""
+    survey, plan = result.survey, result.plan
+    others = others_of({name: of_one or {} for name, of_one in survey.references.items()})
+    foils = foils_of(plan.profile, plan.identities)
+    tuned = {
+        name: {"tuned/face": of_one["reference/face"]}
+        for name, of_one in survey.tuned.items()
+        if "reference/face" in of_one
+    }
+    names = [identity.name for identity in plan.identities]
+    return {name: {**UNKNOWN, **others.get(name, {}), **foils[name], **tuned.get(name, {})} for name in names}
+
+
+def _truths(result: RunResult) -> dict[CellKey, dict[str, np.ndarray]]:
+    """By cell, what metrics read of the ceiling's video: of a row of the run, or of an earlier run in the folder."""
+    if not result.plan.reads("truth/face"):
+        return {}
+    ceilings = {variant.label for variant in result.plan.variants if variant.cls.role == "ceiling"}
+    measured = {cell: of_one for cell, of_one in result.survey.measured.items() if cell.variant in ceilings}
+    if not ceilings and "rendered" in (earlier := reference_surveys(result.plan, result.store)):
+        measured = earlier["rendered"][1].measured
+    return {CellKey(cell.identity, cell.prompt, cell.seed): truth_of(of_one) for cell, of_one in measured.items()}
 
 
 def _reference_sets(result: RunResult) -> tuple[ReferenceSet, ...]:

@@ -29,11 +29,15 @@ REFERENCE_METHODS: dict[Reference, str] = {"rendered": "oracle", "base": "base"}
 
 @dataclass
 class Survey:
-    """Cells by how far they are. `made` maps a cell to its video's digest, `measured` to its video's features."""
+    """Cells by how far they are. `made` maps a cell to its video's digest, `measured` to its video's features.
+
+    `tuned` are the features of the photos that methods are tuned on, where a metric reads them.
+    """
 
     made: dict[Cell, str] = field(default_factory=dict)
     measured: dict[Cell, Features] = field(default_factory=dict)
     references: dict[str, Features] = field(default_factory=dict)
+    tuned: dict[str, Features] = field(default_factory=dict)
     texts: dict[str, Features] = field(default_factory=dict)
     reference_jobs: list[ReferenceJob] = field(default_factory=list)
     text_job: TextJob | None = None
@@ -109,13 +113,15 @@ def _to_measure(plan: Plan, store: Store, kept: KeptFeatures, cell: Cell, files:
 
 
 def _survey_inputs(plan: Plan, kept: KeptFeatures, survey: Survey) -> None:
-    for identity in plan.identities:
-        files = kept.files("reference", identity.scoring_digest)
-        features = kept.read(files)
-        if features is None:
-            survey.reference_jobs.append(ReferenceJob(identity, kept.missing(files), files))
-        else:
-            survey.references[identity.name] = features
+    wanted = [(survey.references, False), *([(survey.tuned, True)] if plan.reads("tuned/face") else [])]
+    for found, tuned in wanted:
+        for identity in plan.identities:
+            files = kept.files("reference", identity.tuned_digest if tuned else identity.scoring_digest)
+            features = kept.read(files)
+            if features is None:
+                survey.reference_jobs.append(ReferenceJob(identity, kept.missing(files), files, tuned))
+            else:
+                found[identity.name] = features
     missing = []
     for text in dict.fromkeys(plan.text(cell) for cell in plan.cells):
         files = kept.files("text", sha256(text.encode()).hexdigest())

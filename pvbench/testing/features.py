@@ -8,6 +8,8 @@ import numpy as np
 from jaxtyping import Float
 
 FRAMES, PHOTOS, FACE, CLIP, VIDEO = 6, 5, 16, 12, 20
+LOOKS = {"hair": 6, "hair_colour": 6, "beard": 5, "glasses": 3}
+"""Labels of a look, and how many values each has."""
 
 
 def example_features(
@@ -24,9 +26,12 @@ def example_features(
     face, crop = _unit(rng.normal(size=(frames, FACE))), _unit(rng.normal(size=(frames, CLIP)))
     corner = rng.uniform(4, 20, (frames, 2))
     box = np.concatenate([corner, corner + rng.uniform(16, 36, (frames, 2))], axis=1).astype(np.float32)
+    head = _unit(rng.normal(size=(frames, FACE)))
+    looks = {name: rng.dirichlet(np.ones(count), frames).astype(np.float32) for name, count in LOOKS.items()}
     for frame in missing:
         detected[frame] = 0
-        face[frame] = crop[frame] = box[frame] = np.nan
+        for rows in (face, crop, box, head, *looks.values()):
+            rows[frame] = np.nan
     return {
         "face/embedding": face,
         "face/detected": detected,
@@ -45,12 +50,21 @@ def example_features(
         "world/scene": rng.uniform(0, 0.5, (frames, 12)).astype(np.float32),
         "world/colour": rng.uniform(0, 0.5, (frames, 9)).astype(np.float32),
         "world/expression": rng.uniform(0, 0.5, (frames, 5)).astype(np.float32),
+        "head/embedding": head,
+        **{f"look/{name}": rows for name, rows in looks.items()},
+        **{
+            f"reference/look_{name}": rng.dirichlet(np.ones(count), photos).astype(np.float32)
+            for name, count in LOOKS.items()
+        },
+        "reference/head": _unit(rng.normal(size=(photos, FACE))),
         "hps/frame": _unit(rng.normal(size=(frames, CLIP))),
         "reference/face": _unit(rng.normal(size=(photos, FACE))),
         "reference/clip": _unit(rng.normal(size=(photos, CLIP))),
         "reference/clip_face": _unit(rng.normal(size=(photos, CLIP))),
         "others/face": _unit(rng.normal(size=(6, FACE))),
         "foils/face": _unit(rng.normal(size=(4, FACE))),
+        "tuned/face": _unit(rng.normal(size=(photos, FACE))),
+        "truth/face": _unit(rng.normal(size=(1, FACE))),
         "text/clip": _unit(rng.normal(size=CLIP)),
         "text/tokens": np.array([9, 77], np.float32),
         "text/asked": np.array([3, 0, 8, 4], np.float32),

@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import ClassVar
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -71,10 +72,16 @@ class MetricContract(_Stated):
     """Tests of one metric of single videos."""
 
     metric: ClassVar[type[Metric]]
+    settings: ClassVar[Mapping[str, Any]] = {}
+    """How it is set for the suite, where the defaults give no number."""
+
+    def made(self) -> Metric:
+        """The metric, set."""
+        return self.metric(**self.settings)
 
     def test_every_video_has_every_number(self, videos: list[Features]) -> None:
         """In the unit's limits; undefined only where the column says so."""
-        rows = self.metric().rows(videos)
+        rows = self.made().rows(videos)
         assert rows.shape == (len(videos), len(self.metric.columns))
         for column, values in zip(self.metric.columns, rows.T, strict=True):
             defined = values[~np.isnan(values)]
@@ -83,19 +90,19 @@ class MetricContract(_Stated):
 
     def test_a_number_moves_with_its_video(self, videos: list[Features]) -> None:
         """A metric that cannot move says nothing."""
-        rows = self.metric().rows([*videos, example_features(99, missing=(0, 1, 3))])
+        rows = self.made().rows([*videos, example_features(99, missing=(0, 1, 3))])
         assert any(len(set(values[~np.isnan(values)])) > 1 for values in rows.T)
 
     def test_a_video_is_scored_alone(self, videos: list[Features]) -> None:
         """Its row rests on its own features, whatever comes with it."""
-        together = self.metric().rows(videos)
+        together = self.made().rows(videos)
         for place, features in enumerate(videos):
-            np.testing.assert_array_equal(self.metric().rows([features])[0], together[place])
+            np.testing.assert_array_equal(self.made().rows([features])[0], together[place])
 
     def test_features_are_left_as_they_were(self, videos: list[Features]) -> None:
         """Other metrics read them, too."""
         before = [{name: array.copy() for name, array in features.items()} for features in videos]
-        self.metric().rows(videos)
+        self.made().rows(videos)
         for features, copies in zip(videos, before, strict=True):
             for name, array in features.items():
                 np.testing.assert_array_equal(array, copies[name])
@@ -105,12 +112,12 @@ class MetricContract(_Stated):
         for need in self.metric.needs:
             without = {name: array for name, array in videos[0].items() if name != need}
             with pytest.raises(MetricError, match=need):
-                self.metric().rows([without])
+                self.made().rows([without])
 
     def test_the_aggregate_has_every_number(self, videos: list[Features]) -> None:
         """And is undefined only where no video has one."""
-        rows = self.metric().rows(videos)
-        found = self.metric().aggregate(rows)
+        rows = self.made().rows(videos)
+        found = self.made().aggregate(rows)
         assert set(found) == {column.name for column in self.metric.columns}
         for column, values in zip(self.metric.columns, rows.T, strict=True):
             assert math.isnan(found[column.name]) == bool(np.isnan(values).all()), column.name

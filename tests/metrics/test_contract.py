@@ -11,8 +11,12 @@ class TestFvd(SetMetricContract):
     metric = Fvd
 
 
+SETTINGS = {"verification": {"threshold_1": 0.01, "threshold_01": 0.02}}
+
+
 def _suite(kind):
-    return type(f"Test{kind.__name__}", (MetricContract,), {"metric": kind, "__module__": __name__})
+    stated = {"metric": kind, "settings": SETTINGS.get(kind.name, {}), "__module__": __name__}
+    return type(f"Test{kind.__name__}", (MetricContract,), stated)
 
 
 for _kind in installed():

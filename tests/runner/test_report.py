@@ -6,7 +6,12 @@ import pytest
 
 from pvbench.errors import ReportError
 from pvbench.identity import split_root
+from pvbench.runner.grid import run_grid
+from pvbench.runner.observer import Silent
+from pvbench.runner.plan import Choice, make_plan
 from pvbench.runner.report import keep_report
+from pvbench.runner.scoring import score_run
+from pvbench.store import Store
 
 
 def test_a_report_is_kept_whole_and_replaces_an_earlier_one(run, tmp_path):
@@ -51,3 +56,18 @@ def test_a_folder_of_something_else_is_left_alone(run, tmp_path):
     with pytest.raises(ReportError, match="holds something else than a report"):
         keep_report(run(prompts="1").result, folder)
     assert (folder / "chapter.tex").read_text() == "mine"
+
+
+def test_copying_is_told_from_tuned_photos_and_the_ceilings_videos(tmp_path):
+    store = Store(tmp_path / "run")
+
+    def copying(methods):
+        choice = Choice(methods=methods, identities="2", prompts="2", metrics="copying")
+        scores = score_run(run_grid(make_plan(choice), store, Silent(), device="cpu", workers=1)).data.scores
+        return {label: [of_one["copying"] for of_one in cells.values()] for label, cells in scores.items()}
+
+    found = copying("still_photo,oracle")
+    assert min(found["still_photo"]) > 0.9
+    assert max(found["oracle"]) < -0.3
+    # Without the ceiling as a row, an earlier run's videos in the folder are the truth.
+    assert copying("still_photo")["still_photo"] == pytest.approx(found["still_photo"])

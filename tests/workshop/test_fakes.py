@@ -34,7 +34,7 @@ def table():
     from pvbench.weights import weights_folder
     from workshop.fakes import fakes_table
 
-    return fakes_table(weights_folder("mini"), people=12)
+    return fakes_table(weights_folder("mini"), people=12).table("face")
 
 
 @pytest.mark.parametrize("kind", FAKES)
@@ -49,10 +49,6 @@ def test_a_worn_picture_of_the_person_scores_above_nearly_all_others(table, kind
 
 def test_faces_are_found_in_all_that_were_not_tuned(table):
     assert min(row["found"] for kind, row in table.items() if "tuned" not in kind) > 0.97
-
-
-def test_the_rewards_own_recogniser_was_saturated(table):
-    assert table["(the same, by the reward's own recogniser)"]["mean"] > 0.95
 
 
 def test_the_page_shows_these_numbers(table):

@@ -35,13 +35,22 @@ def test_trainings_that_the_pages_name_exist():
     assert named <= set(_MODELS)
 
 
-@pytest.mark.parametrize("model", _MODELS)
+TO_COME = ("face-image-encoder", "face-adapter-pictures", "face-adapter")
+"""Trainings whose models are not shipped yet, so that no card says how long they took."""
+
+
+def test_models_that_are_to_come_are_not_packed():
+    assert not {name.replace("-", "_") for name in TO_COME} & set(MODELS)
+
+
+@pytest.mark.parametrize("model", [name for name in _MODELS if name not in TO_COME])
 def test_the_help_says_what_a_training_costs_at_the_pace_of_its_card(model):
     from workshop.train import (
         autoencoder,
         clip,
         face_detector,
         face_recogniser,
+        head,
         motion,
         segmenter,
         text_to_image,
@@ -54,6 +63,8 @@ def test_the_help_says_what_a_training_costs_at_the_pace_of_its_card(model):
         "motion": motion.PLAN,
         "face-detector": face_detector.DETECTOR_PLAN,
         "segmenter": segmenter.SEGMENTER_PLAN,
+        "head-recogniser": head.HEAD_PLAN,
+        "look-reader": head.LOOK_PLAN,
         "video-encoder": video_encoder.PLAN,
     }
     plan = plans.get(model, clip.PLAN if model.startswith("clip") else face_recogniser.RECOGNISER_PLAN)
@@ -76,7 +87,7 @@ def test_the_models_page_says_what_the_cards_measure():
     explained = PAGE.split("## Cards")[1].split("## Licence")[0]
     folder = weights_folder("mini")
     for path in sorted(folder.glob("*/card.json")):
-        for name in json.loads(path.read_text())["quality_on_held_out_people"]:
+        for name in json.loads(path.read_text()).get("quality_on_held_out_people", ()):
             assert f"`{name}`" in explained, (path, name)
 
 

@@ -20,8 +20,8 @@ from workshop.train.face_recogniser import attacked, auc, strong_blur, wiped
 from workshop.train.loop import Place, Plan, Trainer
 from workshop.train.networks import begin_from, save_network
 
-HEAD_PLAN = Plan(steps=3500, batch=96, rate=2e-3, average=0.998, weight_decay=5e-3, decay=0.6, precision="float32")
-LOOK_PLAN = Plan(steps=1500, batch=96, rate=2e-3, average=0.995, weight_decay=5e-3, decay=0.6, precision="float32")
+HEAD_PLAN = Plan(steps=2500, batch=96, rate=2e-3, average=0.998, weight_decay=5e-3, decay=0.6, precision="float32")
+LOOK_PLAN = Plan(steps=2000, batch=96, rate=2e-3, average=0.995, weight_decay=5e-3, decay=0.6, precision="float32")
 _BLURRED, _WIPED, _ATTACKED = 3, 9, 16  # pictures of a batch
 _SCALE, _MARGIN = 40, 0.3
 _LANDMARK_ERROR = 0.5  # pixels, standard deviation; the detector's

@@ -8,7 +8,7 @@ from pvbench.report.document.block import Block, Bullets, Code, Document, Figure
 from pvbench.report.document.paper import published_blocks
 from pvbench.report.document.problem_tables import doubts_table, failed_table, left_out_table
 from pvbench.report.document.tables import (
-    beside_table,
+    beside_tables,
     comparison_table,
     extra_table,
     fvd_table,
@@ -28,8 +28,8 @@ def contents(data: ReportData, numbers: Aggregates, filmstrips: Sequence[Figure]
     if columns_in("main", data.metrics):
         sections.append(Section("Results", (main_table(data, numbers),)))
         sections.append(Section("Face, motion and prompt together", tuple(_kept_blocks(data, numbers))))
-    if beside := beside_table(data, numbers):
-        sections.append(Section("Beside the six numbers", (beside,)))
+    if beside := beside_tables(data, numbers):
+        sections.append(Section("Beside the six numbers", beside))
     if extra := extra_table(data, numbers):
         remarks = () if sections else tuple(map(Paragraph, data.remarks))
         sections.append(Section("Extra metrics", (extra, *remarks)))

@@ -39,11 +39,25 @@ def main_table(data: ReportData, numbers: Aggregates) -> Table:
     return _score_table(data, numbers, "results", caption, names, tuple(main_notes(data, numbers)))
 
 
-def beside_table(data: ReportData, numbers: Aggregates) -> Table | None:
-    """The companions of the six numbers; None where none was asked for."""
+_WHO = frozenset({"face", "head"})
+"""Parts of a profile whose evaluators tell who is shown."""
+
+
+def beside_tables(data: ReportData, numbers: Aggregates) -> tuple[Table, ...]:
+    """The companions of the six numbers: those that tell who is shown, then the others; none where none was asked for.
+
+    Side by side they would be wider than a page.
+    """
     names = columns_in("beside", data.metrics)
-    caption = "Companions of the six numbers"
-    return _score_table(data, numbers, "beside", caption, names, _notes(names)) if names else None
+    who = tuple(name for name in names if metric_of(name).parts[0] in _WHO)
+    rest = tuple(name for name in names if name not in who)
+    shown = (("beside", "Companions of the six numbers: the person", who),
+             ("beside-rest", "Companions of the six numbers: motion, prompt and the set", rest))  # fmt: skip
+    return tuple(
+        _score_table(data, numbers, name, caption, columns, _notes(columns))
+        for name, caption, columns in shown
+        if columns
+    )
 
 
 def extra_table(data: ReportData, numbers: Aggregates) -> Table | None:

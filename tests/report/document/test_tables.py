@@ -6,7 +6,7 @@ import math
 import pytest
 
 from pvbench.report.document.tables import (
-    beside_table,
+    beside_tables,
     comparison_table,
     extra_table,
     fvd_table,
@@ -109,10 +109,13 @@ class TestOtherTables:
     def test_companions_and_extra_metrics_are_tables_of_their_own(self, make_run):
         data = make_run()
         numbers = aggregate(data)
-        assert any(head.startswith("Faces found") for head in beside_table(data, numbers).header)
+        who, rest = beside_tables(data, numbers)
+        assert any(head.startswith("Faces found") for head in who.header)
+        assert any(head.startswith("Flow") for head in rest.header)
+        assert not set(who.header[2:-1]) & set(rest.header)
         assert extra_table(data, numbers) is None
         only = dataclasses.replace(data, metrics=("clip_t",))
-        assert beside_table(only, aggregate(only)) is None
+        assert beside_tables(only, aggregate(only)) == ()
 
     def test_every_test_is_listed_with_its_winner(self, planted):
         data = planted(**ROWS)
