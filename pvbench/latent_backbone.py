@@ -259,6 +259,20 @@ class LatentBackbone(Backbone):
             MethodError: the tensors do not fit this backbone.
         """
 
+    def load_foreign_lora(self, tensors: Mapping[str, Tensor], scale: float = 1.0, name: str = IDENTITY) -> None:
+        """Puts a LoRA of another trainer into the video side, in the place of one of that name.
+
+        Its part for a text encoder, if it has one, is active wherever texts are encoded until it is removed.
+
+        Args:
+            tensors: under any keys that diffusers' `load_lora_weights` reads for this model.
+            scale: multiplies the strength that the file says.
+
+        Raises:
+            MethodError: it was made for another model, is no LoRA, or changes nothing.
+        """
+        raise MethodError(f"{type(self).__name__} takes no LoRAs of other trainers")
+
     @abstractmethod
     def remove_lora(self, side: Side | None = None, name: str | None = None) -> None:
         """Takes out an adapter, if there is one; by default all of them, on both sides."""

@@ -81,8 +81,9 @@ class Method(ABC):
     frozen dataclass whose fields all have defaults, of the types bool, int, float, str, `Literal` of these and tuples
     of them; its `__post_init__` may raise `SettingError`. `role` says whether it competes. `asks` says what it needs of
     a backbone and of rewards. Where `uses_backbone` is false, `backbone` is None, and a changed backbone leaves the
-    method's videos as they are. A worker keeps one backbone for all methods: what one leaves in it, such as an adapter,
-    `Backbone.reset` takes out before the next. `pvbench.testing.MethodContract` tests all of this.
+    method's videos as they are. Where `in_all` is false, `--methods all` leaves the method out. A worker keeps one
+    backbone for all methods: what one leaves in it, such as an adapter, `Backbone.reset` takes out before the next.
+    `pvbench.testing.MethodContract` tests all of this.
     """
 
     name: ClassVar[str]
@@ -91,6 +92,7 @@ class Method(ABC):
     tunes: ClassVar[bool]
     Settings: ClassVar[type[Any]]
     uses_backbone: ClassVar[bool] = True
+    in_all: ClassVar[bool] = True
     role: ClassVar[Role] = "method"
 
     settings: Any
@@ -122,6 +124,14 @@ class Method(ABC):
         """Digest of data files of the method's own that its videos depend on; '' without any."""
         return ""
 
+    @classmethod
+    def files_digest(cls, settings: Any, identity: Identity) -> str:
+        """Digest of files of the user's, named by the settings, that a person's videos depend on; '' without any.
+
+        Their paths are no part of a key: the settings that hold them are declared with `place`.
+        """
+        return ""
+
     @classmethod  # noqa: B027 - most methods can work with every input
     def check(cls, settings: Any, profile: Profile, identities: Sequence[Identity], prompts: PromptSet) -> None:
         """Refuses inputs that the method could not tune on, before anything is loaded; by default none.
@@ -141,6 +151,20 @@ class Method(ABC):
         or names that a backbone of the method's own package offers.
         """
         return frozenset()
+
+
+def place() -> Any:
+    """A setting that holds the path of a file or folder of the user's: what lies there is part of a key, not where."""
+    return field(default="", metadata={_PLACE: True})
+
+
+def keyed(settings: Any) -> dict[str, Any]:
+    """The settings by name that keys rest on: all but places."""
+    values: dict[str, Any] = dataclasses.asdict(settings)
+    return {one.name: values[one.name] for one in dataclasses.fields(settings) if _PLACE not in one.metadata}
+
+
+_PLACE = "place"
 
 
 def _check_method(where: str, cls: type[Method]) -> None:

@@ -112,5 +112,5 @@ def _refusal(variant: Variant, profile: Profile, lacking: Sequence[str]) -> str:
 
 def _all(profile: Profile) -> list[str]:
     first = [name for name in profile.methods_default if "[" not in name]
-    names = [name for name in METHODS.names() if not missing(parse_variant(name), profile)]
+    names = [n for n in METHODS.names() if METHODS.get(n).in_all and not missing(parse_variant(n), profile)]
     return sorted(names, key=lambda name: (first.index(name) if name in first else len(first), name))

@@ -19,6 +19,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from pvbench.backbones.checkpointing import enable_checkpointing
+from pvbench.backbones.foreign_lora import attach
 from pvbench.backbones.image_prompt import ImagePromptSlot
 from pvbench.backbones.lora import LoraSlots
 from pvbench.backbones.noise import video_noise
@@ -67,6 +68,7 @@ class AnimateDiffBackbone(LatentBackbone):
         self.shared_noise, self.rare_words = shared_noise, tuple(rare_words)
         self.device, self.signature = device, signature
         self._slots = {"video": LoraSlots(pipe.unet, "unet."), "image": LoraSlots(image_unet, "unet.")}
+        self._text_slot = LoraSlots(pipe.text_encoder, "text_encoder.")
         self._image_prompt = ImagePromptSlot(pipe.unet)
         self._kept: dict[str, Words] = {}
 
@@ -299,8 +301,18 @@ class AnimateDiffBackbone(LatentBackbone):
         """Puts a saved adapter into the text-to-video UNet."""
         self._slots["video"].load(name, tensors)
 
+    def load_foreign_lora(self, tensors: Mapping[str, Tensor], scale: float = 1.0, name: str = IDENTITY) -> None:
+        """Puts a LoRA of another trainer into the text-to-video UNet and, where it has a part for it, the encoder."""
+        self.remove_lora("video", name)
+        attach(self.pipe, [self._slots["video"], self._text_slot], tensors, name, scale)
+        if self._text_slot.names:
+            self._kept.clear()
+
     def remove_lora(self, side: Side | None = None, name: str | None = None) -> None:
         """Takes adapters out of one UNet or both."""
+        if side != "image" and self._text_slot.names:
+            self._text_slot.remove(name)
+            self._kept.clear()
         for one in self._slots if side is None else [side]:
             self._slots[one].remove(name)
 

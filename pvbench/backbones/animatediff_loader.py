@@ -230,8 +230,8 @@ def _check_fit(unet: Any, motion: Any, places: _Places) -> None:
 def _fuse(pipe: Any, place: Path) -> None:
     """A LoRA becomes a part of the text-to-video network's weights."""
     from pvbench.backbones.foreign_lora import attach
-    from pvbench.backbones.loading import read_tensors
     from pvbench.backbones.lora import LoraSlots
+    from pvbench.weights.checkpoint import read_tensors
 
     path = _lora_file(place)
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -37,8 +38,12 @@ def attach(pipe: Any, slots: Sequence[LoraSlots], tensors: Mapping[str, Tensor],
     state = {key: value.float() for key, value in _prefixed(tensors, slots).items()}
     try:
         converted = pipe.lora_state_dict(dict(state))
-        pipe.load_lora_weights(dict(state), adapter_name=name)
-    except (ValueError, KeyError, RuntimeError, TypeError, IndexError, AttributeError, NotImplementedError) as error:
+        with warnings.catch_warnings():
+            # Several adapters are meant; peft thinks that they may be a mistake.
+            warnings.filterwarnings("ignore", message="Already found a `peft_config`")
+            pipe.load_lora_weights(dict(state), adapter_name=name)
+    except Exception as error:
+        # Converting keys of another model can fail in any way.
         _take_out(slots, name)
         reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
         raise MethodError(f"the LoRA does not fit this backbone, it was made for another model: {reason}") from error
@@ -96,4 +101,4 @@ def _check_places(state: Mapping[str, Tensor], slots: Sequence[LoraSlots], name:
 
 def _take_out(slots: Sequence[LoraSlots], name: str) -> None:
     for slot in slots:
-        slot.remove(name)
+        slot.discard(name)

@@ -19,6 +19,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from pvbench.backbones.checkpointing import enable_checkpointing
+from pvbench.backbones.foreign_lora import attach
 from pvbench.backbones.hunyuan_sampling import check_sampling
 from pvbench.backbones.lora import LoraSlots
 from pvbench.backbones.noise import correlated
@@ -339,6 +340,11 @@ class HunyuanBackbone(LatentBackbone):
     def load_lora(self, tensors: Mapping[str, Tensor], name: str = IDENTITY) -> None:
         """Puts a saved adapter into the transformer."""
         self._slots.load(name, tensors)
+
+    def load_foreign_lora(self, tensors: Mapping[str, Tensor], scale: float = 1.0, name: str = IDENTITY) -> None:
+        """Puts a LoRA of another trainer into the transformer."""
+        self.remove_lora(name=name)
+        attach(self.pipe, [self._slots], tensors, name, scale)
 
     def remove_lora(self, side: Side | None = None, name: str | None = None) -> None:
         """Takes adapters out of the transformer, whichever side is named."""

@@ -13,7 +13,6 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from pvbench.errors import WeightsError
@@ -92,51 +91,6 @@ def frozen(model: nn.Module, where: str) -> nn.Module:
                 f"overflowed: take the checkpoint in full precision"
             )
     return model.requires_grad_(False).eval()
-
-
-def read_tensors(path: Path) -> dict[str, Tensor]:
-    """The tensors of a single file by name; of a pickle nothing is run.
-
-    Raises:
-        WeightsError: the file is missing, damaged, or holds code.
-    """
-    if path.suffix != ".safetensors":
-        return _inner(read_nested(path))
-    try:
-        found: dict[str, Tensor] = load_file(path)
-    except (SafetensorError, OSError) as error:
-        raise WeightsError(f"{path} cannot be read as safetensors ({error}); fetch it again") from error
-    return found
-
-
-def read_nested(path: Path) -> dict[str, Any]:
-    """What a pickle holds, tensors and plain values.
-
-    Raises:
-        WeightsError: the file is damaged or holds code.
-    """
-    import pickle
-
-    try:
-        found = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise WeightsError(
-            f"{path} holds code beside its tensors, or is damaged; nothing of it was run: take the checkpoint as "
-            f".safetensors"
-        ) from error
-    except Exception as error:
-        # A damaged file can fail in any way.
-        raise WeightsError(f"{path} is damaged ({type(error).__name__}); fetch it again") from error
-    if not isinstance(found, dict):
-        raise WeightsError(f"{path} holds a {type(found).__name__}; expected tensors by name")
-    return found
-
-
-def _inner(state: dict[str, Any]) -> dict[str, Tensor]:
-    """The tensors of a checkpoint that a trainer wrote: they may lie under `state_dict`, beside counters."""
-    while isinstance(state.get("state_dict"), dict):
-        state = state["state_dict"]
-    return {name: value for name, value in state.items() if isinstance(value, Tensor)}
 
 
 def fingerprints(tensors: Iterable[Tensor]) -> list[tuple[int, tuple[float, ...]]]:

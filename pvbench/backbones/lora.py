@@ -126,6 +126,16 @@ class LoraSlots:
         self.network.requires_grad_(False)
         self._activate(self.names)
 
+    def discard(self, name: str) -> None:
+        """Takes out what is left of an adapter that diffusers put in and did not fill."""
+        self._activate(tuple(one for one in self.names if one != name))
+        for layer in self.network.modules():
+            if isinstance(layer, BaseTunerLayer) and name in layer.lora_A:
+                layer.delete_adapter(name)
+        left = getattr(self.network, "peft_config", None) or {}
+        left.pop(name, None)
+        self.network._hf_peft_config_loaded = bool(left)
+
     def recall(self) -> Callable[[], AbstractContextManager[None]]:
         """What makes those adapters active again, inside of a block, that are active now."""
         now = self._active

@@ -17,9 +17,10 @@ from diffusers import AutoencoderKL, UNet2DConditionModel
 from torch import Tensor
 from transformers import CLIPTextConfig, CLIPTextModel
 
-from pvbench.backbones.loading import fingerprints, frozen, load_model, read_tensors, refuse_keys
+from pvbench.backbones.loading import fingerprints, frozen, load_model, refuse_keys
 from pvbench.backbones.tokenizers import load_clip_tokenizer
 from pvbench.errors import WeightsError
+from pvbench.weights.checkpoint import read_tensors
 
 _UNET, _TEXT = "model.diffusion_model.", "cond_stage_model.transformer."
 _VAES = ("first_stage_model.", "vae.")

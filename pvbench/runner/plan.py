@@ -16,7 +16,7 @@ from pvbench.digest import digest
 from pvbench.errors import IdentityError, PromptError, SettingError, StoreError, did_you_mean
 from pvbench.evaluator import FeaturePlan
 from pvbench.identity import SPLITS, Identity, list_identities, load_identities, split_root
-from pvbench.method import METHODS, Method, Request, request_for
+from pvbench.method import METHODS, Method, Request, keyed, request_for
 from pvbench.metrics import check_features, choose, load_metrics, metric_class
 from pvbench.profile import Profile, load_profile
 from pvbench.prompt import Prompt, PromptSet, check_disjoint, load_prompts
@@ -53,10 +53,15 @@ class PlannedVariant:
         return {
             "method": self.cls.name,
             "version": self.cls.version,
-            "settings": dataclasses.asdict(self.settings),
+            "settings": keyed(self.settings),
             "data": self.data_digest,
             "rewards": dict(self.rewards),
         }
+
+    def files_of(self, identity: Identity) -> dict[str, str]:
+        """What a person's keys rest on besides, where the settings name files."""
+        found = self.cls.files_digest(self.settings, identity)
+        return {"files": found} if found else {}
 
 
 @dataclass(frozen=True)
@@ -193,7 +198,12 @@ class Plan:
         keys = {}
         for variant in self.variants:
             for identity in self.identities:
-                made_of = {**shared, **self._identifying(variant), "identity": identity.digest}
+                made_of = {
+                    **shared,
+                    **self._identifying(variant),
+                    **variant.files_of(identity),
+                    "identity": identity.digest,
+                }
                 keys[variant.label, identity.name] = digest(made_of)
         return keys
 
@@ -205,6 +215,7 @@ class Plan:
                 shared = digest(
                     {
                         **self._identifying(variant),
+                        **variant.files_of(identity),
                         "sampling": self.profile.sampling,
                         "identity": identity.digest,
                         "adapter": self.adapter_key(variant, identity) if variant.cls.tunes else None,

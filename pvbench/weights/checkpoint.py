@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import pickle
 from pathlib import Path
+from typing import Any
 
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor
 
 from pvbench.errors import WeightsError
@@ -36,3 +39,46 @@ def read_checkpoint(path: Path, expected: str) -> dict[str, Tensor]:
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
         raise WeightsError(f"{path} holds a {type(state).__name__}, expected the tensors of {expected} by name")
     return {str(name).removeprefix("module."): value for name, value in state.items()}
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """The tensors of a single file by name; of a pickle nothing is run.
+
+    Raises:
+        WeightsError: the file is missing, damaged, or holds code.
+    """
+    if path.suffix != ".safetensors":
+        return _inner(_read_nested(path))
+    try:
+        found: dict[str, Tensor] = load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise WeightsError(f"{path} cannot be read as safetensors ({error}); fetch it again") from error
+    return found
+
+
+def _read_nested(path: Path) -> dict[str, Any]:
+    """What a pickle holds, tensors and plain values.
+
+    Raises:
+        WeightsError: the file is damaged or holds code.
+    """
+    try:
+        found = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise WeightsError(
+            f"{path} holds code beside its tensors, or is damaged; nothing of it was run: take the checkpoint as "
+            f".safetensors"
+        ) from error
+    except Exception as error:
+        # A damaged file can fail in any way.
+        raise WeightsError(f"{path} is damaged ({type(error).__name__}); fetch it again") from error
+    if not isinstance(found, dict):
+        raise WeightsError(f"{path} holds a {type(found).__name__}; expected tensors by name")
+    return found
+
+
+def _inner(state: dict[str, Any]) -> dict[str, Tensor]:
+    """The tensors of a checkpoint that a trainer wrote: they may lie under `state_dict`, beside counters."""
+    while isinstance(state.get("state_dict"), dict):
+        state = state["state_dict"]
+    return {name: value for name, value in state.items() if isinstance(value, Tensor)}
