@@ -58,11 +58,6 @@ class PlannedVariant:
             "rewards": dict(self.rewards),
         }
 
-    def files_of(self, identity: Identity) -> dict[str, str]:
-        """What a person's keys rest on besides, where the settings name files."""
-        found = self.cls.files_digest(self.settings, identity)
-        return {"files": found} if found else {}
-
 
 @dataclass(frozen=True)
 class Cell:
@@ -198,13 +193,7 @@ class Plan:
         keys = {}
         for variant in self.variants:
             for identity in self.identities:
-                made_of = {
-                    **shared,
-                    **self._identifying(variant),
-                    **variant.files_of(identity),
-                    "identity": identity.digest,
-                }
-                keys[variant.label, identity.name] = digest(made_of)
+                keys[variant.label, identity.name] = digest({**shared, **self._identifying(variant, identity)})
         return keys
 
     @cached_property
@@ -214,10 +203,8 @@ class Plan:
             for identity in self.identities:
                 shared = digest(
                     {
-                        **self._identifying(variant),
-                        **variant.files_of(identity),
+                        **self._identifying(variant, identity),
                         "sampling": self.profile.sampling,
-                        "identity": identity.digest,
                         "adapter": self.adapter_key(variant, identity) if variant.cls.tunes else None,
                     }
                 )
@@ -227,9 +214,11 @@ class Plan:
                         keys[Cell(variant.label, identity.name, prompt.id, seed)] = digest([shared, request])
         return keys
 
-    def _identifying(self, variant: PlannedVariant) -> dict[str, Any]:
+    def _identifying(self, variant: PlannedVariant, identity: Identity) -> dict[str, Any]:
         backbone = self.backbone_signature if variant.cls.uses_backbone else None
-        return {**variant.identifying, "backbone": backbone}
+        files = variant.cls.files_digest(variant.settings, identity)
+        more = {"files": files} if files else {}
+        return {**variant.identifying, **more, "backbone": backbone, "identity": identity.digest}
 
 
 def make_plan(choice: Choice) -> Plan:
