@@ -142,6 +142,11 @@ def choose(text: str | None, default: Sequence[str] = ("all",)) -> tuple[str, ..
     return tuple(dict.fromkeys(names))
 
 
+def reads(names: Collection[str] | None, feature: str) -> bool:
+    """Whether one of the metrics named reads a feature; of the paper's metrics by default."""
+    return any(feature in metric_class(name).needs for name in (PAPER if names is None else names))
+
+
 def check_features(names: Collection[str], made: Collection[str] | None) -> None:
     """Refuses a metric that reads what no evaluator makes, before anything is computed.
 
@@ -241,5 +246,6 @@ __all__ = [
     "load_set_metrics",
     "metric_class",
     "metric_of",
+    "reads",
     "score",
 ]

@@ -154,10 +154,6 @@ class Plan:
         """What the video of a cell should show, in words; text metrics compare with it."""
         return self.prompt(cell.prompt).render(self.identity(cell.identity).class_noun)
 
-    def reads(self, feature: str) -> bool:
-        """Whether a metric that was asked for reads a feature."""
-        return any(feature in metric_class(name).needs for name in self.metrics or ())
-
     def summary(self) -> dict[str, Any]:
         """What plan.json holds: the choice, and what came of it."""
         return {

@@ -14,6 +14,7 @@ from pvbench.errors import MethodError
 from pvbench.identity import Identity
 from pvbench.measuring.kept import Files, KeptFeatures
 from pvbench.method import tokens_path, words_digest
+from pvbench.metrics import reads
 from pvbench.runner.jobs import ReferenceJob, TextJob, TuneJob, VideoToMeasure, WantedVideo
 from pvbench.runner.plan import Cell, Plan, PlannedVariant, plan_variants
 from pvbench.store import Features, Store
@@ -113,7 +114,7 @@ def _to_measure(plan: Plan, store: Store, kept: KeptFeatures, cell: Cell, files:
 
 
 def _survey_inputs(plan: Plan, kept: KeptFeatures, survey: Survey) -> None:
-    wanted = [(survey.references, False), *([(survey.tuned, True)] if plan.reads("tuned/face") else [])]
+    wanted = [(survey.references, False), *([(survey.tuned, True)] if reads(plan.metrics, "tuned/face") else [])]
     for found, tuned in wanted:
         for identity in plan.identities:
             files = kept.files("reference", identity.tuned_digest if tuned else identity.scoring_digest)
