@@ -44,12 +44,12 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 
 def write_text(path: Path, content: str) -> None:
-    """`path` holds `content` in UTF-8, whole.
+    """`path` holds `content` in UTF-8, whole; a question mark stands for what is in names that are no UTF-8.
 
     Raises:
         StoreError: as `replacing`.
     """
-    write_bytes(path, content.encode())
+    write_bytes(path, content.encode(errors="replace"))
 
 
 def remove_unfinished(folder: Path) -> int:

@@ -72,7 +72,7 @@ def test_a_run_ends_with_a_report(example, tmp_path):
     assert {"report.md", "report.tex", "scores.csv", "aggregates.json", "sheet.png"} <= names
     with (tmp_path / "out" / "report" / "scores.csv").open() as file:
         rows = list(csv.DictReader(file))
-    assert list(rows[0]) == ["method", "identity", "prompt", "seed", "metric", "value"]
+    assert list(rows[0]) == ["method", "identity", "prompt", "seed", "metric", "value", "video", "text"]
     assert {(row["identity"], row["prompt"]) for row in rows} == {
         (person, prompt) for person in ("ann", "bob") for prompt in ("surf", "read", "wave")
     }

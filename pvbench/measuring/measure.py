@@ -14,6 +14,7 @@ from pvbench.errors import ProfileError, VideoError
 from pvbench.evaluator import FeaturePlan
 from pvbench.freshness import freshness
 from pvbench.machine.devices import default_workers, memory_of, resolve_device
+from pvbench.measuring.grid import uneven_notes, with_paired_seeds
 from pvbench.measuring.imported import SHIPPED, Found, People, Problem, counted, refuse_twins
 from pvbench.measuring.layouts import find_videos, labels_of
 from pvbench.measuring.precheck import Needs, Precheck, precheck
@@ -86,7 +87,7 @@ def measure(
         workers = min(order.workers or default_workers(device), max(1, len(found.videos)))
         needs = dataclasses.replace(needs, memory=memory_of(device) // workers, workers=workers)
     checked = precheck(found.videos, found.problems, needs, reference)
-    checked.notes += [*found.notes, *notes]
+    checked.notes += [*found.notes, *uneven_notes(found.videos), *notes]
     if looked is not None:
         looked(checked)
     if any(problem.stops for problem in checked.problems) and not order.allow_partial:
@@ -193,7 +194,7 @@ def find(order: MeasureRequest) -> Found:
     ]
     # Twins within one source were refused by now.
     return refuse_twins(
-        found,
+        with_paired_seeds(found),
         "where they are of two methods of one name, rename one of the folders, or measure them "
         "apart, each with its own --method; else give one another seed",
     )

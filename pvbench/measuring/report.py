@@ -10,13 +10,14 @@ import numpy as np
 
 from pvbench.errors import ProfileError, PvbenchError
 from pvbench.evaluator import FeaturePlan, evaluator_loaders
-from pvbench.identity import NOBODY, Identity
+from pvbench.identity import Identity
 from pvbench.machine.facts import machine, versions
-from pvbench.measuring.imported import Found, ImportedVideo, Problem
+from pvbench.measuring.grid import cell_of, cells_by_method, common_means, expected_cells
+from pvbench.measuring.imported import Found, ImportedVideo, Problem, readable
 from pvbench.measuring.precheck import shape_of
 from pvbench.measuring.request import MeasureRequest, Reported, role_of
 from pvbench.measuring.work import Work
-from pvbench.metrics import Metric, metric_class
+from pvbench.metrics import COLUMNS, Metric, columns_in, metric_class, metric_of
 from pvbench.metrics.gallery import UNKNOWN, others_of
 from pvbench.profile import Profile
 from pvbench.report import CellKey, ReferenceSet, ReportData, ReportIdentity, ReportPrompt, ReportVariant, write_report
@@ -34,7 +35,9 @@ def report(order: MeasureRequest, metrics: Sequence[Metric], found: Found, work:
     """
     data, problems = report_data(order, metrics, found, work)
     files = write_report(folder, data)
-    return Reported(tuple(files), sum(map(len, data.failures.values())), tuple(problems))
+    own = cells_by_method(found.videos)
+    failed = sum(cell in own[label] for label, cells in data.failures.items() for cell in cells)
+    return Reported(tuple(files), failed, tuple(problems))
 
 
 def report_data(
@@ -44,18 +47,19 @@ def report_data(
     scores: dict[str, dict[CellKey, Mapping[str, float]]] = {}
     videos: dict[str, dict[CellKey, Path]] = {}
     failures: dict[str, dict[CellKey, str]] = {}
-    expected: dict[str, set[CellKey]] = {}
+    expected = expected_cells(found.videos)
+    places: dict[str, dict[CellKey, str]] = {}
     problems = [
         Problem(name, refused.message) for (kind, name), refused in work.refused.items() if kind == "reference video"
     ]
     why = {problem.where: problem.what for problem in reversed(work.checked.problems)}
-    people = {_cell(video).identity: video.identity for video in found.videos}
+    people = {cell_of(video).identity: video.identity for video in found.videos}
     others = _others(order, {name: one for name, one in people.items() if one is not None}, work)
     for video in found.videos:
-        label, cell = video.method, _cell(video)
+        label, cell = video.method, cell_of(video)
         for table in (scores, videos, failures):
             table.setdefault(label, {})
-        expected.setdefault(label, set()).add(cell)
+        places.setdefault(label, {})[cell] = readable(video.path)
         features = work.features(video)
         if not features:
             refused = work.refused.get(("video", str(video.path)))
@@ -71,9 +75,11 @@ def report_data(
             problems.append(Problem(video.source, str(error)))
             continue
         videos[label][cell] = video.path
+    for label, cells in places.items():
+        failures[label] |= dict.fromkeys(expected[label] - set(cells), "no video of it was given")
     shapes = list(work.checked.usable.values())
     described = tuple(sorted({shape_of(facts) for facts in shapes}))
-    failed = {video.source for video in found.videos if _cell(video) in failures[video.method]}
+    failed = {video.source for video in found.videos if cell_of(video) in failures[video.method]}
     left_out = _left_out(found)
     prompts = {video.prompt_id: video.text for video in found.videos}
     needs = {need for name in order.metrics for need in metric_class(name).needs}
@@ -93,6 +99,7 @@ def report_data(
         embeddings={label: work.embeddings(of_label) for label, of_label in videos.items()},
         reference_sets=tuple(_reference_sets(work)),
         videos=videos,
+        places=places,
         failures=failures,
         shapes=described if len(described) > 1 else (),
         frames=max(facts.frames for facts in shapes),
@@ -105,7 +112,12 @@ def report_data(
         expected={label: frozenset(cells) for label, cells in expected.items()},
         metrics=order.metrics,
         licences=licences_of(order.profile, signature),
-        remarks=(*work.checked.notes, *_cut_short(found.videos, work), *_shared(work)),
+        remarks=(
+            *work.checked.notes,
+            *_cut_short(found.videos, work),
+            *_shared(work),
+            *common_means(scores, _mean_columns(order)),
+        ),
         left_out=left_out,
         doubts=tuple(
             (problem.where, problem.what)
@@ -128,10 +140,6 @@ def licences_of(profile: Profile, named: Collection[str]) -> Mapping[str, str]:
     own."""
     found = {part: loader.licence(profile) for part, loader in evaluator_loaders(profile).items() if part in named}
     return {part: terms for part, terms in found.items() if terms}
-
-
-def _cell(video: ImportedVideo) -> CellKey:
-    return CellKey(video.identity.name if video.identity else NOBODY, video.prompt_id, video.seed)
 
 
 def _cut_short(videos: Sequence[ImportedVideo], work: Work) -> Iterable[str]:
@@ -176,6 +184,12 @@ def _reference_sets(work: Work) -> list[ReferenceSet]:
         return []
     name, kept = pool
     return [ReferenceSet(name, f"{len(kept)} videos of the folder given with --reference", pool=kept)]
+
+
+def _mean_columns(order: MeasureRequest) -> dict[str, tuple[str, float]]:
+    """Names and scales of the numbers of single videos in the main table."""
+    shown = [COLUMNS[name] for name in columns_in("main", order.metrics)]
+    return {one.name: (one.display, one.scale) for one in shown if issubclass(metric_of(one.name), Metric)}
 
 
 def _scores(

@@ -81,6 +81,10 @@ def score_run(result: RunResult) -> Scored:
         embeddings=embeddings,
         reference_sets=_reference_sets(result),
         videos=videos,
+        places={
+            label: {key: str(path.relative_to(result.store.folder)) for key, path in of_one.items()}
+            for label, of_one in videos.items()
+        },
         failures=failures,
         frames=sampling.frames,
         fps=sampling.fps,

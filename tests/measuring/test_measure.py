@@ -24,6 +24,7 @@ from pvbench.measuring.measure import ProblemsError, _needs, _people, measure
 from pvbench.measuring.request import MeasureRequest, role_of
 from pvbench.metrics import PAPER, MetricError, choose, load_metrics
 from pvbench.profile import load_profile
+from pvbench.prompt import load_prompts
 from pvbench.store import Store
 from pvbench.torchvision_shim import load_torchvision
 from pvbench.video import Video, content_digest, read_video, write_video
@@ -75,6 +76,28 @@ def test_workers_order_and_company_move_no_number(world):
     assert all(report_of(other, method) == report_of(one, method) for method in ("mine", "theirs"))
     alone = scores(measure(order(world, world / "videos" / "mine", out=world / "alone")))
     assert alone == {key: value for key, value in both.items() if key[0] == "mine"}
+
+
+def test_a_method_that_was_made_in_part_stands_as_a_part(world):
+    for path in sorted((world / "videos" / "theirs").rglob("*.mkv"))[1:]:
+        path.unlink()
+    notes = []
+    done = measure(order(world), looked=lambda found: notes.extend(found.notes))
+    assert done.failed == 0
+    assert "theirs has 1 of the 6 cells that methods have between them" in notes[0]
+    text = (done.report / "report.md").read_text()
+    assert "| 1/6 |" in text
+    assert "Over the 1 cell that all methods have, means are mine: Face Sim. " in text
+    assert "7 of 12 videos measured" in text
+
+
+def test_every_row_says_its_file_and_its_text(world):
+    by_id = {one.id: one.text for one in load_prompts(load_profile(EXAMPLE_PROFILE).prompts.evaluation).prompts}
+    done = measure(order(world, metrics=("dynamic_degree",)))
+    with (done.report / "scores.csv").open() as file:
+        rows = [row for row in csv.DictReader(file) if row["method"] == "mine" and row["prompt"] == "surf"]
+    assert rows[0]["video"] == str(world / "videos" / "mine" / "ann" / "surf-0.mkv")
+    assert rows[0]["text"] == by_id["surf"]
 
 
 def test_what_is_measured_is_kept(world):

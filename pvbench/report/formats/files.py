@@ -16,11 +16,15 @@ from pvbench.stats import Interval
 FORMAT = 2
 """Of aggregates.json; rises when a key changes its meaning."""
 
-HEADER = ("method", "identity", "prompt", "seed", "metric", "value")
+HEADER = ("method", "identity", "prompt", "seed", "metric", "value", "video", "text")
 
 
 def scores_csv(data: ReportData) -> str:
-    """One line for each cell and column; the value is empty for a failed cell, ``nan`` where it is undefined."""
+    """One line for each cell and column; the value is empty for a failed cell, ``nan`` where it is undefined.
+
+    Each ends in the video's path and the prompt's text, as far as they are known.
+    """
+    texts = {prompt.id: prompt.text for prompt in data.prompts}
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(HEADER)
@@ -30,7 +34,8 @@ def scores_csv(data: ReportData) -> str:
             values = scores.get(cell, {})
             for column in data.video_columns:
                 value = format(values[column], ".9g") if column in values else ""
-                writer.writerow((variant.label, *cell, column, value))
+                place = data.places.get(variant.label, {}).get(cell, "")
+                writer.writerow((variant.label, *cell, column, value, place, texts[cell.prompt]))
     return text.getvalue()
 
 

@@ -20,7 +20,7 @@ def lines(data):
 def test_there_is_a_line_for_every_cell_and_number(make_run):
     data = make_run(people=2, prompts=3)
     rows = lines(data)
-    assert list(rows[0]) == ["method", "identity", "prompt", "seed", "metric", "value"]
+    assert list(rows[0]) == ["method", "identity", "prompt", "seed", "metric", "value", "video", "text"]
     assert len(rows) == 4 * 2 * 3 * len(VIDEO_COLUMNS)
     assert [row["metric"] for row in rows[:9]] == list(VIDEO_COLUMNS)
     row = next(r for r in rows if r["method"] == "base" and r["metric"] == "clip_t")
