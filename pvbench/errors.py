@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Iterable
 from typing import ClassVar
 
@@ -74,3 +75,8 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     lowered = {name.lower(): name for name in known}
     near = difflib.get_close_matches(word.lower(), list(lowered), n=1, cutoff=0.6)
     return f" (did you mean {lowered[near[0]]!r}?)" if near else ""
+
+
+def readable(name: str | os.PathLike[str]) -> str:
+    """A path, or a text with paths in it: where a name is no UTF-8, question marks stand for what cannot be read."""
+    return os.fspath(name).encode("utf-8", "replace").decode()

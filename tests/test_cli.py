@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -500,3 +501,39 @@ def test_a_reference_photo_without_a_single_face_stops_a_run_of_mini(pvbench, tm
     status, _, err = mini(pvbench, "--methods", "dreambooth_lora", "--identities", str(home))
     assert status == 2
     assert message in " ".join(err.split())
+
+
+def test_what_was_not_foreseen_ends_in_status_3_without_a_traceback(pvbench, monkeypatch):
+    def fail(*arguments):
+        raise RuntimeError("nobody thought of this")
+
+    monkeypatch.setattr("pvbench.profile.load_profile", fail)
+    status, out, err = pvbench("measure", "videos")
+    assert status == 3
+    assert "internal error: RuntimeError: nobody thought of this; this is a mistake in pvbench" in err
+    assert "Traceback" not in out + err
+    (written,) = re.findall(r"with (\S+\.txt)", err)
+    assert "Traceback" in Path(written).read_text()
+    Path(written).unlink()
+
+
+def test_names_with_brackets_and_names_that_are_no_utf_8_are_measured(pvbench, people, tmp_path):
+    names = [
+        "ours [v1]/ann/surf-0.mkv",
+        "ours [/red]/ann/surf-0.mkv",
+        os.fsdecode(b"caf\xe9/ann/a plage \xe0 midi-0.mkv"),
+    ]
+    for seed, name in enumerate(names):
+        (tmp_path / "videos" / name).parent.mkdir(parents=True)
+        frames = np.random.default_rng(seed).integers(0, 255, (6, 32, 24, 3), dtype=np.uint8)
+        write_video(tmp_path / "videos" / name, Video(frames, 8.0))
+    (tmp_path / "videos" / "ours [v1]" / "[b].wav").write_bytes(b"")
+    status, out, err = pvbench(
+        *("measure", "videos", "--profile", EXAMPLE_PROFILE, "--identities", str(people).partition("/ann")[0]),
+        *("--metrics", "face_sim,clip_t", "--workers", "1"),
+    )
+    assert (status, err) == (0, "")
+    assert "3 videos of 3 methods (caf?, ours [/red], ours [v1])" in out
+    assert "1 .wav ([b].wav)" in out
+    text = (tmp_path / "runs" / "measured" / "report" / "scores.csv").read_text()
+    assert "videos/caf?/ann/a plage ? midi-0.mkv,a plage ? midi" in text

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
 
-from pvbench.errors import IdentityError, PromptError, did_you_mean
+from pvbench.errors import IdentityError, PromptError, did_you_mean, readable
 from pvbench.identity import NOBODY, Identity, is_identity, list_identities, load_identities, load_identity
 from pvbench.prompt import PERSON, Prompt
 
@@ -134,11 +133,6 @@ def counted(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
-def readable(path: Path | str) -> str:
-    """A path, or a part of one, as text: a name that is no UTF-8 has question marks for what cannot be read."""
-    return os.fsencode(path).decode("utf-8", "replace").replace("\N{REPLACEMENT CHARACTER}", "?")
-
-
 def prompt_of(asked: str, by_id: Mapping[str, Prompt]) -> tuple[str, str]:
     """Id and text of a prompt given as either.
 
@@ -180,8 +174,8 @@ def with_seeds_by_order(found: Found) -> Found:
     if not new:
         return found
     videos = [replace(video, seed=new.get(video, video.seed)) for video in found.videos]
-    first = next(iter(new))
-    note = f"{counted(len(new), 'video')} of one prompt ({first.path.name} ...): their seeds are counted in their order"
+    first = readable(next(iter(new)).path.name)
+    note = f"{counted(len(new), 'video')} of one prompt ({first} ...): their seeds are counted in their order"
     return Found(videos, found.problems, [*found.notes, note])
 
 

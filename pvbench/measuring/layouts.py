@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
-from pvbench.errors import IdentityError, PromptError, VideoError, did_you_mean
+from pvbench.errors import IdentityError, PromptError, VideoError, did_you_mean, readable
 from pvbench.identity import Identity, list_identities
 from pvbench.measuring.imported import (
     SHIPPED,
@@ -16,7 +15,6 @@ from pvbench.measuring.imported import (
     People,
     Problem,
     counted,
-    readable,
     refuse_twins,
     with_seeds_by_order,
 )
@@ -64,7 +62,7 @@ def find_videos(
         source.exists()
     except OSError as error:
         raise VideoError(f"{source.name[:60]!r} cannot be looked up ({error.strerror}); check the path") from error
-    given, label = given or Given(), label or labels_of([source])[0]
+    given, label = given or Given(), readable(label or labels_of([source])[0])
     by_id = {prompt.id: prompt for prompt in prompts}
     if source.suffix.lower() in MANIFEST_SUFFIXES and not source.is_dir():
         found = read_manifest(source, people, prompts, given, label, root)
@@ -134,7 +132,9 @@ def _read_folder(
     found.notes += _namesakes(folder, below.videos, people)
     unread = [path for path in below.others if path.suffix.lower() not in _BESIDE_VIDEOS]
     if unread:
-        found.notes.append(f"in {folder}, {counted(len(unread), 'file')} passed over as no video:{_kinds(unread)}")
+        found.notes.append(
+            f"in {readable(folder)}, {counted(len(unread), 'file')} passed over as no video:{_kinds(unread)}"
+        )
     return found
 
 
@@ -158,11 +158,11 @@ def _holds(files: Sequence[Path]) -> str:
 
 def _kinds(files: Sequence[Path]) -> str:
     """How many files there are of each kind, with the name of one."""
-    kinds = Counter(path.suffix.lower() for path in files)
-    return "".join(
-        f" {count} {kind or 'without a suffix'} ({next(path.name for path in files if path.suffix.lower() == kind)})"
-        for kind, count in kinds.most_common(_NAMED)
-    )
+    kinds: dict[str, list[str]] = {}
+    for path in files:
+        kinds.setdefault(path.suffix.lower(), []).append(readable(path.name))
+    most = sorted(kinds.items(), key=lambda one: -len(one[1]))[:_NAMED]
+    return "".join(f" {len(names)} {kind or 'without a suffix'} ({names[0]})" for kind, names in most)
 
 
 def _add(

@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from pvbench.atomic import write_text
-from pvbench.errors import IdentityError, PromptError, VideoError, did_you_mean
+from pvbench.errors import IdentityError, PromptError, VideoError, did_you_mean, readable
 from pvbench.identity import Identity
-from pvbench.measuring.imported import Found, Given, ImportedVideo, People, Problem, prompt_of, readable, slug
+from pvbench.measuring.imported import Found, Given, ImportedVideo, People, Problem, prompt_of, slug
 from pvbench.measuring.table import TABLE_SUFFIXES, read_rows
 from pvbench.prompt import Prompt
 from pvbench.video import VIDEO_SUFFIXES

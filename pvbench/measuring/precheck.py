@@ -12,9 +12,9 @@ from rich import box
 from rich.markup import escape
 from rich.table import Table
 
-from pvbench.errors import VideoError
+from pvbench.errors import VideoError, readable
 from pvbench.features.flow import sampling_interval
-from pvbench.measuring.imported import ImportedVideo, Problem, counted, readable
+from pvbench.measuring.imported import ImportedVideo, Problem, counted
 from pvbench.video import VideoFacts, probe_video
 
 SHOWN = 30
@@ -225,7 +225,7 @@ _REMARKS = {
 
 
 def _notes(videos: Mapping[ImportedVideo, VideoFacts]) -> list[str]:
-    unsteady = [video.path.name for video, facts in videos.items() if not facts.steady]
+    unsteady = [readable(video.path.name) for video, facts in videos.items() if not facts.steady]
     notes = []
     if unsteady:
         notes.append(
@@ -233,7 +233,7 @@ def _notes(videos: Mapping[ImportedVideo, VideoFacts]) -> list[str]:
             f"is measured by their time stamps, eight times a second; all else takes frames as they come"
         )
     for remark, meaning in _REMARKS.items():
-        names = [video.path.name for video, facts in videos.items() if remark in facts.remarks]
+        names = [readable(video.path.name) for video, facts in videos.items() if remark in facts.remarks]
         if names:
             notes.append(f"{counted(len(names), 'video')} ({_some(names)}) {meaning}")
     shapes = {video.method: shape_of(facts) for video, facts in videos.items()}

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from pvbench.errors import readable
 from pvbench.measuring.imported import counted
 from pvbench.measuring.precheck import Precheck
 
@@ -26,7 +27,7 @@ class MeasureObserver:
             BarColumn(),
             MofNCompleteColumn(),
             TimeRemainingColumn(),
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             console=console,
             transient=True,
         )
@@ -67,4 +68,4 @@ class MeasureObserver:
 
     def advanced(self, done: int, total: int, doing: str) -> None:
         """So many videos are measured."""
-        self._progress.update(self._task, completed=done, total=total, description=doing)
+        self._progress.update(self._task, completed=done, total=total, description=readable(doing))

@@ -8,12 +8,12 @@ from typing import cast
 
 import numpy as np
 
-from pvbench.errors import ProfileError, PvbenchError
+from pvbench.errors import ProfileError, PvbenchError, readable
 from pvbench.evaluator import FeaturePlan, evaluator_loaders
 from pvbench.identity import Identity
 from pvbench.machine.facts import machine, versions
 from pvbench.measuring.grid import cell_of, cells_by_method, common_means, expected_cells
-from pvbench.measuring.imported import Found, ImportedVideo, Problem, readable
+from pvbench.measuring.imported import Found, ImportedVideo, Problem
 from pvbench.measuring.precheck import shape_of
 from pvbench.measuring.request import MeasureRequest, Reported, role_of
 from pvbench.measuring.work import Work
