@@ -139,6 +139,11 @@ def measure(
         f"{f', {result.failed} without a number' if result.failed else ''}; report in "
         f"[cyan]{escape(str(result.report / 'report.md'))}[/]"
     )
+    if result.replaced:
+        console.print(
+            f"[yellow]note[/] the report before had {', '.join(result.replaced)}, too, and is replaced; its features "
+            f"are kept: name all metrics in one command, or keep reports apart with --out"
+        )
     if result.failed or result.problems:
         raise typer.Exit(1)
 

@@ -25,6 +25,8 @@ from pvbench.metrics import Metric, check_features, load_metrics, load_set_metri
 from pvbench.prompt import load_prompts
 from pvbench.store import Store
 
+_MEASURED = ".measured.json"
+"""Says what the last report was made from."""
 _NO_REFERENCE = "fvd needs --reference FOLDER, videos to measure the distance to"
 
 
@@ -38,6 +40,8 @@ class Measured:
     made: int
     failed: int
     """Videos without a number."""
+    replaced: tuple[str, ...] = ()
+    """Metrics of an earlier report in the same place, which this one does not have."""
 
 
 class ProblemsError(VideoError):
@@ -107,30 +111,33 @@ def measure(
         work = Work(order, store, features, checked, progress)
         work.go()
         folder = report_folder(store)
-        written = store.folder / ".measured.json"
-        key = freshness(_inputs(work, found))
-        earlier = _earlier(written, key, folder)
-        if earlier is None:
-            # What scores and draws takes a second to import, which a run with nothing to do can save.
-            from pvbench.measuring.report import report
+        replaced = _metrics_before(store) - set(order.metrics)
+        reported = _report(order, metrics, found, work)
+    problems = *checked.problems, *reported.problems
+    return Measured(folder, problems, work.reused, work.made, reported.failed, tuple(sorted(replaced)))
 
-            written.unlink(missing_ok=True)
-            earlier = report(order, metrics, found, work, folder)
-            files = sorted(str(path.relative_to(folder)) for path in earlier.files)
-            write_text(
-                written,
-                json.dumps(
-                    {
-                        "key": key,
-                        "files": files,
-                        "failed": earlier.failed,
-                        "problems": [dataclasses.astuple(problem) for problem in earlier.problems],
-                    },
-                    indent=1,
-                )
-                + "\n",
-            )
-    return Measured(folder, (*checked.problems, *earlier.problems), work.reused, work.made, earlier.failed)
+
+def _report(order: MeasureRequest, metrics: Sequence[Metric], found: Found, work: Work) -> Reported:
+    """The report, written where it is not there from the same inputs."""
+    folder, written = report_folder(work.store), work.store.folder / _MEASURED
+    key = freshness(_inputs(work, found))
+    earlier = _earlier(written, key, folder)
+    if earlier is not None:
+        return earlier
+    # What scores and draws takes a second to import, which a run with nothing to do can save.
+    from pvbench.measuring.report import report
+
+    written.unlink(missing_ok=True)
+    reported = report(order, metrics, found, work, folder)
+    content = {
+        "key": key,
+        "metrics": list(order.metrics),
+        "files": sorted(str(path.relative_to(folder)) for path in reported.files),
+        "failed": reported.failed,
+        "problems": [dataclasses.astuple(problem) for problem in reported.problems],
+    }
+    write_text(written, json.dumps(content, indent=1) + "\n")
+    return reported
 
 
 def report_folder(store: Store) -> Path:
@@ -175,6 +182,14 @@ def _earlier(written: Path, key: str, folder: Path) -> Reported | None:
         return Reported(files, content["failed"], tuple(Problem(*problem) for problem in content["problems"]))
     except (OSError, ValueError, KeyError, TypeError):
         return None
+
+
+def _metrics_before(store: Store) -> set[str]:
+    """The metrics of the report that was written before; none where there is none."""
+    try:
+        return set(json.loads((store.folder / _MEASURED).read_text())["metrics"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return set()
 
 
 def find(order: MeasureRequest) -> Found:

@@ -229,13 +229,13 @@ def _notes(videos: Mapping[ImportedVideo, VideoFacts]) -> list[str]:
     notes = []
     if unsteady:
         notes.append(
-            f"{counted(len(unsteady), 'video')} with frames shown for unequal times ({_some(unsteady)}): movement "
+            f"{counted(len(unsteady), 'video')} with frames shown for unequal times ({some_of(unsteady)}): movement "
             f"is measured by their time stamps, eight times a second; all else takes frames as they come"
         )
     for remark, meaning in _REMARKS.items():
         names = [readable(video.path.name) for video, facts in videos.items() if remark in facts.remarks]
         if names:
-            notes.append(f"{counted(len(names), 'video')} ({_some(names)}) {meaning}")
+            notes.append(f"{counted(len(names), 'video')} ({some_of(names)}) {meaning}")
     shapes = {video.method: shape_of(facts) for video, facts in videos.items()}
     if len(set(shapes.values())) > 1:
         notes.append(
@@ -256,7 +256,8 @@ def _pair_notes(facts: Iterable[VideoFacts]) -> Iterable[str]:
         )
 
 
-def _some(names: Sequence[str], count: int = 3) -> str:
+def some_of(names: Sequence[str], count: int = 3) -> str:
+    """The first few of some names."""
     return ", ".join(names[:count]) + (" ..." if len(names) > count else "")
 
 

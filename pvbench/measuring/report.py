@@ -13,8 +13,8 @@ from pvbench.evaluator import FeaturePlan, evaluator_loaders
 from pvbench.identity import Identity
 from pvbench.machine.facts import machine, versions
 from pvbench.measuring.grid import cell_of, cells_by_method, common_means, expected_cells
-from pvbench.measuring.imported import Found, ImportedVideo, Problem
-from pvbench.measuring.precheck import shape_of
+from pvbench.measuring.imported import Found, ImportedVideo, Problem, counted
+from pvbench.measuring.precheck import shape_of, some_of
 from pvbench.measuring.request import MeasureRequest, Reported, role_of
 from pvbench.measuring.work import Work
 from pvbench.metrics import COLUMNS, Metric, columns_in, metric_class, metric_of
@@ -87,10 +87,7 @@ def report_data(
     data = ReportData(
         profile=order.profile.name,
         variants=tuple(ReportVariant(label, label, "made elsewhere", role=role_of(label)) for label in expected),
-        identities=tuple(
-            ReportIdentity(name, one.class_noun, one.images, bool(one.scoring)) if one else ReportIdentity(name, "")
-            for name, one in sorted(people.items())
-        ),
+        identities=tuple(_reported(name, one) for name, one in sorted(people.items())),
         prompts=tuple(ReportPrompt(name, text) for name, text in prompts.items()),
         seeds=tuple(sorted({video.seed for video in found.videos})),
         scores=scores,
@@ -112,12 +109,7 @@ def report_data(
         expected={label: frozenset(cells) for label, cells in expected.items()},
         metrics=order.metrics,
         licences=licences_of(order.profile, signature),
-        remarks=(
-            *work.checked.notes,
-            *_cut_short(found.videos, work),
-            *_shared(work),
-            *common_means(scores, _mean_columns(order)),
-        ),
+        remarks=(*_remarks(found.videos, work), *common_means(scores, _mean_columns(order))),
         left_out=left_out,
         doubts=tuple(
             (problem.where, problem.what)
@@ -135,11 +127,25 @@ def _others(order: MeasureRequest, people: Mapping[str, Identity], work: Work) -
     return {name: {**UNKNOWN, **of_one, **foils[people[name].name]} for name, of_one in found.items()}
 
 
+def _reported(name: str, person: Identity | None) -> ReportIdentity:
+    if person is None:
+        return ReportIdentity(name, "")
+    return ReportIdentity(name, person.class_noun, person.images, bool(person.scoring))
+
+
 def licences_of(profile: Profile, named: Collection[str]) -> Mapping[str, str]:
     """What the publishers of the evaluators' weights allow, for the parts named; nothing for weights of pvbench's
     own."""
     found = {part: loader.licence(profile) for part, loader in evaluator_loaders(profile).items() if part in named}
     return {part: terms for part, terms in found.items() if terms}
+
+
+def _remarks(videos: Sequence[ImportedVideo], work: Work) -> Iterable[str]:
+    """What a reader of the tables must know of these videos."""
+    yield from work.checked.notes
+    yield from _cut_short(videos, work)
+    yield from _shared(work)
+    yield from _faces(videos, work)
 
 
 def _cut_short(videos: Sequence[ImportedVideo], work: Work) -> Iterable[str]:
@@ -164,6 +170,27 @@ def _shared(work: Work) -> Iterable[str]:
         yield (
             f"{shared} of the {len(measured)} videos measured are in FVD's reference set, too: FVD and KVD are "
             f"smaller than between sets of other videos."
+        )
+
+
+def _faces(videos: Sequence[ImportedVideo], work: Work) -> Iterable[str]:
+    """Sentences on videos without any face, and on those with several in a frame."""
+    none, several = [], []
+    for video in videos:
+        count = work.features(video).get("face/count")
+        if count is not None and not (count > 0).any():
+            none.append(readable(video.path.name))
+        elif count is not None and (count > 1).any():
+            several.append(readable(video.path.name))
+    if none:
+        yield (
+            f"{counted(len(none), 'video')} without a face in any frame ({some_of(none)}): Face Sim. is 0; the face "
+            f"may be turned away, too small, or hidden."
+        )
+    if several:
+        yield (
+            f"{counted(len(several), 'video')} with two faces or more in a frame ({some_of(several)}): one of them "
+            f"counts, which may be somebody else's: the largest, or in the miniature world the surest."
         )
 
 

@@ -13,7 +13,7 @@ from example_videos import encode, turned
 from pvbench_example import Differences, EndsLoader, Faces
 from safetensors.numpy import load
 
-from pvbench.errors import FaceError, ProfileError, VideoError
+from pvbench.errors import FaceError, ProfileError, ReportError, VideoError
 from pvbench.evaluator import Demands, FeaturePlan, evaluator_loaders
 from pvbench.features.published import i3d
 from pvbench.features.published.settings import PREPROCESSINGS, settings_of, with_weights
@@ -22,9 +22,11 @@ from pvbench.measuring.jobs import Bench, MeasureSetup
 from pvbench.measuring.kept import KeptFeatures, make_features
 from pvbench.measuring.measure import ProblemsError, _needs, _people, measure
 from pvbench.measuring.request import MeasureRequest, role_of
+from pvbench.measuring.work import Work
 from pvbench.metrics import PAPER, MetricError, choose, load_metrics
 from pvbench.profile import load_profile
 from pvbench.prompt import load_prompts
+from pvbench.report.frame import scores as read_scores
 from pvbench.store import Store
 from pvbench.torchvision_shim import load_torchvision
 from pvbench.video import Video, content_digest, read_video, write_video
@@ -98,6 +100,40 @@ def test_every_row_says_its_file_and_its_text(world):
         rows = [row for row in csv.DictReader(file) if row["method"] == "mine" and row["prompt"] == "surf"]
     assert rows[0]["video"] == str(world / "videos" / "mine" / "ann" / "surf-0.mkv")
     assert rows[0]["text"] == by_id["surf"]
+
+
+def test_scores_are_a_frame_of_pandas(world):
+    done = measure(order(world, metrics=("dynamic_degree",)))
+    for folder in (world / "out", done.report):
+        frame = read_scores(folder)
+        assert len(frame) == 12 * 2
+        assert frame[frame.metric == "flow_magnitude"].groupby("method").value.mean().to_dict() == {
+            name: pytest.approx(report_of(done, name)["flow_magnitude"]["value"], rel=1e-6)
+            for name in ("mine", "theirs")
+        }
+    with pytest.raises(ReportError, match=r"no scores\.csv in"):
+        read_scores(world)
+
+
+def test_a_later_call_with_other_metrics_says_what_it_replaces(world):
+    measure(order(world, metrics=("dynamic_degree", "clip_t")))
+    later = measure(order(world, metrics=("clip_t", "face_sim")))
+    assert later.replaced == ("dynamic_degree",)
+    assert {key[4] for key in scores(later)} == {"clip_t", "face_sim", "face_sim_detected", "face_detected"}
+    assert measure(order(world, metrics=("clip_t", "face_sim"))).replaced == ()
+
+
+def test_videos_with_no_face_and_with_two_are_told(world, monkeypatch):
+    counts = {"surf-0.mkv": [0.0] * 6, "read-0.mkv": [1.0, 2.0, 1.0, 1.0, 1.0, 1.0]}
+
+    def features(self, video, before=Work.features):
+        found = before(self, video)
+        return found | {"face/count": np.array(counts.get(video.path.name, [1.0] * 6), np.float32)}
+
+    monkeypatch.setattr(Work, "features", features)
+    text = (measure(order(world)).report / "report.md").read_text()
+    assert "4 videos without a face in any frame (surf-0.mkv, surf-0.mkv, surf-0.mkv ...): Face Sim. is 0" in text
+    assert "4 videos with two faces or more in a frame" in text
 
 
 def test_what_is_measured_is_kept(world):

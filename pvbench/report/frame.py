@@ -1,0 +1,38 @@
+"""The scores of a report as a table of pandas."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pvbench.errors import ReportError
+
+if TYPE_CHECKING:
+    import pandas
+
+
+def scores(folder: Path | str) -> pandas.DataFrame:
+    """The lines of a report's `scores.csv`: one for each video and number.
+
+    The value is NaN for a failed cell and where a number is undefined. The table's `to_parquet` writes Parquet, where
+    pyarrow is installed.
+
+    Args:
+        folder: of a run or a measuring, or of a report itself.
+
+    Raises:
+        ReportError: there is no report.
+    """
+    import pandas
+
+    places = [Path(folder) / inner / "scores.csv" for inner in ("", "report", "measured")]
+    path = next((place for place in places if place.is_file()), None)
+    if path is None:
+        raise ReportError(f"no scores.csv in {folder}; name a folder that `pvbench run` or `pvbench measure` made")
+    texts = dict.fromkeys(("method", "identity", "prompt", "metric", "video", "text"), "string")
+    return pandas.read_csv(
+        path,
+        dtype={**texts, "seed": "int64", "value": "float64"},
+        keep_default_na=False,
+        na_values={"value": ["", "nan"]},
+    )
