@@ -266,6 +266,17 @@ def _needs(features: FeaturePlan, metrics: Sequence[Metric]) -> Needs:
         flow=needing("flow/") if demands.bytes_of else (),
         bytes_of=demands.bytes_of,
         groups=frozenset(by_group),
-        counting=frozenset(name for name, own in by_group.items() if own.frames > 1 or own.multiple > 1),
-        moving=frozenset(name for name, own in by_group.items() if own.bytes_of),
+        counting=_with_readers(features, {name for name, own in by_group.items() if max(own.frames, own.multiple) > 1}),
+        moving=_with_readers(features, {name for name, own in by_group.items() if own.bytes_of}),
     )
+
+
+def _with_readers(features: FeaturePlan, groups: Collection[str]) -> frozenset[str]:
+    """Groups of a video's features, and those that are made of theirs."""
+    found = set(groups)
+    # Groups stand after those that they read.
+    for group in features.of("video"):
+        made = {name for other in features.of("video") if other.name in found for name in other.features}
+        if made & set(group.reads):
+            found.add(group.name)
+    return frozenset(found)

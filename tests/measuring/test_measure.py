@@ -495,6 +495,16 @@ def test_a_video_that_is_too_short_for_fvd_has_the_other_numbers(world, monkeypa
     assert (report_of(done)["fvd"]["n"], report_of(done, "theirs")["fvd"]["n"]) == (5, 5)
 
 
+def test_what_is_made_of_features_that_a_video_lacks_is_lacking_too():
+    """The miniature world's judge reads the embedding of the video."""
+    profile = load_profile("mini")
+    plan = FeaturePlan(profile, FeaturePlan(profile).features)
+    (judge,) = [group.name for group in plan.of("video") if "video/embedding" in group.reads]
+    needs = _needs(plan, load_metrics({}, PAPER))
+    assert needs.counting >= {judge, "video"}
+    assert needs.counting < needs.groups
+
+
 def test_names_of_metrics_and_weights_are_checked():
     assert choose(None) == PAPER
     assert choose("fvd, clip_t,fvd") == ("fvd", "clip_t")
