@@ -347,7 +347,6 @@ def test_a_prompt_can_be_given_as_text(pvbench, tmp_path):
     [
         ("nobody/surf.mkv", [], "its folder 'nobody' is no identity"),
         ("x/unheard-of.mkv", ["--identity", "people/ann"], "nobody says what was asked for"),
-        ("x/surf.mkv", ["--identity", "people/ann", "--prompt", "flies"], "unknown prompt 'flies'"),
         ("x/surf.mkv", ["--identity", "people/bob"], "no card.toml in people/bob"),
         ("x/surf.mkv", ["--metrics", "clip_x"], "unknown metric 'clip_x' (did you mean 'clip_"),
         ("x/surf.mkv", ["--weights", "raft"], "expected NAME=PATH"),
@@ -537,3 +536,14 @@ def test_names_with_brackets_and_names_that_are_no_utf_8_are_measured(pvbench, p
     assert "1 .wav ([b].wav)" in out
     text = (tmp_path / "runs" / "measured" / "report" / "scores.csv").read_text()
     assert "videos/caf?/ann/a plage ? midi-0.mkv,a plage ? midi" in text
+
+
+def test_a_plan_says_what_a_run_would_take_and_makes_nothing(pvbench, people, tmp_path):
+    options = ["--profile", EXAMPLE_PROFILE, "--identities", people, "--out", "out", "--device", "cpu"]
+    status, out, _ = pvbench("plan", *options)
+    assert status == 0
+    assert "0 of 12 videos are in out" in out
+    assert "Disk: about" in out
+    status, out, _ = pvbench("plan", *options, "--json")
+    assert json.loads(out)["cells"] == 12
+    assert not (tmp_path / "out").exists()

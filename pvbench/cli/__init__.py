@@ -16,6 +16,7 @@ from pvbench import __version__
 from pvbench.cli.ablate import ablate
 from pvbench.cli.measure import measure
 from pvbench.cli.options import console, error_console
+from pvbench.cli.plan import plan
 from pvbench.cli.run import report, run
 from pvbench.cli.show import doctor, list_
 from pvbench.errors import PvbenchError, readable
@@ -40,7 +41,7 @@ def options(
         raise typer.Exit
 
 
-for command in (run, report, ablate, doctor, measure):
+for command in (run, plan, report, ablate, doctor, measure):
     app.command()(command)
 app.command("list")(list_)
 

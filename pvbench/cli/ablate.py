@@ -16,6 +16,8 @@ from pvbench.cli.options import (
     MetricsOption,
     OutOption,
     ProfileOption,
+    PromptsOption,
+    SeedsOption,
     SplitOption,
     console,
     error_console,
@@ -38,20 +40,8 @@ def ablate(
             show_default=False,
         ),
     ] = None,
-    prompts: Annotated[
-        str | None,
-        typer.Option(
-            help="Ids by comma, a number for the first so many, or all [dim](default: the profile's)[/]",
-            show_default=False,
-        ),
-    ] = None,
-    seeds: Annotated[
-        str | None,
-        typer.Option(
-            help="A number for the first so many from 0, or seeds by comma [dim](default: the profile's)[/]",
-            show_default=False,
-        ),
-    ] = None,
+    prompts: PromptsOption = None,
+    seeds: SeedsOption = None,
     metrics: MetricsOption = None,
     split: SplitOption = "benchmark",
     profile: ProfileOption = "mini",

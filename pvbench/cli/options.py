@@ -33,6 +33,35 @@ MetricsOption = Annotated[
         show_default=False,
     ),
 ]
+MethodsOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Methods by comma, with settings as in [cyan]personalvideo[scr=off,span=0.5][/], or all "
+        "[dim](default: the profile's)[/]".replace("[scr=", r"\[scr="),
+        show_default=False,
+    ),
+]
+IdentitiesOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Names or folders by comma, a number for the first so many, or all [dim](default: the profile's)[/]",
+        show_default=False,
+    ),
+]
+PromptsOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Ids by comma, a number for the first so many, or all [dim](default: the profile's)[/]",
+        show_default=False,
+    ),
+]
+SeedsOption = Annotated[
+    str | None,
+    typer.Option(
+        help="A number for the first so many from 0, or seeds by comma [dim](default: the profile's)[/]",
+        show_default=False,
+    ),
+]
 SplitOption = Annotated[
     Literal["benchmark", "development"],
     typer.Option(

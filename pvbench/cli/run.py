@@ -13,9 +13,13 @@ from pvbench.cli.options import (
     INTERRUPTED,
     WORKERS_HELP,
     DeviceOption,
+    IdentitiesOption,
+    MethodsOption,
     MetricsOption,
     OutOption,
     ProfileOption,
+    PromptsOption,
+    SeedsOption,
     SplitOption,
     console,
     error_console,
@@ -26,35 +30,10 @@ if TYPE_CHECKING:
 
 
 def run(
-    methods: Annotated[
-        str | None,
-        typer.Option(
-            help="Methods by comma, with settings as in [cyan]personalvideo[scr=off,span=0.5][/], or all "
-            "[dim](default: the profile's)[/]".replace("[scr=", r"\[scr="),
-            show_default=False,
-        ),
-    ] = None,
-    identities: Annotated[
-        str | None,
-        typer.Option(
-            help="Names or folders by comma, a number for the first so many, or all [dim](default: the profile's)[/]",
-            show_default=False,
-        ),
-    ] = None,
-    prompts: Annotated[
-        str | None,
-        typer.Option(
-            help="Ids by comma, a number for the first so many, or all [dim](default: the profile's)[/]",
-            show_default=False,
-        ),
-    ] = None,
-    seeds: Annotated[
-        str | None,
-        typer.Option(
-            help="A number for the first so many from 0, or seeds by comma [dim](default: the profile's)[/]",
-            show_default=False,
-        ),
-    ] = None,
+    methods: MethodsOption = None,
+    identities: IdentitiesOption = None,
+    prompts: PromptsOption = None,
+    seeds: SeedsOption = None,
     metrics: MetricsOption = None,
     split: SplitOption = "benchmark",
     profile: ProfileOption = "mini",

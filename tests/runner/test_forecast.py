@@ -1,0 +1,86 @@
+"""What a run will take, before and in the middle of it."""
+
+import json
+
+import pytest
+
+from pvbench.runner.forecast import forecast
+from pvbench.runner.plan import make_plan
+from pvbench.store import Store
+
+
+@pytest.fixture
+def ahead(choice, tmp_path):
+    def ahead(workers=1, **changed):
+        return forecast(make_plan(choice(**changed)), Store(tmp_path / "run"), "cpu", workers)
+
+    return ahead
+
+
+def by_stage(found, row):
+    return {one.stage: one for one in found.work if one.row == row}
+
+
+def test_an_empty_folder_lacks_everything_at_the_profiles_prices(ahead):
+    found = ahead()
+    assert (found.cells, found.made) == (12, 0)
+    stamp, drift = by_stage(found, "example_stamp"), by_stage(found, "example_drift")
+    assert {stage: (one.left, one.total) for stage, one in stamp.items()} == {
+        "tune": (2, 2),
+        "generate": (6, 6),
+        "measure": (6, 6),
+    }
+    assert set(drift) == {"generate", "measure"}
+    assert stamp["tune"].seconds == 0.1
+    assert {one.measured for one in found.work} == {0}
+    assert found.worker_hours == pytest.approx((2 * 0.1 + 12 * 0.01 + 12 * 0.01) / 3600)
+    assert found.disk_bytes > 12 * 1000
+
+
+def test_more_workers_end_sooner_and_cost_the_same(ahead):
+    one, four = ahead(), ahead(workers=4)
+    assert one.worker_hours == four.worker_hours
+    assert four.hours == pytest.approx(one.hours / 4)
+
+
+def test_nothing_is_made_by_asking(ahead, tmp_path):
+    ahead()
+    assert not (tmp_path / "run").exists()
+
+
+def test_what_is_there_is_not_left_and_its_seconds_are_those_measured(ahead, run):
+    run(prompts="1")
+    found = ahead()
+    stamp = by_stage(found, "example_stamp")
+    assert (stamp["tune"].left, stamp["tune"].total) == (0, 2)
+    assert (stamp["generate"].left, stamp["measure"].left) == (4, 4)
+    assert (stamp["tune"].measured, stamp["generate"].measured) == (2, 2)
+    assert found.made == 4
+    run()
+    done = ahead()
+    assert done.worker_hours == 0
+    assert done.disk_bytes == 0
+    assert done.made == done.cells == 12
+
+
+def test_a_new_variant_is_tuned_for_everybody(ahead, run):
+    run()
+    found = ahead(methods="example_stamp,example_stamp[steps=5]")
+    assert by_stage(found, "example_stamp")["tune"].left == 0
+    assert by_stage(found, "example_stamp[steps=5]")["tune"].left == 2
+
+
+def test_it_can_be_read_by_a_program(ahead):
+    told = json.loads(json.dumps(ahead().in_words(), allow_nan=False))
+    assert told["cells"] == 12
+    assert {one["stage"] for one in told["work"]} == {"tune", "generate", "measure"}
+    assert told["hours"] == pytest.approx(told["worker_hours"] / told["workers"])
+
+
+def test_memory_and_licences_of_published_networks_are_told():
+    from pvbench.evaluator import evaluator_loaders
+    from pvbench.profile import load_profile
+
+    loaders = evaluator_loaders(load_profile("animatediff"))
+    assert any(loader.memory_gib for loader in loaders.values())
+    assert any(loader.licence(load_profile("animatediff")) for loader in loaders.values())
