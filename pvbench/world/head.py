@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from pvbench.evaluator import Demands, Evaluator, FeatureGroup, Features
-from pvbench.features.mini.head_networks import SIDE, SPREAD
-from pvbench.features.mini.part import MiniPart, folder, size
+from pvbench.features.mini.part import HEAD_SIDE, HEAD_SPREAD, MiniPart, folder, size
 from pvbench.profile import Profile
 from pvbench.world.vocabulary import LABELS
 
@@ -94,7 +93,7 @@ class MiniHeadLoader(MiniPart):
     def facts(cls, profile: Profile) -> Mapping[str, Any]:
         """Sizes, and the order of a look's values."""
         values: Mapping[str, Sequence[str]] = {name: list(LABELS[name]) for name in LOOKS}
-        return {"crop": SIDE, "spread": SPREAD, "reference_size": list(size(profile)), "values": values}
+        return {"crop": HEAD_SIDE, "spread": HEAD_SPREAD, "reference_size": list(size(profile)), "values": values}
 
     @classmethod
     def demands(cls, profile: Profile) -> Demands:

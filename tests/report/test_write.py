@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from pvbench.errors import ReportError, StoreError, VideoError
+from pvbench.metrics import metric_class
 from pvbench.report import ReferenceSet, write_report
 from pvbench.report.document.problem_tables import FAILURES_SHOWN, failed_table
 from pvbench.report.document.tables import listed
@@ -107,7 +108,7 @@ def test_a_report_warns_of_covariances_without_full_rank(make_run, tmp_path):
 def test_a_report_holds_every_signature(written):
     text = (written[0] / "report.md").read_text()
     for name in ("face_sim", "dynamic_degree", "fvd", "temporal_consistency", "clip_t", "clip_i"):
-        assert f"\n{name}.v1 | " in text
+        assert f"\n{name}.v{metric_class(name).version} | " in text
 
 
 def test_a_report_of_one_failed_method_alone_is_written(make_run, tmp_path):

@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from pvbench.features.face import embed_faces
-from pvbench.features.mini.head_networks import SPREAD, HeadRecogniser, LookReader, crop_heads
+from pvbench.features.mini.head_networks import HeadRecogniser, LookReader, crop_heads
+from pvbench.features.mini.part import HEAD_SPREAD
 from pvbench.world.head import LOOKS
 from pvbench.world.vocabulary import LABELS
 from workshop import dataset
@@ -34,7 +35,7 @@ def _pictures(shard: dataset.Shard) -> tuple[NDArray[np.uint8], Tensor]:
 
 
 def _crops(frames: NDArray[np.uint8], landmarks: Tensor, rng: np.random.Generator) -> Tensor:
-    """Heads (n, 3, SIDE, SIDE) as a detector's landmarks would cut them out, every second one mirrored."""
+    """Heads (n, 3, side, side) as a detector's landmarks would cut them out, every second one mirrored."""
     error = torch.as_tensor(rng.normal(size=landmarks.shape) * _LANDMARK_ERROR, dtype=torch.float32)
     heads = crop_heads(to_images(frames), landmarks + error)
     mirror = torch.as_tensor(rng.random(len(heads)) < 0.5)
@@ -65,8 +66,8 @@ def train_head_recogniser(place: Place, plan: Plan = HEAD_PLAN) -> None:
         images = _crops(frames[who, when], landmarks[who, when], rng).to(place.device)
         # Whoever lacks eyes or mouth, or is a blur, is nobody.
         spoilt = rng.permutation(len(who))[: _BLURRED + _WIPED]
-        images[spoilt[:_BLURRED]] = strong_blur(images[spoilt[:_BLURRED]], rng, SPREAD)
-        images[spoilt[_BLURRED:]] = wiped(images[spoilt[_BLURRED:]], rng, SPREAD)
+        images[spoilt[:_BLURRED]] = strong_blur(images[spoilt[:_BLURRED]], rng, HEAD_SPREAD)
+        images[spoilt[_BLURRED:]] = wiped(images[spoilt[_BLURRED:]], rng, HEAD_SPREAD)
         target[torch.from_numpy(spoilt)] = people
         images = disturb(images, rng, 0.27, worn=0.3)
         images[-_ATTACKED:] = attacked(model, images[-_ATTACKED:], classes.weight, rng)

@@ -9,21 +9,19 @@ from torch import Tensor, nn
 
 from pvbench.features.face import crop_faces
 from pvbench.features.mini.face_networks import PlainRecogniser
-
-SIDE, SPREAD = 48, 1.9
-"""Pixels of a side of a head's crop, and how much wider it is than a recogniser's of faces: hair and chin are in it."""
+from pvbench.features.mini.part import HEAD_SIDE, HEAD_SPREAD
 
 
 def crop_heads(images: Tensor, landmarks: Tensor) -> Tensor:
-    """Aligned crops of heads (n, 3, SIDE, SIDE) out of images (n, 3, H, W), by landmarks (n, 5, 2) in pixels."""
-    return crop_faces(images, landmarks, SIDE, SPREAD)
+    """Aligned crops of heads (n, 3, side, side) out of images (n, 3, H, W), by landmarks (n, 5, 2) in pixels."""
+    return crop_faces(images, landmarks, HEAD_SIDE, HEAD_SPREAD)
 
 
 class HeadRecogniser(PlainRecogniser):
     """Embeds whole heads; the same face with other hair is somebody else to it."""
 
     def __init__(self, width: int = 20, size: int = 128) -> None:
-        super().__init__(width, size, SIDE)
+        super().__init__(width, size, HEAD_SIDE)
 
 
 class LookReader(nn.Module):
@@ -32,10 +30,10 @@ class LookReader(nn.Module):
     def __init__(self, values: Mapping[str, int], width: int = 16) -> None:
         super().__init__()
         self.values = dict(values)
-        self.trunk = PlainRecogniser(width, 128, SIDE)
+        self.trunk = PlainRecogniser(width, 128, HEAD_SIDE)
         self.heads = nn.ModuleDict({name: nn.Linear(128, count) for name, count in values.items()})
 
     def forward(self, crops: Tensor) -> dict[str, Tensor]:
-        """Logits (n, values) of each label, for aligned crops of heads (n, 3, SIDE, SIDE) in [-1, 1]."""
+        """Logits (n, values) of each label, for aligned crops of heads (n, 3, side, side) in [-1, 1]."""
         found = torch.relu(self.trunk.features(crops))
         return {name: head(found) for name, head in self.heads.items()}

@@ -13,6 +13,8 @@ from pvbench.weights import signature as weights_signature
 from pvbench.weights import weights_folder
 
 VERSION = 3
+HEAD_SIDE, HEAD_SPREAD = 48, 1.9
+"""Pixels of a side of a head's crop, and how much wider it is than a recogniser's of faces: hair and chin are in it."""
 
 
 class MiniPart(EvaluatorLoader):

@@ -12,22 +12,27 @@ from pvbench.errors import FaceError, VideoError, WeightsError
 from pvbench.evaluator import Evaluators, FeaturePlan
 from pvbench.features.mini.clip import MiniClip
 from pvbench.features.mini.face import MiniFace
+from pvbench.features.mini.head_networks import HeadRecogniser, LookReader
 from pvbench.features.mini.hps import MiniHps
 from pvbench.features.mini.video import MiniVideo
 from pvbench.features.mini.video_networks import VideoEncoder
 from pvbench.pixels import resize_photo
 from pvbench.profile import load_profile
 from pvbench.video import Video
+from pvbench.world.head import LOOKS, MiniHead
 from pvbench.world.judge import SEEN, WorldJudge
 from pvbench.world.vocabulary import LABELS
 
 PAGE = Path(__file__).parents[3] / "docs" / "features.md"
 FRAMES, REFERENCES = 8, 3
+CPU = torch.device("cpu")
 SIZES = {"T": FRAMES, "T-1": FRAMES - 1, "R": REFERENCES, "D": 128, "E": 24, "V": 128}
 
 
 WORLD = {"world/action", "world/scene", "world/colour", "world/expression", "text/asked"}
-EXTRA = {"flow/warp_error", "hps/frame", "text/hps", *WORLD}
+OF_HEADS = {"head/embedding", *(f"look/{name}" for name in LOOKS)}
+OF_PHOTOS = {"reference/head", *(f"reference/look_{name}" for name in LOOKS)}
+EXTRA = {"flow/warp_error", "hps/frame", "text/hps", *WORLD, *OF_HEADS, *OF_PHOTOS}
 
 
 @pytest.fixture(scope="module")
@@ -35,6 +40,7 @@ def evaluators_of(face, clip):
     """The evaluators of some features, of networks that are quick."""
     torch.manual_seed(0)
     encoder = VideoEncoder(width=8).eval().requires_grad_(False)
+    values = {name: len(LABELS[name]) for name in LOOKS}
 
     def made(wanted=None):
         found = Evaluators(FeaturePlan(load_profile("mini"), wanted), "cpu")
@@ -42,6 +48,7 @@ def evaluators_of(face, clip):
             "face": MiniFace(face, 64, 64),
             "clip": MiniClip(clip, 64, 64),
             "hps": MiniHps(clip),
+            "head": MiniHead(HeadRecogniser(width=2).eval(), LookReader(values, width=2).eval(), 64, 64, CPU),
             "video": MiniVideo(encoder, torch.device("cpu")),
             "world": WorldJudge(encoder, {label: np.ones((len(LABELS[label]), 24), np.float32) for label in SEEN}),
         }
@@ -68,6 +75,7 @@ def features(evaluators, evaluators_of):
         | evaluators.all("text", "a man nods")
         | extra.all("video", video)
         | extra.all("text", "a man nods")
+        | extra.all("reference", photos)
     )
 
 
@@ -90,7 +98,7 @@ def test_features_have_the_shapes_that_the_page_says(features):
 def test_nan_stands_where_there_is_no_face_and_nowhere_else(features):
     missing = features["face/detected"] == 0
     assert missing.tolist() == [t == 2 for t in range(FRAMES)]
-    of_faces = ("face/embedding", "face/box", "face/landmarks", "clip/face")
+    of_faces = ("face/embedding", "face/box", "face/landmarks", "clip/face", *OF_HEADS)
     for name in of_faces:
         rows = features[name].reshape(FRAMES, -1)
         np.testing.assert_array_equal(np.isnan(rows).all(axis=1), missing)

@@ -344,7 +344,9 @@ def test_a_real_photo_of_several_people_is_refused(reference, real, name, count)
         real.reference([photo(reference, name)])
 
 
-def test_a_real_video_compares_with_its_first_frame_as_in_the_reference(reference, real, expected):
+def test_a_real_video_compares_with_its_first_frame_as_in_the_reference(reference, real, expected, monkeypatch):
+    # The public script takes the pixels as they are coded, and this video's are not square.
+    monkeypatch.setattr("pvbench.video.read.square_width", lambda stream, frame: frame.width)
     frames = read_video(reference / "inputs/videos/carphone_pristine.mp4").frames
     video = expected["video"]["carphone_pristine.mp4"]
     found = real(frames[:: video["step"]])

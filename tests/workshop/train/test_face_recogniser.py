@@ -23,7 +23,7 @@ def test_a_strong_blur_keeps_the_mean_and_takes_the_features():
     x = torch.arange(48)
     wave = torch.cos(2 * torch.pi * x / 6.0)  # four pixels of the 32-pixel crop are six of the 48-pixel one
     images = wave.expand(3, 3, 48, 48).clone() + 0.25
-    blurred = face_recogniser._strong_blur(images, np.random.default_rng(0))
+    blurred = face_recogniser.strong_blur(images, np.random.default_rng(0))
     inner = blurred[..., 12:36, 12:36]
     assert float((inner - 0.25).abs().max()) < 0.1
     assert CROP == 32
@@ -31,12 +31,12 @@ def test_a_strong_blur_keeps_the_mean_and_takes_the_features():
 
 def test_a_strong_blur_leaves_flat_images_alone():
     images = torch.full((2, 3, 48, 48), 0.3)
-    assert torch.allclose(face_recogniser._strong_blur(images, np.random.default_rng(1)), images, atol=1e-5)
+    assert torch.allclose(face_recogniser.strong_blur(images, np.random.default_rng(1)), images, atol=1e-5)
 
 
 def test_wiping_smears_eyes_or_mouth_and_leaves_the_rest():
     images = torch.rand(64, 3, 48, 48, generator=torch.Generator().manual_seed(0)) * 2 - 1
-    wiped = face_recogniser._wiped(images, np.random.default_rng(2))
+    wiped = face_recogniser.wiped(images, np.random.default_rng(2))
 
     def kept(rows):
         """Share of the detail that is left in some rows, by image."""
@@ -111,7 +111,7 @@ def test_an_attack_moves_a_face_towards_others_by_no_more_than_it_may():
         with torch.no_grad():
             return model.eval()(pictures) @ goal[0]
 
-    attacked = face_recogniser._attacked(model, images, classes, np.random.default_rng(0))
+    attacked = face_recogniser.attacked(model, images, classes, np.random.default_rng(0))
     assert model.training
     assert not attacked.requires_grad
     assert (likeness(attacked) > likeness(images)).all()

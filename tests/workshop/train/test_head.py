@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from pvbench.features.face import TEMPLATE
-from pvbench.features.mini.head_networks import SIDE, HeadRecogniser, LookReader, crop_heads
+from pvbench.features.mini.head_networks import HeadRecogniser, LookReader, crop_heads
+from pvbench.features.mini.part import HEAD_SIDE
 from pvbench.world.vocabulary import LABELS
 from workshop.dataset import DOUBLES, Shard
 from workshop.train import head
@@ -96,6 +97,6 @@ def test_a_crop_of_a_head_is_wider_than_that_of_a_face():
     image[..., 12:, :] = 1  # hair ends where row 12 begins
     points = torch.tensor(np.array(TEMPLATE, np.float32) * (24 / 112) + 20)[None]
     crop = crop_heads(image, points)
-    assert crop.shape == (1, 3, SIDE, SIDE)
+    assert crop.shape == (1, 3, HEAD_SIDE, HEAD_SIDE)
     assert crop[0, 0, 0].max() < 0.5
-    assert crop[0, 0, SIDE // 4 :].min() > 0.5
+    assert crop[0, 0, HEAD_SIDE // 4 :].min() > 0.5
