@@ -38,6 +38,24 @@ from example_inputs import make_identity
 MISSING = 'rendering people needs pip install "pvbench[world]"'
 
 
+@pytest.fixture(name="pvbench")
+def command_line(monkeypatch, capsys, tmp_path):
+    """Runs a command line in this process, in a folder of its own: (exit status, standard output, standard error)."""
+    from pvbench import cli
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(cli.console, "_width", 200)
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["pvbench", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        printed = capsys.readouterr()
+        return ended.value.code or 0, printed.out, printed.err
+
+    return run
+
+
 @pytest.fixture
 def people(tmp_path):
     """The --identities text for two people of the tests' own."""

@@ -15,28 +15,12 @@ import torch
 from example_inputs import EXAMPLE_PROFILE, edit, make_identity
 from PIL import Image
 
-from pvbench import __version__, cli
+from pvbench import __version__
 from pvbench.identity import load_identities
 from pvbench.torchvision_shim import load_torchvision
 from pvbench.video import Video, write_video
 from pvbench.weights import weights_folder
 from pvbench.weights.published import OPTIONS
-
-
-@pytest.fixture
-def pvbench(monkeypatch, capsys, tmp_path):
-    """Runs a command line in this process, in a folder of its own: (exit status, standard output, standard error)."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(cli.console, "_width", 200)
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["pvbench", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        printed = capsys.readouterr()
-        return ended.value.code or 0, printed.out, printed.err
-
-    return run
 
 
 @pytest.fixture

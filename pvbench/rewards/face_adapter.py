@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file
 from torch import Tensor
 
-from pvbench.errors import FaceError, WeightsError
+from pvbench.errors import WeightsError
 from pvbench.features.face import crop_faces
 from pvbench.features.mini.face_networks import FaceDetector
 from pvbench.pixels import photo_tensor
 from pvbench.reward import PhotoPrompt
+from pvbench.rewards.photos import only_faces
 
 ADAPTER, LORA, CONFIG = "ip-adapter.safetensors", "pytorch_lora_weights.safetensors", "config.json"
 """The files of an adapter's folder; the first two are what diffusers' loaders read."""
@@ -52,16 +53,8 @@ class FaceAdapter(PhotoPrompt):
             FaceError: a photo shows no face, or more than one.
         """
         images = photo_tensor(photos, height, width, self.device)
-        landmarks = []
-        for i, found in enumerate(self.detector.detect(images)):
-            if len(found.scores) != 1:
-                what = f"{len(found.scores)} faces" if len(found.scores) else "no face"
-                raise FaceError(
-                    f"reference photo {i + 1} of {len(photos)} shows {what}; expected exactly one: replace the photo"
-                )
-            landmarks.append(found.landmarks[0])
         side = int(self.encoder.config.image_size)
-        return encoded(self.encoder, crop_faces(images, torch.stack(landmarks), side, self.spread))
+        return encoded(self.encoder, crop_faces(images, only_faces(self.detector, images), side, self.spread))
 
     def empty(self) -> Tensor:
         """What the encoder makes of a black picture."""

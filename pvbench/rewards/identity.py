@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from pvbench.errors import FaceError
 from pvbench.features.face import crop_faces, embed_faces
 from pvbench.features.mini.face_networks import FaceDetector
 from pvbench.pixels import photo_tensor
 from pvbench.reward import IdentityReward, Jitter
+from pvbench.rewards.photos import only_faces
 
 
 @dataclass(frozen=True)
@@ -42,15 +42,7 @@ class FaceReward(IdentityReward):
             FaceError: a photo shows no face, or more than one.
         """
         images = photo_tensor(photos, height, width, self.device)
-        landmarks = []
-        for i, found in enumerate(self.detector.detect(images)):
-            if len(found.scores) != 1:
-                what = f"{len(found.scores)} faces" if len(found.scores) else "no face"
-                raise FaceError(
-                    f"reference photo {i + 1} of {len(photos)} shows {what}; expected exactly one: replace the photo"
-                )
-            landmarks.append(found.landmarks[0])
-        return Reference(crop_faces(images, torch.stack(landmarks)))
+        return Reference(crop_faces(images, only_faces(self.detector, images)))
 
     @torch.no_grad()
     def landmarks(self, images: Tensor, threshold: float = 0.3) -> Tensor:

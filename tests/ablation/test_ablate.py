@@ -1,12 +1,10 @@
 """`pvbench ablate` on the example profile: tables, matching by seconds, going on where it was, and what is refused."""
 
 import json
-import sys
 
 import pytest
 from example_inputs import EXAMPLE_PROFILE
 
-from pvbench import cli
 from pvbench.ablation.ablate import ablate
 from pvbench.ablation.matching import FILE, tuning_seconds
 from pvbench.errors import SettingError, StudyError
@@ -126,21 +124,6 @@ def test_a_setting_that_does_not_exist_is_told_before_anything_is_made(tmp_path,
     with pytest.raises(SettingError, match="strenght"):
         ablate(tmp_path / "out", [study, str(path)], Choice(EXAMPLE_PROFILE, identities=people), device="cpu")
     assert not (tmp_path / "out").exists()
-
-
-@pytest.fixture
-def pvbench(monkeypatch, capsys, tmp_path):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(cli.console, "_width", 200)
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["pvbench", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        printed = capsys.readouterr()
-        return ended.value.code or 0, printed.out, printed.err
-
-    return run
 
 
 def test_the_command_prints_the_verdicts_with_status_0(pvbench, study, people, tmp_path):
