@@ -88,8 +88,10 @@ def _like(model: str, word: str) -> str:
 
 @dataclass(frozen=True)
 class PromptSet:
-    """Prompts of one role: `evaluation` ones are scored, methods tune on `simulated` ones, settings are chosen on
-    `development` ones."""
+    """Prompts of one role.
+
+    Those for `evaluation` are scored, methods tune on `simulated` ones, and settings are chosen on `development` ones.
+    """
 
     name: str
     role: str

@@ -167,8 +167,10 @@ def shortfall(tuned: Tensor, frozen: Tensor, temperature: float) -> Tensor:
 
 
 class RewardLoader(Loader):
-    """Loads a reward; the entry point group is `pvbench.rewards`, a profile's lines are `[rewards] identity`,
-    `semantic`, `segmenter` and `image_prompt`.
+    """Loads a reward.
+
+    The entry point group is `pvbench.rewards`; a profile's lines are `[rewards] identity`, `semantic`, `segmenter` and
+    `image_prompt`.
 
     Attributes:
         role: which of them it is.

@@ -107,6 +107,53 @@ def test_a_report_is_written_anew_from_a_run_folder(example, pvbench, tmp_path):
     assert (report / "scores.csv").read_bytes() == before
 
 
+def test_a_run_shows_its_numbers_and_prints_them_as_json(example, pvbench, tmp_path):
+    _, out, _ = example()
+    assert "Face Sim. ↑" in out
+    assert "Bold" not in out  # one method beats nobody
+    status, out, err = example("--json")
+    assert status == 0
+    content = json.loads(out)
+    assert content == json.loads((tmp_path / "out" / "report" / "aggregates.json").read_text())
+    assert "6 videos" in err
+    status, again, _ = pvbench("report", "out", "--json")
+    assert (status, json.loads(again)) == (0, content)
+
+
+def test_a_run_below_a_bar_ends_with_status_1(example, tmp_path):
+    status, out, _ = example("--fail-under", "face_sim<101", "--fail-under", "face_sim>101")
+    assert status == 1
+    assert out.count("not met") == 1
+    assert (tmp_path / "out" / "report" / "report.md").is_file()
+    status, _, err = example("--fail-under", "face>1")
+    assert (status, "no number is called 'face'" in err) == (2, True)
+
+
+def test_a_bar_that_is_none_costs_no_work(example, tmp_path):
+    assert example("--fail-under", "face_sim=1")[0] == 2
+    assert not (tmp_path / "out").exists()
+
+
+def test_two_runs_are_compared(example, pvbench, tmp_path):
+    example()
+    (tmp_path / "out").rename(tmp_path / "before")
+    example()
+    status, out, _ = pvbench("compare", "before", "out")
+    assert status == 0
+    assert "2 people, 6 videos of each" in out
+    assert "no evidence" in out
+    assert "2 people are too few" in out
+    status, out, _ = pvbench("compare", "before", "out", "--json")
+    assert {one["difference"] for one in json.loads(out) if one["videos"]} == {0.0}
+    other = tmp_path / "out" / "report" / "aggregates.json"
+    other.write_text(other.read_text().replace('"missing": 0', '"missing": 1'))
+    status, out, _ = pvbench("compare", "before", "out")
+    assert status == 1
+    assert "not comparable Face Sim.: measured differently: missing 0 and 1" in out
+    status, _, err = pvbench("compare", "before", "nothing")
+    assert (status, "no aggregates.json in nothing" in err) == (2, True)
+
+
 def test_a_report_of_changed_inputs_is_refused(example, pvbench, tmp_path):
     example()
     Image.fromarray(np.full((80, 72, 3), 30, np.uint8)).save(tmp_path / "people" / "ann" / "1.png")
@@ -278,6 +325,30 @@ def video(path, seed=0):
 def rows_of(folder):
     with (folder / "report" / "scores.csv").open() as file:
         return list(csv.DictReader(file))
+
+
+def test_the_report_of_a_measuring_is_written_anew(pvbench, tmp_path):
+    ann = make_identity(tmp_path / "people", "ann")
+    video(tmp_path / "videos" / "surf-s0.mkv", 0)
+    options = ("--identity", str(ann), "--profile", EXAMPLE_PROFILE, "--out", "out", "--fail-under", "face_sim>-101")
+    assert pvbench("measure", "videos", *options)[0] == 0
+    page = tmp_path / "out" / "report" / "report.md"
+    content = page.read_text()
+    page.write_text("")
+    status, out, _ = pvbench("report", "out")
+    assert status == 0
+    assert "0 videos measured, 1 known from before" in out
+    assert page.read_text() == content
+    assert pvbench("report", "out", "--fail-under", "face_sim>101")[0] == 1
+    assert json.loads(pvbench("report", "out", "--json")[1])["methods"].keys() == {"videos"}
+    status, _, err = pvbench("report", "out", "--keep", "kept")
+    assert (status, "only the report of a run is kept" in err) == (2, True)
+    # What cannot be made anew leaves what was known.
+    shutil.rmtree(tmp_path / "videos")
+    assert pvbench("report", "out")[0] == 2
+    assert page.read_text() == content
+    video(tmp_path / "videos" / "surf-s0.mkv", 0)
+    assert pvbench("report", "out")[0] == 0
 
 
 def test_videos_from_elsewhere_are_measured(pvbench, tmp_path):

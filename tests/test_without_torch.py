@@ -77,6 +77,13 @@ def test_a_report_is_written_anew_to_the_same_bytes(bare, folder):
     assert {path: path.read_bytes() for path in files} == files
 
 
+def test_reports_are_compared(bare, folder):
+    found = bare("compare", str(folder), str(folder), "--pair", "base=oracle")
+    assert "Face Sim. ↑" in found.stdout, found.stderr
+    # FVD of the renderings themselves is not defined: it is listed.
+    assert found.returncode == 1
+
+
 @pytest.mark.parametrize("command", ["run", "measure"])
 def test_what_computes_asks_for_the_extra(bare, folder, command):
     arguments = ["--methods", "base", "--identities", "1", "--prompts", "1", "--out", "new"]

@@ -150,55 +150,14 @@ def train(
         raise PvbenchError(f"no model {model!r}{did_you_mean(model, list(_MODELS))}; known: {', '.join(_MODELS)}")
     if steps and seconds:
         raise PvbenchError(f"--steps {steps} and --seconds {seconds:g} both say when to end; leave one of them out")
-    from workshop.train import (
-        autoencoder,
-        clip,
-        face_adapter,
-        face_detector,
-        face_recogniser,
-        head,
-        image_encoder,
-        motion,
-        segmenter,
-        text_to_image,
-        video_encoder,
-    )
-    from workshop.train.loop import Place, Plan
+    from workshop.train.loop import Place
+    from workshop.train.models import MODELS
 
     place = Place(data, out, torch_device(device), threads, start, compiled)
-
-    def plan(default: Plan, on_gpu: Plan | None = None) -> Plan:
-        usual = on_gpu if on_gpu and place.device.type == "cuda" else default
-        timed = replace(usual, steps=0, seconds=seconds) if seconds else replace(usual, steps=steps or usual.steps)
-        return replace(timed, batch=batch or usual.batch, rate=rate or usual.rate)
-
-    role = model.rsplit("-", 1)[-1]
-    if model == "vae":
-        autoencoder.train(place, plan(autoencoder.PLAN))
-    elif model == "text-to-image":
-        text_to_image.train(place, plan(text_to_image.PLAN, text_to_image.GPU_PLAN))
-    elif model == "motion":
-        motion.train(place, plan(motion.PLAN, motion.GPU_PLAN))
-    elif model == "face-detector":
-        face_detector.train_detector(place, plan(face_detector.DETECTOR_PLAN))
-    elif model.startswith("face-recogniser"):
-        face_recogniser.train_recogniser(place, role, plan(face_recogniser.RECOGNISER_PLAN))
-    elif model == "face-image-encoder":
-        image_encoder.train_image_encoder(place, plan(image_encoder.PLAN))
-    elif model == "face-adapter-pictures":
-        face_adapter.train_pictures(place, plan(face_adapter.PICTURES_PLAN, face_adapter.GPU_PICTURES_PLAN))
-    elif model == "face-adapter":
-        face_adapter.train_videos(place, plan(face_adapter.VIDEOS_PLAN, face_adapter.GPU_VIDEOS_PLAN))
-    elif model == "head-recogniser":
-        head.train_head_recogniser(place, plan(head.HEAD_PLAN))
-    elif model == "look-reader":
-        head.train_look_reader(place, plan(head.LOOK_PLAN))
-    elif model == "segmenter":
-        segmenter.train_segmenter(place, plan(segmenter.SEGMENTER_PLAN))
-    elif model.startswith("clip"):
-        clip.train(place, role, plan(clip.PLAN))
-    else:
-        video_encoder.train(place, plan(video_encoder.PLAN))
+    chosen = MODELS[model]
+    usual = chosen.gpu_plan if chosen.gpu_plan and place.device.type == "cuda" else chosen.plan
+    timed = replace(usual, steps=0, seconds=seconds) if seconds else replace(usual, steps=steps or usual.steps)
+    chosen.train(place, replace(timed, batch=batch or usual.batch, rate=rate or usual.rate))
 
 
 @app.command()

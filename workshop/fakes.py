@@ -338,6 +338,7 @@ class FaceJudge:
         self.extractor = extractor
 
     def __call__(self, images: Sequence[Image]) -> NDArray[np.float32]:
+        """Embeddings of pictures of one size."""
         return self.extractor(np.stack(images)).embedding
 
 
@@ -349,6 +350,7 @@ class HeadJudge(FaceJudge):
         self.recogniser = recogniser
 
     def __call__(self, images: Sequence[Image]) -> NDArray[np.float32]:
+        """Embeddings of the heads in pictures of one size."""
         frames = np.stack(images)
         landmarks = self.extractor(frames).landmarks
         seen = np.isfinite(landmarks).all(axis=(1, 2))

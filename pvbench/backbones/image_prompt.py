@@ -141,6 +141,7 @@ class ImagePromptAttention:
     def __call__(
         self, attention: Any, hidden_states: Tensor, encoder_hidden_states: Tensor, *rest: Any, **more: Any
     ) -> Tensor:
+        """The text's attention, and on top the image's where one is shown."""
         plain: Tensor = self.own(attention, hidden_states, encoder_hidden_states, *rest, **more)
         tokens = self.shown.tokens
         if tokens is None or self.scale == 0:

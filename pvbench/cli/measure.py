@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import signal
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,14 +16,19 @@ from pvbench.cli.options import (
     INTERRUPTED,
     WORKERS_HELP,
     DeviceOption,
+    FailUnderOption,
+    JsonOption,
     MetricsOption,
     ProfileOption,
     WeightsOption,
     console,
     error_console,
+    show_numbers,
+    talking,
 )
 
 if TYPE_CHECKING:
+    from pvbench.measuring.measure import Measured
     from pvbench.measuring.request import MeasureRequest
 
 VideosArgument = Annotated[
@@ -88,14 +94,17 @@ def measure(
     out: Annotated[Path, typer.Option(help="Folder for features and report.")] = Path("runs/measured"),
     device: DeviceOption = "auto",
     workers: WorkersOption = None,
+    fail_under: FailUnderOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Score videos that were made elsewhere, as a run scores its own: several folders go into one table.
 
     All videos are looked over first. Exit status 2: some have problems, or an input cannot be used. Exit status 1: a
-    report was written, and some could not be measured, or not as asked; they are listed, here and in the report.
+    report was written, and some could not be measured, or not as asked; they are listed, here and in the report. Or a
+    bar of --fail-under is not cleared.
     """
     from pvbench.features.published.settings import with_weights
-    from pvbench.measuring.imported import Given, counted
+    from pvbench.measuring.imported import Given
     from pvbench.measuring.measure import ProblemsError
     from pvbench.measuring.measure import measure as measure_videos
     from pvbench.measuring.precheck import problems_table
@@ -103,8 +112,11 @@ def measure(
     from pvbench.measuring.request import MeasureRequest
     from pvbench.metrics import choose
     from pvbench.profile import load_profile
+    from pvbench.report.gate import read_bars
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    bars = fail_under or []
+    read_bars(bars)  # before any work
     evaluators = with_weights(load_profile(profile), weights or ())
     order = MeasureRequest(
         sources=tuple(videos),
@@ -123,17 +135,29 @@ def measure(
     if write_manifest is not None:
         _write_manifest(write_manifest, order)
         return
-    try:
-        with MeasureObserver(console) as observer:
-            result = measure_videos(order, observer.advanced, observer.looked)
-    except ProblemsError as error:
-        console.print(problems_table(error.found.problems))
-        raise
-    except KeyboardInterrupt:
-        error_console.print("[yellow]stopped[/]; what was measured is kept: run the same command again to go on")
-        raise typer.Exit(INTERRUPTED) from None
+    with talking(as_json):
+        try:
+            with MeasureObserver(console) as observer:
+                result = measure_videos(order, observer.advanced, observer.looked)
+        except ProblemsError as error:
+            console.print(problems_table(error.found.problems))
+            raise
+        except KeyboardInterrupt:
+            error_console.print("[yellow]stopped[/]; what was measured is kept: run the same command again to go on")
+            raise typer.Exit(INTERRUPTED) from None
+        cleared = _show(result, as_json, bars)
+    if result.failed or result.problems or not cleared:
+        raise typer.Exit(1)
+
+
+def _show(result: Measured, as_json: bool, bars: Sequence[str]) -> bool:
+    """Prints what was measured; whether every bar is cleared."""
+    from pvbench.measuring.imported import counted
+    from pvbench.measuring.precheck import problems_table
+
     if result.problems:
         console.print(problems_table(result.problems))
+    cleared = show_numbers(result.report, as_json, bars)
     console.print(
         f"{counted(result.made, 'video')} measured, {result.reused} known from before"
         f"{f', {result.failed} without a number' if result.failed else ''}; report in "
@@ -144,8 +168,7 @@ def measure(
             f"[yellow]note[/] the report before had {', '.join(result.replaced)}, too, and is replaced; its features "
             f"are kept: name all metrics in one command, or keep reports apart with --out"
         )
-    if result.failed or result.problems:
-        raise typer.Exit(1)
+    return cleared
 
 
 def _write_manifest(path: Path, order: MeasureRequest) -> None:
@@ -164,4 +187,10 @@ def _write_manifest(path: Path, order: MeasureRequest) -> None:
 
 
 def _command() -> str:
-    return shlex.join(["pvbench", *sys.argv[1:]])
+    """The command that measures the same again, without what only asks how it is shown."""
+    found, skip = ["pvbench"], False
+    for argument in sys.argv[1:]:
+        if not skip and argument not in ("--json", "--fail-under") and not argument.startswith("--fail-under="):
+            found.append(argument)
+        skip = argument == "--fail-under"
+    return shlex.join(found)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -68,4 +70,50 @@ SplitOption = Annotated[
         help="Whose people and prompts: those that are scored and published, or those on whom settings are chosen."
     ),
 ]
+JsonOption = Annotated[
+    bool, typer.Option("--json", help="Print the numbers as JSON on standard output, and all else on standard error.")
+]
+FailUnderOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="A bar such as [cyan]face_sim.low>30[/] or [cyan]METHOD:clip_t>=60[/], in the tables' units; .low and "
+        ".high are ends of the 95 % interval. End with exit status 1 where a method does not clear it. May be given "
+        "several times.",
+        show_default=False,
+    ),
+]
 DeviceOption = Annotated[str, typer.Option(help="cpu, cuda, or auto: CUDA where there is one.")]
+
+
+@contextmanager
+def talking(as_json: bool) -> Iterator[None]:
+    """Within it, what is told goes to standard error where standard output is for JSON."""
+    before, console.stderr = console.stderr, as_json or console.stderr
+    try:
+        yield
+    finally:
+        console.stderr = before
+
+
+def show_numbers(folder: Path, as_json: bool, bars: Sequence[str]) -> bool:
+    """Prints a report's first table, or all its numbers as JSON; whether every bar is cleared.
+
+    Raises:
+        SettingError: a bar is not written as one.
+        ReportError: the report cannot be read, or has not what a bar names.
+    """
+    from rich.markup import escape
+
+    from pvbench.report.formats.screen import screen_table
+    from pvbench.report.gate import read_bars
+    from pvbench.report.written import read_report
+
+    report = read_report(folder)
+    if as_json:
+        typer.echo(report.text, nl=False)
+    else:
+        console.print(screen_table(report))
+    failures = [failure for bar in read_bars(bars) for failure in bar.failures(report)]
+    for failure in failures:
+        console.print(f"[red]not met[/] {escape(failure)}", soft_wrap=True)
+    return not failures

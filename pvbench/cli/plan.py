@@ -16,6 +16,7 @@ from pvbench.cli.options import (
     WORKERS_HELP,
     DeviceOption,
     IdentitiesOption,
+    JsonOption,
     MethodsOption,
     MetricsOption,
     OutOption,
@@ -41,7 +42,7 @@ def plan(
     out: OutOption = None,
     device: DeviceOption = "auto",
     workers: Annotated[int | None, typer.Option(min=1, help=WORKERS_HELP, show_default=False)] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for a program.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Say what `pvbench run` with the same options would still make, and what it would take. Makes nothing."""
     from pvbench.machine.devices import default_workers, resolve_device

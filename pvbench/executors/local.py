@@ -59,10 +59,12 @@ class LocalExecutor(Executor):
 
     @property
     def idle(self) -> int:
+        """How many jobs may be submitted now."""
         return self._size - self.running
 
     @property
     def running(self) -> int:
+        """How many jobs are under way, those whose end `wait` has not told of included."""
         # Several jobs may have ended at once: those that `wait` has not told of yet count.
         ended = sum(not isinstance(event, Noted) for event in self._events)
         return ended + sum(worker.job is not None for worker in self._workers)
@@ -81,6 +83,7 @@ class LocalExecutor(Executor):
         return jobs[0]
 
     def submit(self, job: Job) -> None:
+        """Hands a job to the idle worker that suits its affinity best; a worker that has died is told of by `wait`."""
         wanted = affinity(job)
         worker = self._free_worker(wanted)
         worker.job = job
@@ -91,6 +94,11 @@ class LocalExecutor(Executor):
             self._events.append(self._crashed(worker))
 
     def wait(self) -> Event:
+        """The next event, once there is one.
+
+        Raises:
+            RuntimeError: no job is under way.
+        """
         while not self._events:
             busy = [worker for worker in self._workers if worker.job is not None]
             if not busy:
@@ -100,6 +108,7 @@ class LocalExecutor(Executor):
         return self._events.popleft()
 
     def close(self) -> None:
+        """Ends the workers; what they are doing is lost."""
         workers, self._workers = self._workers, []
         self._events.clear()
         for worker in workers:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable, Collection, Sequence
+import shlex
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from os.path import isdir
 from pathlib import Path
@@ -133,11 +135,35 @@ def _report(order: MeasureRequest, metrics: Sequence[Metric], found: Found, work
         "key": key,
         "metrics": list(order.metrics),
         "files": sorted(str(path.relative_to(folder)) for path in reported.files),
+        "command": order.command,
+        "from": str(Path.cwd()),
         "failed": reported.failed,
         "problems": [dataclasses.astuple(problem) for problem in reported.problems],
     }
     write_text(written, json.dumps(content, indent=1) + "\n")
     return reported
+
+
+@contextmanager
+def made_anew(folder: Path) -> Iterator[tuple[tuple[str, ...], Path] | None]:
+    """The command that measured what is in a folder, and where it was given; None where none was.
+
+    Within it, the same command writes the report anew, though nothing has changed.
+    """
+    written = folder / _MEASURED
+    try:
+        text = written.read_text()
+        content = json.loads(text)
+        command, place = tuple(shlex.split(content["command"])), Path(content["from"])
+    except (OSError, ValueError, KeyError, TypeError):
+        yield None
+        return
+    written.unlink(missing_ok=True)
+    try:
+        yield (command, place) if command else None
+    finally:
+        if not written.exists():  # it came to nothing
+            write_text(written, text)
 
 
 def report_folder(store: Store) -> Path:

@@ -134,8 +134,7 @@ def _reported(name: str, person: Identity | None) -> ReportIdentity:
 
 
 def licences_of(profile: Profile, named: Collection[str]) -> Mapping[str, str]:
-    """What the publishers of the evaluators' weights allow, for the parts named; nothing for weights of pvbench's
-    own."""
+    """What the publishers of the weights of the parts named allow; pvbench's own weights need no line."""
     found = {part: loader.licence(profile) for part, loader in evaluator_loaders(profile).items() if part in named}
     return {part: terms for part, terms in found.items() if terms}
 

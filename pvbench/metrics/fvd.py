@@ -131,8 +131,10 @@ class KernelSums:
     counts: np.ndarray
 
     def distance(self, without: int | None = None) -> float:
-        """The unbiased squared kernel distance (about 0, of either sign, for equal distributions), of all groups or
-        all but one; NaN below two cells."""
+        """The unbiased squared kernel distance of all groups, or of all but one; NaN below two cells.
+
+        It is about 0, of either sign, for equal distributions.
+        """
         kept = np.arange(len(self.counts)) != (-1 if without is None else without)
         cells = int(self.counts[kept].sum())
         return float(self.sums[np.ix_(kept, kept)].sum() / (cells * (cells - 1))) if cells > 1 else math.nan

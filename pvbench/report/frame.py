@@ -5,8 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pvbench.errors import ReportError
-
 if TYPE_CHECKING:
     import pandas
 
@@ -25,10 +23,9 @@ def scores(folder: Path | str) -> pandas.DataFrame:
     """
     import pandas
 
-    places = [Path(folder) / inner / "scores.csv" for inner in ("", "report", "measured")]
-    path = next((place for place in places if place.is_file()), None)
-    if path is None:
-        raise ReportError(f"no scores.csv in {folder}; name a folder that `pvbench run` or `pvbench measure` made")
+    from pvbench.report.written import find_report
+
+    path = find_report(folder, "scores.csv") / "scores.csv"
     texts = dict.fromkeys(("method", "identity", "prompt", "metric", "video", "text"), "string")
     return pandas.read_csv(
         path,

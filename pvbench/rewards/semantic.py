@@ -35,9 +35,11 @@ class HpsModel:
         self.network = network
 
     def images(self, images: Tensor) -> Tensor:
+        """Unit features (n, d) of pictures (n, 3, H, W) in -1..1, with gradient."""
         return self.network.images(hps_prepared((images + 1) / 2, self.network.side))
 
     def texts(self, texts: list[str]) -> Tensor:
+        """Unit features (n, d) of prompts."""
         return torch.from_numpy(self.network.texts(texts)).to(self.network.device)
 
 

@@ -60,6 +60,7 @@ class Described:
 
     @classmethod
     def of(cls, person: Person) -> Described:
+        """What a caption may say of a person."""
         return cls(person.class_noun, person.age_group, person.look)
 
 

@@ -66,11 +66,68 @@ def _vary_light(light: Light, rng: np.random.Generator) -> Light:
     return replace(light, direction=direction, key=scaled(light.key, power), sky=scaled(light.sky, fill))
 
 
-def _film(rgb: NDArray[np.floating], tint: Array, contrast: float, vignette: Array) -> NDArray[np.floating]:
+@dataclass(frozen=True)
+class _Take:
+    """What is drawn once for a photo or video: its light, its framing and the look of its film."""
+
+    light: Light
+    zoom: float
+    dx: float
+    dz: float
+    drift: Array
+    eye_x: float
+    eye_z: float
+    tint: Array
+    contrast: float
+
+    @classmethod
+    def drawn(cls, light: Light, domain: str, rng: np.random.Generator) -> _Take:
+        """One by chance: free for a video; even light and steady framing for a photo."""
+        if domain == "video":
+            light = _vary_light(light, rng)
+            zoom, dx, dz = rng.uniform(0.90, 1.10), rng.normal() * 0.012, rng.normal() * 0.008
+            drift = rng.normal(size=2) * 0.006
+            eye_x, eye_z = rng.normal() * 0.10, rng.normal() * 0.06
+        else:
+            light = _blend_light(_EVEN_LIGHT, _vary_light(light, rng), 0.22)
+            zoom, dx, dz = rng.uniform(0.97, 1.03), rng.normal() * 0.004, rng.normal() * 0.004
+            drift = np.zeros(2)
+            eye_x, eye_z = rng.normal() * 0.03, rng.normal() * 0.02
+        tint = 1 + rng.normal(size=3) * 0.035
+        return cls(light, zoom, dx, dz, drift, eye_x, eye_z, tint, rng.uniform(0.92, 1.0))
+
+    def camera(self, pan: Array, nearness: float) -> Camera:
+        """Where the camera stands in a frame."""
+        middle = np.array([self.dx + pan[0], 0.0, -0.042 + self.dz + pan[1]])
+        return Camera(
+            (self.eye_x + middle[0], -_DISTANCE / self.zoom / nearness, middle[2] + 0.03 + self.eye_z),
+            (float(middle[0]), 0.0, float(middle[2])),
+            _FIELD_OF_VIEW,
+        )
+
+
+def _over(
+    layer: NDArray[np.floating], backdrop: Image.Image, pan: Array, take: _Take, size: int
+) -> NDArray[np.floating]:
+    """The person in front of the part of the backdrop that the camera sees."""
+    margin = CANVAS * 0.11
+    shift = np.array([pan[0] + take.eye_x * 0.12, -(pan[1] + take.eye_z * 0.12)]) * CANVAS * 0.8
+    box = (margin + shift[0], margin + shift[1], CANVAS - margin + shift[0], CANVAS - margin + shift[1])
+    kernel = Image.Resampling.BOX if size < 120 else Image.Resampling.BICUBIC
+    ground = np.asarray(backdrop.resize((size, size), kernel, box), np.float32)
+    alpha = layer[..., 3:4]
+    straight = np.clip(layer[..., :3] / np.where(alpha > 0, alpha, 1), 0, 1) ** (1 / 2.2)
+    found: NDArray[np.floating] = straight * alpha + ground / 255 * (1 - alpha)
+    return found
+
+
+def _film(rgb: NDArray[np.floating], take: _Take) -> NDArray[np.floating]:
     """The look of a video: graded colours, lifted blacks, a darker rim."""
+    yy, xx = np.mgrid[-1 : 1 : len(rgb) * 1j, -1 : 1 : len(rgb) * 1j]
+    vignette = (1 - 0.22 * np.clip((xx**2 + yy**2) / 2, 0, 1) ** 1.2)[..., None].astype(np.float32)
     grey = rgb.mean(axis=-1, keepdims=True)
-    graded = (grey + (rgb - grey) * 0.92) * tint
-    found: NDArray[np.floating] = 0.015 + (0.5 + (graded - 0.5) * contrast) * vignette * 0.98
+    graded = (grey + (rgb - grey) * 0.92) * take.tint
+    found: NDArray[np.floating] = 0.015 + (0.5 + (graded - 0.5) * take.contrast) * vignette * 0.98
     return found
 
 
@@ -104,48 +161,21 @@ def render(
     body = body or build(figure, person, Outfit(shot.clothes, shot.colour, shot.cap))
     scene = scene or paint_scene(shot.scene, rng)
     poses = motion(shot.action, shot.expression, frames, fps, rng)
-    video = domain == "video"
-    if single or not video:
+    if single or domain != "video":
         poses = [poses[int(rng.integers(frames))]]
-    if video:
-        light = _vary_light(scene.light, rng)
-        zoom, dx, dz = rng.uniform(0.90, 1.10), rng.normal() * 0.012, rng.normal() * 0.008
-        drift = rng.normal(size=2) * 0.006
-        eye_x, eye_z = rng.normal() * 0.10, rng.normal() * 0.06
-    else:
-        light = _blend_light(_EVEN_LIGHT, _vary_light(scene.light, rng), 0.22)
-        zoom, dx, dz = rng.uniform(0.97, 1.03), rng.normal() * 0.004, rng.normal() * 0.004
-        drift = np.zeros(2)
-        eye_x, eye_z = rng.normal() * 0.03, rng.normal() * 0.02
-    tint = 1 + rng.normal(size=3) * 0.035
-    contrast = rng.uniform(0.92, 1.0)
-    yy, xx = np.mgrid[-1 : 1 : size * 1j, -1 : 1 : size * 1j]
-    vignette = (1 - 0.22 * np.clip((xx**2 + yy**2) / 2, 0, 1) ** 1.2)[..., None].astype(np.float32)
-    margin = CANVAS * 0.11
+    take = _Take.drawn(scene.light, domain, rng)
     backdrop = Image.fromarray((scene.backdrop * 255).astype(np.uint8))
     out, marks, persons, heads = [], [], [], []
     for i, pose in enumerate(poses):
-        part = i / max(len(poses) - 1, 1) - 0.5
-        pan = drift * part * 2
-        distance = _DISTANCE / zoom / pose.nearness
-        middle = np.array([dx + pan[0], 0.0, -0.042 + dz + pan[1]])
-        camera = Camera(
-            (eye_x + middle[0], -distance, middle[2] + 0.03 + eye_z),
-            (float(middle[0]), 0.0, float(middle[2])),
-            _FIELD_OF_VIEW,
-        )
+        pan = take.drift * (i / max(len(poses) - 1, 1) - 0.5) * 2
+        camera = take.camera(pan, pose.nearness)
         vertices, points = body.posed(pose)
-        layer = draw(vertices, body.triangles, body.colours, camera, light, size, size, supersample, device, body.head)
-        shift = np.array([pan[0] + eye_x * 0.12, -(pan[1] + eye_z * 0.12)]) * CANVAS * 0.8
-        box = (margin + shift[0], margin + shift[1], CANVAS - margin + shift[0], CANVAS - margin + shift[1])
-        kernel = Image.Resampling.BOX if size < 120 else Image.Resampling.BICUBIC
-        ground = np.asarray(backdrop.resize((size, size), kernel, box), np.float32)
-        alpha = layer[..., 3:4]
-        coverage = np.where(alpha > 0, alpha, 1)
-        straight = np.clip(layer[..., :3] / coverage, 0, 1) ** (1 / 2.2)
-        rgb = straight * alpha + ground / 255 * (1 - alpha)
-        if video:
-            rgb = _film(rgb, tint, contrast, vignette)
+        layer = draw(
+            vertices, body.triangles, body.colours, camera, take.light, size, size, supersample, device, body.head
+        )
+        rgb = _over(layer, backdrop, pan, take, size)
+        if domain == "video":
+            rgb = _film(rgb, take)
         out.append((np.clip(rgb, 0, 1) * 255 + 0.5).astype(np.uint8))
         marks.append(camera.project(points, size, size)[:, :2])
         persons.append(layer[..., 3])

@@ -44,3 +44,9 @@ def test_a_missing_model_is_told_with_the_training_that_makes_it(trained, tmp_pa
         pack(trained, tmp_path / "weights")
     assert str(caught.value).rsplit(" ", 1)[-1] in _MODELS
     assert not (tmp_path / "weights").exists()
+
+
+def test_every_model_of_the_command_line_has_a_training() -> None:
+    from workshop.train.models import MODELS
+
+    assert list(MODELS) == list(_MODELS)

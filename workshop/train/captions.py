@@ -38,8 +38,10 @@ def random_caption(labels: np.ndarray, rng: np.random.Generator) -> str:
 
 
 def build_tokenizer(folder: Path, start: Path | None = None) -> Any:
-    """The tokenizer in `folder`, made and saved unless it is there: byte-level pairs learnt on captions, so that their
-    words are single tokens. A training that begins from the weights in another folder takes the tokenizer in `start`.
+    """The tokenizer in `folder`, made and saved unless it is there.
+
+    It has byte-level pairs learnt on captions, so that their words are single tokens. A training that begins from the
+    weights in another folder takes the tokenizer in `start`.
 
     The rare words that methods use as a person's name are words of the vocabulary that no caption holds. Delete the
     folder to learn anew, with the checkpoints of the models that read its tokens.

@@ -201,6 +201,7 @@ class Trainer:
 
     @property
     def checkpoint(self) -> Path:
+        """Where a training that was stopped goes on from."""
         return self.place.out / f"{self.name}.checkpoint.pt"
 
     @property

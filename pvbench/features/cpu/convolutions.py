@@ -287,6 +287,7 @@ class Convolution(nn.Module):
         self.weight, self.bias = conv.weight.flatten(1), conv.bias
 
     def forward(self, images: Float[Tensor, "n inputs height width"]) -> Float[Tensor, "n outputs height width"]:
+        """What torch's own convolution gives, within rounding."""
         last = images.permute(0, 2, 3, 1)
         if self.form is None:
             return functional.linear(last, self.weight, self.bias).permute(0, 3, 1, 2)

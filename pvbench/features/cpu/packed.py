@@ -34,6 +34,7 @@ class PackedLinear:
         self._weight = torch.ops.mkldnn._reorder_linear_weight(weight, None) if self._packed else weight
 
     def __call__(self, x: Float[Tensor, "*batch inputs"]) -> Float[Tensor, "*batch outputs"]:
+        """The layer's output."""
         if not self._packed:
             result: Float[Tensor, "*batch outputs"] = _PLAIN[self._then](functional.linear(x, self._weight, self._bias))
             return result

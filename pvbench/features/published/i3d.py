@@ -143,6 +143,7 @@ class I3D(nn.Module):
         return self.logits.conv3d.weight.device
 
     def forward(self, videos: Float[Tensor, "n 3 frames height width"]) -> Float[Tensor, "n classes"]:
+        """Logits of the 400 classes of Kinetics, of pictures in -1..1."""
         x = videos
         for name in (*STEM, *MIXED):
             if name in POOL_BEFORE:

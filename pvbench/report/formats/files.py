@@ -11,10 +11,8 @@ from pvbench.report.data import ReportData
 from pvbench.report.published import published_statements, published_table
 from pvbench.report.statistics.agreement import agreements, judged_statements
 from pvbench.report.statistics.score import Aggregates, Comparison, Score
+from pvbench.report.written import FORMAT
 from pvbench.stats import Interval
-
-FORMAT = 2
-"""Of aggregates.json; rises when a key changes its meaning."""
 
 HEADER = ("method", "identity", "prompt", "seed", "metric", "value", "video", "text")
 
