@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from pvbench.metrics import columns_in
 from pvbench.report.data import ReportData
 from pvbench.report.document.block import Block, Bullets, Code, Document, Figure, Paragraph, Section
-from pvbench.report.document.paper import published_blocks
+from pvbench.report.document.paper import is_published, published_blocks
 from pvbench.report.document.problem_tables import doubts_table, failed_table, left_out_table
 from pvbench.report.document.tables import (
     beside_tables,
@@ -40,7 +40,7 @@ def contents(data: ReportData, numbers: Aggregates, filmstrips: Sequence[Figure]
             + ". The cells are picked by their place in the grid, not by their looks."
         )
         sections.append(Section("What the numbers look like", (Paragraph(how), *filmstrips)))
-    if columns_in("main", data.metrics) == columns_in("main"):
+    if columns_in("main", data.metrics) == columns_in("main") and is_published(data):
         sections.append(Section("Beside the published numbers", tuple(published_blocks(data, numbers))))
     if numbers.comparisons:
         apart = outlying_table(numbers)

@@ -18,6 +18,13 @@ from pvbench.report.statistics.score import Aggregates
 from pvbench.stats import Interval
 
 
+def is_published(data: ReportData) -> bool:
+    """Whether a row is a method of the published tables or statements; folders of other names are not."""
+    published = {row.method for row in published_table().rows}
+    published |= {name for one in published_statements() for name in (one.better, one.worse)}
+    return any(variant.role == "method" and variant.method in published for variant in data.variants)
+
+
 def published_blocks(data: ReportData, numbers: Aggregates) -> Iterable[Block]:
     """Ours beside Table 1 and beside statements of several papers, with verdicts; then the paper's ablations."""
     yield paper_table(data, numbers)

@@ -10,6 +10,7 @@ import numpy as np
 
 from pvbench.digest import stable_seed
 from pvbench.identity import NOBODY
+from pvbench.metrics import COLUMNS
 from pvbench.report.data import CellKey, ReportData, ReportVariant
 from pvbench.report.statistics.score import Comparison, Family, Kept, Left
 from pvbench.stats import crossed_interval, holm, jackknife_interval, jackknife_p, outlying, sign_flip_p
@@ -112,12 +113,19 @@ def _compare(
     )
 
 
+def _distances(column: str, left: Left) -> Left:
+    """A distance that chance can put below zero, such as KVD, by its size: the nearest to zero is the best."""
+    if COLUMNS[column].higher_is_better or COLUMNS[column].limits[0] >= 0:
+        return left
+    return Left(abs(left.value), {person: abs(value) for person, value in left.without.items()}, left.cells)
+
+
 def _compare_sets(
     column: str, family: Family, first: str, second: str, values: Mapping[str, Left]
 ) -> Comparison | None:
     if first not in values or second not in values:
         return None
-    one, other = values[first], values[second]
+    one, other = (_distances(column, values[label]) for label in (first, second))
     people = [person for person in one.without if person in other.without]
     if len(people) < FEWEST_PEOPLE:
         return None

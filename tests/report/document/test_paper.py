@@ -1,9 +1,12 @@
 """The published numbers, as they stand in the paper and its notes."""
 
+import dataclasses
+
 import pytest
 
 from pvbench.metrics import COLUMNS
-from pvbench.report.document.paper import ablation_table, agreement_table, paper_table, statements_table
+from pvbench.report.document.contents import contents
+from pvbench.report.document.paper import ablation_table, agreement_table, is_published, paper_table, statements_table
 from pvbench.report.published import published_ablations, published_statements
 from pvbench.report.statistics.aggregate import aggregate
 
@@ -17,6 +20,20 @@ def test_ours_stand_beside_the_papers_in_the_same_unit(make_run):
     assert rows["PersonalVideo"][:2] == [ours, "62.35"]
     assert rows["MagicMe"][:2] == ["–", "50.51"]
     assert all(len(row) == len(table.header) for row in table.rows)
+
+
+@pytest.mark.parametrize(("labels", "shown"), [(("base", "oracle"), False), (("base", "magicme"), True)])
+def test_published_numbers_stand_beside_published_methods_alone(make_run, labels, shown):
+    data = make_run(people=2, prompts=2, labels=labels)
+    titles = [section.title for section in contents(data, aggregate(data), ()).sections]
+    assert ("Beside the published numbers" in titles) == shown
+
+
+def test_a_folder_of_videos_is_no_published_method(make_run):
+    data = make_run(people=2, prompts=2, labels=("personalvideo",))
+    ours = dataclasses.replace(data.variants[0], method="videos")
+    assert is_published(data)
+    assert not is_published(dataclasses.replace(data, variants=(ours,)))
 
 
 def test_the_first_variant_of_a_method_stands_for_it(make_run):

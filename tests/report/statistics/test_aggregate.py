@@ -11,6 +11,8 @@ from pvbench.metrics import MetricError, load_metrics
 from pvbench.metrics.fvd import frechet_distance
 from pvbench.report import CellKey, ReferenceSet
 from pvbench.report.statistics.aggregate import aggregate
+from pvbench.report.statistics.comparison import comparisons
+from pvbench.report.statistics.score import Left
 from pvbench.stats import crossed_interval
 
 
@@ -206,6 +208,21 @@ def test_numbers_of_sets_are_compared_by_leaving_out_each_person(make_run):
 def test_numbers_of_sets_are_not_compared_with_five_people(make_run):
     found = aggregate(make_run(people=5, prompts=8))
     assert not [one for one in found.comparisons if one.column in ("fvd", "kvd")]
+
+
+@pytest.mark.parametrize(("column", "better"), [("kvd", "personalvideo"), ("fvd", "dreambooth_lora")])
+def test_the_kernel_distance_nearest_to_zero_is_the_best(make_run, column, better):
+    """Chance can put an unbiased distance below zero; -9 is no better than 2."""
+    data = make_run(people=8, prompts=2)
+    near = {name: 0.01 * number for number, name in enumerate(person.name for person in data.people)}
+    sets = {
+        column: {
+            "dreambooth_lora": Left(-9.0, {name: -9 - off for name, off in near.items()}, 16),
+            "personalvideo": Left(2.0, {name: 2 + off for name, off in near.items()}, 16),
+        }
+    }
+    (test,) = (one for one in comparisons(data, sets) if one.column == column and one.family == "methods")
+    assert test.winner == better
 
 
 def test_a_control_stands_apart_and_is_never_best_nor_compared(make_run):
