@@ -25,6 +25,7 @@ from pvbench.cli.options import (
     error_console,
     show_numbers,
     talking,
+    to_look_at,
 )
 
 if TYPE_CHECKING:
@@ -161,7 +162,7 @@ def _show(result: Measured, as_json: bool, bars: Sequence[str]) -> bool:
     console.print(
         f"{counted(result.made, 'video')} measured, {result.reused} known from before"
         f"{f', {result.failed} without a number' if result.failed else ''}; report in "
-        f"[cyan]{escape(str(result.report / 'report.md'))}[/]"
+        f"[cyan]{escape(str(result.report / 'report.md'))}[/]{to_look_at(result.report)}"
     )
     if result.replaced:
         console.print(

@@ -117,3 +117,11 @@ def show_numbers(folder: Path, as_json: bool, bars: Sequence[str]) -> bool:
     for failure in failures:
         console.print(f"[red]not met[/] {escape(failure)}", soft_wrap=True)
     return not failures
+
+
+def to_look_at(folder: Path) -> str:
+    """Where the gallery of a report's videos is, for the end of a line; nothing where it has none."""
+    from rich.markup import escape
+
+    page = folder / "index.html"
+    return f", its videos in [cyan]{escape(str(page))}[/]" if page.is_file() else ""

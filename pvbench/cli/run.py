@@ -29,6 +29,7 @@ from pvbench.cli.options import (
     error_console,
     show_numbers,
     talking,
+    to_look_at,
 )
 
 if TYPE_CHECKING:
@@ -144,7 +145,7 @@ def _report(result: RunResult, as_json: bool, bars: Sequence[str], *, anew: bool
 
     folder, refused = report_run(result, anew=anew)
     cleared = show_numbers(folder, as_json, bars)
-    console.print(f"report in [cyan]{escape(str(folder / 'report.md'))}[/]")
+    console.print(f"report in [cyan]{escape(str(folder / 'report.md'))}[/]{to_look_at(folder)}")
     recorded = {failure.key: failure for failure in result.failures.values()}
     rows = [(failure.where, failure.stage, failure.message) for failure in recorded.values()]
     rows += [

@@ -18,6 +18,7 @@ from pvbench.measuring.precheck import shape_of, some_of
 from pvbench.measuring.request import MeasureRequest, Reported, role_of
 from pvbench.measuring.work import Work
 from pvbench.metrics import COLUMNS, Metric, columns_in, metric_class, metric_of
+from pvbench.metrics.face_sim import face_trace
 from pvbench.metrics.gallery import UNKNOWN, others_of
 from pvbench.profile import Profile
 from pvbench.report import CellKey, ReferenceSet, ReportData, ReportIdentity, ReportPrompt, ReportVariant, write_report
@@ -49,6 +50,7 @@ def report_data(
     failures: dict[str, dict[CellKey, str]] = {}
     expected = expected_cells(found.videos)
     places: dict[str, dict[CellKey, str]] = {}
+    traces: dict[str, dict[CellKey, np.ndarray]] = {}
     problems = [
         Problem(name, refused.message) for (kind, name), refused in work.refused.items() if kind == "reference video"
     ]
@@ -74,6 +76,9 @@ def report_data(
             failures[label][cell] = str(error)
             problems.append(Problem(video.source, str(error)))
             continue
+        trace = face_trace(known)
+        if trace is not None:
+            traces.setdefault(label, {})[cell] = trace
         videos[label][cell] = video.path
     for label, cells in places.items():
         failures[label] |= dict.fromkeys(expected[label] - set(cells), "no video of it was given")
@@ -96,6 +101,7 @@ def report_data(
         embeddings={label: work.embeddings(of_label) for label, of_label in videos.items()},
         reference_sets=tuple(_reference_sets(work)),
         videos=videos,
+        traces=traces,
         places=places,
         failures=failures,
         shapes=described if len(described) > 1 else (),

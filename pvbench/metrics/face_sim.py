@@ -31,6 +31,18 @@ def frame_similarity(
     return found
 
 
+def face_trace(features: Features) -> Float[np.ndarray, "frames"] | None:
+    """Cosine of each frame's face to the references' template, NaN without a face; None where it cannot be known."""
+    if not all(features.get(name) is not None and features[name].size for name in FaceSim.needs):
+        return None
+    detected = np.asarray(features["face/detected"])
+    references = unit_rows("reference/face", finite("reference/face", features["reference/face"]))
+    found: Float[np.ndarray, frames] = np.full(detected.shape[0], math.nan)
+    faces = face_rows("face/embedding", features["face/embedding"], detected)
+    found[detected == 1] = frame_similarity(faces, references, "template")
+    return found
+
+
 @dataclass(frozen=True)
 class FaceSim(Metric):
     """Mean cosine of the frames' faces to the identity's references, with missing faces as 0 and without them.

@@ -97,6 +97,8 @@ class ReportData:
     """For FVD, where the variants `oracle` (rendered) or `base` are not rows of this report."""
     videos: Mapping[str, Mapping[CellKey, Path]] = field(default_factory=dict)
     """Variant label -> cell -> the video file, for the filmstrips."""
+    traces: Mapping[str, Mapping[CellKey, np.ndarray]] = field(default_factory=dict)
+    """Variant label -> cell -> (T,) cosine of each frame's face to the person's; NaN without a face."""
     places: Mapping[str, Mapping[CellKey, str]] = field(default_factory=dict)
     """Variant label -> cell -> where its video lies, in words: for those that have no number, too."""
     failures: Mapping[str, Mapping[CellKey, str]] = field(default_factory=dict)

@@ -13,6 +13,7 @@ from pvbench.report.document.contents import contents
 from pvbench.report.formats.files import aggregates_json, scores_csv
 from pvbench.report.formats.latex import latex
 from pvbench.report.formats.markdown import markdown
+from pvbench.report.gallery.page import write_gallery
 from pvbench.report.pictures.filmstrip import Strip, chosen_cells, filmstrip, load_strip
 from pvbench.report.pictures.sheet import sheet
 from pvbench.report.statistics.aggregate import aggregate
@@ -21,10 +22,11 @@ FILMSTRIPS = 6
 
 
 def write_report(folder: Path, data: ReportData) -> tuple[Path, ...]:
-    """The files of the report, written to `folder`: report.md and .tex, scores.csv, aggregates.json and the pictures.
+    """The files of the report, written to `folder`.
 
-    Filmstrips of an earlier report in the folder are removed. Numbers come first, so that a video that cannot be read
-    costs the pictures alone.
+    They are report.md and .tex, scores.csv, aggregates.json, the pictures, and the gallery with its clips. Filmstrips
+    of an earlier report in the folder are removed. Numbers come first, so that a video that cannot be read costs the
+    pictures alone.
 
     Raises:
         ReportError: the grid is empty.
@@ -44,6 +46,7 @@ def write_report(folder: Path, data: ReportData) -> tuple[Path, ...]:
     _save(folder / "sheet.png", sheet(data, numbers, strips))
     write_text(folder / "report.md", markdown(document))
     write_text(folder / "report.tex", latex(document))
+    written += write_gallery(folder, data)
     return tuple(written)
 
 

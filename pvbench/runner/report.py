@@ -60,10 +60,14 @@ def report_run(result: RunResult, *, anew: bool = False) -> tuple[Path, Mapping[
 def keep_report(result: RunResult, folder: Path) -> Path:
     """The folder, holding a copy of the run's report in place of an earlier one: what is published.
 
+    The gallery, whose videos are many, stays with the run.
+
     Raises:
         ReportError: for a run of the people for development, on whom settings are chosen; one with cells missing; or a
             folder that holds something else than a report.
     """
+    from pvbench.report.gallery.page import CLIPS, PAGE
+
     plan, folder = result.plan, folder.resolve()
     shipped = split_root(SPLITS[1]).resolve()
     if plan.choice.split != SPLITS[0] or any(i.folder.resolve().is_relative_to(shipped) for i in plan.identities):
@@ -85,7 +89,7 @@ def keep_report(result: RunResult, folder: Path) -> Path:
         raise ReportError(f"{folder} holds something else than a report; name an empty folder or a kept report's")
     beside = folder.with_name(f".{folder.name}.new")
     shutil.rmtree(beside, ignore_errors=True)
-    shutil.copytree(written, beside)
+    shutil.copytree(written, beside, ignore=shutil.ignore_patterns(PAGE, CLIPS))
     shutil.rmtree(folder, ignore_errors=True)
     beside.replace(folder)
     return folder

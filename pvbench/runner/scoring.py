@@ -13,6 +13,7 @@ import numpy as np
 from pvbench.errors import PvbenchError
 from pvbench.machine.facts import machine, versions
 from pvbench.metrics import load_metrics, reads, score
+from pvbench.metrics.face_sim import face_trace
 from pvbench.metrics.gallery import UNKNOWN, others_of, truth_of
 from pvbench.report import CellKey, ReferenceSet, ReportData, ReportIdentity, ReportPrompt, ReportVariant
 from pvbench.runner.plan import Cell
@@ -37,6 +38,7 @@ def score_run(result: RunResult) -> Scored:
     scores: dict[str, dict[CellKey, Mapping[str, float]]] = {variant.label: {} for variant in plan.variants}
     embeddings: dict[str, dict[CellKey, Any]] = {variant.label: {} for variant in plan.variants}
     videos: dict[str, dict[CellKey, Path]] = {variant.label: {} for variant in plan.variants}
+    traces: dict[str, dict[CellKey, np.ndarray]] = {variant.label: {} for variant in plan.variants}
     failures: dict[str, dict[CellKey, str]] = {variant.label: {} for variant in plan.variants}
     refused: dict[Cell, str] = {}
     beside = _beside(result)
@@ -55,6 +57,9 @@ def score_run(result: RunResult) -> Scored:
             continue
         if "video/embedding" in features:
             embeddings[cell.variant][key] = features["video/embedding"]
+        trace = face_trace(features)
+        if trace is not None:
+            traces[cell.variant][key] = trace
         videos[cell.variant][key] = result.store.video_path(plan.video_key(cell), cell.variant, *key)
     sampling = plan.profile.sampling
     data = ReportData(
@@ -81,6 +86,7 @@ def score_run(result: RunResult) -> Scored:
         embeddings=embeddings,
         reference_sets=_reference_sets(result),
         videos=videos,
+        traces=traces,
         places={
             label: {key: str(path.relative_to(result.store.folder)) for key, path in of_one.items()}
             for label, of_one in videos.items()

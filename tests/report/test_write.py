@@ -32,7 +32,10 @@ def test_a_report_is_these_files(written):
     names = [path.relative_to(folder).as_posix() for path in paths]
     strips = [name for name in names if name.startswith("filmstrips/")]
     assert len(strips) == 6
-    assert set(names) - set(strips) == {"report.md", "report.tex", "scores.csv", "aggregates.json", "sheet.png"}
+    clips = [name for name in names if name.startswith("clips/")]
+    assert len(clips) == 8 * 4 * 4 + 8 * 5  # videos and photos
+    expected = {"report.md", "report.tex", "scores.csv", "aggregates.json", "sheet.png", "index.html"}
+    assert set(names) - set(strips) - set(clips) == expected
     assert all(path.stat().st_size > 0 for path in paths)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 from rich import box
@@ -31,17 +32,23 @@ def shown_columns(report: WrittenReport) -> list[Column]:
 def screen_table(report: WrittenReport) -> Table:
     """Means above half the width of their interval; bold where a method is significantly better than all others."""
     columns = shown_columns(report)
-    table = Table(box=box.SIMPLE_HEAD, caption=_caption(report, columns), caption_justify="left")
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, caption=_caption(report, columns), caption_justify="left")
     table.add_column("method", overflow="fold", min_width=min(24, max(map(len, report.methods))))
     for column in columns:
         table.add_column(column.header, justify="right")
-    table.add_column("videos", justify="right")
+    whole = len({row["done"] for row in report.methods.values()}) == 1 and not any(map(_lacks, report.methods.values()))
+    if not whole:
+        table.add_column("videos", justify="right")
     rows = sorted(report.methods.items(), key=lambda item: _ORDER.index(item[1]["role"]))
     for label, row in rows:
-        count = str(row["done"]) if row["done"] == row["planned"] else f"{row['done']}/{row['planned']}"
+        count = f"{row['done']}/{row['planned']}" if _lacks(row) else str(row["done"])
         cells = (_cell(report, label, column) for column in columns)
-        table.add_row(f"{escape(label)}{_ROLES.get(row['role'], '')}", *cells, count)
+        table.add_row(f"{escape(label)}{_ROLES.get(row['role'], '')}", *cells, *([] if whole else [count]))
     return table
+
+
+def _lacks(row: Mapping[str, Any]) -> bool:
+    return bool(row["done"] != row["planned"])
 
 
 def _cell(report: WrittenReport, label: str, column: Column) -> str:
@@ -60,7 +67,8 @@ def _half(interval: Any) -> float:
 
 
 def _caption(report: WrittenReport, columns: list[Column]) -> str:
-    parts = []
+    done = {row["done"] for row in report.methods.values()}
+    parts = [f"{done.pop()} videos in each row."] if len(done) == 1 else []
     intervals = [report.score(label, column.name).get("interval") for label in report.methods for column in columns]
     if not all(math.isnan(_half(interval)) for interval in intervals):
         parts.append("± is half of the 95 % interval.")

@@ -1,12 +1,14 @@
 """Filmstrips: the reference images, then each method's frames for one prompt, one person and one seed."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw
 
+from pvbench.errors import PromptError
 from pvbench.metrics import COLUMNS
 from pvbench.prompt import PERSON, Prompt
 from pvbench.report.data import CellKey, ReportData, ReportIdentity, ReportPrompt, ReportVariant
@@ -59,15 +61,17 @@ def load_strip(data: ReportData, cell: CellKey) -> Strip:
     return Strip(
         cell=cell,
         identity=identity,
-        text=_shown_text(prompt, identity),
+        text=shown_text(prompt, identity),
         references=tuple(_opened(path) for path in identity.images),
         videos=tuple((variant, _video(data, variant, cell)) for variant in data.in_table_order),
     )
 
 
-def _shown_text(prompt: ReportPrompt, identity: ReportIdentity) -> str:
+def shown_text(prompt: ReportPrompt, identity: ReportIdentity) -> str:
+    """The prompt as a reader reads it: with the person's class noun, or its id where it has no text."""
     if PERSON in prompt.text and identity.class_noun:
-        return Prompt(prompt.id, prompt.text).render(identity.class_noun)
+        with suppress(PromptError):  # a text from elsewhere may hold anything
+            return Prompt(prompt.id, prompt.text).render(identity.class_noun)
     return prompt.text or prompt.id
 
 
