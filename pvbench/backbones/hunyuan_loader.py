@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pvbench.backbone import IMAGES, LATENTS, LORA, BackboneLoader
-from pvbench.backbones.hunyuan_sampling import check_sampling
 from pvbench.backbones.settings import choice_line, only_lines, switch_line, text_line, where
+from pvbench.backbones.video_size import HUNYUAN_GUIDANCE, check_sampling
 from pvbench.errors import WeightsError
 from pvbench.machine.devices import torch_device
 from pvbench.profile import Profile
@@ -91,7 +91,8 @@ def _precision(profile: Profile) -> str:
 def _check_size(profile: Profile, folder: Path) -> None:
     vae, transformer = (read_json(folder / part / "config.json") for part in ("vae", "transformer"))
     patch = int(vae.get("spatial_compression_ratio", 8)) * int(transformer.get("patch_size", 2))
-    check_sampling(profile.sampling, patch, int(vae.get("temporal_compression_ratio", 4)))
+    time = int(vae.get("temporal_compression_ratio", 4))
+    check_sampling(profile.sampling, "HunyuanVideo", patch, time, HUNYUAN_GUIDANCE)
 
 
 def _digests(folder: Path) -> dict[str, str]:

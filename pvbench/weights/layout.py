@@ -53,6 +53,8 @@ REPOSITORIES: Mapping[str, Repository] = {
             41.9,
             "Tencent Hunyuan Community: not in the EU, the UK and South Korea; outputs must not improve other models",
         ),
+        Repository("Wan-AI/Wan2.1-T2V-1.3B-Diffusers", 29.0, "Apache-2.0"),
+        Repository("Wan-AI/Wan2.1-T2V-14B-Diffusers", 80.0, "Apache-2.0"),
     )
 }
 """What pvbench's profiles name; any other folder of the same layout will do."""

@@ -2,16 +2,17 @@
 
 import pytest
 import torch
-from tiny_models import write_hunyuan, write_motion_adapter, write_stable_diffusion, write_toml
+from tiny_models import write_hunyuan, write_motion_adapter, write_stable_diffusion, write_toml, write_wan
 
 
 @pytest.fixture(scope="session")
 def checkpoints(tmp_path_factory):
-    """A folder of tiny random checkpoints in the published layouts: `sd`, `motion` and `hunyuan`."""
+    """A folder of tiny random checkpoints in the published layouts: `sd`, `motion`, `hunyuan` and `wan`."""
     folder = tmp_path_factory.mktemp("checkpoints")
     write_stable_diffusion(folder / "sd")
     write_motion_adapter(folder / "motion")
     write_hunyuan(folder / "hunyuan")
+    write_wan(folder / "wan")
     return folder
 
 
@@ -77,6 +78,34 @@ def hunyuan(checkpoints, tmp_path):
 
     def make(sampling=(), **lines):
         return load_profile(str(hunyuan_toml(tmp_path / "tiny.toml", checkpoints, sampling, **lines)))
+
+    return make
+
+
+def wan_toml(path, checkpoints, sampling=(), **lines):
+    """The profile of a tiny Wan: nine frames of 32 pixels, three latents."""
+    backbone = {"base": str(checkpoints / "wan"), "precision": "float32", "checkpointing": False}
+    size = {"steps": 4, "frames": 9, "height": 32, "width": 32, "fps": 8.0}
+    return write_toml(path, extends="wan", backbone={**backbone, **lines}, sampling={**size, **dict(sampling)})
+
+
+@pytest.fixture(scope="session")
+def tiny_wan(checkpoints):
+    """Wan 2.1, tiny and random, loaded out of its folder."""
+    from pvbench.backbone import load_backbone
+    from pvbench.profile import load_profile
+
+    torch.set_num_threads(1)
+    return load_backbone(load_profile(str(wan_toml(checkpoints / "tiny-wan.toml", checkpoints))), "cpu")
+
+
+@pytest.fixture
+def wan(checkpoints, tmp_path):
+    """Makes the profile of a tiny Wan; `lines` are of its [backbone], `sampling` of that table."""
+    from pvbench.profile import load_profile
+
+    def make(sampling=(), **lines):
+        return load_profile(str(wan_toml(tmp_path / "tiny.toml", checkpoints, sampling, **lines)))
 
     return make
 

@@ -59,13 +59,23 @@ class TestTinyHunyuan(BackboneContract):
         return tiny_hunyuan
 
 
+class TestTinyWan(BackboneContract):
+    """Loaded out of its folder."""
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def backbone(cls, tiny_wan, checkpoints):
+        cls.profile_name = str(checkpoints / "tiny-wan.toml")
+        return tiny_wan
+
+
 class TestForeign(BackboneContract):
     """The simplest there is: it samples, and nothing else."""
 
     profile_name = EXAMPLE_PROFILE
 
 
-@pytest.mark.parametrize("name", ["tiny_animatediff", "tiny_hunyuan"])
+@pytest.mark.parametrize("name", ["tiny_animatediff", "tiny_hunyuan", "tiny_wan"])
 def test_personalvideo_takes_a_step_and_every_tensor_has_a_finite_gradient(name, request, monkeypatch):
     backbone, gradients = request.getfixturevalue(name), []
     profile = replace(load_profile("mini"), sampling=backbone.sampling)
@@ -96,7 +106,7 @@ def test_personalvideo_takes_a_step_and_every_tensor_has_a_finite_gradient(name,
     assert tuned.digest != plain.digest
 
 
-@pytest.mark.parametrize("name", ["tiny_animatediff", "tiny_hunyuan"])
+@pytest.mark.parametrize("name", ["tiny_animatediff", "tiny_hunyuan", "tiny_wan"])
 def test_dreambooth_reconstructs_photos_on_it(name, request):
     backbone, losses = request.getfixturevalue(name), []
     profile = replace(load_profile("mini"), sampling=backbone.sampling)

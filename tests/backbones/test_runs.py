@@ -95,6 +95,25 @@ def test_hunyuan_runs_from_its_folder_and_again_with_the_same_bytes(hunyuan_toml
     assert run(tmp_path, hunyuan_toml, "two", methods) == first
 
 
+@pytest.fixture(scope="module")
+def wan_toml(checkpoints, tmp_path_factory):
+    return write_toml(
+        tmp_path_factory.mktemp("profiles") / "tiny-run.toml",
+        extends="wan",
+        backbone={"base": str(checkpoints / "wan"), "precision": "float32"},
+        sampling={"steps": 4, "frames": 9, "height": 64, "width": 64, "fps": 8.0},
+        evaluators__parts={"video": "example_video"},
+        **QUICK,
+    )
+
+
+def test_wan_runs_from_its_folder_and_again_with_the_same_bytes(wan_toml, tmp_path):
+    methods = "base,dreambooth_lora,personalvideo"
+    first = run(tmp_path, wan_toml, "one", methods)
+    assert done_of(tmp_path, "one") == dict.fromkeys(methods.split(","), 1)
+    assert run(tmp_path, wan_toml, "two", methods) == first
+
+
 def test_a_method_that_a_backbone_cannot_serve_is_one_message(hunyuan_toml, tmp_path):
     """HunyuanVideo takes no learned words."""
     options = ("--methods", "magicme", "--identities", "ada", "--prompts", "1")

@@ -170,6 +170,60 @@ def write_hunyuan(folder):
     return folder
 
 
+def write_piece_tokenizer(folder):
+    """tokenizer.json with an end token after every text, as UMT5's has it; it spells byte by byte."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
+
+    words = {word: i for i, word in enumerate(["<pad>", "</s>", *alphabet()])}
+    made = Tokenizer(models.BPE(words, []))
+    made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    made.decoder = decoders.ByteLevel()
+    made.add_special_tokens(["<pad>", "</s>"])
+    made.post_processor = processors.TemplateProcessing(single="$A </s>", special_tokens=[("</s>", 1)])
+    folder.mkdir(parents=True)
+    made.save(str(folder / "tokenizer.json"))
+    told = {"tokenizer_class": "T5TokenizerFast", "eos_token": "</s>", "pad_token": "<pad>", "padding_side": "right",
+            "model_max_length": 512}  # fmt: skip
+    (folder / "tokenizer_config.json").write_text(json.dumps(told))
+    return len(words)
+
+
+def write_wan(folder, **transformer):
+    """A folder as Wan-AI/Wan2.1-T2V-1.3B-Diffusers has it: the text encoder in shards, UniPC as scheduler.
+
+    `transformer` changes the configuration of that network.
+    """
+    from diffusers import AutoencoderKLWan, UniPCMultistepScheduler, WanTransformer3DModel
+    from transformers import UMT5Config, UMT5EncoderModel
+
+    torch.manual_seed(0)
+    words = write_piece_tokenizer(folder / "tokenizer")
+    UMT5EncoderModel(UMT5Config(
+        vocab_size=words, d_model=16, d_kv=8, d_ff=32, num_layers=2, num_heads=2, pad_token_id=0, eos_token_id=1,
+    )).save_pretrained(folder / "text_encoder", max_shard_size="20KB")  # fmt: skip
+    made = WanTransformer3DModel(**{
+        "num_attention_heads": 2, "attention_head_dim": 12, "in_channels": 4, "out_channels": 4, "text_dim": 16,
+        "freq_dim": 16, "ffn_dim": 32, "num_layers": 2, **transformer,
+    })  # fmt: skip
+    made.save_pretrained(folder / "transformer")
+    AutoencoderKLWan(
+        base_dim=8, z_dim=4, num_res_blocks=1, latents_mean=[0.1, -0.2, 0.0, 0.3], latents_std=[1.5, 2.0, 0.7, 1.0]
+    ).save_pretrained(folder / "vae")
+    UniPCMultistepScheduler(prediction_type="flow_prediction", use_flow_sigmas=True, flow_shift=3.0).save_pretrained(
+        folder / "scheduler"
+    )
+    parts = {
+        "transformer": ["diffusers", "WanTransformer3DModel"],
+        "vae": ["diffusers", "AutoencoderKLWan"],
+        "text_encoder": ["transformers", "UMT5EncoderModel"],
+        "tokenizer": ["transformers", "T5TokenizerFast"],
+        "scheduler": ["diffusers", "UniPCMultistepScheduler"],
+    }
+    index = {"_class_name": "WanPipeline", "_diffusers_version": "0.33.0", **parts}
+    (folder / "model_index.json").write_text(json.dumps(index))
+    return folder
+
+
 def write_toml(path, **tables):
     """A profile: top-level values first, then its tables; `None` leaves a line out."""
     lines = [f"{name} = {json.dumps(value)}" for name, value in tables.items() if not isinstance(value, dict)]

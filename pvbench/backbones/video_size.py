@@ -1,0 +1,34 @@
+"""What a video transformer can sample, known before a network is loaded."""
+
+from __future__ import annotations
+
+from pvbench.errors import ProfileError
+from pvbench.profile import Sampling
+
+HUNYUAN_GUIDANCE = "the guidance of HunyuanVideo is an input of the model, the same in all steps"
+WAN_GUIDANCE = "the guidance of Wan is one number for all steps, and the same for space and time"
+
+
+def check_sampling(sampling: Sampling, model: str, patch: int, time: int, guided: str) -> None:
+    """Refuses what the model cannot do.
+
+    Args:
+        model: its name, for the message.
+        patch: pixels of a side that one token stands for.
+        time: frames that one latent stands for, but for the first.
+        guided: how the model is guided, in words: why guidance can neither stop nor be another for motion.
+
+    Raises:
+        ProfileError: the profile asks for guidance that this model does not have, or for frames or sides that do not
+            divide into its latents.
+    """
+    if sampling.guidance_stop != 1 or sampling.motion_guidance != 1:
+        raise ProfileError(
+            f"guidance_stop is {sampling.guidance_stop} and motion_guidance {sampling.motion_guidance}; {guided}: "
+            f"leave both at 1"
+        )
+    if (sampling.frames - 1) % time or sampling.height % patch or sampling.width % patch:
+        raise ProfileError(
+            f"frames is {sampling.frames} and the size {sampling.width}x{sampling.height}; {model} makes videos of "
+            f"{time} n + 1 frames whose sides are multiples of {patch}"
+        )

@@ -1,0 +1,165 @@
+"""Wan 2.1 from its published folder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from pvbench.backbone import IMAGES, LATENTS, LORA, BackboneLoader
+from pvbench.backbones.settings import choice_line, only_lines, switch_line, text_line, where
+from pvbench.backbones.video_size import WAN_GUIDANCE, check_sampling
+from pvbench.errors import WeightsError
+from pvbench.machine.devices import torch_device
+from pvbench.profile import Profile
+from pvbench.weights.layout import REPOSITORIES, files_digest, find_checkpoint, model_files, read_json
+
+if TYPE_CHECKING:
+    import torch
+
+    from pvbench.backbones.wan import WanBackbone
+
+_VERSION = 1
+_BASE = "Wan-AI/Wan2.1-T2V-1.3B-Diffusers"
+_LINES = ("kind", "base", "precision", "checkpointing", "negative")
+_MODELS = ("transformer", "text_encoder", "vae")
+
+
+class WanLoader(BackboneLoader):
+    """Loads Wan 2.1 for text-to-video from a folder in diffusers' layout, fetching nothing.
+
+    Lines of a profile's `[backbone]` besides `kind`:
+        base: the folder, or the name of a repository on huggingface.co that lies in the weights folder or in the cache
+            of its own programs.
+        precision: bfloat16 or float32, of the transformer and the text encoder; the autoencoder is in float32, as it
+            is published.
+        checkpointing: computes activations again in backward passes: less memory, a third more time.
+        negative: what videos are guided away from, as a text.
+    """
+
+    name: ClassVar[str] = "wan"
+    summary: ClassVar[str] = "Wan 2.1 text-to-video, 1.3 B or 14 B parameters, from its published folder"
+    offers: ClassVar[frozenset[str]] = frozenset({LATENTS, IMAGES, LORA})
+
+    @classmethod
+    def signature(cls, profile: Profile) -> Mapping[str, Any]:
+        """Precision, negative prompt, solver and digests of the files.
+
+        Raises:
+            ProfileError: frames, sides or guidance that the model cannot do.
+            WeightsError: the folder lacks something, or is another model's.
+        """
+        only_lines(profile, _LINES)
+        folder = _folder(profile)
+        _check_kind(folder)
+        _check_size(profile, folder)
+        switch_line(profile, "checkpointing", True)
+        return {
+            "backbone": cls.name,
+            "version": _VERSION,
+            "solver": "euler",
+            "precision": _precision(profile),
+            "negative": text_line(profile, "negative", ""),
+            "weights": _digests(folder),
+        }
+
+    @classmethod
+    def located(cls, profile: Profile) -> str:
+        """Where the folder is."""
+        folder = _folder(profile)
+        _digests(folder)
+        return str(folder)
+
+    @classmethod
+    def licence(cls, profile: Profile) -> str:
+        """Of Wan 2.1."""
+        return f"Wan 2.1: {REPOSITORIES[_BASE].licence}"
+
+    @classmethod
+    def load(cls, profile: Profile, device: str) -> WanBackbone:
+        """The backbone on a device; its text encoder comes there only while texts are encoded."""
+        return _load(_folder(profile), profile, torch_device(device), cls.signature(profile))
+
+
+def _folder(profile: Profile) -> Path:
+    return find_checkpoint(text_line(profile, "base", _BASE), where(profile, "base"))
+
+
+def _precision(profile: Profile) -> str:
+    return choice_line(profile, "precision", ("bfloat16", "float32"), "bfloat16")
+
+
+def _check_kind(folder: Path) -> None:
+    """Refuses models of the family that do more than text-to-video, or in another way."""
+    config, vae = (read_json(folder / part / "config.json") for part in ("transformer", "vae"))
+    other = ""
+    if (folder / "transformer_2").is_dir():
+        other = "Wan 2.2 with two transformers"
+    elif config.get("image_dim") or config.get("in_channels", 16) != vae.get("z_dim", 16):
+        other = "Wan for image-to-video"
+    elif config.get("vace_layers"):
+        other = "Wan VACE"
+    elif vae.get("patch_size"):
+        other = "Wan 2.2 with its own autoencoder"
+    if other:
+        raise WeightsError(f"{folder} holds {other}; this backbone is Wan 2.1 for text-to-video, such as {_BASE}")
+
+
+def _check_size(profile: Profile, folder: Path) -> None:
+    vae, transformer = (read_json(folder / part / "config.json") for part in ("vae", "transformer"))
+    patch = int(vae.get("scale_factor_spatial", 8)) * int(transformer.get("patch_size", (1, 2, 2))[1])
+    check_sampling(profile.sampling, "Wan", patch, int(vae.get("scale_factor_temporal", 4)), WAN_GUIDANCE)
+
+
+def _digests(folder: Path) -> dict[str, str]:
+    """First 16 hex digits of what each part's files digest to."""
+    found = {part: model_files(folder / part).digest for part in _MODELS}
+    for part in ("tokenizer", "scheduler"):
+        files = sorted(path for path in (folder / part).glob("*") if path.is_file())
+        if not files:
+            raise WeightsError(f"{folder / part} holds nothing; fetch the whole checkpoint again")
+        found[part] = files_digest(files, folder / part)
+    return found
+
+
+def shift_of(folder: Path) -> float:
+    """The shift of the noise levels that a folder's scheduler is published with.
+
+    Raises:
+        WeightsError: it names none.
+    """
+    path = folder / "scheduler" / "scheduler_config.json"
+    config = read_json(path)
+    found = config.get("flow_shift", config.get("shift"))
+    if not isinstance(found, int | float) or found <= 0:
+        raise WeightsError(f"{path}: flow_shift is {found!r}, expected a number above 0; fetch the checkpoint again")
+    return float(found)
+
+
+def _load(folder: Path, profile: Profile, device: torch.device, signature: Mapping[str, Any]) -> WanBackbone:
+    # ruff: noqa: I001  the backbone's module makes torchvision importable, which diffusers needs
+    from pvbench.backbones.wan import WanBackbone
+    import torch
+    from diffusers import AutoencoderKLWan, FlowMatchEulerDiscreteScheduler, WanPipeline, WanTransformer3DModel
+    from transformers import UMT5EncoderModel
+
+    from pvbench.backbones.loading import load_model
+    from pvbench.backbones.tokenizers import load_fast_tokenizer
+
+    dtype = torch.bfloat16 if signature["precision"] == "bfloat16" else torch.float32
+    encoder = load_model(UMT5EncoderModel, folder / "text_encoder", dtype)
+    shift = shift_of(folder)
+    pipe = WanPipeline(
+        transformer=load_model(WanTransformer3DModel, folder / "transformer", dtype),
+        vae=load_model(AutoencoderKLWan, folder / "vae"),
+        text_encoder=encoder,
+        tokenizer=load_fast_tokenizer(folder / "tokenizer", encoder.config.vocab_size),
+        scheduler=FlowMatchEulerDiscreteScheduler(shift=shift),
+    )
+    pipe.set_progress_bar_config(disable=True)
+    pipe.transformer.to(device)
+    pipe.vae.to(device)
+    backbone = WanBackbone(pipe, profile.sampling, device, signature, shift, text_line(profile, "negative", ""))
+    if switch_line(profile, "checkpointing", True):
+        backbone.enable_checkpointing()
+    return backbone
