@@ -82,6 +82,18 @@ FailUnderOption = Annotated[
         show_default=False,
     ),
 ]
+ExecutorOption = Annotated[
+    Literal["local", "ray"],
+    typer.Option(help="Where workers are: processes on this machine, or what Ray places on a cluster."),
+]
+AddressOption = Annotated[
+    str | None,
+    typer.Option(
+        help="With --executor ray: the cluster's address, or auto for one that runs on this machine "
+        "[dim](default: RAY_ADDRESS, else Ray is started here for this command)[/]",
+        show_default=False,
+    ),
+]
 DeviceOption = Annotated[str, typer.Option(help="cpu, cuda, or auto: CUDA where there is one.")]
 
 

@@ -14,7 +14,9 @@ from rich.markup import escape
 from pvbench.cli.options import (
     INTERRUPTED,
     WORKERS_HELP,
+    AddressOption,
     DeviceOption,
+    ExecutorOption,
     FailUnderOption,
     IdentitiesOption,
     JsonOption,
@@ -47,6 +49,8 @@ def run(
     out: OutOption = None,
     device: DeviceOption = "auto",
     workers: Annotated[int | None, typer.Option(min=1, help=WORKERS_HELP, show_default=False)] = None,
+    executor: ExecutorOption = "local",
+    address: AddressOption = None,
     fail_under: FailUnderOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -56,7 +60,7 @@ def run(
     and tried again by the next run, or a bar of --fail-under is not cleared. Exit status 2: an input cannot be used.
     """
     from pvbench.report.gate import read_bars
-    from pvbench.runner.grid import run_grid
+    from pvbench.runner.place import run_at
     from pvbench.runner.plan import Choice, make_plan
     from pvbench.runner.progress import RichObserver
     from pvbench.store import Store
@@ -69,7 +73,7 @@ def run(
         plan = make_plan(Choice(profile, methods, identities, prompts, seeds, split, metrics))
         store = Store(out or Path("runs") / plan.default_folder)
         with talking(as_json):
-            result = run_grid(plan, store, RichObserver(console), device=device, workers=workers)
+            result = run_at(executor, address, plan, store, RichObserver(console), device, workers)
             failed = _report(result, as_json, bars, anew=False)
     except KeyboardInterrupt:
         error_console.print("[yellow]stopped[/]; what was made is kept: run the same command again to go on")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 Notify = Callable[[Any], None]
 """Sends a note about a job under way to the process that submitted it."""
@@ -59,12 +59,23 @@ Event = Noted | Done | Failed
 
 
 class Executor(ABC):
-    """Workers that hold their state (loaded models) between jobs. A context manager: leaving it ends the workers."""
+    """Workers that hold their state (loaded models) between jobs. A context manager: leaving it ends the workers.
+
+    Attributes:
+        attempts: how often a piece of work may bring down its worker before it is given up: once where workers end
+            for what they do, more often where they end with their nodes.
+    """
+
+    attempts: ClassVar[int] = 1
 
     @property
     @abstractmethod
     def idle(self) -> int:
         """How many more jobs can start now."""
+
+    def accepts(self, job: Job) -> bool:
+        """Whether this job can start now; executors with workers of several kinds say it by the job's."""
+        return self.idle > 0
 
     @property
     @abstractmethod

@@ -17,9 +17,8 @@ from multiprocessing.process import BaseProcess
 from typing import Any
 
 from pvbench.executors.executor import Done, Event, Executor, Failed, Job, Noted, affinity
-from pvbench.machine.memory import keep_freed_memory
+from pvbench.executors.worker import THREAD_VARIABLES, prepare_process
 
-_THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 _SECONDS_TO_END = 5.0
 
 
@@ -178,8 +177,8 @@ class LocalExecutor(Executor):
 @contextlib.contextmanager
 def _one_thread() -> Iterator[None]:
     """Processes started inside inherit an environment that keeps numerical libraries to one thread."""
-    before = {name: os.environ.get(name) for name in _THREAD_VARIABLES}
-    os.environ.update(dict.fromkeys(_THREAD_VARIABLES, "1"))
+    before = {name: os.environ.get(name) for name in THREAD_VARIABLES}
+    os.environ.update(dict.fromkeys(THREAD_VARIABLES, "1"))
     try:
         yield
     finally:
@@ -205,8 +204,7 @@ def _do_jobs(pipe: Connection, start: Callable[[Any], Any], argument: Any) -> No
     # Ctrl-C reaches the whole process group; the parent decides what becomes of its workers.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _end_with_parent()
-    _lock_within_process()
-    keep_freed_memory()
+    prepare_process()
     state: Any = None
     started = False
     while True:
@@ -217,7 +215,7 @@ def _do_jobs(pipe: Connection, start: Callable[[Any], Any], argument: Any) -> No
         try:
             if not started:
                 state, started = start(argument), True
-            _limit_torch()
+            prepare_process()
             answer = ("done", job.run(state, lambda note: pipe.send(("note", note))))
         except (BrokenPipeError, ConnectionResetError):
             return
@@ -227,19 +225,6 @@ def _do_jobs(pipe: Connection, start: Callable[[Any], Any], argument: Any) -> No
             pipe.send(answer)
         except (BrokenPipeError, ConnectionResetError):
             return
-
-
-def _limit_torch() -> None:
-    torch = sys.modules.get("torch")
-    if torch is not None and torch.get_num_threads() != 1:
-        torch.set_num_threads(1)
-
-
-def _lock_within_process() -> None:
-    """Without it tqdm makes a lock between processes, a semaphore that a worker leaves behind when it is ended."""
-    from tqdm import tqdm
-
-    tqdm.set_lock(threading.RLock())
 
 
 def _end_with_parent() -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 import traceback
 from dataclasses import dataclass
 from pathlib import Path
 
 from pvbench.errors import DeviceError, ProfileError, StoreError, WeightsError
+from pvbench.machine.memory import keep_freed_memory
 
 # With one of these every other piece of work would fail as well, so the run stops.
 FATAL = (DeviceError, ProfileError, StoreError, WeightsError)
@@ -29,6 +31,26 @@ def print_to(log: Path) -> None:
     os.dup2(opened, 1)
     os.dup2(opened, 2)
     os.close(opened)
+
+
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
+"""Variables of the environment by which numerical libraries are kept to one thread."""
+
+
+def prepare_process() -> None:
+    """One thread for torch, locks and freed memory within this process; may be called again before every job."""
+    _lock_within_process()
+    keep_freed_memory()
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.get_num_threads() != 1:
+        torch.set_num_threads(1)
+
+
+def _lock_within_process() -> None:
+    """Without it tqdm makes a lock between processes, a semaphore that a worker leaves behind when it is ended."""
+    from tqdm import tqdm
+
+    tqdm.set_lock(threading.RLock())
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,11 @@
-"""The report of a run: Markdown, LaTeX, scores, aggregates and pictures, from one `ReportData`."""
+"""The report of a run: Markdown, LaTeX, scores, aggregates, pictures and a gallery, from one `ReportData`."""
+
+from typing import TYPE_CHECKING, Any
 
 from pvbench.report.data import CellKey, ReferenceSet, ReportData, ReportIdentity, ReportPrompt, ReportVariant
-from pvbench.report.write import write_report
+
+if TYPE_CHECKING:
+    from pvbench.report.write import write_report
 
 __all__ = [
     "CellKey",
@@ -12,3 +16,12 @@ __all__ = [
     "ReportVariant",
     "write_report",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """What draws and computes takes a second to import, which reading a report can save."""
+    if name == "write_report":
+        from pvbench.report.write import write_report
+
+        return write_report
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from pvbench.errors import ReportError, did_you_mean
-from pvbench.metrics import COLUMNS
 from pvbench.metrics.metric import Column
 from pvbench.report.data import CellKey
 
@@ -37,10 +36,18 @@ class WrittenReport:
 
     @cached_property
     def columns(self) -> Mapping[str, Column]:
-        """Its numbers, by name; one of a metric that is not installed here is shown by its name alone."""
+        """Its numbers, by name, as the file says how they are printed: no metric has to be loaded."""
         return {
-            name: COLUMNS.get(name)
-            or Column(name, name, facts["unit"], facts["higher_is_better"], scale=facts["shown_times"])
+            name: Column(
+                name,
+                facts.get("display", name),
+                facts["unit"],
+                facts["higher_is_better"],
+                fmt=facts.get("format", ".4g"),
+                scale=facts["shown_times"],
+                undefined=facts["undefined"] or "",
+                group=facts.get("group", "main"),
+            )
             for name, facts in self.content["columns"].items()
         }
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterable
-from typing import TypeVar
+from collections.abc import Callable, Hashable
+from typing import Any
 
 from pvbench import errors
 from pvbench.errors import PvbenchError
@@ -28,7 +27,8 @@ from pvbench.runner.jobs import (
     WantedVideo,
     start_worker,
 )
-from pvbench.runner.observer import Observer, Tally
+from pvbench.runner.observer import Observer, Tally, tallies_of
+from pvbench.runner.pieces import by_adapter, chunks
 from pvbench.runner.plan import Cell, Plan
 from pvbench.runner.result import RunResult, collect
 from pvbench.runner.survey import Survey, take_survey, tune_job, video_to_measure
@@ -42,8 +42,6 @@ _PIECES_A_WORKER = 16
 # A damaged video is made again in the next round; more rounds than this means that the disk damages what is written.
 _ROUNDS = 3
 
-T = TypeVar("T")
-
 
 def run_grid(
     plan: Plan,
@@ -53,6 +51,7 @@ def run_grid(
     device: str = "auto",
     workers: int | None = None,
     executor: Callable[[RunSetup, int], Executor] | None = None,
+    device_of: Callable[[str], str] = resolve_device,
 ) -> RunResult:
     """Everything in the plan that the folder lacks is made; what fails is recorded and the rest goes on.
 
@@ -61,7 +60,7 @@ def run_grid(
         PvbenchError: where every further cell would fail too: a full disk, corrupt weights, no such device.
     """
     if device not in ("auto", "cpu"):
-        resolve_device(device)
+        device_of(device)
     with store.locked():
         store.write_plan(plan.summary())
         survey = take_survey(plan, store)
@@ -69,7 +68,7 @@ def run_grid(
             observer.planned(plan, survey, tallies_of(plan, survey), 0, 0.0)
             observer.ended()
             return collect(plan, store, survey)
-        device = resolve_device(device)
+        device = device_of(device)
         workers = workers or default_workers(device)
         wanted = frozenset(name for group in plan.features.groups for name in group.features)
         setup = RunSetup(plan.profile, device, store.folder / "workers.log", wanted)
@@ -81,17 +80,6 @@ def run_grid(
             finally:
                 observer.ended()
         return collect(plan, store, survey)
-
-
-def tallies_of(plan: Plan, survey: Survey) -> dict[str, Tally]:
-    """How far each stage is before anything is done."""
-    adapters = sum(variant.cls.tunes for variant in plan.variants) * len(plan.identities)
-    cells = len(plan.cells)
-    return {
-        "tune": Tally(adapters, adapters - len(survey.tunings)),
-        "generate": Tally(cells, len(survey.made)),
-        "measure": Tally(cells, len(survey.measured)),
-    }
 
 
 class _Run:
@@ -115,6 +103,8 @@ class _Run:
         self._steps: dict[str, Stepped] = {}
         # How many pieces of a job under way were answered for; they come in the job's order.
         self._answered: Counter[int] = Counter()
+        # How often each piece brought down a worker.
+        self._tries: Counter[Hashable] = Counter()
         self._failed: set[Cell] = set()
         self._failed_tunings = 0
 
@@ -160,13 +150,13 @@ class _Run:
         self._fresh = []
         self._waiting = {}
         size = max(1, min(_LARGEST_CHUNK, len(survey.wanted) // (self._workers * _PIECES_A_WORKER)))
-        for where, wanted_videos in _by_adapter(survey.wanted).items():
-            jobs = [self._generate_job(chunk) for chunk in _chunks(wanted_videos, size)]
+        for where, wanted_videos in by_adapter(survey.wanted).items():
+            jobs = [self._generate_job(chunk) for chunk in chunks(wanted_videos, size)]
             if where in survey.tunings:
                 self._waiting[where] = jobs
             else:
                 self._making.extend(jobs)
-        self._measuring.extend(MeasureJob(tuple(chunk)) for chunk in _chunks(survey.to_measure, _MEASURE_CHUNK))
+        self._measuring.extend(MeasureJob(tuple(chunk)) for chunk in chunks(survey.to_measure, _MEASURE_CHUNK))
 
     def _generate_job(self, wanted: list[WantedVideo]) -> GenerateJob:
         cell = wanted[0].cell
@@ -177,8 +167,8 @@ class _Run:
     def _drain(self, first: deque[Job], then: deque[Job]) -> None:
         """Jobs run until both queues and the workers are empty; `then` gets a worker when `first` has no job."""
         while True:
-            while self._pool.idle and (first or then):
-                self._pool.submit(self._next(first) if first else then.popleft())
+            while self._submit_one(first, then):
+                pass
             if not self._pool.running:
                 if not self._fresh:
                     return
@@ -194,6 +184,14 @@ class _Run:
             if not first:
                 self._queue_measuring(everything=not self._waiting and self._pool.idle > 0)
             self._show(event.job)
+
+    def _submit_one(self, first: deque[Job], then: deque[Job]) -> bool:
+        """Whether a job was given to a worker that was idle."""
+        for queue in (first, then):
+            if queue and self._pool.accepts(queue[0]):
+                self._pool.submit(self._next(queue))
+                return True
+        return False
 
     def _next(self, queue: deque[Job]) -> Job:
         """The queue's first job, or, where that is a tuning, one of the same variant that a worker is readier for."""
@@ -225,23 +223,38 @@ class _Run:
     def _on_failed(self, event: Failed) -> None:
         job = event.job
         refused = Refused(event.error, event.message, event.traceback)
-        if not event.crashed or isinstance(job, ReferenceJob | TextJob):
+        answered = self._answered.pop(id(job), 0)
+        if not event.crashed:
             raise _as_error(refused)
         if isinstance(job, TuneJob):
-            self._on_tuned(job, Made(None, 0.0, refused))
-            return
-        # The piece that was under way brought the worker down; the ones after it get another.
-        answered = self._answered.pop(id(job), 0)
-        if isinstance(job, GenerateJob) and job.wanted[answered:]:
-            culprit, *videos = job.wanted[answered:]
+            self._steps.pop(job.key, None)
+            if self._tries_again(job.key):
+                self._making.appendleft(job)
+            else:
+                self._on_tuned(job, Made(None, 0.0, refused))
+        elif isinstance(job, ReferenceJob | TextJob):
+            if not self._tries_again(job.in_words):
+                raise _as_error(refused)
+            self._making.appendleft(job)
+        elif isinstance(job, GenerateJob | MeasureJob) and job.pieces[answered:]:
+            self._after_crash(job, answered, refused)
+
+    def _after_crash(self, job: GenerateJob | MeasureJob, answered: int, refused: Refused) -> None:
+        """The piece that was under way brought the worker down; the ones after it get another."""
+        culprit, *left = job.pieces[answered:]
+        if self._tries_again(culprit.key):
+            left = [culprit, *left]
+        elif isinstance(culprit, WantedVideo):
             self._on_video(culprit, Made(culprit, 0.0, refused))
-            if videos:
-                self._making.appendleft(dataclasses.replace(job, wanted=tuple(videos)))
-        elif isinstance(job, MeasureJob) and job.videos[answered:]:
-            item, *items = job.videos[answered:]
-            self._on_measured(item, Made(item, 0.0, refused))
-            if items:
-                self._measuring.appendleft(MeasureJob(tuple(items)))
+        else:
+            self._on_measured(culprit, Made(culprit, 0.0, refused))
+        if left:
+            (self._making if isinstance(job, GenerateJob) else self._measuring).appendleft(job.of(left))
+
+    def _tries_again(self, piece: Hashable) -> bool:
+        """Whether a piece that brought down its worker is given to another."""
+        self._tries[piece] += 1
+        return self._tries[piece] < self._pool.attempts
 
     def _on_tuned(self, job: TuneJob, made: Made) -> None:
         self._steps.pop(job.key, None)
@@ -368,29 +381,12 @@ class _Run:
                 shares[where] = self._steps[key].share
         return shares
 
-    def _in_words(self, job: Job) -> str:
-        if isinstance(job, TuneJob):
-            stepped = self._steps.get(job.key)
-            return f"{job.variant.label} {job.identity.name}{f', {stepped.in_words}' if stepped else ''}"
-        if isinstance(job, GenerateJob):
-            return f"{job.variant.label} {job.identity.name}"
-        if isinstance(job, MeasureJob):
-            return f"{job.videos[0].cell.variant} {job.videos[0].cell.identity}"
-        return "references" if isinstance(job, ReferenceJob) else "prompts"
+    def _in_words(self, job: Any) -> str:
+        stepped = self._steps.get(job.key) if isinstance(job, TuneJob) else None
+        return f"{job.in_words}{f', {stepped.in_words}' if stepped else ''}"
 
     def _method(self, label: str) -> str:
         return self._plan.variant(label).variant.method
-
-
-def _by_adapter(wanted: Iterable[WantedVideo]) -> dict[tuple[str, str], list[WantedVideo]]:
-    grouped: dict[tuple[str, str], list[WantedVideo]] = {}
-    for video in wanted:
-        grouped.setdefault((video.cell.variant, video.cell.identity), []).append(video)
-    return grouped
-
-
-def _chunks(items: list[T], size: int) -> list[list[T]]:
-    return [items[start : start + size] for start in range(0, len(items), size)]
 
 
 def _as_error(refused: Refused) -> PvbenchError:

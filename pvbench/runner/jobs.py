@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -134,6 +134,12 @@ class ReferenceJob:
     kept: Files
     tuned: bool = False
     stage: ClassVar[str] = "measure"
+    needs_device: ClassVar[bool] = False
+
+    @property
+    def in_words(self) -> str:
+        """What is worked on."""
+        return f"references of {self.identity.name}"
 
     def run(self, bench: Workbench, notify: Notify) -> None:
         """Raises FaceError for an image without a face, or with more than one."""
@@ -150,6 +156,12 @@ class TextJob:
 
     texts: tuple[tuple[str, Files, Files], ...]
     stage: ClassVar[str] = "measure"
+    needs_device: ClassVar[bool] = False
+
+    @property
+    def in_words(self) -> str:
+        """What is worked on."""
+        return "prompts"
 
     def run(self, bench: Workbench, notify: Notify) -> None:
         """One text after the other."""
@@ -174,6 +186,11 @@ class TuneJob:
     def affinity(self) -> tuple[str, str]:
         """What methods keep from one tuning for the next rests on the class noun, as prior pictures do."""
         return self.variant.label, self.identity.class_noun
+
+    @property
+    def in_words(self) -> str:
+        """What is worked on."""
+        return f"{self.variant.label} {self.identity.name}"
 
     def run(self, bench: Workbench, notify: Notify) -> Made:
         """Notes every step; answers with the seconds of tuning alone. The losses lie beside the adapter as a table."""
@@ -229,6 +246,20 @@ class GenerateJob:
     adapter: Path | None
     wanted: tuple[WantedVideo, ...]
     stage: ClassVar[str] = "generate"
+
+    @property
+    def in_words(self) -> str:
+        """What is worked on."""
+        return f"{self.variant.label} {self.identity.name}"
+
+    @property
+    def pieces(self) -> tuple[WantedVideo, ...]:
+        """What it notes one by one, in this order."""
+        return self.wanted
+
+    def of(self, pieces: Sequence[Any]) -> GenerateJob:
+        """The same job with these pieces."""
+        return replace(self, wanted=tuple(pieces))
 
     def run(self, bench: Workbench, notify: Notify) -> None:
         """Notes every video when it is written. One that is refused does not keep the others from being made."""
@@ -287,6 +318,21 @@ class MeasureJob:
 
     videos: tuple[VideoToMeasure, ...]
     stage: ClassVar[str] = "measure"
+    needs_device: ClassVar[bool] = False
+
+    @property
+    def in_words(self) -> str:
+        """What is worked on."""
+        return f"{self.videos[0].cell.variant} {self.videos[0].cell.identity}"
+
+    @property
+    def pieces(self) -> tuple[VideoToMeasure, ...]:
+        """What it notes one by one, in this order."""
+        return self.videos
+
+    def of(self, pieces: Sequence[Any]) -> MeasureJob:
+        """The same job with these pieces."""
+        return MeasureJob(tuple(pieces))
 
     def run(self, bench: Workbench, notify: Notify) -> None:
         """Notes every video when its features are written. Each is decoded once, for all evaluators."""

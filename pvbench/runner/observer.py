@@ -57,3 +57,14 @@ class Silent:
 
     def ended(self) -> None:
         """Nothing is shown."""
+
+
+def tallies_of(plan: Plan, survey: Survey) -> dict[str, Tally]:
+    """How far each stage is before anything is done."""
+    adapters = sum(variant.cls.tunes for variant in plan.variants) * len(plan.identities)
+    cells = len(plan.cells)
+    return {
+        "tune": Tally(adapters, adapters - len(survey.tunings)),
+        "generate": Tally(cells, len(survey.made)),
+        "measure": Tally(cells, len(survey.measured)),
+    }

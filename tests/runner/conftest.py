@@ -100,8 +100,10 @@ def choice(people):
 def run(tmp_path, choice):
     """Runs the example grid, changed as asked, in the same folder each time; with `workers`, in processes."""
 
-    def go(*, folder=None, workers=None, **changed):
+    def go(*, folder=None, workers=None, executor=None, **changed):
         options = {"executor": InlineExecutor, "workers": 1} if workers is None else {"workers": workers}
+        if executor is not None:
+            options["executor"] = executor
         return Run(folder or tmp_path / "run", choice(**changed), **options)
 
     return go

@@ -52,6 +52,9 @@ def aggregates_json(data: ReportData, numbers: Aggregates) -> str:
         "videos": {"frames": data.frames, "fps": data.fps, "height": data.size[0], "width": data.size[1]},
         "columns": {
             column.name: {
+                "display": column.display,
+                "group": column.group,
+                "format": column.fmt,
                 "unit": column.unit,
                 "higher_is_better": column.higher_is_better,
                 "shown_times": column.scale,

@@ -22,9 +22,14 @@ _ORDER = ("floor", "method", "control", "ceiling", "retake")
 
 
 def shown_columns(report: WrittenReport) -> list[Column]:
-    """The numbers that stand first: the paper's six, or the first that were measured without any of them."""
+    """The numbers that stand first: the paper's six as far as they are known, or others without them."""
+    known = [
+        column
+        for column in report.columns.values()
+        if any(report.score(label, column.name).get("value") is not None for label in report.methods)
+    ]
     for group in GROUPS:
-        if found := [column for column in report.columns.values() if column.group == group]:
+        if found := [column for column in known if column.group == group]:
             return found[:MOST]
     return []
 

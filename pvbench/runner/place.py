@@ -1,0 +1,55 @@
+"""Where the workers of a run are: processes on this machine, or what Ray places on a cluster."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Literal
+
+from pvbench.errors import SettingError
+from pvbench.executors.ray_executor import RayCluster, RayExecutor
+from pvbench.runner.grid import run_grid
+from pvbench.runner.jobs import RunSetup, start_worker
+from pvbench.runner.observer import Observer
+from pvbench.runner.plan import Plan
+from pvbench.runner.result import RunResult
+from pvbench.store import Store
+
+
+def run_at(
+    executor: Literal["local", "ray"],
+    address: str | None,
+    plan: Plan,
+    store: Store,
+    observer: Observer,
+    device: str,
+    workers: int | None,
+) -> RunResult:
+    """`run_grid`, on this machine or on a Ray cluster.
+
+    On a cluster there is a worker for each GPU, and where the nodes have CPUs left as many workers without one, which
+    measure; on a cluster without GPUs there is a worker for each CPU.
+
+    Raises:
+        SettingError: an address, and no cluster.
+        PvbenchError: as `run_grid` and `RayCluster.connected`.
+    """
+    if executor == "local":
+        if address is not None:
+            raise SettingError(f"--address {address}: it is Ray's; add --executor ray")
+        return run_grid(plan, store, observer, device=device, workers=workers)
+    with RayCluster.connected(address, workers) as cluster:
+        chosen = cluster.device(device)
+        count = workers or cluster.workers(chosen)
+        spare = max(0, min(count, cluster.cpus - count)) if chosen != "cpu" else 0
+
+        def start(setup: RunSetup, number: int) -> RayExecutor:
+            return RayExecutor(start_worker, setup, number, shared=store.folder, spare=spare)
+
+        return run_grid(
+            plan, store, observer, device=chosen, workers=count, executor=start, device_of=partial(_as_chosen, chosen)
+        )
+
+
+def _as_chosen(chosen: str, device: str) -> str:
+    """The cluster's device: this machine may have none like it."""
+    return chosen
