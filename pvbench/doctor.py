@@ -174,17 +174,20 @@ def _networks(profile: Profile, device: str) -> Iterator[Finding]:
     if known.verdict == "bad":
         yield known
     else:
-        found = _tried("backbone", backbone)
-        if found.verdict == "bad" and backbone_loader(profile).licence(profile):
-            # Videos that were made elsewhere are measured without it.
-            found = replace(
-                found, verdict="note", detail=f"pvbench run needs it, pvbench measure does not: {found.detail}"
-            )
-        yield found
+        brought = bool(backbone_loader(profile).licence(profile))
+        yield _noted(_tried("backbone", backbone), brought, "pvbench run needs it, pvbench measure does not")
         for role in ROLES:
             if role in profile.rewards:
-                yield _tried(f"{role} reward", lambda role=role: reward(role))  # type: ignore[misc]
+                found = _tried(f"{role} reward", lambda role=role: reward(role))  # type: ignore[misc]
+                yield _noted(found, brought, "methods that tune with it need it, pvbench measure does not")
     yield from _evaluators(profile, device)
+
+
+def _noted(found: Finding, brought: bool, why: str) -> Finding:
+    """What the user brings, and videos from elsewhere are measured without, is missed in a note."""
+    if found.verdict != "bad" or not brought:
+        return found
+    return replace(found, verdict="note", detail=f"{why}: {found.detail}")
 
 
 def _evaluators(profile: Profile, device: str) -> Iterator[Finding]:

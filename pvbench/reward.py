@@ -258,6 +258,9 @@ def load_photo_prompt(profile: Profile, device: str) -> PhotoPrompt:
     return found
 
 
+_DIGITS = 16
+
+
 def check_apart(profile: Profile, role: Role, scoring: Mapping[str, Any]) -> None:
     """Refuses a reward that would score what was tuned with it.
 
@@ -267,9 +270,10 @@ def check_apart(profile: Profile, role: Role, scoring: Mapping[str, Any]) -> Non
     Raises:
         ProfileError: a network of the reward is one of the evaluators'.
     """
-    judges = reward_loader(profile, role).judges(profile)
+    # Some signatures have the first digits of a digest alone.
+    judges = {judge[:_DIGITS] for judge in reward_loader(profile, role).judges(profile)}
     for part, signature in scoring.items():
-        if judges & set(_texts(signature)):
+        if judges & {text[:_DIGITS] for text in _texts(signature) if len(text) >= _DIGITS}:
             raise ProfileError(
                 f"profile {profile.name!r}: the {role} reward and the evaluator {part!r} are the same network; a "
                 f"method would be scored by what it was tuned with: choose another reward or another evaluator"

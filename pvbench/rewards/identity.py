@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -25,36 +26,32 @@ class Reference:
     crops: Tensor
 
 
-class FaceReward(IdentityReward):
-    """Detector and reward recogniser, frozen.
+class AlignedFaceReward(IdentityReward):
+    """One minus the cosine of aligned crops, by a recogniser; subclasses find faces and embed crops.
 
     Source: PersonalVideo, eq. 2, read as 1 - cos (as printed it would minimise the similarity). Faces are cropped and
     aligned; references are colour-jittered.
+
+    Attributes:
+        device: where images and networks are.
     """
 
-    def __init__(self, detector: FaceDetector, recogniser: nn.Module, device: torch.device) -> None:
-        self.detector, self.recogniser, self.device = detector, recogniser, device
+    device: torch.device
 
-    def reference(self, photos: Sequence[NDArray[np.uint8]], height: int, width: int) -> Reference:
-        """Aligned crops of reference photos.
-
-        Raises:
-            FaceError: a photo shows no face, or more than one.
-        """
-        images = photo_tensor(photos, height, width, self.device)
-        return Reference(crop_faces(images, only_faces(self.detector, images)))
-
-    @torch.no_grad()
-    def landmarks(self, images: Tensor, threshold: float = 0.3) -> Tensor:
+    @abstractmethod
+    def landmarks(self, images: Tensor) -> Tensor:
         """Five points (n, 5, 2) of each image's best face, x and y in pixels; NaN where there is none."""
-        found = torch.full((len(images), 5, 2), torch.nan, device=images.device)
-        for i, faces in enumerate(self.detector.detect(images.clamp(-1, 1), threshold)):
-            if len(faces.scores):
-                found[i] = faces.landmarks[0]
-        return found
+
+    @abstractmethod
+    def crop(self, images: Tensor, landmarks: Tensor) -> Tensor:
+        """Aligned crops (n, 3, side, side) of images (n, 3, H, W) in about [-1, 1], with gradient in the images."""
+
+    @abstractmethod
+    def embed(self, crops: Tensor) -> Tensor:
+        """Unit embeddings (n, D) of crops in about [-1, 1], with gradient."""
 
     @torch.no_grad()
-    def face_mask(self, images: Tensor, reach: float = 1.5, threshold: float = 0.3) -> Tensor:
+    def face_mask(self, images: Tensor, reach: float = 1.5) -> Tensor:
         """How near each pixel is to the best face (n, 1, H, W): 1 at its middle, a Gaussian falling off around it.
 
         Args:
@@ -65,14 +62,14 @@ class FaceReward(IdentityReward):
         y = torch.arange(height, device=images.device, dtype=torch.float32)[:, None] + 0.5
         x = torch.arange(width, device=images.device, dtype=torch.float32)[None] + 0.5
         mask = torch.zeros(n, 1, height, width, device=images.device)
-        for i, points in enumerate(self.landmarks(images, threshold)):
+        for i, points in enumerate(self.landmarks(images)):
             if not points.isnan().any():
                 middle, eyes = points.mean(dim=0), (points[1] - points[0]).norm().clamp(min=4.0)
                 mask[i, 0] = torch.exp(-((x - middle[0]) ** 2 + (y - middle[1]) ** 2) / (2 * (reach * eyes) ** 2))
         return mask
 
     def __call__(
-        self, images: Tensor, reference: Reference, jitter: Jitter, generator: torch.Generator, threshold: float = 0.3
+        self, images: Tensor, reference: Reference, jitter: Jitter, generator: torch.Generator
     ) -> Tensor | None:
         """1 - cosine (m,) of the generated images that show a face to the references' mean; None where none does.
 
@@ -81,21 +78,20 @@ class FaceReward(IdentityReward):
             jitter: sizes of the random changes of both.
             generator: on the CPU.
         """
-        detected = self.detector.detect(images.detach().clamp(-1, 1), threshold)
-        have = [i for i, found in enumerate(detected) if len(found.scores)]
+        points = self.landmarks(images.detach())
+        have = (~points.isnan().any(dim=-1).any(dim=-1)).nonzero()[:, 0].tolist()
         if not have:
             return None
-        landmarks = torch.stack([detected[i].landmarks[0] for i in have])
-        moved = self._moved(landmarks, jitter.crop, generator)
-        crops = self._blurred(crop_faces(images[have], moved), jitter.crop, generator)
+        moved = self._moved(points[have], jitter.crop, generator)
+        crops = self._blurred(self.crop(images[have], moved), jitter.crop, generator)
         sizes = torch.tensor([jitter.reference, jitter.image]).reshape(2, 1, 1, 1)
         gain = (1 + sizes * (2 * torch.rand(2, 3, 1, 1, generator=generator) - 1)).to(self.device)
         offset = (0.5 * sizes * (2 * torch.rand(2, 3, 1, 1, generator=generator) - 1)).to(self.device)
         with torch.no_grad():
             # The network's average over jittered references is steadier than any one of them.
-            wanted = embed_faces(self.recogniser, reference.crops * gain[:1] + offset[:1]).mean(dim=0)
+            wanted = self.embed(reference.crops * gain[:1] + offset[:1]).mean(dim=0)
             wanted = wanted / wanted.norm()
-        found = embed_faces(self.recogniser, crops * gain[1:] + offset[1:])
+        found = self.embed(crops * gain[1:] + offset[1:])
         result: Tensor | None = 1 - found @ wanted
         return result
 
@@ -116,3 +112,42 @@ class FaceReward(IdentityReward):
         share = torch.rand(len(crops), 1, 1, 1, generator=generator).to(self.device)
         soft = functional.avg_pool2d(functional.pad(crops, (1, 1, 1, 1), mode="replicate"), 3, 1)
         return crops + share * (soft - crops)
+
+
+class FaceReward(AlignedFaceReward):
+    """The miniature world's detector and reward recogniser, frozen.
+
+    Args:
+        threshold: the least score of a face in a generated frame; photos have the detector's own.
+    """
+
+    def __init__(
+        self, detector: FaceDetector, recogniser: nn.Module, device: torch.device, threshold: float = 0.3
+    ) -> None:
+        self.detector, self.recogniser, self.device, self.threshold = detector, recogniser, device, threshold
+
+    def reference(self, photos: Sequence[NDArray[np.uint8]], height: int, width: int) -> Reference:
+        """Aligned crops of reference photos.
+
+        Raises:
+            FaceError: a photo shows no face, or more than one.
+        """
+        images = photo_tensor(photos, height, width, self.device)
+        return Reference(crop_faces(images, only_faces(self.detector, images)))
+
+    @torch.no_grad()
+    def landmarks(self, images: Tensor) -> Tensor:
+        """Five points (n, 5, 2) of each image's best face, x and y in pixels; NaN where there is none."""
+        found = torch.full((len(images), 5, 2), torch.nan, device=images.device)
+        for i, faces in enumerate(self.detector.detect(images.clamp(-1, 1), self.threshold)):
+            if len(faces.scores):
+                found[i] = faces.landmarks[0]
+        return found
+
+    def crop(self, images: Tensor, landmarks: Tensor) -> Tensor:
+        """Aligned crops (n, 3, 32, 32)."""
+        return crop_faces(images, landmarks)
+
+    def embed(self, crops: Tensor) -> Tensor:
+        """Unit embeddings (n, D), of each crop and its mirror image together."""
+        return embed_faces(self.recogniser, crops)

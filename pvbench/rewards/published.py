@@ -11,16 +11,75 @@ from pvbench.errors import ProfileError, WeightsError
 from pvbench.machine.devices import torch_device
 from pvbench.profile import Profile
 from pvbench.reward import RewardLoader, Role
+from pvbench.weights.digests import digest_of, weights_root
+from pvbench.weights.published import PUBLISHED, located
 
 if TYPE_CHECKING:
+    from pvbench.rewards.pack_identity import PackReward
     from pvbench.rewards.semantic import PreferenceReward
+
+
+class PackIdentityLoader(RewardLoader):
+    """A face recogniser of an InsightFace pack, the paper's identity reward, computed with gradients.
+
+    Lines of a profile's `[rewards]`:
+        face: an unpacked pack, other than the one that scores: its name below `insightface/` of the weights folder, or
+            a path.
+    """
+
+    name: ClassVar[str] = "insightface"
+    summary: ClassVar[str] = "a recogniser of InsightFace's packs, with gradients; another one than scores"
+    role: ClassVar[Role] = "identity"
+
+    @classmethod
+    def signature(cls, profile: Profile) -> Mapping[str, Any]:
+        """Digests of the detector's and the recogniser's files."""
+        detector, recogniser = cls._files(profile)
+        return {"version": 1, "detector": digest_of(detector), "recogniser": digest_of(recogniser)}
+
+    @classmethod
+    def judges(cls, profile: Profile) -> frozenset[str]:
+        """The recogniser; packs share detectors."""
+        return frozenset({str(cls.signature(profile)["recogniser"])})
+
+    @classmethod
+    def load(cls, profile: Profile, device: str) -> PackReward:
+        """The reward on a device.
+
+        Raises:
+            WeightsError: the pack is missing or damaged, or its recogniser has operators that are not known.
+        """
+        from pvbench.features.published.insightface_faces import load_pack
+        from pvbench.rewards.onnx_network import OnnxNetwork
+        from pvbench.rewards.pack_identity import PackReward
+
+        place, (_, recogniser) = torch_device(device), cls._files(profile)
+        return PackReward(load_pack(recogniser.parent, place), OnnxNetwork.read(recogniser), place)
+
+    @classmethod
+    def _files(cls, profile: Profile) -> tuple[Path, Path]:
+        from pvbench.features.published.insightface_faces import pack_files
+
+        given = profile.rewards.get("face")
+        if not isinstance(given, str):
+            raise ProfileError(
+                f"profile {profile.name!r} [rewards]: face is {given!r}; expected the name of a pack, such as "
+                f"buffalo_l, or the path of its folder"
+            )
+        path = Path(given).expanduser()
+        if path.is_dir():
+            return pack_files(path)
+        entry = PUBLISHED.get(given)
+        if entry is not None and entry.part == "face":
+            return pack_files(located(entry))
+        return pack_files(weights_root() / "insightface" / given)
 
 
 class HpsLoader(RewardLoader):
     """HPSv2 by its checkpoint, 2.0 or 2.1: the paper's semantic reward, in full precision.
 
     Lines of a profile's `[rewards]`:
-        hps: path of the checkpoint.
+        hps: path of the checkpoint, or its published name (HPS_v2.1 or HPS_v2), to be found in the weights folder.
         hps_model: open_clip's name of the network that the checkpoint holds; ViT-H-14 by default.
     """
 
@@ -58,10 +117,12 @@ class HpsLoader(RewardLoader):
 
     @classmethod
     def _files(cls, profile: Profile) -> tuple[Path, str]:
-        path, model = profile.rewards.get("hps"), profile.rewards.get("hps_model", "ViT-H-14")
-        if not isinstance(path, str) or not isinstance(model, str):
+        given, model = profile.rewards.get("hps"), profile.rewards.get("hps_model", "ViT-H-14")
+        if not isinstance(given, str) or not isinstance(model, str):
             raise ProfileError(
-                f"profile {profile.name!r} [rewards]: hps is {path!r} and hps_model {model!r}; expected the path of "
-                f"HPSv2's checkpoint and a name of open_clip's"
+                f"profile {profile.name!r} [rewards]: hps is {given!r} and hps_model {model!r}; expected the path of "
+                f"HPSv2's checkpoint or its published name, and a name of open_clip's"
             )
-        return Path(path).expanduser(), model
+        entry = PUBLISHED.get(given)
+        path = Path(given).expanduser()
+        return (located(entry) if entry is not None and entry.part == "hps" and not path.is_file() else path), model

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import UInt8
+from jaxtyping import Float, UInt8
 
 from pvbench.errors import DeviceError, PvbenchError, WeightsError
 from pvbench.features.face import Faces, one_face_each
@@ -53,6 +53,16 @@ def check_pack(folder: Path) -> tuple[Path, ...]:
                 f"{', '.join(file.name for file in files)}; unpack the whole pack there"
             )
     return files
+
+
+def pack_files(folder: Path) -> tuple[Path, Path]:
+    """The detector's and the recogniser's file of a pack, of several the first by name.
+
+    Raises:
+        WeightsError: as `check_pack`.
+    """
+    tasks = _tasks(check_pack(folder))
+    return tasks["detection"], tasks["recognition"]
 
 
 def load_pack(
@@ -143,10 +153,17 @@ class InsightFaces:
             boxes, points = self._detect(picture)
             count[i] = len(boxes)
             if len(boxes):
-                best = int(((boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])).argmax())
+                best = _largest(boxes)
                 box[i], landmarks[i] = boxes[best, :4], points[best]
                 embedding[i] = self._embed(picture, points[best])
         return Faces(landmarks, count, embedding, box)
+
+    def find(self, frame: UInt8[np.ndarray, "height width 3"]) -> Float[np.ndarray, "5 2"]:
+        """The landmarks of an RGB frame's largest face, without embedding it; NaN where there is none."""
+        boxes, points = self._detect(np.ascontiguousarray(frame[..., ::-1]))
+        found = points[_largest(boxes)] if len(boxes) else np.full((5, 2), np.nan)
+        result: Float[np.ndarray, "5 2"] = found.astype(np.float32)
+        return result
 
     def reference(self, images: list[UInt8[np.ndarray, "_ _ 3"]]) -> Faces:
         """Faces of reference photos, each at its own size.
@@ -179,6 +196,10 @@ class InsightFaces:
         found = self.recogniser.get_feat(warp_affine(picture, matrix, side)).ravel()
         result: np.ndarray = found / np.linalg.norm(found)
         return result
+
+
+def _largest(boxes: np.ndarray) -> int:
+    return int(((boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])).argmax())
 
 
 def warp_affine(
