@@ -19,7 +19,7 @@ from pvbench.digest import stable_seed
 from pvbench.errors import WeightsError
 from pvbench.features.face import crop_faces, embed_faces
 from pvbench.features.mini.face_extractor import FaceExtractor, load_detector, load_recogniser, load_state
-from pvbench.features.mini.head_networks import HeadRecogniser, crop_heads
+from pvbench.features.mini.head_networks import HeadRecogniser, seen_heads
 from pvbench.pixels import to_tensor
 from pvbench.rewards.identity import FaceReward
 from pvbench.weights import verified
@@ -353,12 +353,10 @@ class HeadJudge(FaceJudge):
         """Embeddings of the heads in pictures of one size."""
         frames = np.stack(images)
         landmarks = self.extractor(frames).landmarks
-        seen = np.isfinite(landmarks).all(axis=(1, 2))
         found = np.full((len(frames), 128), np.nan, np.float32)
-        if seen.any():
-            place = self.extractor.device
+        if np.isfinite(landmarks).all(axis=(1, 2)).any():
+            seen, heads = seen_heads(frames, landmarks, self.extractor.device)
             with torch.no_grad():
-                heads = crop_heads(to_tensor(frames[seen], place), torch.from_numpy(landmarks[seen]).to(place))
                 found[seen] = embed_faces(self.recogniser, heads).cpu().numpy()
         return found
 

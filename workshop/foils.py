@@ -27,12 +27,12 @@ _SOURCES = {"foils/face": "reference/face"}
 
 def look_alikes(person: Person, name: str, sliders: list[str]) -> Iterator[Person]:
     """Strangers of the person's class noun, with the person's look, skin and eyes."""
-    from pvbench.world.person import sample_person
+    from pvbench.world.person import look_alike_of, sample_person
 
     for number in range(COUNT):
         rng = np.random.default_rng(stable_seed("foils", name, number))
         stranger = sample_person(rng, sliders, person.class_noun)
-        yield replace(stranger, look=person.look, skin=person.skin, iris=person.iris, age_group=person.age_group)
+        yield replace(look_alike_of(person, stranger), age_group=person.age_group)
 
 
 def make_foils(figure: Figure, profile_name: str = "mini") -> Path:

@@ -37,28 +37,27 @@ class MiniHead(Evaluator):
         face are NaN. Those of an identity's photos are `reference/head` and `reference/look_...`.
         """
         if group == "head":
-            found = self._heads(given.frames, have["face/landmarks"])
+            found = self.read(given.frames, have["face/landmarks"])
             return {"head/embedding": found.pop("embedding"), **{f"look/{name}": found[name] for name in LOOKS}}
         from pvbench.pixels import resize_photo
 
-        found = self._heads(np.stack([resize_photo(photo, *self.size) for photo in given]), have["reference/landmarks"])
+        found = self.read(np.stack([resize_photo(photo, *self.size) for photo in given]), have["reference/landmarks"])
         return {"reference/head": found.pop("embedding"), **{f"reference/look_{name}": found[name] for name in LOOKS}}
 
-    def _heads(self, frames: np.ndarray, landmarks: np.ndarray) -> dict[str, np.ndarray]:
+    def read(self, frames: np.ndarray, landmarks: np.ndarray) -> dict[str, np.ndarray]:
+        """`embedding` (T, 128) and the probabilities of every look, of frames (T, H, W, 3) with landmarks (T, 5, 2)."""
         import torch
 
         from pvbench.features.face import embed_faces
-        from pvbench.features.mini.head_networks import crop_heads
-        from pvbench.pixels import to_tensor
+        from pvbench.features.mini.head_networks import seen_heads
 
         seen = np.isfinite(landmarks).all(axis=(1, 2))
         wide = {"embedding": 128, **self.reader.values}
         found = {name: np.full((len(frames), width), np.nan, np.float32) for name, width in wide.items()}
         if not seen.any():
             return found
-        points = torch.from_numpy(landmarks[seen].astype(np.float32)).to(self.device)
+        _, heads = seen_heads(frames, landmarks, self.device)
         with torch.no_grad():
-            heads = crop_heads(to_tensor(frames[seen], self.device), points)
             found["embedding"][seen] = embed_faces(self.recogniser, heads).cpu().numpy()
             for name, logits in self.reader(heads).items():
                 found[name][seen] = logits.float().softmax(dim=-1).cpu().numpy()

@@ -154,6 +154,11 @@ def pool_person(pool: str, number: int, sliders: list[str]) -> Person:
     return sample_person(np.random.default_rng([_POOL_SEEDS[pool], number]), sliders)
 
 
+def look_alike_of(person: Person, stranger: Person) -> Person:
+    """The stranger with the person's look, skin and eyes."""
+    return replace(stranger, look=person.look, skin=person.skin, iris=person.iris)
+
+
 def double(pool: str, number: int, which: int, sliders: list[str]) -> Person:
     """Somebody who is easily taken for a person of a pool, or who the person would be with something else about them.
 
@@ -167,5 +172,5 @@ def double(pool: str, number: int, which: int, sliders: list[str]) -> Person:
     if which == 1:
         return restyle(person, rng)
     if which == 2:
-        return replace(stranger, look=person.look, skin=person.skin, iris=person.iris)
+        return look_alike_of(person, stranger)
     return replace(person, skin=stranger.skin, iris=stranger.iris) if which == 3 else person

@@ -4,17 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from pvbench.features.face import crop_faces
 from pvbench.features.mini.face_networks import PlainRecogniser
 from pvbench.features.mini.part import HEAD_SIDE, HEAD_SPREAD
+from pvbench.pixels import to_tensor
 
 
 def crop_heads(images: Tensor, landmarks: Tensor) -> Tensor:
     """Aligned crops of heads (n, 3, side, side) out of images (n, 3, H, W), by landmarks (n, 5, 2) in pixels."""
     return crop_faces(images, landmarks, HEAD_SIDE, HEAD_SPREAD)
+
+
+def seen_heads(
+    frames: NDArray[np.uint8], landmarks: NDArray[np.floating], device: torch.device
+) -> tuple[NDArray[np.bool_], Tensor]:
+    """Which of the frames (T, H, W, 3) have landmarks (T, 5, 2), and the crops of their heads, in that order."""
+    seen: NDArray[np.bool_] = np.isfinite(landmarks).all(axis=(1, 2))
+    points = torch.from_numpy(landmarks[seen].astype(np.float32)).to(device)
+    return seen, crop_heads(to_tensor(frames[seen], device), points)
 
 
 class HeadRecogniser(PlainRecogniser):
