@@ -15,6 +15,7 @@ from rich.markup import escape
 from pvbench import __version__
 from pvbench.cli.ablate import ablate
 from pvbench.cli.compare import compare
+from pvbench.cli.likeness import likeness
 from pvbench.cli.measure import measure
 from pvbench.cli.options import console, error_console
 from pvbench.cli.plan import plan
@@ -42,7 +43,7 @@ def options(
         raise typer.Exit
 
 
-for command in (run, plan, report, compare, ablate, doctor, measure):
+for command in (run, plan, report, compare, ablate, doctor, measure, likeness):
     app.command()(command)
 app.command("list")(list_)
 
