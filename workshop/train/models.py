@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
 
 from workshop.train import (
     autoencoder,
@@ -35,31 +34,29 @@ class Model:
     gpu_plan: Plan | None = None
 
 
-def _recogniser(role: str, place: Place, plan: Plan) -> None:
-    face_recogniser.train_recogniser(place, role, plan)
-
-
-def _clip(role: str, place: Place, plan: Plan) -> None:
-    clip.train(place, role, plan)
-
-
 MODELS: Mapping[str, Model] = {
-    "vae": Model(autoencoder.train, autoencoder.PLAN),
-    "text-to-image": Model(text_to_image.train, text_to_image.PLAN, text_to_image.GPU_PLAN),
-    "motion": Model(motion.train, motion.PLAN, motion.GPU_PLAN),
-    "face-detector": Model(face_detector.train_detector, face_detector.DETECTOR_PLAN),
-    "face-recogniser-reward": Model(partial(_recogniser, "reward"), face_recogniser.RECOGNISER_PLAN),
-    "face-recogniser-scoring": Model(partial(_recogniser, "scoring"), face_recogniser.RECOGNISER_PLAN),
-    "clip-reward": Model(partial(_clip, "reward"), clip.PLAN),
-    "clip-scoring": Model(partial(_clip, "scoring"), clip.PLAN),
-    "segmenter": Model(segmenter.train_segmenter, segmenter.SEGMENTER_PLAN),
-    "video-encoder": Model(video_encoder.train, video_encoder.PLAN),
-    "face-image-encoder": Model(image_encoder.train_image_encoder, image_encoder.PLAN),
-    "face-adapter-pictures": Model(
-        face_adapter.train_pictures, face_adapter.PICTURES_PLAN, face_adapter.GPU_PICTURES_PLAN
+    "vae": Model(lambda *given: autoencoder.train(*given), autoencoder.PLAN),
+    "text-to-image": Model(lambda *given: text_to_image.train(*given), text_to_image.PLAN, text_to_image.GPU_PLAN),
+    "motion": Model(lambda *given: motion.train(*given), motion.PLAN, motion.GPU_PLAN),
+    "face-detector": Model(lambda *given: face_detector.train_detector(*given), face_detector.DETECTOR_PLAN),
+    "face-recogniser-reward": Model(
+        lambda place, plan: face_recogniser.train_recogniser(place, "reward", plan), face_recogniser.RECOGNISER_PLAN
     ),
-    "face-adapter": Model(face_adapter.train_videos, face_adapter.VIDEOS_PLAN, face_adapter.GPU_VIDEOS_PLAN),
-    "head-recogniser": Model(head.train_head_recogniser, head.HEAD_PLAN),
-    "look-reader": Model(head.train_look_reader, head.LOOK_PLAN),
+    "face-recogniser-scoring": Model(
+        lambda place, plan: face_recogniser.train_recogniser(place, "scoring", plan), face_recogniser.RECOGNISER_PLAN
+    ),
+    "clip-reward": Model(lambda place, plan: clip.train(place, "reward", plan), clip.PLAN),
+    "clip-scoring": Model(lambda place, plan: clip.train(place, "scoring", plan), clip.PLAN),
+    "segmenter": Model(lambda *given: segmenter.train_segmenter(*given), segmenter.SEGMENTER_PLAN),
+    "video-encoder": Model(lambda *given: video_encoder.train(*given), video_encoder.PLAN),
+    "face-image-encoder": Model(lambda *given: image_encoder.train_image_encoder(*given), image_encoder.PLAN),
+    "face-adapter-pictures": Model(
+        lambda *given: face_adapter.train_pictures(*given), face_adapter.PICTURES_PLAN, face_adapter.GPU_PICTURES_PLAN
+    ),
+    "face-adapter": Model(
+        lambda *given: face_adapter.train_videos(*given), face_adapter.VIDEOS_PLAN, face_adapter.GPU_VIDEOS_PLAN
+    ),
+    "head-recogniser": Model(lambda *given: head.train_head_recogniser(*given), head.HEAD_PLAN),
+    "look-reader": Model(lambda *given: head.train_look_reader(*given), head.LOOK_PLAN),
 }
-"""Those of `python -m workshop train`, in its order."""
+"""Those of `python -m workshop train`, in its order. Each looks its function up when it is called."""
