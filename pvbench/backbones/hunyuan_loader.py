@@ -12,7 +12,7 @@ from pvbench.backbones.video_size import HUNYUAN_GUIDANCE, check_sampling
 from pvbench.errors import WeightsError
 from pvbench.machine.devices import torch_device
 from pvbench.profile import Profile
-from pvbench.weights.layout import REPOSITORIES, files_digest, find_checkpoint, model_files, read_json
+from pvbench.weights.layout import REPOSITORIES, find_checkpoint, part_digests, read_json
 
 if TYPE_CHECKING:
     import torch
@@ -96,14 +96,7 @@ def _check_size(profile: Profile, folder: Path) -> None:
 
 
 def _digests(folder: Path) -> dict[str, str]:
-    """First 16 hex digits of what each part's files digest to."""
-    found = {part: model_files(folder / part).digest for part in _MODELS}
-    for part in _PLAIN:
-        files = sorted(path for path in (folder / part).glob("*") if path.is_file())
-        if not files:
-            raise WeightsError(f"{folder / part} holds nothing; fetch the whole checkpoint again")
-        found[part] = files_digest(files, folder / part)
-    return found
+    return part_digests(folder, _MODELS, _PLAIN)
 
 
 def _load(folder: Path, profile: Profile, device: torch.device, signature: Mapping[str, Any]) -> HunyuanBackbone:

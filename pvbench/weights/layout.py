@@ -138,6 +138,25 @@ def files_digest(files: Iterable[Path], folder: Path) -> str:
     return digest({file.relative_to(folder).as_posix(): digest_of(file) for file in files})[:16]
 
 
+def part_digests(folder: Path, models: Iterable[str], others: Iterable[str]) -> dict[str, str]:
+    """First 16 hex digits of what the files of each part of a pipeline's folder digest to.
+
+    Args:
+        models: names of the folders that hold networks.
+        others: names of those that hold tokenizers and schedulers.
+
+    Raises:
+        WeightsError: a part is missing, or a file of it.
+    """
+    found = {part: model_files(folder / part).digest for part in models}
+    for part in others:
+        files = sorted(path for path in (folder / part).glob("*") if path.is_file())
+        if not files:
+            raise WeightsError(f"{folder / part} holds nothing; fetch the whole checkpoint again")
+        found[part] = files_digest(files, folder / part)
+    return found
+
+
 def model_files(folder: Path) -> ModelFiles:
     """The files of the model in a folder: safetensors before a pickle, full precision before half.
 
