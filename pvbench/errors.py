@@ -77,6 +77,11 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     return f" (did you mean {lowered[near[0]]!r}?)" if near else ""
 
 
+def first_line(error: BaseException) -> str:
+    """The first line of an exception's message, or its class's name where it has none; 300 letters at most."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:300]
+
+
 def readable(name: str | os.PathLike[str]) -> str:
     """A path, or a text with paths in it: where a name is no UTF-8, question marks stand for what cannot be read."""
     return os.fspath(name).encode("utf-8", "replace").decode()

@@ -15,7 +15,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
-from pvbench.errors import WeightsError
+from pvbench.errors import WeightsError, first_line
 from pvbench.weights.checkpoint import read_checkpoint
 from pvbench.weights.layout import ModelFiles, model_files, read_json
 
@@ -46,7 +46,7 @@ def load_model(cls: Any, folder: Path, dtype: torch.dtype = torch.float32) -> An
             dtype=dtype,
         )
     except (OSError, ValueError, RuntimeError, KeyError, TypeError, SafetensorError) as error:
-        raise WeightsError(f"{folder} does not load as {cls.__name__}: {_first_line(error)}") from error
+        raise WeightsError(f"{folder} does not load as {cls.__name__}: {first_line(error)}") from error
     wrong = {what: sorted(map(str, found[f"{what}_keys"])) for what in ("missing", "unexpected", "mismatched")}
     refuse_keys(wrong, f"{folder} does not fit {cls.__name__}")
     return frozen(model, str(folder))
@@ -104,7 +104,3 @@ def fingerprints(tensors: Iterable[Tensor]) -> list[tuple[int, tuple[float, ...]
         some = torch.cat([flat[:8], flat[flat.numel() // 2 :][:8], flat[-8:]])
         found.append((flat.numel(), tuple(some.float().tolist())))
     return sorted(found)
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0][:300]

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pvbench.errors import WeightsError
+from pvbench.errors import WeightsError, first_line
 
 PROBE = "a photo of a cat"
 _OPENAI_WORDS, _OPENAI_PROBE = 49408, [49406, 320, 1125, 539, 320, 2368, 49407]
@@ -104,5 +104,6 @@ def _read(cls: Any, folder: Path) -> Any:
         return cls.from_pretrained(str(folder), local_files_only=True)
     except Exception as error:
         # The tokenizers library raises plain exceptions.
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:300]
-        raise WeightsError(f"{folder} does not load as a tokenizer: {reason}; fetch the checkpoint again") from error
+        raise WeightsError(
+            f"{folder} does not load as a tokenizer: {first_line(error)}; fetch the checkpoint again"
+        ) from error

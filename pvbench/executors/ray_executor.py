@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pvbench.errors import DeviceError, ExtraError, StoreError
+from pvbench.errors import DeviceError, ExtraError, StoreError, first_line
 from pvbench.executors.executor import Done, Event, Executor, Failed, Job, Noted, affinity
 from pvbench.executors.worker import THREAD_VARIABLES, prepare_process
 
@@ -63,7 +63,7 @@ class RayCluster:
             found = ray.cluster_resources()
         except (ConnectionError, ValueError, RuntimeError, TimeoutError) as error:
             raise DeviceError(
-                f"no Ray cluster at {address!r}: {_first_line(error)}; start one with `ray start --head`, or leave "
+                f"no Ray cluster at {address!r}: {first_line(error)}; start one with `ray start --head`, or leave "
                 f"--address out for this machine alone"
             ) from error
         try:
@@ -363,7 +363,3 @@ def _ends(error: BaseException) -> str:
     """The first and the last line of a message, without a terminal's colours: what happened, and why."""
     lines = [line.strip() for line in re.sub("\x1b\\[[0-9;]*m", "", str(error)).splitlines() if line.strip()]
     return " ... ".join(dict.fromkeys([*lines[:1], *lines[-1:]]))[:500]
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0][:300]

@@ -14,7 +14,7 @@ from pvbench.digest import stable_seed
 from pvbench.errors import FaceError, PvbenchError, VideoError
 from pvbench.evaluator import Evaluators, FeaturePlan
 from pvbench.identity import load_identity
-from pvbench.likeness.bands import CALIBRATIONS, Bands, bands_of, template
+from pvbench.likeness.bands import CALIBRATIONS, FEWEST_PHOTOS, Bands, bands_of, template
 from pvbench.likeness.seen import Seen, see
 from pvbench.measuring.tree import look_below
 from pvbench.pixels import resize_photo
@@ -101,7 +101,7 @@ def _photos(evaluators: Evaluators, photos: Sequence[np.ndarray]) -> np.ndarray:
             found.append(evaluators.all("reference", [photo])["reference/face"])
         except FaceError as error:
             wrong.append(f"photo {number}: {error}")
-    if len(found) < 2:
+    if len(found) < FEWEST_PHOTOS:
         raise FaceError(f"{len(found)} of {len(photos)} photos show one face; at least two are needed. {wrong[0]}")
     return np.concatenate(found).astype(np.float64)
 

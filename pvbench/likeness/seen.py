@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -113,7 +113,7 @@ def see(
         motion=_motion(features),
         copied=_copied(faces, photos),
     )
-    return Seen(**{**vars(seen), "verdict": verdict_of(likeness, seen.faces, bands)})
+    return replace(seen, verdict=verdict_of(likeness, seen.faces, bands))
 
 
 def _motion(features: Mapping[str, np.ndarray]) -> float:
