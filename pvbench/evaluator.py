@@ -165,6 +165,7 @@ KINDS: Mapping[str, Mapping[str, str]] = {
         "video": "mini_video",
         "world": "mini_world",
         "head": "mini_head",
+        "colours": "head_colours",
         "hps": "mini_hps",
     },
     "published": {

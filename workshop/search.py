@@ -1,11 +1,13 @@
 """Searches a method's settings on the people and prompts for development, the same number of trials for each method.
 
     python -m workshop.search personalvideo --trials 20 --people 4 --prompts 6
+    python -m workshop.search personalvideo --by-hand --people 4 --prompts 6
     python -m workshop.search personalvideo --best 3 --people 12 --prompts 12
     python -m workshop.search personalvideo_plus --leave-one-out --people 4 --prompts 6
 
-Trial 0 has the method's defaults; the others are drawn at random from its space, seeded by method and number. Every
-trial is a line of docs/lab/search.csv. The same command goes on where it was stopped. The benchmark's people and
+Trial 0 has the method's defaults; the others are drawn at random from its space, seeded by method and number. Those
+of `--by-hand` were set after the drawn ones were seen, equally many for each method. Every trial is a line of
+docs/lab/search.csv. The same command goes on where it was stopped. The benchmark's people and
 prompts are never touched.
 """
 
@@ -23,8 +25,10 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
+from pvbench.backbone import backbone_loader
 from pvbench.digest import stable_seed
 from pvbench.method import METHODS, settings_from
+from pvbench.profile import load_profile
 from pvbench.runner.grid import run_grid
 from pvbench.runner.plan import Choice, make_plan
 from pvbench.runner.progress import RichObserver
@@ -84,6 +88,30 @@ SPACES: Mapping[str, Space] = {
     },
 }
 
+_WORDS: Mapping[str, Any] = {"token": "inverted"}
+_GENTLE: Mapping[str, Any] = {**_WORDS, "rank": 16, "targets": "qkvo", "rate": 5e-4}
+_SHARP: Mapping[str, Any] = {"temperature": 100.0, "scr_frames": 8}
+BY_HAND: Mapping[str, Sequence[Mapping[str, Any]]] = {
+    "dreambooth_lora": (
+        {**_GENTLE, "steps": 240},
+        {**_GENTLE, "steps": 240, "rate": 1e-3},
+        {**_GENTLE, "steps": 400, "rank": 32},
+    ),
+    "personalvideo": (
+        {**_SHARP},
+        {"temperature": 50.0, "scr_frames": 8},
+        {**_SHARP, "rate": 4e-3},
+    ),
+    "personalvideo_plus": (
+        {**_WORDS},
+        {**_WORDS, **_SHARP, "targets": "qkv_motion", "rank": 4, "rate": 4e-4, "steps": 80, "warm_rate": 4e-3,
+         "gradient_steps": 1, "ceiling": 0.7, "finish": 0.0, "jitter": 0.2},
+        {**_WORDS, **_SHARP, "targets": "qkv_motion", "rate": 2e-3, "steps": 120, "warm_steps": 0, "gradient_steps": 0,
+         "ceiling": 1.0, "finish": 0.0, "jitter": 0.2, "scr_weight": 1.0, "pixel_anchor": 8.0},
+    ),
+}  # fmt: skip
+"""What was tried after the drawn trials: the defaults of their time, changed where a trial or a picture said so."""
+
 # A learned keyword without an adapter is a method whose adapter learns nothing.
 _STANDS_FOR: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "keyword": ("personalvideo", {"token": "inverted", "steps": 1, "rate": 1e-12, "prefixes": 1, "scr": "off"}),
@@ -106,7 +134,7 @@ ADDITIONS: Mapping[str, Mapping[str, Any]] = {
 LOG = Path("docs/lab/search.csv")
 FIELDS = (
     "method", "trial", "people", "prompts", "cells", "face_sim", "faces_found", "clip_t", "motion_kept",
-    "base_face_sim", "base_faces_found", "base_clip_t", "fault", "tune_seconds", "photos", "settings",
+    "base_face_sim", "base_faces_found", "base_clip_t", "fault", "tune_seconds", "photos", "precision", "settings",
 )  # fmt: skip
 PHOTOS = "apart"
 """With which photos videos are compared, see `ReportData.photos_fact`; earlier rows have others, and other levels."""
@@ -202,6 +230,12 @@ def run_trial(
     return replace(_outcome(tuned, planned), base=base), mean
 
 
+def precision_here() -> str:
+    """In which precision the miniature backbone computes on this processor; rows of another have other levels."""
+    profile = load_profile("mini")
+    return str(backbone_loader(profile).signature(profile)["precision"])
+
+
 def _outcome(scores: Mapping[Any, Mapping[str, float]], planned: int) -> Outcome:
     def mean(name: str) -> float:
         return float(np.mean([values[name] for values in scores.values()]))
@@ -232,14 +266,15 @@ def main() -> None:
     parser.add_argument("method", choices=sorted(SPACES))
     parser.add_argument("--trials", type=int, default=20, help="trials 0 up to so many")
     parser.add_argument("--best", type=int, default=0, help="instead: the best so many trials of smaller grids again")
+    parser.add_argument("--by-hand", action="store_true", help="instead: the trials that were set by hand")
     parser.add_argument("--leave-one-out", action="store_true", help="instead: the defaults without each addition")
     parser.add_argument("--people", type=int, default=4)
     parser.add_argument("--prompts", type=int, default=6)
     parser.add_argument("--out", type=Path, default=Path("runs/search"))
     given = parser.parse_args()
     console = Console()
-    known = read_log()
-    same = [row for row in known if row["method"] == given.method and row["photos"] == PHOTOS]
+    here = {"method": given.method, "photos": PHOTOS, "precision": precision_here()}
+    same = [row for row in read_log() if row.items() >= here.items()]
     sizes = {(int(row["people"]), int(row["prompts"])) for row in same}
     done = {
         row["settings"] for row in same if (int(row["people"]), int(row["prompts"])) == (given.people, given.prompts)
@@ -251,10 +286,12 @@ def main() -> None:
         trials = {0: {}}
         for left_out, settings in leave_one_out(given.method).items():
             trials[left_out] = settings
+    if given.by_hand:
+        trials = {f"by hand {number}": dict(settings) for number, settings in enumerate(BY_HAND[given.method])}
     if given.best:
         # As they were run: a method's defaults, and with them trial 0, may have changed since.
-        drawn = [row for row in order(smaller) if row["trial"].isdecimal()]
-        trials = {int(row["trial"]): read(row["settings"]) for row in drawn[: given.best]}
+        whole = [row for row in order(smaller) if not row["trial"].startswith("without")]
+        trials = {row["trial"]: read(row["settings"]) for row in whole[: given.best]}
     for trial, settings in trials.items():
         if written(resolved(given.method, settings)) in done:
             continue
@@ -278,6 +315,7 @@ def main() -> None:
             "fault": round(found.fault, 4),
             "tune_seconds": round(tune, 1),
             "photos": PHOTOS,
+            "precision": here["precision"],
             "settings": written(resolved(given.method, settings)),
         }
         fresh = not LOG.exists()

@@ -6,16 +6,19 @@ import numpy as np
 
 from pvbench.metrics.metric import Features, unit_rows
 
-DERIVED: Mapping[str, str] = dict.fromkeys(
-    ("others/face", "foils/face", "tuned/face", "truth/face"), "reference/face"
-)  # fmt: skip
+DERIVED: Mapping[str, str] = {
+    **dict.fromkeys(("others/face", "foils/face", "tuned/face", "truth/face"), "reference/face"),
+    "truth/skin": "colours/skin",
+    "truth/crown": "colours/crown",
+}
 """Features that stand beside an identity's when cells are scored, and the feature of the identity that each goes with.
 
-`foils/face` comes with the miniature world's people, `truth/face` with the ceiling's video of the same cell; both have
+`foils/face` comes with the miniature world's people, `truth/...` with the ceiling's video of the same cell; both have
 no rows for anybody else.
 """
 UNKNOWN: Mapping[str, np.ndarray] = {
-    name: np.zeros((0, 1), np.float32) for name in ("foils/face", "tuned/face", "truth/face")
+    **{name: np.zeros((0, 1), np.float32) for name in ("foils/face", "tuned/face", "truth/face")},
+    **{name: np.zeros((0, 3), np.float32) for name in ("truth/skin", "truth/crown")},
 }
 """What stands for a derived feature that is not known of a cell."""
 
@@ -46,9 +49,24 @@ def others_of(references: Mapping[str, Features]) -> dict[str, Features]:
     return {name: {"others/face": rows_without(name)} for name in references}
 
 
+TRUTHS = tuple(name for name in DERIVED if name.startswith("truth/"))
+"""What `truth_of` may find in a cell's true video."""
+
+
 def truth_of(features: Features) -> dict[str, np.ndarray]:
-    """`truth/face` (1, D): the mean direction of the faces in a cell's true video; no row where none was found."""
-    faces, found = features.get("face/embedding"), features.get("face/detected")
-    if faces is None or found is None or not (found == 1).any():
+    """What the frames of a cell's true video that have a face show on the average; nothing where none has one.
+
+    Returns:
+        `truth/face` (1, D), a mean direction; `truth/skin` and `truth/crown` (1, 3), mean colours.
+    """
+    detected = features.get("face/detected")
+    if detected is None or not (detected == 1).any():
         return {}
-    return {"truth/face": unit_rows("truth/face", faces[found == 1].mean(axis=0, keepdims=True)).astype(np.float32)}
+    seen, found = detected == 1, {}
+    if "face/embedding" in features:
+        mean = features["face/embedding"][seen].mean(axis=0, keepdims=True)
+        found["truth/face"] = unit_rows("truth/face", mean).astype(np.float32)
+    for name in ("skin", "crown"):
+        if f"colours/{name}" in features:
+            found[f"truth/{name}"] = features[f"colours/{name}"][seen].mean(axis=0, keepdims=True)
+    return found

@@ -14,7 +14,7 @@ from pvbench.errors import PvbenchError
 from pvbench.machine.facts import machine, versions
 from pvbench.metrics import load_metrics, reads, score
 from pvbench.metrics.face_sim import face_trace
-from pvbench.metrics.gallery import UNKNOWN, others_of, truth_of
+from pvbench.metrics.gallery import TRUTHS, UNKNOWN, others_of, truth_of
 from pvbench.report import CellKey, ReferenceSet, ReportData, ReportIdentity, ReportPrompt, ReportVariant
 from pvbench.runner.plan import Cell
 from pvbench.runner.result import RunResult
@@ -119,7 +119,7 @@ def _beside(result: RunResult) -> dict[str, dict[str, np.ndarray]]:
 
 def _truths(result: RunResult) -> dict[CellKey, dict[str, np.ndarray]]:
     """By cell, what metrics read of the ceiling's video: of a row of the run, or of an earlier run in the folder."""
-    if not reads(result.plan.metrics, "truth/face"):
+    if not any(reads(result.plan.metrics, name) for name in TRUTHS):
         return {}
     ceilings = {variant.label for variant in result.plan.variants if variant.cls.role == "ceiling"}
     measured = {cell: of_one for cell, of_one in result.survey.measured.items() if cell.variant in ceilings}

@@ -27,10 +27,11 @@ def example_features(
     corner = rng.uniform(4, 20, (frames, 2))
     box = np.concatenate([corner, corner + rng.uniform(16, 36, (frames, 2))], axis=1).astype(np.float32)
     head = _unit(rng.normal(size=(frames, FACE)))
+    skin, crown = (rng.uniform(20, 80, (frames, 3)).astype(np.float32) for _ in range(2))
     looks = {name: rng.dirichlet(np.ones(count), frames).astype(np.float32) for name, count in LOOKS.items()}
     for frame in missing:
         detected[frame] = 0
-        for rows in (face, crop, box, head, *looks.values()):
+        for rows in (face, crop, box, head, skin, crown, *looks.values()):
             rows[frame] = np.nan
     return {
         "face/embedding": face,
@@ -51,6 +52,8 @@ def example_features(
         "world/colour": rng.uniform(0, 0.5, (frames, 9)).astype(np.float32),
         "world/expression": rng.uniform(0, 0.5, (frames, 5)).astype(np.float32),
         "head/embedding": head,
+        "colours/skin": skin,
+        "colours/crown": crown,
         **{f"look/{name}": rows for name, rows in looks.items()},
         **{
             f"reference/look_{name}": rng.dirichlet(np.ones(count), photos).astype(np.float32)
@@ -65,6 +68,8 @@ def example_features(
         "foils/face": _unit(rng.normal(size=(4, FACE))),
         "tuned/face": _unit(rng.normal(size=(photos, FACE))),
         "truth/face": _unit(rng.normal(size=(1, FACE))),
+        "truth/skin": rng.uniform(20, 80, (1, 3)).astype(np.float32),
+        "truth/crown": rng.uniform(20, 80, (1, 3)).astype(np.float32),
         "text/clip": _unit(rng.normal(size=CLIP)),
         "text/tokens": np.array([9, 77], np.float32),
         "text/asked": np.array([3, 0, 8, 4], np.float32),

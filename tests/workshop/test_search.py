@@ -7,7 +7,19 @@ import pytest
 
 from pvbench.method import METHODS, settings_from
 from pvbench.variant import parse_variant
-from workshop.search import SPACES, Outcome, draw, leave_one_out, order, read, read_log, resolved, written
+from workshop.search import (
+    BY_HAND,
+    SPACES,
+    Outcome,
+    draw,
+    leave_one_out,
+    order,
+    precision_here,
+    read,
+    read_log,
+    resolved,
+    written,
+)
 
 BASE = Outcome(24, 24, -0.02, 1.0, 0.66, 1.0)
 
@@ -30,6 +42,19 @@ def test_trials_are_valid_settings_drawn_by_their_number(method):
         variant = parse_variant(f"{method}[{written(settings)}]")
         settings_from(METHODS.get(method).Settings, variant.overrides)
         assert read(written(settings)) == {name: str(value) for name, value in settings.items()}
+
+
+def test_what_is_tried_by_hand_is_as_much_for_each_method_and_no_trial_twice():
+    assert len({len(trials) for trials in BY_HAND.values()}) == 1
+    for method, trials in BY_HAND.items():
+        for settings in trials:
+            assert settings.keys() <= SPACES[method].keys()
+        assert len({written(resolved(method, settings)) for settings in trials}) == len(trials)
+
+
+def test_every_line_of_the_log_says_its_precision():
+    assert {row["precision"] for row in read_log()} <= {"float32", "bfloat16"}
+    assert precision_here() in ("float32", "bfloat16")
 
 
 def test_each_addition_of_plus_is_left_out_once_and_is_on_by_default():

@@ -39,8 +39,8 @@ def main_table(data: ReportData, numbers: Aggregates) -> Table:
     return _score_table(data, numbers, "results", caption, names, tuple(main_notes(data, numbers)))
 
 
-_WHO = frozenset({"face", "head"})
-"""Parts of a profile whose evaluators tell who is shown."""
+_WHO = frozenset({"face", "head", "colours"})
+"""Parts of a profile whose evaluators tell who is shown, or whose colours."""
 
 
 def beside_tables(data: ReportData, numbers: Aggregates) -> tuple[Table, ...]:

@@ -32,7 +32,8 @@ SIZES = {"T": FRAMES, "T-1": FRAMES - 1, "R": REFERENCES, "D": 128, "E": 24, "V"
 WORLD = {"world/action", "world/scene", "world/colour", "world/expression", "text/asked"}
 OF_HEADS = {"head/embedding", *(f"look/{name}" for name in LOOKS)}
 OF_PHOTOS = {"reference/head", *(f"reference/look_{name}" for name in LOOKS)}
-EXTRA = {"flow/warp_error", "hps/frame", "text/hps", *WORLD, *OF_HEADS, *OF_PHOTOS}
+OF_COLOURS = {"colours/skin", "colours/crown"}
+EXTRA = {"flow/warp_error", "hps/frame", "text/hps", *WORLD, *OF_HEADS, *OF_COLOURS, *OF_PHOTOS}
 
 
 @pytest.fixture(scope="module")
@@ -98,7 +99,7 @@ def test_features_have_the_shapes_that_the_page_says(features):
 def test_nan_stands_where_there_is_no_face_and_nowhere_else(features):
     missing = features["face/detected"] == 0
     assert missing.tolist() == [t == 2 for t in range(FRAMES)]
-    of_faces = ("face/embedding", "face/box", "face/landmarks", "clip/face", *OF_HEADS)
+    of_faces = ("face/embedding", "face/box", "face/landmarks", "clip/face", *OF_HEADS, *OF_COLOURS)
     for name in of_faces:
         rows = features[name].reshape(FRAMES, -1)
         np.testing.assert_array_equal(np.isnan(rows).all(axis=1), missing)
