@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 from pvbench.ablation.document import StudyResult, document, in_words
 from pvbench.ablation.matching import matched_rows, tuning_seconds
@@ -16,9 +17,10 @@ from pvbench.errors import StudyError
 from pvbench.identity import list_identities, split_root
 from pvbench.report.formats.latex import latex
 from pvbench.report.formats.markdown import markdown
-from pvbench.runner.grid import run_grid
 from pvbench.runner.observer import Observer, Silent
+from pvbench.runner.place import run_at
 from pvbench.runner.plan import Choice, Plan, make_plan
+from pvbench.runner.result import RunResult
 from pvbench.runner.scoring import score_run
 from pvbench.store import Store
 from pvbench.variant import parse_variant
@@ -35,6 +37,8 @@ def ablate(
     device: str = "auto",
     workers: int | None = None,
     observer: Observer | None = None,
+    executor: Literal["local", "ray"] = "local",
+    address: str | None = None,
 ) -> tuple[StudyResult, ...]:
     """Runs studies in one folder, in which cells that studies share are made once, and writes their tables.
 
@@ -45,6 +49,8 @@ def ablate(
         studies: names, or paths of TOML files; all that ship with pvbench by default.
         choice: profile, people, prompts, seeds, split and metrics; its methods are not looked at. Without identities
             each study takes as many people as it says.
+        executor: where workers are: processes on this machine, or what Ray places on a cluster.
+        address: the cluster's, for Ray alone; by default RAY_ADDRESS, else Ray is started for each study.
 
     Raises:
         PvbenchError: an input cannot be used, or every further cell would fail too.
@@ -55,9 +61,13 @@ def ablate(
     choices = {study.name: _choice(study, choice) for study in chosen}
     for study in chosen:
         make_plan(choices[study.name])
-    results = []
+    results, seen = [], observer or Silent()
+
+    def run(plan: Plan) -> RunResult:
+        return run_at(executor, address, plan, store, seen, device, workers)
+
     for study in chosen:
-        results.append(_run(study, choices[study.name], store, device, workers, observer or Silent()))
+        results.append(_run(study, choices[study.name], store, run))
         write_ablation(store.folder / "ablation", results)
     return tuple(results)
 
@@ -68,16 +78,14 @@ def _choice(study: Study, choice: Choice) -> Choice:
     return replace(choice, methods=",".join([FLOOR, *study.rows.values()]), identities=people)
 
 
-def _run(
-    study: Study, choice: Choice, store: Store, device: str, workers: int | None, observer: Observer
-) -> StudyResult:
+def _run(study: Study, choice: Choice, store: Store, run: Callable[[Plan], RunResult]) -> StudyResult:
     rows = dict(study.rows)
     plan = make_plan(choice)
-    result = run_grid(plan, store, observer, device=device, workers=workers)
+    result = run(plan)
     if study.equal_seconds:
         rows |= matched_rows(study, store, plan.profile)
         plan = make_plan(replace(choice, methods=",".join([FLOOR, *rows.values()])))
-        result = run_grid(plan, store, observer, device=device, workers=workers)
+        result = run(plan)
     scored = score_run(result)
     if not any(scored.data.scores.values()):
         raise StudyError(f"study {study.name}: no video could be made; see {store.folder / 'failures'}")

@@ -12,7 +12,9 @@ from rich.markup import escape
 from pvbench.cli.options import (
     INTERRUPTED,
     WORKERS_HELP,
+    AddressOption,
     DeviceOption,
+    ExecutorOption,
     MetricsOption,
     OutOption,
     ProfileOption,
@@ -48,6 +50,8 @@ def ablate(
     out: OutOption = None,
     device: DeviceOption = "auto",
     workers: Annotated[int | None, typer.Option(min=1, help=WORKERS_HELP, show_default=False)] = None,
+    executor: ExecutorOption = "local",
+    address: AddressOption = None,
 ) -> None:
     """Run ablations and print a verdict on each claim, the paper's or ours.
 
@@ -63,7 +67,14 @@ def ablate(
     folder = out or Path("runs") / f"{Path(profile).stem}-ablation"
     try:
         results = run_studies(
-            folder, studies or (), choice, device=device, workers=workers, observer=RichObserver(console)
+            folder,
+            studies or (),
+            choice,
+            device=device,
+            workers=workers,
+            observer=RichObserver(console),
+            executor=executor,
+            address=address,
         )
     except KeyboardInterrupt:
         error_console.print("[yellow]stopped[/]; what was made is kept: run the same command again to go on")

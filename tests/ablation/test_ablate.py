@@ -55,6 +55,22 @@ def go(tmp_path, people, study):
     return go
 
 
+def test_workers_are_where_they_are_asked_for(tmp_path, people, study, monkeypatch):
+    choice = Choice(profile=EXAMPLE_PROFILE, identities=people)
+    with pytest.raises(SettingError, match="add --executor ray"):
+        ablate(tmp_path / "out", [study], choice, device="cpu", workers=1, address="10.0.0.1:6379")
+    asked = []
+
+    def run_at(executor, address, plan, *_):
+        asked.append((executor, address, len(plan.variants)))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("pvbench.ablation.ablate.run_at", run_at)
+    with pytest.raises(KeyboardInterrupt):
+        ablate(tmp_path / "out", [study], choice, executor="ray", address="auto")
+    assert asked == [("ray", "auto", 4)]
+
+
 def test_a_study_ends_in_tables_with_a_verdict_on_each_claim(go, tmp_path):
     (result,) = go()
     assert [one.verdict for one in result.claims()] == ["undecided", "undecided"]  # two people prove nothing
