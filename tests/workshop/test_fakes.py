@@ -30,11 +30,16 @@ FAKES = (
 
 
 @pytest.fixture(scope="module")
-def table():
+def fakes():
     from pvbench.weights import weights_folder
     from workshop.fakes import fakes_table
 
-    return fakes_table(weights_folder("mini"), people=12).table("face")
+    return fakes_table(weights_folder("mini"), people=12)
+
+
+@pytest.fixture(scope="module")
+def table(fakes):
+    return fakes.table("face")
 
 
 @pytest.mark.parametrize("kind", FAKES)
@@ -59,3 +64,15 @@ def test_the_page_shows_these_numbers(table):
         # Gradients take another way on another processor.
         loose = 0.1 if "tuned" in kind else 0.01
         assert numbers == pytest.approx([table[kind][name] for name in ("mean", "p5", "p95")], abs=loose), kind
+
+
+def test_the_page_says_how_many_are_accepted(fakes):
+    tables = {judge: fakes.table(judge) for judge in ("face", "head")}
+    rows = re.findall(r"^\| ([a-z][^|]+) \| (\d+) % \| (\d+) % \|$", PAGE, re.MULTILINE)
+    shown = {NAMES.get(name, name): shares for name, *shares in rows}
+    assert set(shown) == set(tables["face"])
+    for kind, shares in shown.items():
+        # A picture at the threshold may fall on either side on another processor.
+        loose = 0.15 if "tuned" in kind else 0.035
+        measured = [tables[judge][kind]["accepted_1"] for judge in ("face", "head")]
+        assert [int(share) / 100 for share in shares] == pytest.approx(measured, abs=loose), kind
