@@ -48,9 +48,9 @@ class DreamBoothSettings(KeywordSettings):
     """
 
     token: TokenKind = "inverted"
-    rank: int = 4
-    targets: Literal["qkv", "qkvo"] = "qkv"
-    steps: int = 240
+    rank: int = 16
+    targets: Literal["qkv", "qkvo"] = "qkvo"
+    steps: int = 120
     rate: float = 5e-4
     batch: int = 4
     prior_weight: float = 0.0

@@ -67,8 +67,8 @@ class PersonalVideoSettings(KeywordSettings):
     scr: bool = True
     span: float = 0.25
     targets: Literal["qkv", "qkv_motion"] = "qkv_motion"
-    scr_frames: int = 4
-    temperature: float = 25.0
+    scr_frames: int = 8
+    temperature: float = 50.0
     gradient_steps: int = 0
     rank: int = 16
     steps: int = 120

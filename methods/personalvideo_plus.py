@@ -47,6 +47,8 @@ class PersonalVideoPlusSettings(PersonalVideoSettings):
 
     token: TokenKind = "none"
     targets: Literal["qkv", "qkv_motion"] = "qkv"
+    scr_frames: int = 4
+    temperature: float = 25.0
     gradient_steps: int = 1
     prefixes: int = 12
     jitter: float = 0.15

@@ -175,6 +175,8 @@ KINDS: Mapping[str, Mapping[str, str]] = {
         "video": "i3d",
         "dino": "dino",
         "hps": "hpsv2",
+        "protocol_face": "protocol_face",
+        "curricular": "curricularface",
     },
 }
 """Sets of evaluators by the name that a profile's `[evaluators] kind` gives them."""

@@ -32,7 +32,7 @@ class Published:
     """Weights that somebody publishes.
 
     Attributes:
-        part: what they are for: face, flow, video, clip, dino or hps.
+        part: what they are for: face, flow, video, clip, dino, hps or curricular.
         files: path below the weights folder -> sha256 in hex; empty where it is not known, so that the file is neither
             fetched nor checked, only named by its digest in signatures.
         url: the file itself, or a zip archive that holds the files under their last names.
@@ -83,6 +83,13 @@ PUBLISHED: Mapping[str, Published] = {
             f"{_INSIGHTFACE}/buffalo_l.zip",
             _RESEARCH,
             zipped=True,
+        ),
+        Published(
+            "curricularface",
+            "curricular",
+            {"curricularface/glint360k_curricular_face_r101_backbone.bin": ""},
+            "https://huggingface.co/BestWishYsh/ConsisID-preview (face_encoder)",
+            "published with ConsisID (Apache-2.0); trained on Glint360K, which is for research only",
         ),
         Published(
             "raft-things",
@@ -154,8 +161,13 @@ OPTIONS: Mapping[str, str] = {
     "video": "i3d",
     "dino": "dino",
     "hps": "hps",
+    "protocol_face": "protocol_face",
+    "curricular": "curricularface",
 }
 """What --weights calls each part."""
+
+_SAME_AS: Mapping[str, str] = {"protocol_face": "face"}
+"""Parts that take the weights of another."""
 
 
 def published(name: str, part: str) -> Published:
@@ -164,7 +176,7 @@ def published(name: str, part: str) -> Published:
     Raises:
         WeightsError: there are none.
     """
-    known = [entry.name for entry in PUBLISHED.values() if entry.part == part]
+    known = [entry.name for entry in PUBLISHED.values() if entry.part == _SAME_AS.get(part, part)]
     if name not in known:
         raise WeightsError(
             f"no published weights {name!r} for {part}{did_you_mean(name, known)}; known: "

@@ -6,7 +6,7 @@ A pack is a folder of ONNX files such as antelopev2 or buffalo_l. It has to be o
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,9 @@ CHOICE = "largest box"
 
 BORDER = 0.5
 """Of the longer side, around a frame in which no face was found: it then is half as large for the detector."""
+
+SecondLook = Callable[[np.ndarray], tuple[np.ndarray, tuple[int, int]]]
+"""From a picture in which no face was found to one that is searched once more, and how far right and down it lies."""
 
 
 class InsightFaceMissingError(PvbenchError):
@@ -133,6 +136,7 @@ class InsightFaces:
 
     def __init__(self, detector: Any, recogniser: Any, files: tuple[Path, Path]) -> None:
         self.detector, self.recogniser, self.files = detector, recogniser, files
+        self.second_look: SecondLook = _in_black
 
     def __call__(self, frames: UInt8[np.ndarray, "frames height width 3"]) -> Faces:
         """The largest face of each RGB frame: the detector's own box and landmarks, NaN where there is none.
@@ -181,21 +185,43 @@ class InsightFaces:
         boxes, points = self.detector.detect(picture)
         if len(boxes):
             return boxes, points
-        border = round(BORDER * max(picture.shape[:2]))
-        boxes, points = self.detector.detect(np.pad(picture, ((border, border), (border, border), (0, 0))))
-        return (boxes - np.array([border] * 4 + [0]), points - border) if len(boxes) else (boxes, points)
+        wider, (left, top) = self.second_look(picture)
+        boxes, points = self.detector.detect(wider)
+        if not len(boxes):
+            return boxes, points
+        return boxes - np.array([left, top, left, top, 0]), points - np.array([left, top])
 
     def _embed(self, picture: UInt8[np.ndarray, "_ _ 3"], points: np.ndarray) -> np.ndarray:
-        from insightface.utils.face_align import estimate_norm
-
         side = int(self.recogniser.input_size[0])
-        with warnings.catch_warnings():
-            # insightface 2.1 aligns by a method of scikit-image that goes in 2.2.
-            warnings.filterwarnings("ignore", "`estimate` is deprecated", FutureWarning)
-            matrix = estimate_norm(points, side)
-        found = self.recogniser.get_feat(warp_affine(picture, matrix, side)).ravel()
+        found = self.recogniser.get_feat(warp_affine(picture, alignment(points, side), side)).ravel()
         result: np.ndarray = found / np.linalg.norm(found)
         return result
+
+
+def padded_by(high: float, wide: float, grey: int) -> SecondLook:
+    """A second look within a border: shares of the height above and below, of the width on both sides, rounded down."""
+
+    def look(picture: np.ndarray) -> tuple[np.ndarray, tuple[int, int]]:
+        top, left = int(picture.shape[0] * high), int(picture.shape[1] * wide)
+        return np.pad(picture, ((top, top), (left, left), (0, 0)), constant_values=grey), (left, top)
+
+    return look
+
+
+def _in_black(picture: np.ndarray) -> tuple[np.ndarray, tuple[int, int]]:
+    border = round(BORDER * max(picture.shape[:2]))
+    return np.pad(picture, ((border, border), (border, border), (0, 0))), (border, border)
+
+
+def alignment(points: Float[np.ndarray, "5 2"], side: int) -> Float[np.ndarray, "2 3"]:
+    """The affine matrix that lays five landmarks onto ArcFace's, in a square of so many pixels."""
+    from insightface.utils.face_align import estimate_norm
+
+    with warnings.catch_warnings():
+        # insightface 2.1 aligns by a method of scikit-image that goes in 2.2.
+        warnings.filterwarnings("ignore", "`estimate` is deprecated", FutureWarning)
+        matrix: np.ndarray = estimate_norm(points, side)
+    return matrix
 
 
 def _largest(boxes: np.ndarray) -> int:

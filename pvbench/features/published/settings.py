@@ -30,6 +30,8 @@ DEFAULTS: Mapping[str, Any] = {
     "dino": "dino-vitb16",
     "hps": "HPS_v2.1",
     "hps_model": "ViT-H-14",
+    "protocol_face": "buffalo_l",
+    "curricular": "curricularface",
     "preprocessing": "styleganv",
     "frames": 0,
     "video_frames": 16,
