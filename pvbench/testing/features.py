@@ -60,6 +60,13 @@ def example_features(
             for name, count in LOOKS.items()
         },
         "reference/head": _unit(rng.normal(size=(photos, FACE))),
+        **{
+            f"{name}/{network}": _unit(rng.normal(size=(count, FACE)))
+            for name, count in {"opens2v": 32, "consisid": 16}.items()
+            for network in ("cur", "arc")
+        },
+        "reference/protocol_cur": _unit(rng.normal(size=(photos, FACE))),
+        "reference/protocol_arc": _unit(rng.normal(size=(photos, FACE))),
         "hps/frame": _unit(rng.normal(size=(frames, CLIP))),
         "reference/face": _unit(rng.normal(size=(photos, FACE))),
         "reference/clip": _unit(rng.normal(size=(photos, CLIP))),

@@ -20,12 +20,13 @@ import numpy as np
 import pytest
 
 from pvbench.digest import digest
+from pvbench.evaluator import KINDS
 from pvbench.metrics import METRICS, Metric, MetricError, SetMetric
 from pvbench.metrics.metric import Features, Signed
 from pvbench.testing.features import example_features
 
 VIDEOS = 6
-PARTS = ("face", "clip", "flow", "video", "dino", "hps")
+PARTS = tuple(dict.fromkeys(part for parts in KINDS.values() for part in parts))
 EVALUATORS = {part: {"extractor": f"example {part}", "weights": "0" * 64} for part in PARTS}
 
 
