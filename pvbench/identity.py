@@ -99,12 +99,15 @@ def load_identity(folder: Path) -> Identity:
     """The identity that a folder describes, checked, every image decoded once.
 
     With a `card.toml` it has what that says; without one its photos are all pictures in it, its name is the folder's
-    and its class noun `person`.
+    and its class noun `person`. A single picture is a person with one photo, named after it.
 
     Raises:
         IdentityError: naming the file and the field that is wrong.
     """
     card = folder / CARD
+    if _is_picture(folder):
+        stem = folder.stem if not folder.stem.isdecimal() else f"{folder.resolve().parent.name}-{folder.stem}"
+        return _plain(stem, folder.parent, (folder,), f"{folder} is no photo that can be read")
     if not isfile(card):  # noqa: PTH113 - the path's own method raises for a name that is too long
         return _load_plain(folder)
     fields: dict[str, Any] = {"class_noun": CLASS_NOUNS[-1]} | read_toml(card, IdentityError)
@@ -131,10 +134,21 @@ def photos_in(folder: Path) -> tuple[Path, ...]:
     return tuple(sorted(path for path in files if path.is_file()))
 
 
+def _is_picture(path: Path) -> bool:
+    return path.suffix.lower() in (*PICTURE_SUFFIXES, *_NOT_READ) and isfile(path)  # noqa: PTH113 - as above
+
+
 def _load_plain(folder: Path) -> Identity:
-    name = re.sub(r"[^\w-]+", "-", folder.resolve().name).strip("-_")
+    photos = photos_in(folder)
+    found = "" if photos else f", and no photos ({', '.join(PICTURE_SUFFIXES)})"
+    return _plain(folder.resolve().name, folder, photos, f"no {CARD} in {folder}{found}")
+
+
+def _plain(called: str, folder: Path, photos: Sequence[Path], problem: str) -> Identity:
+    """The person that photos alone show; where none can be used, an error that begins with the problem."""
+    name = re.sub(r"[^\w-]+", "-", called).strip("-_")
     usable, wrong = [], []
-    for path in photos_in(folder):
+    for path in photos:
         try:
             _read_image(path, name)
         except IdentityError as error:
@@ -142,10 +156,10 @@ def _load_plain(folder: Path) -> Identity:
         else:
             usable.append(path)
     if not usable:
-        found = f": {'; '.join(wrong)}" if wrong else f", and no photos ({', '.join(PICTURE_SUFFIXES)})"
+        found = f": {'; '.join(wrong)}" if wrong else ""
         raise IdentityError(
-            f"no {CARD} in {folder}{found}; an identity is a folder of photos, with a {CARD} where names, licences or "
-            f"photos for scoring are to be said"
+            f"{problem}{found}; an identity is a photo or a folder of photos, with a {CARD} where names, licences "
+            f"or photos for scoring are to be said"
         )
     return Identity(
         name=name,
@@ -199,12 +213,12 @@ def list_identities(root: Path | None = None) -> tuple[str, ...]:
     if root is None:
         return tuple(sorted(card.parent.name for card in _root(None).glob(f"*/{CARD}")))
     folders = root.iterdir() if root.is_dir() else ()
-    return tuple(sorted(folder.name for folder in folders if is_identity(folder)))
+    return tuple(sorted(folder.name for folder in folders if folder.is_dir() and is_identity(folder)))
 
 
 def is_identity(folder: Path) -> bool:
-    """Whether a folder holds a card, or photos."""
-    return isfile(folder / CARD) or bool(photos_in(folder))  # noqa: PTH113 - as in `load_identity`
+    """Whether a folder holds a card, or photos; or it is a photo itself."""
+    return isfile(folder / CARD) or bool(photos_in(folder)) or _is_picture(folder)  # noqa: PTH113 - as above
 
 
 def load_identities(names: Sequence[str] | None = None, root: Path | None = None) -> tuple[Identity, ...]:

@@ -116,6 +116,25 @@ def test_a_folder_without_a_card_is_told(tmp_path):
         load_identity(tmp_path)
 
 
+def test_a_single_photo_is_a_person(tmp_path):
+    Image.new("RGB", (80, 90)).save(tmp_path / "my aunt.jpg")
+    (tmp_path / "woman").mkdir()
+    Image.new("RGB", (80, 90)).save(tmp_path / "woman" / "12.png")
+    aunt = load_identity(tmp_path / "my aunt.jpg")
+    assert (aunt.name, aunt.class_noun, len(aunt.references())) == ("my-aunt", "person", 1)
+    # Of a number alone nobody would know whose it is.
+    assert load_identities([str(tmp_path / "woman" / "12.png")])[0].name == "woman-12"
+    assert list_identities(tmp_path) == ("woman",)
+
+
+@pytest.mark.parametrize(("name", "why"), [("broken.jpg", "does not decode"), ("phone.heic", "HEIC")])
+def test_a_single_photo_that_cannot_be_read_is_told(tmp_path, name, why):
+    (tmp_path / name).write_bytes(b"nothing")
+    with pytest.raises(IdentityError, match=why) as told:
+        load_identity(tmp_path / name)
+    assert name in str(told.value)
+
+
 def test_all_identities_come_in_alphabetical_order(tmp_path):
     for name in ("zoe", "ann", "bob"):
         make_identity(tmp_path, name)

@@ -81,7 +81,7 @@ class People:
     """Identities by name, each loaded once: those below a folder of the user's, or those that pvbench ships.
 
     Args:
-        root: a folder of folders, or that of one person's photos.
+        root: a folder of folders, that of one person's photos, or a single photo.
         shipped: whether the people that pvbench ships are meant where there is no root. They are rendered: somebody of
             the user's own may have the name of one.
     """
@@ -89,14 +89,17 @@ class People:
     def __init__(self, root: Path | None = None, *, shipped: bool = True) -> None:
         self.names: tuple[str, ...] = list_identities(root) if shipped or root else ()
         """What identities are called here."""
-        if root is not None and is_identity(root):
+        self._loaded: dict[str, Identity] = {}
+        if root is not None and root.is_file() and is_identity(root):
+            alone = load_identity(root)
+            self.names, self._loaded = (alone.name,), {alone.name: alone}
+        elif root is not None and is_identity(root):
             self.names, root = (root.resolve().name,), root.resolve().parent
         if not self.names and (root or shipped):
             raise IdentityError(
                 f"no identities in {root}; expected a folder of photos for each person, as in {root}/ada/1.jpg"
             )
         self._root = root
-        self._loaded: dict[str, Identity] = {}
 
     def find(self, name: str) -> Identity:
         """The identity of that name, or in the folder that is given.

@@ -12,7 +12,7 @@ from pvbench.atomic import write_text
 from pvbench.errors import IdentityError, PromptError, VideoError, did_you_mean, readable
 from pvbench.identity import Identity
 from pvbench.measuring.imported import Found, Given, ImportedVideo, People, Problem, prompt_of, slug
-from pvbench.measuring.table import TABLE_SUFFIXES, read_rows
+from pvbench.measuring.table import PICTURES, TABLE_SUFFIXES, read_rows
 from pvbench.prompt import Prompt
 from pvbench.video import VIDEO_SUFFIXES
 
@@ -20,7 +20,7 @@ MANIFEST_SUFFIXES = TABLE_SUFFIXES
 MANIFEST_FIELDS = ("video", "identity", "prompt", "method", "seed")
 _SAME = {
     "video": ("file", "filename", "file_name", "path", "filepath", "file_path", "video_path", "videopath"),
-    "identity": ("person", "subject"),
+    "identity": ("person", "subject", PICTURES),
     "prompt": ("caption", "text", "prompt_en"),
     "method": ("model",),
 }

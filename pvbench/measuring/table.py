@@ -147,7 +147,18 @@ def _json_lines(path: Path) -> Rows:
 def _object(row: Any, where: str) -> dict[str, str]:
     if not isinstance(row, Mapping):
         raise VideoError(f"{where} is {str(row)[:40]!r}; expected an object with video, identity, prompt")
-    return {str(name).strip(): _plain(value) for name, value in row.items()}
+    return {str(name).strip(): _face_among(value) if name == PICTURES else _plain(value) for name, value in row.items()}
+
+
+PICTURES = "img_paths"
+"""What OpenS2V calls the pictures that a video was made from: of a person, of things, of a place."""
+
+
+def _face_among(paths: Any) -> str:
+    """The first one that lies in a folder of people, by which OpenS2V's own script knows faces; none, an empty text."""
+    known = {"man", "woman", "crop_man", "crop_woman"}
+    listed = [str(path) for path in paths] if isinstance(paths, list) else [_plain(paths)]
+    return next((path for path in listed if known & set(path.replace("\\", "/").split("/")[:-1])), "")
 
 
 def _plain(value: Any) -> str:

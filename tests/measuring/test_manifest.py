@@ -6,6 +6,7 @@ import json
 
 import pytest
 from example_inputs import make_identity
+from PIL import Image
 
 from pvbench.errors import VideoError
 from pvbench.measuring.imported import Given, People, slug
@@ -155,6 +156,30 @@ def test_prompts_by_video_as_vbench_and_opens2v_write_them(tmp_path, crowd):
     for name in ("vbench.json", "opens2v.json"):
         (video,) = find_videos(tmp_path / name, crowd, PROMPTS).videos
         assert (video.path, video.text) == (tmp_path / "singleface_1.mp4", "a man runs")
+
+
+def test_whom_an_opens2v_video_shows_is_the_first_picture_of_a_person(tmp_path, crowd):
+    for name in ("faceobj/woman/7.png", "faceobj/cup/1.png"):
+        (tmp_path / "Images" / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (80, 90)).save(tmp_path / "Images" / name)
+    for number in (1, 2, 3):
+        (tmp_path / f"faceobj_{number}.mp4").write_bytes(b"")
+    cup, woman, nobody = ("Images/faceobj/cup/1.png", "Images/faceobj/woman/7.png", "Images/faceobj/man/9.png")
+    entries = {
+        "faceobj_1": {"prompt": "She drinks.", "img_paths": [cup, woman]},
+        "faceobj_2": {"prompt": "A cup.", "img_paths": [cup]},
+        "faceobj_3": {"prompt": "He drinks.", "img_paths": [nobody, woman]},
+    }
+    (tmp_path / "Eval.json").write_text(json.dumps(entries))
+    found = find_videos(tmp_path / "Eval.json", crowd, PROMPTS)
+    assert [(v.path.name, v.identity and v.identity.name) for v in found.videos] == [
+        ("faceobj_1.mp4", "woman-7"),
+        ("faceobj_2.mp4", None),
+    ]
+    assert found.videos[0].identity.images == (tmp_path / woman,)
+    (problem,) = found.problems
+    assert "9.png" in problem.what
+    assert found.notes == []
 
 
 def test_absolute_paths_and_links_are_read_below_a_root_that_is_allowed(tmp_path, crowd):
