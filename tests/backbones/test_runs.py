@@ -1,9 +1,11 @@
-"""Whole runs on tiny random checkpoints in the published layouts: no network, and the same bytes a second time."""
+"""Whole runs on tiny random checkpoints in the published layouts: no network; killed and gone on, the same bytes."""
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -32,22 +34,47 @@ QUICK = {
 }  # fmt: skip
 
 
-def pvbench(home, *arguments):
-    """A command in a process of its own, whose connections and those of its workers are refused."""
+def command(home, *arguments):
+    """How to start a process whose connections and those of its workers are refused."""
     (home / "blocked").mkdir(exist_ok=True)
     (home / "blocked" / "sitecustomize.py").write_text(BLOCKED)
     paths = os.pathsep.join([str(home / "blocked"), str(Path(EXAMPLE_PROFILE).parent)])
     changed = {"PYTHONPATH": paths, "COLUMNS": "300", "PVBENCH_WEIGHTS": str(home / "none")}
-    return subprocess.run(
-        [sys.executable, "-m", "pvbench.cli", *arguments],
-        cwd=home, capture_output=True, text=True, timeout=600, check=False,
-        env={**os.environ, **changed},
-    )  # fmt: skip
+    return {
+        "args": [sys.executable, "-m", "pvbench.cli", *arguments],
+        "cwd": home,
+        "env": {**os.environ, **changed},
+        "text": True,
+    }
+
+
+def pvbench(home, *arguments):
+    return subprocess.run(**command(home, *arguments), capture_output=True, timeout=600, check=False)
+
+
+def asked(profile, out, methods):
+    options = ("--identities", "ada", "--prompts", "1", "--workers", "1", "--device", "cpu")
+    return ("run", "--profile", str(profile), "--methods", methods, "--out", out, *options)
+
+
+def killed_run(home, profile, out, methods):
+    """A run that is killed, workers and all, when the first adapter is there."""
+    with (home / "killed.log").open("w") as log:
+        started = subprocess.Popen(
+            **command(home, *asked(profile, out, methods)), stdout=log, stderr=log, start_new_session=True
+        )
+    adapters, end = home / out / "adapters", time.monotonic() + 300
+    while not any(adapters.rglob("*.safetensors")):
+        assert started.poll() is None, (home / "killed.log").read_text()
+        assert time.monotonic() < end, "no adapter in five minutes"
+        time.sleep(0.02)
+    os.killpg(started.pid, signal.SIGKILL)
+    assert started.wait() == -signal.SIGKILL
+    assert not (home / out / "report" / "scores.csv").exists()
 
 
 def run(home, profile, out, methods):
-    options = ("--identities", "ada", "--prompts", "1", "--workers", "1", "--device", "cpu")
-    done = pvbench(home, "run", "--profile", str(profile), "--methods", methods, "--out", out, *options)
+    done = pvbench(home, *asked(profile, out, methods))
     assert done.returncode == 0, done.stdout + done.stderr
     return contents(home / out)
 
@@ -68,10 +95,11 @@ def animatediff_toml(checkpoints, tmp_path_factory):
     )
 
 
-def test_animatediff_runs_from_its_folders_and_again_with_the_same_bytes(animatediff_toml, tmp_path):
+def test_animatediff_runs_from_its_folders_and_killed_goes_on_to_the_same_bytes(animatediff_toml, tmp_path):
     methods = "base,dreambooth_lora,personalvideo,magicme"
     first = run(tmp_path, animatediff_toml, "one", methods)
     assert done_of(tmp_path, "one") == dict.fromkeys(methods.split(","), 1)
+    killed_run(tmp_path, animatediff_toml, "two", methods)
     assert run(tmp_path, animatediff_toml, "two", methods) == first
 
 
@@ -88,10 +116,11 @@ def hunyuan_toml(checkpoints, tmp_path_factory):
     )
 
 
-def test_hunyuan_runs_from_its_folder_and_again_with_the_same_bytes(hunyuan_toml, tmp_path):
+def test_hunyuan_runs_from_its_folder_and_killed_goes_on_to_the_same_bytes(hunyuan_toml, tmp_path):
     methods = "base,dreambooth_lora,personalvideo"
     first = run(tmp_path, hunyuan_toml, "one", methods)
     assert done_of(tmp_path, "one") == dict.fromkeys(methods.split(","), 1)
+    killed_run(tmp_path, hunyuan_toml, "two", methods)
     assert run(tmp_path, hunyuan_toml, "two", methods) == first
 
 
@@ -107,10 +136,11 @@ def wan_toml(checkpoints, tmp_path_factory):
     )
 
 
-def test_wan_runs_from_its_folder_and_again_with_the_same_bytes(wan_toml, tmp_path):
+def test_wan_runs_from_its_folder_and_killed_goes_on_to_the_same_bytes(wan_toml, tmp_path):
     methods = "base,dreambooth_lora,personalvideo"
     first = run(tmp_path, wan_toml, "one", methods)
     assert done_of(tmp_path, "one") == dict.fromkeys(methods.split(","), 1)
+    killed_run(tmp_path, wan_toml, "two", methods)
     assert run(tmp_path, wan_toml, "two", methods) == first
 
 
