@@ -265,7 +265,7 @@ class _Run:
         if made.refused is None:
             self._tallies["tune"].done += 1
             who = {"variant": job.variant.label, "identity": job.identity.name}
-            self._seen("tune", method, made.seconds, shared_seconds=made.shared, **who)
+            self._seen("tune", method, made.seconds, shared_seconds=made.shared, **made.memory, **who)
             self._store.forgive(job.key)
             # Behind the other tunings: the longest pieces first, so that the workers end together.
             self._making.extend(waiting)
@@ -293,6 +293,7 @@ class _Run:
             identity=cell.identity,
             prompt=cell.prompt,
             seed=cell.seed,
+            **made.memory,
         )
         self._store.forgive(wanted.key)
         self._fresh.append(video_to_measure(self._plan, self._store, cell, made.digest))

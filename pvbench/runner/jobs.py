@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,6 +17,7 @@ from pvbench.evaluator import Evaluators, FeaturePlan
 from pvbench.executors.executor import Notify
 from pvbench.executors.worker import Refused, print_to
 from pvbench.identity import Identity
+from pvbench.machine.peak import measured_peak
 from pvbench.measuring.kept import Files, make_features
 from pvbench.method import METHODS, Adapter, Method, Request, load_adapter, save_adapter
 from pvbench.profile import Profile
@@ -114,7 +116,8 @@ class Stepped:
 class Made:
     """A note or result: one piece of a job is done after `seconds`, or was refused; `damaged` where its file was.
 
-    `shared` of the seconds went into what other tunings need not do again.
+    `shared` of the seconds went into what other tunings need not do again; `gib` is the most memory that it took, NaN
+    where that is not known.
     """
 
     item: Any
@@ -123,6 +126,12 @@ class Made:
     digest: str = ""
     damaged: bool = False
     shared: float = 0.0
+    gib: float = math.nan
+
+    @property
+    def memory(self) -> dict[str, float]:
+        """What the log says of it."""
+        return {} if math.isnan(self.gib) else {"peak_gib": round(self.gib, 4)}
 
 
 @dataclass(frozen=True)
@@ -203,7 +212,7 @@ class TuneJob:
         try:
             method = bench.method(self.variant)
             start = time.perf_counter()
-            with shelf(self.shelf) as used:
+            with shelf(self.shelf) as used, measured_peak(bench.device) as peak:
                 adapter = method.tune(self.identity, self.prompts, seed=self.seed, progress=progress)
             if not isinstance(adapter, Adapter):
                 raise MethodError(
@@ -215,7 +224,7 @@ class TuneJob:
         # The adapter last: where it is, the tuning is done.
         write_text(self.path.with_suffix(".csv"), _losses_table(steps))
         save_adapter(self.path, adapter)
-        return Made(None, seconds, shared=round(used.seconds, 4))
+        return Made(None, seconds, shared=round(used.seconds, 4), gib=peak.gib)
 
 
 def _losses_table(steps: Sequence[Stepped]) -> str:
@@ -279,10 +288,11 @@ class GenerateJob:
         start = time.perf_counter()
         videos = iter(method.generate(self.identity, adapter, [wanted.request for wanted in todo]))
         for wanted in todo:
-            video = self._checked(next(videos, None), bench.profile)
+            with measured_peak(bench.device) as peak:
+                video = self._checked(next(videos, None), bench.profile)
             write_video(wanted.path, video)
             now = time.perf_counter()
-            yield Made(wanted, now - start, digest=video.digest)
+            yield Made(wanted, now - start, digest=video.digest, gib=peak.gib)
             start = time.perf_counter()
 
     def _checked(self, video: Any, profile: Profile) -> Video:

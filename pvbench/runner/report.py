@@ -35,12 +35,14 @@ def report_run(result: RunResult, *, anew: bool = False) -> tuple[Path, Mapping[
             return folder, earlier
     # What draws a report takes a second to import, which a run with nothing to do can save.
     from pvbench.report import write_report
+    from pvbench.runner.costs import write_costs
     from pvbench.runner.scoring import score_run
 
     scored = score_run(result)
     # A report half replaced by the next must not pass for either of them.
     written.unlink(missing_ok=True)
     paths = write_report(folder, scored.data)
+    write_costs(result.store.folder, result.store.read_log())
     refused = [[*dataclasses.astuple(cell), message] for cell, message in scored.refused.items()]
     write_text(
         written,

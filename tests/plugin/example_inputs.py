@@ -24,7 +24,7 @@ def make_identity(folder: Path, name: str, class_noun: str = "woman", brightness
 
 def contents(folder):
     """Everything in a run folder that two runs of the same plan have in common, by path."""
-    apart = {"log.jsonl", "workers.log", ".lock"}
+    apart = {"log.jsonl", "workers.log", ".lock", "cost.md", "cost.json", "cost.png"}
     return {
         str(path.relative_to(folder)): path.read_bytes()
         for path in sorted(folder.rglob("*"))
