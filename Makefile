@@ -31,7 +31,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed
-	$(PIP_INSTALL) --editable ".[run,dev,face,world,ray]"
+	$(PIP_INSTALL) --editable ".[run,dev,face,world,ray,parquet]"
 	$(PIP_INSTALL) --no-deps insightface==2.1
 	touch $@
 

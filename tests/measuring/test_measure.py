@@ -115,6 +115,15 @@ def test_scores_are_a_frame_of_pandas(world):
         read_scores(world)
 
 
+def test_scores_go_through_parquet_unchanged(world):
+    pandas = pytest.importorskip("pandas")
+    pytest.importorskip("pyarrow", reason='Parquet needs pip install "pvbench[parquet]"')
+    measure(order(world, metrics=("face_sim",)))
+    frame = read_scores(world / "out")
+    frame.to_parquet(world / "scores.parquet")
+    pandas.testing.assert_frame_equal(pandas.read_parquet(world / "scores.parquet"), frame)
+
+
 def test_a_later_call_with_other_metrics_says_what_it_replaces(world):
     measure(order(world, metrics=("dynamic_degree", "clip_t")))
     later = measure(order(world, metrics=("clip_t", "face_sim")))
