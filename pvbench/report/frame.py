@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 def scores(folder: Path | str) -> pandas.DataFrame:
     """The lines of a report's `scores.csv`: one for each video and number.
 
-    The value is NaN for a failed cell and where a number is undefined. The table's `to_parquet` writes Parquet, with the
-    extra `parquet`.
+    The value is NaN for a failed cell and where a number is undefined. The table's `to_parquet` writes Parquet, with
+    the extra `parquet`.
 
     Args:
         folder: of a run or a measuring, or of a report itself.

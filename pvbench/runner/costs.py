@@ -170,7 +170,7 @@ def _short(value: float, places: int = 1) -> str:
 
 
 def _plot(report: WrittenReport, rows: Sequence[Cost], each: int) -> bytes:
-    """Quality against seconds: methods and floor as points, the better the further up and left; the ceiling as a line."""
+    """Quality against seconds: methods and floor as points, better further up and left; the ceiling as a line."""
     import matplotlib
 
     matplotlib.use("Agg")
