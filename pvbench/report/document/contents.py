@@ -7,6 +7,7 @@ from pvbench.report.data import ReportData
 from pvbench.report.document.block import Block, Bullets, Code, Document, Figure, Paragraph, Section
 from pvbench.report.document.paper import is_published, published_blocks
 from pvbench.report.document.problem_tables import doubts_table, failed_table, left_out_table
+from pvbench.report.document.protocols import protocols_table
 from pvbench.report.document.tables import (
     beside_tables,
     comparison_table,
@@ -33,6 +34,8 @@ def contents(data: ReportData, numbers: Aggregates, filmstrips: Sequence[Figure]
     if extra := extra_table(data, numbers):
         remarks = () if sections else tuple(map(Paragraph, data.remarks))
         sections.append(Section("Extra metrics", (extra, *remarks)))
+    if protocols := protocols_table(data, numbers):
+        sections.append(Section("By every face protocol", (protocols,)))
     if filmstrips:
         how = (
             "Every strip shows one cell: the reference images, then each method's frames for the same prompt"
