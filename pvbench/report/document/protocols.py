@@ -36,7 +36,7 @@ def protocols_table(data: ReportData, numbers: Aggregates) -> Table | None:
         for variant in data.in_table_order
     ]
     taus = (
-        Entry(f"τ to {COLUMNS[names[0]].display}"),
+        Entry(f"tau to {COLUMNS[names[0]].display}"),
         *(Entry(_tau(values[names[0]], values[name])) for name in names),
     )
     return Table(
@@ -48,7 +48,7 @@ def protocols_table(data: ReportData, numbers: Aggregates) -> Table | None:
         notes=(
             "Small print: the place among the methods. A place that differs from that of the first column is marked by "
             "an arrow; whether a difference is more than chance stands under Comparisons.",
-            f"τ is Kendall's rank correlation of the methods' means; with fewer than {FEWEST_METHODS} methods none is "
+            f"Tau is Kendall's rank correlation of the methods' means; with fewer than {FEWEST_METHODS} methods none is "
             "given.",
             "What the protocols do differently: docs/published_numbers.md.",
         ),

@@ -46,7 +46,7 @@ def test_a_changed_place_has_an_arrow_and_floor_and_ceiling_have_none(data):
     assert rows["personalvideo"][arc].below == "1."
     assert rows["personalvideo"][cur].text == "55.00"
     assert rows["base"][cur].below == rows["oracle"][cur].below == ""
-    tau = rows["τ to Face Sim."]
+    tau = rows["tau to Face Sim."]
     assert (tau[first].text, tau[cur].text, tau[arc].text) == ("1.00", "0.33", "1.00")
 
 
