@@ -48,8 +48,7 @@ def protocols_table(data: ReportData, numbers: Aggregates) -> Table | None:
         notes=(
             "Small print: the place among the methods. A place that differs from that of the first column is marked by "
             "an arrow; whether a difference is more than chance stands under Comparisons.",
-            f"Tau is Kendall's rank correlation of the methods' means; with fewer than {FEWEST_METHODS} methods none is "
-            "given.",
+            f"Tau is Kendall's rank correlation of the methods' means, with {FEWEST_METHODS} methods or more.",
             "What the protocols do differently: docs/published_numbers.md.",
         ),
     )
