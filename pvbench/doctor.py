@@ -30,7 +30,7 @@ from pvbench.metrics import METRICS, installed, load_metrics
 from pvbench.profile import Profile, load_profile
 from pvbench.prompt import check_disjoint, load_prompts
 from pvbench.registry import Registry
-from pvbench.reward import REWARDS, ROLES, Role, reward_loader
+from pvbench.reward import REWARDS, ROLES, Role, reward_loader, roles_asked
 from pvbench.variant import missing, parse_variant, settings_of
 
 Verdict = Literal["good", "note", "bad"]
@@ -176,11 +176,23 @@ def _networks(profile: Profile, device: str) -> Iterator[Finding]:
     else:
         brought = bool(backbone_loader(profile).licence(profile))
         yield _noted(_tried("backbone", backbone), brought, "pvbench run needs it, pvbench measure does not")
-        for role in ROLES:
+        for role, methods in _users(profile).items():
             if role in profile.rewards:
                 found = _tried(f"{role} reward", lambda role=role: reward(role))  # type: ignore[misc]
-                yield _noted(found, brought, "methods that tune with it need it, pvbench measure does not")
+                yield _noted(found, brought, f"needed by {', '.join(methods)}, not by pvbench measure")
     yield from _evaluators(profile, device)
+
+
+def _users(profile: Profile) -> dict[Role, list[str]]:
+    """By role of a reward, the methods that ask for it and can run under the profile."""
+    found: dict[Role, list[str]] = {}
+    for name in METHODS.names():
+        with contextlib.suppress(PvbenchError):
+            variant = parse_variant(name)
+            if not missing(variant, profile):
+                for role in roles_asked(METHODS.get(name).asks(settings_of(variant, profile))):
+                    found.setdefault(role, []).append(name)
+    return {role: found[role] for role in ROLES if role in found}
 
 
 def _noted(found: Finding, brought: bool, why: str) -> Finding:

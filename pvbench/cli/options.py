@@ -21,8 +21,8 @@ OutOption = Annotated[Path | None, typer.Option(help="Run folder [dim](default: 
 WeightsOption = Annotated[
     list[str] | None,
     typer.Option(
-        help="NAME=PATH: a file of your own for one evaluator (raft, i3d, face, clip, hps, dino); may be given several "
-        "times.",
+        help="NAME=PATH: a file of your own for one evaluator (raft, i3d, face, clip, hps, dino, protocol_face, "
+        "curricularface); may be given several times.",
         show_default=False,
     ),
 ]

@@ -16,6 +16,7 @@ from pvbench.weights.published import PUBLISHED, located
 
 if TYPE_CHECKING:
     from pvbench.rewards.pack_identity import PackReward
+    from pvbench.rewards.published_animator import AnimatorPrompt
     from pvbench.rewards.semantic import PreferenceReward
 
 
@@ -58,21 +59,88 @@ class PackIdentityLoader(RewardLoader):
 
     @classmethod
     def _files(cls, profile: Profile) -> tuple[Path, Path]:
-        from pvbench.features.published.insightface_faces import pack_files
+        return _pack(profile)
 
-        given = profile.rewards.get("face")
-        if not isinstance(given, str):
-            raise ProfileError(
-                f"profile {profile.name!r} [rewards]: face is {given!r}; expected the name of a pack, such as "
-                f"buffalo_l, or the path of its folder"
-            )
-        path = Path(given).expanduser()
-        if path.is_dir():
-            return pack_files(path)
-        entry = PUBLISHED.get(given)
-        if entry is not None and entry.part == "face":
-            return pack_files(located(entry))
-        return pack_files(weights_root() / "insightface" / given)
+
+def _pack(profile: Profile) -> tuple[Path, Path]:
+    """The detector's and the recogniser's file of the pack that `[rewards] face` names."""
+    from pvbench.features.published.insightface_faces import pack_files
+
+    given = profile.rewards.get("face")
+    if not isinstance(given, str):
+        raise ProfileError(
+            f"profile {profile.name!r} [rewards]: face is {given!r}; expected the name of a pack, such as buffalo_l, "
+            f"or the path of its folder"
+        )
+    path = Path(given).expanduser()
+    if path.is_dir():
+        return pack_files(path)
+    entry = PUBLISHED.get(given)
+    if entry is not None and entry.part == "face":
+        return pack_files(located(entry))
+    return pack_files(weights_root() / "insightface" / given)
+
+
+class IdAnimatorLoader(RewardLoader):
+    """ID-Animator by its published checkpoint: a photo of the face as a prompt, for Stable Diffusion 1.5.
+
+    Lines of a profile's `[rewards]`:
+        animator: the checkpoint, by its path, or by one below the weights folder.
+        image_encoder: the folder of CLIP ViT-H/14's image encoder, likewise.
+        face: a pack, whose detector finds the face, as for `insightface`.
+    """
+
+    name: ClassVar[str] = "id_animator"
+    summary: ClassVar[str] = "ID-Animator's published adapter: a photo of the face as a prompt"
+    role: ClassVar[Role] = "image_prompt"
+
+    @classmethod
+    def signature(cls, profile: Profile) -> Mapping[str, Any]:
+        """Digests of the checkpoint, of the encoder's files and of the detector."""
+        checkpoint, encoder = cls._files(profile)
+        files = sorted(file for file in encoder.iterdir() if file.suffix in (".json", ".safetensors", ".bin"))
+        return {
+            "version": 1,
+            "animator": digest_of(checkpoint),
+            "image_encoder": {file.name: digest_of(file) for file in files},
+            "detector": digest_of(_pack(profile)[0]),
+        }
+
+    @classmethod
+    def load(cls, profile: Profile, device: str) -> AnimatorPrompt:
+        """The adapter on a device.
+
+        Raises:
+            WeightsError: a file is missing, damaged, or another model's.
+        """
+        from pvbench.features.published.insightface_faces import load_pack
+        from pvbench.rewards.published_animator import load_animator
+
+        place, files = torch_device(device), cls._files(profile)
+        faces = load_pack(_pack(profile)[0].parent, place, size=320)
+        return load_animator(faces, *files, place)
+
+    @classmethod
+    def _files(cls, profile: Profile) -> tuple[Path, Path]:
+        found = []
+        for line, publisher in (
+            ("animator", "animator.ckpt of ID-Animator/ID-Animator"),
+            ("image_encoder", "the folder image_encoder of ID-Animator/ID-Animator"),
+        ):
+            given = profile.rewards.get(line)
+            if not isinstance(given, str):
+                raise ProfileError(
+                    f"profile {profile.name!r} [rewards]: {line} is {given!r}; expected the path of {publisher}"
+                )
+            path = Path(given).expanduser()
+            path = path if path.exists() else weights_root() / given
+            if not path.exists():
+                raise WeightsError(
+                    f"profile {profile.name!r} [rewards]: there is no {path}; {publisher} on huggingface.co goes there"
+                    f", or set {line} to where it lies"
+                )
+            found.append(path)
+        return found[0], found[1]
 
 
 class HpsLoader(RewardLoader):

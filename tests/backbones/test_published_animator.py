@@ -1,0 +1,248 @@
+"""ID-Animator's checkpoint: every tensor finds its place, the UNet computes what the published code does, refusals."""
+
+import copy
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from pvbench.backbones.image_prompt import cross_attention
+from pvbench.errors import ProfileError, WeightsError
+from pvbench.features.face import TEMPLATE, Faces
+from pvbench.features.published.insightface_faces import InsightFaces
+from pvbench.profile import load_profile
+from pvbench.reward import load_photo_prompt, reward_signature
+from pvbench.rewards.published_animator import LAYERS, AnimatorPrompt, converted, load_animator
+
+RANK, SCALE, WIDTH, QUERIES = 3, 0.8, 32, 4
+CPU = torch.device("cpu")
+TEXT = "a woman in a red coat on a beach"
+
+
+def matrix(*shape, seed):
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed)) / shape[-1] ** 0.5
+
+
+def layers_of(unet):
+    return [name.removesuffix(".processor") for name in cross_attention(unet)]
+
+
+def published(unet):
+    """A random checkpoint in the published form: `module.` before its names, odd numbers of layers, no alpha."""
+    text = unet.config.cross_attention_dim
+    state = {f"module.image_proj_model.{key}": value for key, value in resampler(text).items()}
+    for n, name in enumerate(layers_of(unet)):
+        inner = unet.get_submodule(name).to_q.in_features
+        one = {
+            "to_k_face": matrix(inner, text, seed=10 * n),
+            "to_v_face": 3 * matrix(inner, text, seed=10 * n + 1),
+        }
+        for i, (part, width) in enumerate({"q": inner, "k": text, "v": text, "out": inner}.items()):
+            one[f"to_{part}_lora.down"] = matrix(RANK, width, seed=100 * n + i)
+            one[f"to_{part}_lora.up"] = matrix(inner, RANK, seed=100 * n + i + 50)
+        state |= {f"module.adapter_modules.{2 * n + 1}.{key}.weight": value for key, value in one.items()}
+    return {"state_dict": state}
+
+
+def resampler(out):
+    """IP-Adapter Plus' projection, of two heads."""
+    hidden, head, seed = out, 64, iter(range(1000, 2000))
+
+    def norm(name, width):
+        return {f"{name}.weight": torch.ones(width), f"{name}.bias": torch.zeros(width)}
+
+    state = {"latents": matrix(1, QUERIES, hidden, seed=next(seed))}
+    for name, shape in {"proj_in": (hidden, WIDTH), "proj_out": (out, hidden)}.items():
+        state |= {f"{name}.weight": matrix(*shape, seed=next(seed)), f"{name}.bias": torch.zeros(shape[0])}
+    state |= norm("norm_out", out)
+    for i in range(4):
+        for name, shape in {
+            "0.to_q": (2 * head, hidden),
+            "0.to_kv": (4 * head, hidden),
+            "0.to_out": (hidden, 2 * head),
+            "1.1": (4 * hidden, hidden),
+            "1.3": (hidden, 4 * hidden),
+        }.items():
+            state[f"layers.{i}.{name}.weight"] = matrix(*shape, seed=next(seed))
+        for name in ("0.norm1", "0.norm2", "1.0"):
+            state |= norm(f"layers.{i}.{name}", hidden)
+    return state
+
+
+class Published(nn.Module):
+    """What ID-Animator's processor computes, by its description: LoRA on all four, the face beside the text."""
+
+    def __init__(self, state, number, tokens):
+        super().__init__()
+        prefix = f"module.adapter_modules.{number}."
+        self.state = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
+        self.tokens = tokens
+
+    def lora(self, part, x):
+        return x @ self.state[f"to_{part}_lora.down.weight"].T @ self.state[f"to_{part}_lora.up.weight"].T
+
+    def __call__(self, attention, hidden_states, encoder_hidden_states=None, **_):
+        def heads(x):
+            return attention.head_to_batch_dim(x)
+
+        def seen(key, value):
+            return attention.batch_to_head_dim(
+                torch.bmm(attention.get_attention_scores(query, heads(key)), heads(value))
+            )
+
+        text, face = encoder_hidden_states, self.tokens.expand(len(hidden_states), -1, -1)
+        query = heads(attention.to_q(hidden_states) + self.lora("q", hidden_states))
+        found = seen(attention.to_k(text) + self.lora("k", text), attention.to_v(text) + self.lora("v", text))
+        found = found + SCALE * seen(face @ self.state["to_k_face.weight"].T, face @ self.state["to_v_face.weight"].T)
+        return attention.to_out[0](found) + self.lora("out", found)
+
+
+def test_the_unet_computes_what_the_published_processors_do(tiny_animatediff):
+    backbone = tiny_animatediff
+    backbone.reset()
+    checkpoint = published(backbone.pipe.unet)
+    theirs = copy.deepcopy(backbone.pipe.unet)
+    tensors, lora = converted(checkpoint, layers_of(backbone.pipe.unet))
+    backbone.load_image_prompt(tensors, SCALE)
+    backbone.load_lora(lora, "photo prompt")
+    words, states = backbone.encode(TEXT), torch.randn(1, 5, WIDTH, generator=torch.Generator().manual_seed(1))
+    latent, time = backbone.noise(3), backbone.schedule.time(1)
+    text = words.tensors["states"].repeat_interleave(latent.shape[2], 0)
+    with torch.no_grad():
+        tokens = backbone.with_image(words, states, torch.zeros_like(states)).image["tokens"]
+        ours = backbone.run(latent, time, text, "video", tokens.repeat_interleave(latent.shape[2], 0))
+        processors = dict(theirs.attn_processors)
+        for n, name in enumerate(cross_attention(theirs)):
+            processors[name] = Published(checkpoint["state_dict"], 2 * n + 1, tokens)
+        theirs.set_attn_processor(processors)
+        wanted = theirs(latent, time, text).sample
+    plain = backbone.run(latent, time, text, "video")
+    backbone.reset()
+    torch.testing.assert_close(ours, wanted, atol=1e-4, rtol=0)
+    assert not torch.allclose(ours, plain, atol=1e-2)
+
+
+def test_both_published_forms_are_read(tiny_animatediff):
+    layers, checkpoint = layers_of(tiny_animatediff.pipe.unet), published(tiny_animatediff.pipe.unet)
+    names = {"module.image_proj_model.": "image_proj", "module.adapter_modules.": "face_adapter"}
+    parts = {"image_proj": {}, "face_adapter": {}}
+    for key, value in checkpoint["state_dict"].items():
+        prefix = next(prefix for prefix in names if key.startswith(prefix))
+        parts[names[prefix]][key.removeprefix(prefix)] = value
+    bare = {"state_dict": {key.removeprefix("module."): value for key, value in checkpoint["state_dict"].items()}}
+    first = converted(checkpoint, layers)
+    for other in (parts, bare):
+        for one, two in zip(first, converted(other, layers), strict=True):
+            assert one.keys() == two.keys()
+            assert all(torch.equal(one[key], two[key]) for key in one)
+
+
+def test_the_layers_of_stable_diffusion_are_counted_as_ip_adapter_counts_them():
+    from diffusers import MotionAdapter, UNet2DConditionModel, UNetMotionModel
+
+    with torch.device("meta"):
+        unet = UNet2DConditionModel(cross_attention_dim=768, attention_head_dim=8)
+        video = UNetMotionModel.from_unet2d(unet, MotionAdapter(), load_weights=False)
+    assert layers_of(video) == list(LAYERS)
+    # ID-Animator numbers all processors of its UNet, self-attention's too.
+    flat = [name.removesuffix(".processor") for name in video.attn_processors if "motion_modules" not in name]
+    assert [flat.index(name) for name in LAYERS] == [2 * n + 1 for n in range(len(LAYERS))]
+
+
+@pytest.mark.parametrize("damage", ["a layer less", "no lora", "strange", "no projection", "another model"])
+def test_another_models_checkpoint_is_refused(tiny_animatediff, damage):
+    layers, checkpoint = layers_of(tiny_animatediff.pipe.unet), published(tiny_animatediff.pipe.unet)
+    state = checkpoint["state_dict"]
+    if damage == "a layer less":
+        state = {key: value for key, value in state.items() if ".adapter_modules.1." not in key}
+    elif damage == "no lora":
+        state = {key: value for key, value in state.items() if "lora" not in key}
+    elif damage == "strange":
+        state = {**state, "module.adapter_modules.0.to_k_face.weight": torch.zeros(1)}
+    elif damage == "no projection":
+        state = {key: value for key, value in state.items() if "image_proj" not in key}
+    else:
+        state = {"unet.conv_in.weight": torch.zeros(1)}
+    with pytest.raises(WeightsError, match=r"ID-Animator's for Stable Diffusion 1\.5 has"):
+        converted({"state_dict": state}, layers)
+
+
+# Its folder of files
+
+
+@pytest.fixture(scope="module")
+def encoder(tmp_path_factory):
+    """A tiny image encoder in transformers' layout."""
+    from pvbench.torchvision_shim import load_torchvision
+
+    load_torchvision()
+    from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
+
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp("encoder")
+    config = CLIPVisionConfig(
+        hidden_size=WIDTH, intermediate_size=64, num_hidden_layers=2, num_attention_heads=2, image_size=32,
+        patch_size=16, projection_dim=16,
+    )  # fmt: skip
+    CLIPVisionModelWithProjection(config).save_pretrained(folder)
+    return folder
+
+
+class SameFace(InsightFaces):
+    """Marks the same five points on every photo."""
+
+    def __init__(self):
+        pass
+
+    def reference(self, images):
+        points = np.array([np.array(TEMPLATE) + 20 for _ in images], np.float32)
+        rest = (np.zeros((len(images), *shape), np.float32) for shape in ((), (1,), (4,)))
+        return Faces(points, *rest)
+
+
+def test_a_face_is_seen_as_clips_own_preparation_shows_it(tiny_animatediff, encoder, tmp_path):
+    pytest.importorskip("insightface", reason="needs insightface: pip install --no-deps insightface==2.1")
+    from PIL import Image
+    from transformers import CLIPImageProcessor
+
+    unet = tiny_animatediff.pipe.unet
+    torch.save(published(unet), tmp_path / "animator.ckpt")
+    prompt = load_animator(SameFace(), tmp_path / "animator.ckpt", encoder, CPU, layers_of(unet))
+    assert isinstance(prompt, AnimatorPrompt)
+    photo = np.random.default_rng(0).integers(0, 255, (160, 160, 3), dtype=np.uint8)
+    found = prompt.states([photo, photo[::-1]], 64, 64)
+    assert found.shape == (2, 5, WIDTH)
+    prepare = CLIPImageProcessor(size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32})
+    aligned = Image.fromarray(photo[20:132, 20:132]).resize((32, 32))
+    pixels = prepare(images=[aligned], return_tensors="pt").pixel_values
+    with torch.no_grad():
+        wanted = prompt.encoder(pixels, output_hidden_states=True).hidden_states[-2]
+        zeros = prompt.encoder(torch.zeros_like(pixels), output_hidden_states=True).hidden_states[-2]
+    torch.testing.assert_close(found[:1], wanted, atol=2e-2, rtol=0)
+    torch.testing.assert_close(prompt.empty(), zeros)
+
+
+@pytest.mark.parametrize("damage", ["missing", "text", "code", "list"])
+def test_a_checkpoint_that_cannot_be_read_is_told(encoder, tmp_path, damage):
+    path = tmp_path / "animator.ckpt"
+    if damage == "text":
+        path.write_text("version https://git-lfs.github.com/spec/v1")
+    elif damage == "code":
+        torch.save({"state_dict": print}, path)
+    elif damage == "list":
+        torch.save([1, 2], path)
+    with pytest.raises(WeightsError, match=r"expected animator\.ckpt") as told:
+        load_animator(SameFace(), path, encoder, CPU)
+    assert str(path) in str(told.value)
+
+
+def test_what_is_missing_is_told_with_its_publisher(tmp_path, monkeypatch):
+    monkeypatch.setenv("PVBENCH_WEIGHTS", str(tmp_path))
+    profile = load_profile("animatediff")
+    with pytest.raises(WeightsError, match=r"animator\.ckpt of ID-Animator/ID-Animator on huggingface\.co goes there"):
+        reward_signature(profile, "image_prompt")
+    without = dataclasses.replace(profile, rewards={"image_prompt": "id_animator", "animator": 3})
+    with pytest.raises(ProfileError, match="animator is 3; expected the path of"):
+        load_photo_prompt(without, "cpu")
