@@ -146,8 +146,7 @@ def _machine(report: WrittenReport) -> str:
 
 
 def _line(report: WrittenReport, cost: Cost, each: int) -> tuple[str, ...]:
-    score = report.score(cost.label, QUALITY)
-    quality = report.columns[QUALITY].text(score["value"]) if score else "–"
+    found = _quality(report, cost.label)
     return (
         cost.label,
         _short(cost.tune_seconds),
@@ -159,8 +158,19 @@ def _line(report: WrittenReport, cost: Cost, each: int) -> tuple[str, ...]:
         _short(cost.tune_gib, 2),
         _short(cost.video_gib, 2),
         ", ".join(cost.devices),
-        quality,
+        report.columns[QUALITY].text(found[0] / report.columns[QUALITY].scale) if found else "–",
     )
+
+
+def _quality(report: WrittenReport, label: str) -> tuple[float, float, float] | None:
+    """The number as printed, and the ends of its interval, which are the number itself where there is none."""
+    score = report.score(label, QUALITY)
+    if not score or score["value"] is None:
+        return None
+    scale, interval = report.columns[QUALITY].scale, score["interval"] or {}
+    ends = (interval.get(end) for end in ("low", "high"))
+    low, high = (score["value"] if end is None else end for end in ends)
+    return score["value"] * scale, low * scale, high * scale
 
 
 def _short(value: float, places: int = 1) -> str:
@@ -177,20 +187,17 @@ def _plot(report: WrittenReport, rows: Sequence[Cost], each: int) -> bytes:
     import matplotlib.pyplot as plt
 
     figure, axes = plt.subplots(figsize=(7, 4.5), layout="constrained")
-    scale = report.columns[QUALITY].scale if QUALITY in report.columns else 1.0
     for cost in rows:
-        score, seconds = report.score(cost.label, QUALITY), cost.person_seconds(each)
-        if not score or report.methods[cost.label]["role"] not in ("method", "floor") or not seconds > 0:
+        found, seconds = _quality(report, cost.label), cost.person_seconds(each)
+        if found is None or report.methods[cost.label]["role"] not in ("method", "floor") or not seconds > 0:
             continue
-        value = score["value"] * scale
-        interval = score["interval"] or {"low": score["value"], "high": score["value"]}
-        ends = [[value - interval["low"] * scale], [interval["high"] * scale - value]]
-        axes.errorbar(seconds, value, yerr=ends, fmt="o", capsize=3)
+        value, low, high = found
+        axes.errorbar(seconds, value, yerr=[[max(0.0, value - low)], [max(0.0, high - value)]], fmt="o", capsize=3)
         axes.annotate(cost.label, (seconds, value), xytext=(7, 5), textcoords="offset points", fontsize=8)
     for label in report.labelled("ceiling"):
-        if score := report.score(label, QUALITY):
-            axes.axhline(score["value"] * scale, color="grey", linestyle="--", linewidth=1)
-            place = (0.01, score["value"] * scale)
+        if found := _quality(report, label):
+            axes.axhline(found[0], color="grey", linestyle="--", linewidth=1)
+            place = (0.01, found[0])
             axes.annotate(label, place, xycoords=("axes fraction", "data"), xytext=(0, 3), textcoords="offset points")
     axes.set_xscale("log")
     axes.margins(x=0.25)

@@ -89,3 +89,14 @@ def test_a_run_leaves_what_it_cost_beside_its_report(done):
     store = Store(done)
     assert write_costs(done, store.read_log()) == done / "cost" / "cost.md"
     assert write_costs(done, []) is None
+
+
+def test_a_number_that_no_video_has_is_a_dash(done):
+    path = done / "report" / "aggregates.json"
+    content = json.loads(path.read_text())
+    for row in content["methods"].values():
+        row["scores"]["face_sim"] |= {"value": None, "interval": {"low": None, "high": None}}
+    path.write_text(json.dumps(content))
+    page = write_costs(done, Store(done).read_log()).read_text()
+    rows = [line for line in page.splitlines() if line.startswith(("| base", "| example_stamp"))]
+    assert [line.split("|")[-2].strip() for line in rows] == ["–", "–"]
