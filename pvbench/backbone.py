@@ -83,6 +83,18 @@ class BackboneLoader(Loader):
         return ""
 
     @classmethod
+    def memory_gib(cls, profile: Profile, *, gradient: bool) -> float:
+        """About how much memory of a GPU it takes at the profile's size; 0 where that is little, or not known.
+
+        Args:
+            gradient: whether gradients are carried through the last steps of a sampled video, and its decoding.
+
+        Raises:
+            WeightsError: a file is missing.
+        """
+        return 0.0
+
+    @classmethod
     @abstractmethod
     def load(cls, profile: Profile, device: str) -> Backbone:
         """The backbone on a device.

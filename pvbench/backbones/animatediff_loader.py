@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pvbench.backbone import IMAGE_PROMPT, IMAGES, LATENTS, LORA, TOKENS, BackboneLoader
+from pvbench.backbones.memory import animatediff_gib
 from pvbench.backbones.settings import choice_line, only_lines, switch_line, text_line, where, words_line
 from pvbench.errors import MethodError, ProfileError, WeightsError
 from pvbench.machine.devices import torch_device
@@ -93,6 +94,12 @@ class AnimateDiffLoader(BackboneLoader):
     def licence(cls, profile: Profile) -> str:
         """Of the weights that the profile names."""
         return "Stable Diffusion 1.5: CreativeML OpenRAIL-M, and the terms of whoever tuned the base model further"
+
+    @classmethod
+    def memory_gib(cls, profile: Profile, *, gradient: bool) -> float:
+        """By the profile's size."""
+        checkpointing = switch_line(profile, "checkpointing")
+        return animatediff_gib(profile.sampling, gradient=gradient, checkpointing=checkpointing)
 
     @classmethod
     def load(cls, profile: Profile, device: str) -> AnimateDiffBackbone:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pvbench.backbone import IMAGES, LATENTS, LORA, BackboneLoader
+from pvbench.backbones.memory import video_transformer_gib
 from pvbench.backbones.settings import choice_line, only_lines, switch_line, text_line, where
 from pvbench.backbones.video_size import WAN_GUIDANCE, check_sampling
 from pvbench.errors import WeightsError
@@ -75,6 +76,12 @@ class WanLoader(BackboneLoader):
     def licence(cls, profile: Profile) -> str:
         """Of Wan 2.1."""
         return f"Wan 2.1: {REPOSITORIES[_BASE].licence}"
+
+    @classmethod
+    def memory_gib(cls, profile: Profile, *, gradient: bool) -> float:
+        """By the folder's configuration and files."""
+        checkpointing = switch_line(profile, "checkpointing", True)
+        return video_transformer_gib(_folder(profile), profile.sampling, gradient=gradient, checkpointing=checkpointing)
 
     @classmethod
     def load(cls, profile: Profile, device: str) -> WanBackbone:

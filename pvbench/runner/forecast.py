@@ -5,13 +5,14 @@ from __future__ import annotations
 import statistics
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from pvbench.backbone import backbone_loader
 from pvbench.evaluator import evaluator_loaders
 from pvbench.runner.estimate import Costs
+from pvbench.runner.memory import expected_gib
 from pvbench.runner.plan import Plan
 from pvbench.runner.survey import STAGES, Survey, take_survey
 from pvbench.store import Store
@@ -54,6 +55,7 @@ class Forecast:
         disk_bytes: of what is still to be written.
         memory_gib: by part of the evaluators, about how much its network and work take.
         licences: by part, what the publishers of its weights allow.
+        gpu_gib: by row, about how much memory of a GPU it takes, where the backbone says so.
     """
 
     cells: int
@@ -63,6 +65,7 @@ class Forecast:
     disk_bytes: int
     memory_gib: Mapping[str, float]
     licences: Mapping[str, str]
+    gpu_gib: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def worker_hours(self) -> float:
@@ -86,6 +89,7 @@ class Forecast:
             "disk_bytes": self.disk_bytes,
             "memory_gib": dict(self.memory_gib),
             "licences": dict(self.licences),
+            "gpu_gib": dict(self.gpu_gib),
             "work": [{**asdict(one), "hours": one.hours} for one in self.work],
         }
 
@@ -116,6 +120,7 @@ def forecast(plan: Plan, store: Store, device: str, workers: int) -> Forecast:
         disk_bytes=_disk(plan, store, work),
         memory_gib={part: loader.memory_gib for part, loader in loaders.items() if loader.memory_gib},
         licences={part: text for part, text in terms.items() if text},
+        gpu_gib=expected_gib(plan),
     )
 
 

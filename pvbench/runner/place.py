@@ -7,8 +7,10 @@ from typing import Literal
 
 from pvbench.errors import SettingError
 from pvbench.executors.ray_executor import RayCluster, RayExecutor
+from pvbench.machine.devices import resolve_device
 from pvbench.runner.grid import run_grid
 from pvbench.runner.jobs import RunSetup, start_worker
+from pvbench.runner.memory import check_memory
 from pvbench.runner.observer import Observer
 from pvbench.runner.plan import Plan
 from pvbench.runner.result import RunResult
@@ -31,11 +33,13 @@ def run_at(
 
     Raises:
         SettingError: an address, and no cluster.
+        DeviceError: a row is expected to take more memory than this machine's GPU has.
         PvbenchError: as `run_grid` and `RayCluster.connected`.
     """
     if executor == "local":
         if address is not None:
             raise SettingError(f"--address {address}: it is Ray's; add --executor ray")
+        check_memory(plan, resolve_device(device))
         return run_grid(plan, store, observer, device=device, workers=workers)
     with RayCluster.connected(address, workers) as cluster:
         chosen = cluster.device(device)

@@ -1,0 +1,53 @@
+"""Whether the GPU has the memory that a run's rows take, known before anything is tuned."""
+
+from __future__ import annotations
+
+from pvbench.backbone import backbone_loader
+from pvbench.errors import DeviceError
+from pvbench.machine.devices import memory_of
+from pvbench.reward import IDENTITY_REWARD
+from pvbench.runner.plan import Plan
+
+_GIB = 1024**3
+
+
+def expected_gib(plan: Plan) -> dict[str, float]:
+    """By row, about how much memory of a GPU it takes.
+
+    Rows without a backbone are left out, and all where the backbone says nothing. A row that tunes by an identity
+    reward carries gradients through sampled videos, which takes the most.
+    """
+    loader, found = backbone_loader(plan.profile), {}
+    for variant in plan.variants:
+        if not variant.cls.uses_backbone:
+            continue
+        rewarded = variant.cls.tunes and IDENTITY_REWARD in variant.cls.asks(variant.settings)
+        if need := loader.memory_gib(plan.profile, gradient=rewarded):
+            found[variant.label] = need
+    return found
+
+
+def check_memory(plan: Plan, device: str, have: float | None = None) -> None:
+    """Refuses a run that the device cannot hold.
+
+    Args:
+        have: GiB of the device; asked of it by default.
+
+    Raises:
+        DeviceError: rows are expected to take more than the GPU has.
+    """
+    if not device.startswith("cuda"):
+        return
+    expected = expected_gib(plan)
+    if not expected:
+        return
+    have = memory_of(device) / _GIB if have is None else have
+    short = {label: need for label, need in expected.items() if need > have}
+    if short:
+        sampling = plan.profile.sampling
+        rows = ", ".join(f"{label} about {need:.0f} GiB" for label, need in short.items())
+        raise DeviceError(
+            f"{device} has {have:.0f} GiB of memory; at {sampling.frames} frames of {sampling.height} x "
+            f"{sampling.width} pixels {rows} are expected: lower frames, height or width in the profile's [sampling] "
+            f"(a LoRA knows no size), switch checkpointing on, leave these rows out, or take a larger GPU"
+        )
