@@ -3,7 +3,7 @@
     python -m workshop.pairs draw runs/mini --out runs/pairs                      # pictures, and a key kept apart
     python -m workshop.pairs tally runs/mini --out runs/pairs one.csv two.csv     # the judges' answers
 
-A judge sees `pairs/NN.jpg` and writes a CSV with the columns pair and answer: A, B or tie, for which of the two is more
+A judge sees `pairs/NN.png` and writes a CSV with the columns pair and answer: A, B or tie, for which of the two is more
 like the person of the photos. What the tally says of a number is how often it prefers the video that the judges prefer.
 """
 
@@ -108,8 +108,8 @@ def draw(run: Path, out: Path, rows: Sequence[str], count: int, seed: int) -> No
     for pair in pairs:
         films = {name: read_video(place[row, pair.cell]).frames for name, row in (("A", pair.a), ("B", pair.b))}
         content = io.BytesIO()
-        picture(photos[pair.cell.identity], films, pair.number).save(content, format="JPEG", quality=92)
-        write_bytes(out / "pairs" / f"{pair.number:02d}.jpg", content.getvalue())
+        picture(photos[pair.cell.identity], films, pair.number).save(content, format="PNG")
+        write_bytes(out / "pairs" / f"{pair.number:02d}.png", content.getvalue())
     key = [{"number": pair.number, "cell": pair.cell._asdict(), "a": pair.a, "b": pair.b} for pair in pairs]
     write_text(out / "key.json", json.dumps(key, indent=1) + "\n")
 
