@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 from dataclasses import dataclass
 
 from pvbench.errors import WeightsError
@@ -103,3 +104,13 @@ class Bar:
 class Environment:
     def run(self, state, notify):
         return {name: os.environ[name] for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
+
+
+@dataclass(frozen=True)
+class Sleep:
+    """Takes its time without a processor, as work on a GPU does."""
+
+    seconds: float
+
+    def run(self, state, notify):
+        time.sleep(self.seconds)
