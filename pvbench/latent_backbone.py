@@ -15,6 +15,7 @@ from typing import Literal
 import numpy as np
 import torch
 from jaxtyping import Float
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from pvbench.backbone import Backbone
@@ -311,6 +312,21 @@ class LatentBackbone(Backbone):
             MethodError: no image prompt is loaded, or it reads other states.
         """
         raise MethodError(f"{type(self).__name__} takes no image prompts")
+
+    def with_subject(
+        self, words: Words, photos: Sequence[NDArray[np.uint8]], noise_seed: int, scale: float = 1.0
+    ) -> Words:
+        """The words with photos of a subject beside them, for `denoise` from the first step to the last.
+
+        Args:
+            photos: (H, W, 3) each, of any size.
+            noise_seed: of what the model draws for the photos' own places.
+            scale: how strongly the model is held to them; 1 is as it was trained.
+
+        Raises:
+            MethodError: the model was not trained for that.
+        """
+        raise MethodError(f"{type(self).__name__} takes no photos of a subject")
 
     def reset(self) -> None:
         """Takes out all adapters."""

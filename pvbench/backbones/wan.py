@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-from diffusers import WanPipeline
+from diffusers import WanPipeline, WanVACEPipeline
 from diffusers.pipelines.wan.pipeline_wan import prompt_clean
 from jaxtyping import Float
 from torch import Tensor
@@ -59,7 +59,7 @@ class WanBackbone(FlowBackbone):
 
     def __init__(
         self,
-        pipe: WanPipeline,
+        pipe: WanPipeline | WanVACEPipeline,
         sampling: Sampling,
         device: torch.device,
         signature: Mapping[str, Any],
@@ -116,28 +116,33 @@ class WanBackbone(FlowBackbone):
 
     def velocity(self, latent: Float[Tensor, "n c t h w"], words: Words, sigma: float) -> Float[Tensor, "n c t h w"]:
         """The model's, guided away from the negative prompt."""
-        towards = self._velocity(latent, words.tensors["states"], sigma)
+        towards = self._velocity(latent, words, "states", sigma)
         if not self._guided:
             return towards
-        away = self._velocity(latent, words.tensors["away"], sigma)
+        away = self._velocity(latent, words, "away", sigma)
         return away + self.sampling.guidance * (towards - away)
 
     def trained_velocity(
         self, latent: Float[Tensor, "n c t h w"], words: Words, sigma: float
     ) -> Float[Tensor, "n c t h w"]:
         """The model's, without guidance."""
-        return self._velocity(latent, words.tensors["states"], sigma)
+        return self._velocity(latent, words, "states", sigma)
 
     def _velocity(
-        self, latent: Float[Tensor, "n c t h w"], states: Float[Tensor, "1 length width"], sigma: float
+        self, latent: Float[Tensor, "n c t h w"], words: Words, which: str, sigma: float
     ) -> Float[Tensor, "n c t h w"]:
         model, n = self.pipe.transformer, len(latent)
         found: Tensor = model(
             hidden_states=latent.to(model.dtype),
             timestep=torch.full((n,), 1000 * sigma, device=latent.device, dtype=torch.float32),
-            encoder_hidden_states=states.to(model.dtype).expand(n, -1, -1),
+            encoder_hidden_states=words.tensors[which].to(model.dtype).expand(n, -1, -1),
+            **self.beside(latent, words),
         ).sample
         return found.float()
+
+    def beside(self, latent: Float[Tensor, "n c t h w"], words: Words) -> Mapping[str, Any]:
+        """What the transformer is given beside latent, level and words; nothing in plain Wan."""
+        return {}
 
     # Reconstruction and pixels
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from pvbench.backbone import IMAGES, LATENTS, LORA, BackboneLoader
+from pvbench.backbone import IMAGES, LATENTS, LORA, SUBJECT, BackboneLoader
 from pvbench.backbones.memory import video_transformer_gib
 from pvbench.backbones.settings import choice_line, only_lines, switch_line, text_line, where
 from pvbench.backbones.video_size import WAN_GUIDANCE, check_sampling
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pvbench.backbones.wan import WanBackbone
 
 _VERSION = 1
-_BASE = "Wan-AI/Wan2.1-T2V-1.3B-Diffusers"
+BASE, VACE = "Wan-AI/Wan2.1-T2V-1.3B-Diffusers", "Wan-AI/Wan2.1-VACE-1.3B-diffusers"
 _LINES = ("kind", "base", "precision", "checkpointing", "negative")
 _MODELS = ("transformer", "text_encoder", "vae")
 _PLAIN = ("tokenizer", "scheduler")
@@ -42,6 +42,8 @@ class WanLoader(BackboneLoader):
     name: ClassVar[str] = "wan"
     summary: ClassVar[str] = "Wan 2.1 text-to-video, 1.3 B or 14 B parameters, from its published folder"
     offers: ClassVar[frozenset[str]] = frozenset({LATENTS, IMAGES, LORA})
+    published: ClassVar[str] = BASE
+    vace: ClassVar[bool] = False
 
     @classmethod
     def signature(cls, profile: Profile) -> Mapping[str, Any]:
@@ -52,8 +54,8 @@ class WanLoader(BackboneLoader):
             WeightsError: the folder lacks something, or is another model's.
         """
         only_lines(profile, _LINES)
-        folder = _folder(profile)
-        _check_kind(folder)
+        folder = cls._folder(profile)
+        check_kind(folder, vace=cls.vace)
         _check_size(profile, folder)
         switch_line(profile, "checkpointing", True)
         return {
@@ -68,49 +70,61 @@ class WanLoader(BackboneLoader):
     @classmethod
     def located(cls, profile: Profile) -> str:
         """Where the folder is."""
-        folder = _folder(profile)
+        folder = cls._folder(profile)
         _digests(folder)
         return str(folder)
 
     @classmethod
     def licence(cls, profile: Profile) -> str:
         """Of Wan 2.1."""
-        return f"Wan 2.1: {REPOSITORIES[_BASE].licence}"
+        return f"Wan 2.1: {REPOSITORIES[cls.published].licence}"
 
     @classmethod
     def memory_gib(cls, profile: Profile, *, gradient: bool) -> float:
         """By the folder's configuration and files."""
         checkpointing = switch_line(profile, "checkpointing", True)
-        return video_transformer_gib(_folder(profile), profile.sampling, gradient=gradient, checkpointing=checkpointing)
+        folder = cls._folder(profile)
+        return video_transformer_gib(folder, profile.sampling, gradient=gradient, checkpointing=checkpointing)
 
     @classmethod
     def load(cls, profile: Profile, device: str) -> WanBackbone:
         """The backbone on a device; its text encoder comes there only while texts are encoded."""
-        return _load(_folder(profile), profile, torch_device(device), cls.signature(profile))
+        return _load(cls._folder(profile), profile, torch_device(device), cls.signature(profile), vace=cls.vace)
+
+    @classmethod
+    def _folder(cls, profile: Profile) -> Path:
+        return find_checkpoint(text_line(profile, "base", cls.published), where(profile, "base"))
 
 
-def _folder(profile: Profile) -> Path:
-    return find_checkpoint(text_line(profile, "base", _BASE), where(profile, "base"))
+class WanVaceLoader(WanLoader):
+    """Loads VACE of Wan 2.1, which takes photos of a subject beside a text; a profile's lines are those of Wan."""
+
+    name: ClassVar[str] = "wan_vace"
+    summary: ClassVar[str] = "VACE of Wan 2.1: photos of a subject beside a text, from its published folder"
+    offers: ClassVar[frozenset[str]] = frozenset({LATENTS, IMAGES, LORA, SUBJECT})
+    published: ClassVar[str] = VACE
+    vace: ClassVar[bool] = True
 
 
 def _precision(profile: Profile) -> str:
     return choice_line(profile, "precision", ("bfloat16", "float32"), "bfloat16")
 
 
-def _check_kind(folder: Path) -> None:
-    """Refuses models of the family that do more than text-to-video, or in another way."""
+def check_kind(folder: Path, *, vace: bool = False) -> None:
+    """Refuses models of the family that do something else than text-to-video, or than VACE."""
     config, vae = (read_json(folder / part / "config.json") for part in ("transformer", "vae"))
     other = ""
     if (folder / "transformer_2").is_dir():
         other = "Wan 2.2 with two transformers"
     elif config.get("image_dim") or config.get("in_channels", 16) != vae.get("z_dim", 16):
         other = "Wan for image-to-video"
-    elif config.get("vace_layers"):
-        other = "Wan VACE"
+    elif bool(config.get("vace_layers")) != vace:
+        other = "Wan for text-to-video" if vace else "Wan VACE"
     elif vae.get("patch_size"):
         other = "Wan 2.2 with its own autoencoder"
     if other:
-        raise WeightsError(f"{folder} holds {other}; this backbone is Wan 2.1 for text-to-video, such as {_BASE}")
+        wanted = f"VACE of Wan 2.1, such as {VACE}" if vace else f"Wan 2.1 for text-to-video, such as {BASE}"
+        raise WeightsError(f"{folder} holds {other}; this backbone is {wanted}")
 
 
 def _check_size(profile: Profile, folder: Path) -> None:
@@ -137,11 +151,14 @@ def shift_of(folder: Path) -> float:
     return float(found)
 
 
-def _load(folder: Path, profile: Profile, device: torch.device, signature: Mapping[str, Any]) -> WanBackbone:
+def _load(
+    folder: Path, profile: Profile, device: torch.device, signature: Mapping[str, Any], *, vace: bool
+) -> WanBackbone:
     # ruff: noqa: I001  the backbone's module makes torchvision importable, which diffusers needs
     from pvbench.backbones.wan import WanBackbone
+    from pvbench.backbones.wan_vace import WanVaceBackbone
+    import diffusers
     import torch
-    from diffusers import AutoencoderKLWan, FlowMatchEulerDiscreteScheduler, WanPipeline, WanTransformer3DModel
     from transformers import UMT5EncoderModel
 
     from pvbench.backbones.loading import load_model
@@ -150,17 +167,23 @@ def _load(folder: Path, profile: Profile, device: torch.device, signature: Mappi
     dtype = torch.bfloat16 if signature["precision"] == "bfloat16" else torch.float32
     encoder = load_model(UMT5EncoderModel, folder / "text_encoder", dtype)
     shift = shift_of(folder)
-    pipe = WanPipeline(
-        transformer=load_model(WanTransformer3DModel, folder / "transformer", dtype),
-        vae=load_model(AutoencoderKLWan, folder / "vae"),
+    pipeline, transformer = (
+        (diffusers.WanVACEPipeline, diffusers.WanVACETransformer3DModel)
+        if vace
+        else (diffusers.WanPipeline, diffusers.WanTransformer3DModel)
+    )
+    pipe = pipeline(
+        transformer=load_model(transformer, folder / "transformer", dtype),
+        vae=load_model(diffusers.AutoencoderKLWan, folder / "vae"),
         text_encoder=encoder,
         tokenizer=load_fast_tokenizer(folder / "tokenizer", encoder.config.vocab_size),
-        scheduler=FlowMatchEulerDiscreteScheduler(shift=shift),
+        scheduler=diffusers.FlowMatchEulerDiscreteScheduler(shift=shift),
     )
     pipe.set_progress_bar_config(disable=True)
     pipe.transformer.to(device)
     pipe.vae.to(device)
-    backbone = WanBackbone(pipe, profile.sampling, device, signature, shift, text_line(profile, "negative", ""))
+    made = WanVaceBackbone if vace else WanBackbone
+    backbone = made(pipe, profile.sampling, device, signature, shift, text_line(profile, "negative", ""))
     if switch_line(profile, "checkpointing", True):
         backbone.enable_checkpointing()
     return backbone

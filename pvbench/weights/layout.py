@@ -55,6 +55,7 @@ REPOSITORIES: Mapping[str, Repository] = {
         ),
         Repository("Wan-AI/Wan2.1-T2V-1.3B-Diffusers", 29.0, "Apache-2.0"),
         Repository("Wan-AI/Wan2.1-T2V-14B-Diffusers", 80.0, "Apache-2.0"),
+        Repository("Wan-AI/Wan2.1-VACE-1.3B-diffusers", 30.0, "Apache-2.0"),
     )
 }
 """What pvbench's profiles name; any other folder of the same layout will do."""

@@ -2,17 +2,25 @@
 
 import pytest
 import torch
-from tiny_models import write_hunyuan, write_motion_adapter, write_stable_diffusion, write_toml, write_wan
+from tiny_models import (
+    write_hunyuan,
+    write_motion_adapter,
+    write_stable_diffusion,
+    write_toml,
+    write_wan,
+    write_wan_vace,
+)
 
 
 @pytest.fixture(scope="session")
 def checkpoints(tmp_path_factory):
-    """A folder of tiny random checkpoints in the published layouts: `sd`, `motion`, `hunyuan` and `wan`."""
+    """A folder of tiny random checkpoints in the published layouts: `sd`, `motion`, `hunyuan`, `wan` and `vace`."""
     folder = tmp_path_factory.mktemp("checkpoints")
     write_stable_diffusion(folder / "sd")
     write_motion_adapter(folder / "motion")
     write_hunyuan(folder / "hunyuan")
     write_wan(folder / "wan")
+    write_wan_vace(folder / "vace")
     return folder
 
 
@@ -97,6 +105,17 @@ def tiny_wan(checkpoints):
 
     torch.set_num_threads(1)
     return load_backbone(load_profile(str(wan_toml(checkpoints / "tiny-wan.toml", checkpoints))), "cpu")
+
+
+@pytest.fixture(scope="session")
+def tiny_vace(checkpoints):
+    """VACE of Wan 2.1, tiny and random, loaded out of its folder."""
+    from pvbench.backbone import load_backbone
+    from pvbench.profile import load_profile
+
+    torch.set_num_threads(1)
+    lines = {"kind": "wan_vace", "base": str(checkpoints / "vace")}
+    return load_backbone(load_profile(str(wan_toml(checkpoints / "tiny-vace.toml", checkpoints, **lines))), "cpu")
 
 
 @pytest.fixture

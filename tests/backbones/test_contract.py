@@ -69,6 +69,16 @@ class TestTinyWan(BackboneContract):
         return tiny_wan
 
 
+class TestTinyWanVace(BackboneContract):
+    """Loaded out of its folder."""
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def backbone(cls, tiny_vace, checkpoints):
+        cls.profile_name = str(checkpoints / "tiny-vace.toml")
+        return tiny_vace
+
+
 class TestForeign(BackboneContract):
     """The simplest there is: it samples, and nothing else."""
 

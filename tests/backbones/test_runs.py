@@ -144,6 +144,15 @@ def test_wan_runs_from_its_folder_and_killed_goes_on_to_the_same_bytes(wan_toml,
     assert run(tmp_path, wan_toml, "two", methods) == first
 
 
+def test_vace_runs_from_its_folder_to_the_same_bytes(wan_toml, checkpoints, tmp_path):
+    vace = write_toml(
+        tmp_path / "vace.toml", extends=str(wan_toml), backbone={"kind": "wan_vace", "base": str(checkpoints / "vace")}
+    )
+    first = run(tmp_path, vace, "one", "base,wan_vace")
+    assert done_of(tmp_path, "one") == {"base": 1, "wan_vace": 1}
+    assert run(tmp_path, vace, "two", "base,wan_vace") == first
+
+
 def test_a_method_that_a_backbone_cannot_serve_is_one_message(hunyuan_toml, tmp_path):
     """HunyuanVideo takes no learned words."""
     options = ("--methods", "magicme", "--identities", "ada", "--prompts", "1")

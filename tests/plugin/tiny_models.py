@@ -1,6 +1,7 @@
 """Small random networks of diffusers' and transformers' own classes, and folders of them as publishers lay them out."""
 
 import json
+import shutil
 
 import torch
 
@@ -220,6 +221,23 @@ def write_wan(folder, **transformer):
         "scheduler": ["diffusers", "UniPCMultistepScheduler"],
     }
     index = {"_class_name": "WanPipeline", "_diffusers_version": "0.33.0", **parts}
+    (folder / "model_index.json").write_text(json.dumps(index))
+    return folder
+
+
+def write_wan_vace(folder):
+    """A folder as Wan-AI/Wan2.1-VACE-1.3B-diffusers has it: Wan's, with a transformer of two streams."""
+    from diffusers import WanVACETransformer3DModel
+
+    write_wan(folder)
+    config = json.loads((folder / "transformer" / "config.json").read_text())
+    known = {key: value for key, value in config.items() if not key.startswith("_")}
+    torch.manual_seed(0)
+    made = WanVACETransformer3DModel(**{**known, "vace_layers": [0, 1], "vace_in_channels": 2 * 4 + 64})
+    shutil.rmtree(folder / "transformer")
+    made.save_pretrained(folder / "transformer")
+    index = json.loads((folder / "model_index.json").read_text())
+    index |= {"_class_name": "WanVACEPipeline", "transformer": ["diffusers", "WanVACETransformer3DModel"]}
     (folder / "model_index.json").write_text(json.dumps(index))
     return folder
 
