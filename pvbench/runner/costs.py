@@ -129,7 +129,8 @@ def _document(report: WrittenReport, rows: Sequence[Cost], each: int) -> Documen
         tuple(tuple(Entry(text) for text in _line(report, cost, each)) for cost in rows),
         notes=(
             "Seconds are medians; several workers share a machine's cores and memory bandwidth.",
-            "Shared is what of a tuning other tunings of that person need not do again, such as learned words.",
+            "Shared is what of a tuning other tunings of that person need not do again, such as learned words: the row "
+            "that is tuned first pays for it, and the others have it for nothing.",
             "Memory is the most of any piece, models included: of a GPU what torch allocated, of a CPU all that the "
             "worker's process holds.",
             "Rows whose videos were made before the log kept memory have a dash.",
