@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def scores(folder: Path | str) -> pandas.DataFrame:
-    """The lines of a report's `scores.csv`: one for each video and number.
+    """The lines of a report's `scores.csv`, or of a kept one's `scores.csv.gz`: one for each video and number.
 
     The value is NaN for a failed cell and where a number is undefined. The table's `to_parquet` writes Parquet, with
     the extra `parquet`.
@@ -23,9 +23,9 @@ def scores(folder: Path | str) -> pandas.DataFrame:
     """
     import pandas
 
-    from pvbench.report.written import find_report
+    from pvbench.report.written import PACKED, find_report, scores_file
 
-    path = find_report(folder, "scores.csv") / "scores.csv"
+    path = scores_file(find_report(folder, ("scores.csv", PACKED)))
     texts = dict.fromkeys(("method", "identity", "prompt", "metric", "video", "text"), "string")
     return pandas.read_csv(
         path,

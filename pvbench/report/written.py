@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import csv
+import gzip
+import io
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -17,6 +19,9 @@ from pvbench.report.data import CellKey
 
 FORMAT = 2
 """Of aggregates.json; rises when a key changes its meaning."""
+
+PACKED = "scores.csv.gz"
+"""The scores of a report that is kept, which would be a hundred megabytes at 20 people and 50 prompts."""
 
 PLACES = ("", "report", "measured")
 """Where in a folder a report may lie: it is one, a run's or a measuring's, or that of measuring a run's own videos."""
@@ -74,9 +79,9 @@ class WrittenReport:
             ReportError: scores.csv is not there or not one of a report's.
         """
         found: dict[tuple[str, str], dict[CellKey, float]] = {}
-        path = self.folder / "scores.csv"
+        path = scores_file(self.folder)
         try:
-            with path.open(newline="", encoding="utf-8") as file:
+            with opened(path) as file:
                 for row in csv.DictReader(file):
                     value = float(row["value"] or "nan")
                     if not math.isnan(value):
@@ -100,18 +105,32 @@ class WrittenReport:
         return label
 
 
-def find_report(folder: Path | str, name: str = "aggregates.json") -> Path:
+def scores_file(folder: Path) -> Path:
+    """The scores of a report in its folder: `scores.csv`, or `scores.csv.gz` of a kept one."""
+    packed = folder / PACKED
+    return packed if packed.is_file() and not (folder / "scores.csv").is_file() else folder / "scores.csv"
+
+
+def opened(path: Path) -> io.TextIOWrapper:
+    """A CSV file to be read, packed or not."""
+    if path.suffix == ".gz":
+        return gzip.open(path, "rt", newline="", encoding="utf-8")
+    return path.open(newline="", encoding="utf-8")
+
+
+def find_report(folder: Path | str, names: Sequence[str] = ("aggregates.json",)) -> Path:
     """The folder of a report, given it or the folder of a run or a measuring.
 
     Args:
-        name: the file of the report that is wanted.
+        names: files of the report, of which one is wanted.
 
     Raises:
         ReportError: there is none.
     """
-    place = next((Path(folder) / inner for inner in PLACES if (Path(folder) / inner / name).is_file()), None)
+    places = (Path(folder) / inner for inner in PLACES)
+    place = next((place for place in places if any((place / name).is_file() for name in names)), None)
     if place is None:
-        raise ReportError(f"no {name} in {folder}; name a folder that `pvbench run` or `pvbench measure` made")
+        raise ReportError(f"no {names[0]} in {folder}; name a folder that `pvbench run` or `pvbench measure` made")
     return place
 
 

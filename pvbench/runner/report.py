@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import gzip
 import json
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-from pvbench.atomic import write_text
+from pvbench.atomic import write_bytes, write_text
 from pvbench.errors import ReportError
 from pvbench.freshness import freshness
 from pvbench.identity import SPLITS, split_root
@@ -62,13 +63,14 @@ def report_run(result: RunResult, *, anew: bool = False) -> tuple[Path, Mapping[
 def keep_report(result: RunResult, folder: Path) -> Path:
     """The folder, holding a copy of the run's report in place of an earlier one: what is published.
 
-    The gallery, whose videos are many, stays with the run.
+    The gallery, whose videos are many, stays with the run, and the scores are packed.
 
     Raises:
         ReportError: for a run of the people for development, on whom settings are chosen; one with cells missing; or a
             folder that holds something else than a report.
     """
     from pvbench.report.gallery.page import CLIPS, PAGE
+    from pvbench.report.written import PACKED
 
     plan, folder = result.plan, folder.resolve()
     shipped = split_root(SPLITS[1]).resolve()
@@ -86,12 +88,14 @@ def keep_report(result: RunResult, folder: Path) -> Path:
     written, refused = report_run(result)
     if refused:
         raise ReportError(f"{len(refused)} cells of {result.store.folder} have no numbers; see its report")
-    names = {path.name for path in written.iterdir()}
+    names = {path.name for path in written.iterdir()} | {PACKED}
     if folder.exists() and not (folder.is_dir() and names >= {path.name for path in folder.iterdir()}):
         raise ReportError(f"{folder} holds something else than a report; name an empty folder or a kept report's")
     beside = folder.with_name(f".{folder.name}.new")
     shutil.rmtree(beside, ignore_errors=True)
-    shutil.copytree(written, beside, ignore=shutil.ignore_patterns(PAGE, CLIPS))
+    shutil.copytree(written, beside, ignore=shutil.ignore_patterns(PAGE, CLIPS, "scores.csv"))
+    # Without the time of day, so that the same scores are the same bytes.
+    write_bytes(beside / PACKED, gzip.compress((written / "scores.csv").read_bytes(), mtime=0))
     shutil.rmtree(folder, ignore_errors=True)
     beside.replace(folder)
     return folder

@@ -1,11 +1,15 @@
 """Reports that are kept: of a complete run of the benchmark's people, in place of an earlier one."""
 
 import dataclasses
+from pathlib import Path
 
+import pandas
 import pytest
 
 from pvbench.errors import ReportError
 from pvbench.identity import split_root
+from pvbench.report.frame import scores
+from pvbench.report.written import read_report
 from pvbench.runner.grid import run_grid
 from pvbench.runner.observer import Silent
 from pvbench.runner.plan import Choice, make_plan
@@ -22,7 +26,10 @@ def test_a_report_is_kept_whole_and_replaces_an_earlier_one(run, tmp_path):
         written = {path.relative_to(result.store.report_folder) for path in result.store.report_folder.rglob("*")}
         gallery = {path for path in written if path.parts[0] in ("index.html", "clips")}
         assert len(gallery) > 2
-        assert {path.relative_to(folder) for path in folder.rglob("*")} == written - gallery
+        packed = (written - gallery - {Path("scores.csv")}) | {Path("scores.csv.gz")}
+        assert {path.relative_to(folder) for path in folder.rglob("*")} == packed
+        assert read_report(folder).values == read_report(result.store.folder).values
+        pandas.testing.assert_frame_equal(scores(folder), scores(result.store.folder))
         (folder / "filmstrips" / "old.jpg").touch()
     keep_report(result, folder)
     assert not (folder / "filmstrips" / "old.jpg").exists()
