@@ -105,6 +105,11 @@ class Store:
         return self.folder / "features" / kind / name
 
     @property
+    def judged_file(self) -> Path:
+        """What judges said of pairs of the run's videos, if there is such a file; see `pvbench.report.judged`."""
+        return self.folder / "judged.csv"
+
+    @property
     def report_folder(self) -> Path:
         """Where the report lies."""
         return self.folder / "report"

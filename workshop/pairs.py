@@ -2,9 +2,11 @@
 
     python -m workshop.pairs draw runs/mini --out runs/pairs                      # pictures, and a key kept apart
     python -m workshop.pairs tally runs/mini --out runs/pairs one.csv two.csv     # the judges' answers
+    pvbench report runs/mini                                                      # says what follows
 
 A judge sees `pairs/NN.png` and writes a CSV with the columns pair and answer: A, B or tie, for which of the two is more
-like the person of the photos. What the tally says of a number is how often it prefers the video that the judges prefer.
+like the person of the photos. The tally brings the answers into the run's folder, as judgements of its rows; a judge is
+called as the file is.
 """
 
 from __future__ import annotations
@@ -13,32 +15,26 @@ import argparse
 import csv
 import io
 import json
-import math
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw
-from scipy.stats import binomtest
 
 from pvbench.atomic import write_bytes, write_text
 from pvbench.errors import ReportError
 from pvbench.identity import load_identities
-from pvbench.report.data import CellKey
+from pvbench.report.data import CellKey, Judgement
 from pvbench.report.frame import scores
+from pvbench.report.judged import write_judgements
 from pvbench.report.pictures.drawing import INK, PAPER, picture_of, scaled, write
-from pvbench.report.written import WrittenReport, read_report
+from pvbench.report.written import read_report
+from pvbench.store import Store
 from pvbench.video import read_video
 
 ROWS = ("base", "dreambooth_lora", "personalvideo", "oracle")
-COLUMNS = (
-    "face_sim", "head_sim", "line_up", "line_up_foils", "look_right", "skin_difference", "hair_difference", "clip_i",
-    "clip_i_face", "verified_1", "head_verified_1",
-)  # fmt: skip
-"""Numbers that are about the person."""
 TIE = "tie"
 _SIDE, _GAP, _PHOTOS = 128, 8, 5
 
@@ -142,78 +138,13 @@ def read_answers(path: Path, pairs: Sequence[Pair]) -> dict[int, str]:
     return found
 
 
-def between_judges(answers: Sequence[Mapping[int, str]], pairs: Sequence[Pair]) -> tuple[float, int]:
-    """Share of the pairs, of those that no two judges call a tie, in which two judges agree; and how many there are."""
-    same = [
-        one[pair.number] == other[pair.number]
-        for one, other in combinations(answers, 2)
+def judgements(pairs: Sequence[Pair], answers: Mapping[str, Mapping[int, str]]) -> list[Judgement]:
+    """What judges said of the rows, by the judge's name."""
+    return [
+        Judgement(judge, pair.cell, pair.a, pair.b, given[pair.number].lower())  # type: ignore[arg-type]
+        for judge, given in answers.items()
         for pair in pairs
-        if TIE not in (one[pair.number], other[pair.number])
     ]
-    return (sum(same) / len(same) if same else math.nan), len(same)
-
-
-def preferred(pair: Pair, answers: Iterable[Mapping[int, str]]) -> str:
-    """The row that most judges prefer; empty where they are even."""
-    votes = Counter(given[pair.number] for given in answers)
-    return "" if votes["A"] == votes["B"] else (pair.a if votes["A"] > votes["B"] else pair.b)
-
-
-def agreement(
-    report: WrittenReport, pairs: Sequence[Pair], answers: Sequence[Mapping[int, str]], column: str
-) -> tuple[float, int]:
-    """In how many pairs a number is better for the row that the judges prefer, and of how many; equal ones are half."""
-    facts = report.columns.get(column)
-    if facts is None:
-        return 0, 0
-    right, asked = 0.0, 0
-    for pair in pairs:
-        chosen = preferred(pair, answers)
-        values = [report.values.get((row, column), {}).get(pair.cell, math.nan) for row in (pair.a, pair.b)]
-        if not chosen or any(math.isnan(value) for value in values):
-            continue
-        asked += 1
-        difference = (values[0] - values[1]) * (1 if facts.higher_is_better else -1)
-        better = "" if difference == 0 else (pair.a if difference > 0 else pair.b)
-        right += 0.5 if not better else float(better == chosen)
-    return right, asked
-
-
-def tally(report: WrittenReport, pairs: Sequence[Pair], answers: Sequence[Mapping[int, str]]) -> str:
-    """Markdown: which row the judges prefer, what their means say, and how often each number prefers the same video."""
-    same, shared = between_judges(answers, pairs)
-    lines = [
-        f"{len(pairs)} pairs, {len(answers)} judges. Where two of them decided, they agree in {100 * same:.0f} % of "
-        f"{shared}.",
-        "",
-        "| row | against | preferred, % | pairs | p | Face Sim. says | Head Sim. says |",
-        "|---|---|---:|---:|---:|---|---|",
-    ]
-    rows = list(dict.fromkeys(row for pair in pairs for row in (pair.a, pair.b)))
-    for one, other in combinations(sorted(rows, key=list(report.methods).index), 2):
-        chosen = [preferred(pair, answers) for pair in pairs if {pair.a, pair.b} == {one, other}]
-        decided = [row for row in chosen if row]
-        won = sum(row == other for row in decided)
-        p = binomtest(won, len(decided)).pvalue if decided else math.nan
-        share = f"{100 * won / len(decided):.0f}" if decided else "–"
-        says = [_better(report, one, other, column) for column in ("face_sim", "head_sim")]
-        counted = f"{len(decided)} of {len(chosen)}"
-        lines.append(f"| `{other}` | `{one}` | {share} | {counted} | {p:.2g} | {' | '.join(says)} |")
-    lines += ["", "| number | agrees with the judges, % | pairs |", "|---|---:|---:|"]
-    for column in COLUMNS:
-        right, asked = agreement(report, pairs, answers, column)
-        if asked:
-            lines.append(f"| {report.columns[column].display} | {100 * right / asked:.0f} | {asked} |")
-    return "\n".join(lines) + "\n"
-
-
-def _better(report: WrittenReport, one: str, other: str, column: str) -> str:
-    first, second = (report.score(row, column).get("value") for row in (one, other))
-    if first is None or second is None:
-        return "–"
-    facts = report.columns[column]
-    difference = (second - first) * (1 if facts.higher_is_better else -1)
-    return f"`{other if difference > 0 else one}` by {abs(difference) * facts.scale:.0f}"
 
 
 def main() -> None:
@@ -235,7 +166,8 @@ def main() -> None:
         draw(given.run, given.out, given.rows.split(","), given.pairs, given.seed)
         return
     pairs = read_key(given.out)
-    print(tally(read_report(given.run), pairs, [read_answers(path, pairs) for path in given.answers]))
+    found = {path.stem: read_answers(path, pairs) for path in given.answers}
+    write_judgements(Store(given.run).judged_file, judgements(pairs, found))
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -26,6 +26,25 @@ class CellKey(NamedTuple):
     identity: str
     prompt: str
     seed: int
+
+
+Answer = Literal["a", "b", "tie"]
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """One judge's answer to one pair.
+
+    Attributes:
+        a, b: the rows that were shown, in this order.
+        answer: which of them is more like the person; a tie where the judge cannot decide.
+    """
+
+    judge: str
+    cell: CellKey
+    a: str
+    b: str
+    answer: Answer
 
 
 @dataclass(frozen=True)
@@ -127,6 +146,8 @@ class ReportData:
     """Sentences that a reader of the tables must know of these videos."""
     left_out: tuple[tuple[str, str], ...] = ()
     """Where and why: what was given to be measured and stands for no cell, so that no table counts it."""
+    judged: tuple[Judgement, ...] = ()
+    """What judges said of pairs of videos."""
     doubts: tuple[tuple[str, str], ...] = ()
     """Where and what: other problems, of videos that have numbers, of identities, of FVD's reference set."""
 

@@ -96,7 +96,13 @@ def write_costs(folder: Path, log: Iterable[Mapping[str, Any]]) -> Path | None:
         StoreError: it cannot be written.
     """
     report = read_report(folder)
-    rows = [cost for cost in costs_of(log, list(report.methods)) if cost.tunings or cost.videos]
+    grid = report.content["grid"]
+    reported = [
+        entry
+        for entry in log
+        if entry.get("identity") in grid["identities"] and entry.get("prompt") in (None, *grid["prompts"])
+    ]
+    rows = [cost for cost in costs_of(reported, list(report.methods)) if cost.tunings or cost.videos]
     if not rows:
         return None
     each = _videos_of_a_person(report)

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from pvbench.atomic import write_bytes, write_text
+from pvbench.digest import file_digest
 from pvbench.errors import ReportError
 from pvbench.freshness import freshness
 from pvbench.identity import SPLITS, split_root
@@ -115,6 +116,7 @@ def _inputs(result: RunResult) -> dict[str, object]:
             for name, (plan_, survey) in reference_surveys(plan, result.store).items()
         },
         "metrics": plan.profile.evaluators.get("metrics", {}),
+        "judged": file_digest(judged) if (judged := result.store.judged_file).is_file() else "",
     }
 
 

@@ -16,6 +16,7 @@ from pvbench.metrics import load_metrics, reads, score
 from pvbench.metrics.face_sim import face_trace
 from pvbench.metrics.gallery import TRUTHS, UNKNOWN, others_of, truth_of
 from pvbench.report import CellKey, ReferenceSet, ReportData, ReportIdentity, ReportPrompt, ReportVariant
+from pvbench.report.judged import read_judgements
 from pvbench.runner.plan import Cell
 from pvbench.runner.result import RunResult
 from pvbench.runner.survey import REFERENCE_METHODS, reference_surveys
@@ -99,6 +100,7 @@ def score_run(result: RunResult) -> Scored:
         versions=versions(),
         machine=machine(),
         metrics=plan.metrics,
+        judged=read_judgements(result.store.judged_file),
     )
     return Scored(data, refused)
 

@@ -2,17 +2,14 @@
 
 import dataclasses
 from collections import Counter
-from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from pvbench.errors import ReportError
-from pvbench.metrics import COLUMNS
-from pvbench.report.data import CellKey
-from pvbench.report.written import WrittenReport
-from workshop.pairs import Pair, agreement, between_judges, draw_pairs, picture, preferred, read_answers, tally
+from pvbench.report.data import CellKey, Judgement
+from workshop.pairs import Pair, draw_pairs, judgements, picture, read_answers
 
 ROWS = ("base", "mine", "oracle")
 CELLS = [CellKey(name, prompt, 0) for name in ("ada", "ben", "chloe", "dario") for prompt in ("p1", "p2", "p3")]
@@ -44,58 +41,13 @@ def test_a_sheet_shows_photos_and_both_films_and_no_name():
 PAIRS = [Pair(i + 1, cell, *(("mine", "base") if i % 2 else ("base", "mine"))) for i, cell in enumerate(CELLS)]
 
 
-def answers(prefers):
-    return {pair.number: "A" if pair.a == prefers else "B" for pair in PAIRS}
-
-
-def report(**columns):
-    """A report in which each number has a value for each row."""
-    facts = {
-        name: {
-            "display": COLUMNS[name].display,
-            "unit": COLUMNS[name].unit,
-            "higher_is_better": COLUMNS[name].higher_is_better,
-            "shown_times": COLUMNS[name].scale,
-            "undefined": "",
-        }
-        for name in columns
-    }
-    rows = {
-        row: {"role": "method", "scores": {name: {"value": of[row]} for name, of in columns.items()}}
-        for row in next(iter(columns.values()))
-    }
-    found = WrittenReport(Path(), {"columns": facts, "methods": rows})
-    found.__dict__["values"] = {
-        (row, name): dict.fromkeys(CELLS, value) for name, of in columns.items() for row, value in of.items()
-    }
-    return found
-
-
-def test_a_number_agrees_as_often_as_it_prefers_the_same_video():
-    found = report(
-        face_sim={"base": 0.1, "mine": 0.5},
-        skin_difference={"base": 3.0, "mine": 9.0},
-        clip_i={"base": 0.2, "mine": 0.2},
+def test_answers_become_judgements_of_rows():
+    found = judgements(
+        PAIRS, {"one": {pair.number: "A" for pair in PAIRS}, "two": {pair.number: "tie" for pair in PAIRS}}
     )
-    judged = [answers("mine"), answers("mine")]
-    assert agreement(found, PAIRS, judged, "face_sim") == (12, 12)
-    assert agreement(found, PAIRS, judged, "skin_difference") == (0, 12)
-    assert agreement(found, PAIRS, judged, "clip_i") == (6, 12)
-    assert agreement(found, PAIRS, judged, "head_sim") == (0, 0)
-    page = tally(found, PAIRS, judged)
-    assert "| `mine` | `base` | 100 | 12 of 12 | 0.00049 | `mine` by 40 | – |" in page
-    assert "| Face Sim. | 100 | 12 |" in page
-    assert "they agree in 100 % of 12" in page
-
-
-def test_judges_who_differ_decide_nothing():
-    one, other = answers("mine"), answers("base")
-    assert {preferred(pair, [one, other]) for pair in PAIRS} == {""}
-    assert preferred(PAIRS[0], [one, other, one]) == "mine"
-    assert between_judges([one, other], PAIRS) == (0.0, 12)
-    half = {**one, 1: "tie"}
-    assert between_judges([one, half], PAIRS) == (1.0, 11)
-    assert preferred(PAIRS[0], [half]) == ""
+    assert len(found) == 2 * len(PAIRS)
+    assert found[0] == Judgement("one", PAIRS[0].cell, "base", "mine", "a")
+    assert found[-1].answer == "tie"
 
 
 def test_answers_are_read_and_checked(tmp_path):

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from pvbench.metrics import columns_in
 from pvbench.report.data import ReportData
 from pvbench.report.document.block import Block, Bullets, Code, Document, Figure, Paragraph, Section
+from pvbench.report.document.judged_tables import judged_tables
 from pvbench.report.document.paper import is_published, published_blocks
 from pvbench.report.document.problem_tables import doubts_table, failed_table, left_out_table
 from pvbench.report.document.protocols import protocols_table
@@ -34,6 +35,8 @@ def contents(data: ReportData, numbers: Aggregates, filmstrips: Sequence[Figure]
     if extra := extra_table(data, numbers):
         remarks = () if sections else tuple(map(Paragraph, data.remarks))
         sections.append(Section("Extra metrics", (extra, *remarks)))
+    if judged := judged_tables(data):
+        sections.append(Section("Judged blind", judged))
     if protocols := protocols_table(data, numbers):
         sections.append(Section("By every face protocol", (protocols,)))
     if filmstrips:

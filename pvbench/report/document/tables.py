@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pvbench.metrics import COLUMNS, PAPER, columns_in, metric_of
 from pvbench.report.data import ReportData, ReportVariant
 from pvbench.report.document.block import Entry, Table
+from pvbench.report.document.judged_tables import judged_notes
 from pvbench.report.document.notes import main_notes, power_notes, signature_lines
 from pvbench.report.statistics.score import Aggregates, Comparison, Kept, Place, Score
 from pvbench.stats import Interval
@@ -36,7 +37,8 @@ def main_table(data: ReportData, numbers: Aggregates) -> Table:
     names = columns_in("main", data.metrics)
     whole = names == columns_in("main")
     caption = "The six numbers of the paper, mean over all videos" if whole else "Mean over all videos"
-    return _score_table(data, numbers, "results", caption, names, tuple(main_notes(data, numbers)))
+    notes = (*main_notes(data, numbers), *judged_notes(data, numbers, names))
+    return _score_table(data, numbers, "results", caption, names, notes)
 
 
 _WHO = frozenset({"face", "head", "colours"})
@@ -54,7 +56,7 @@ def beside_tables(data: ReportData, numbers: Aggregates) -> tuple[Table, ...]:
     shown = (("beside", "Companions of the six numbers: the person", who),
              ("beside-rest", "Companions of the six numbers: motion, prompt and the set", rest))  # fmt: skip
     return tuple(
-        _score_table(data, numbers, name, caption, columns, _notes(columns))
+        _score_table(data, numbers, name, caption, columns, (*_notes(columns), *judged_notes(data, numbers, columns)))
         for name, caption, columns in shown
         if columns
     )

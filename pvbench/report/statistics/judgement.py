@@ -1,0 +1,116 @@
+"""What judges prefer, how they agree with each other, and how often each number prefers the same video."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+from scipy.stats import binomtest
+
+from pvbench.metrics import COLUMNS
+from pvbench.report.data import CellKey, Judgement, ReportData
+from pvbench.report.statistics.score import SIGNIFICANT, Aggregates
+
+Pair = tuple[CellKey, frozenset[str]]
+"""A cell and two of its rows."""
+
+
+@dataclass(frozen=True)
+class Preference:
+    """How often judges prefer one row to another.
+
+    Attributes:
+        won: pairs in which most judges prefer `first`.
+        decided, shown: pairs in which they are not even, and all.
+    """
+
+    first: str
+    second: str
+    won: int
+    decided: int
+    shown: int
+
+    @property
+    def share(self) -> float:
+        """Of the decided pairs; NaN without any."""
+        return self.won / self.decided if self.decided else math.nan
+
+    @property
+    def p(self) -> float:
+        """Two-sided binomial test against even odds; NaN without decided pairs."""
+        return float(binomtest(self.won, self.decided).pvalue) if self.decided else math.nan
+
+    @property
+    def winner(self) -> str:
+        """The row that is significantly preferred; empty without significance."""
+        if not self.p < SIGNIFICANT:
+            return ""
+        return self.first if 2 * self.won > self.decided else self.second
+
+
+def favourites(judgements: Sequence[Judgement]) -> dict[Pair, str]:
+    """By pair, the row that most judges prefer; empty where they are even."""
+    votes: dict[Pair, Counter[str]] = {}
+    for one in judgements:
+        chosen = {"a": one.a, "b": one.b, "tie": ""}[one.answer]
+        votes.setdefault((one.cell, frozenset((one.a, one.b))), Counter())[chosen] += 1
+    found = {}
+    for pair, of_one in votes.items():
+        first, second = sorted(pair[1])
+        even = of_one[first] == of_one[second]
+        found[pair] = "" if even else (first if of_one[first] > of_one[second] else second)
+    return found
+
+
+def preferences(judgements: Sequence[Judgement], labels: Sequence[str]) -> list[Preference]:
+    """Each two of the rows that were shown against each other, in the order of `labels`."""
+    chosen = favourites(judgements)
+    found = []
+    for second, first in combinations(labels, 2):
+        of_two = [row for (_, rows), row in chosen.items() if rows == {first, second}]
+        if of_two:
+            decided = [row for row in of_two if row]
+            found.append(Preference(first, second, decided.count(first), len(decided), len(of_two)))
+    return found
+
+
+def between_judges(judgements: Sequence[Judgement]) -> tuple[int, int]:
+    """How often two judges who decided prefer the same video, and how often two did."""
+    answers: dict[Pair, dict[str, str]] = {}
+    for one in judgements:
+        if one.answer != "tie":
+            answers.setdefault((one.cell, frozenset((one.a, one.b))), {})[one.judge] = getattr(one, one.answer)
+    both = [pair for of_one in answers.values() for pair in combinations(of_one.values(), 2)]
+    return sum(first == second for first, second in both), len(both)
+
+
+def agreement(data: ReportData, judgements: Sequence[Judgement], column: str) -> tuple[float, int]:
+    """In how many decided pairs a number is better for the preferred video, equal ones half, and of how many."""
+    right, asked = 0.0, 0
+    better_is_more = COLUMNS[column].higher_is_better
+    for (cell, rows), chosen in favourites(judgements).items():
+        if not chosen:
+            continue
+        (other,) = rows - {chosen}
+        values = [data.scores.get(row, {}).get(cell, {}).get(column, math.nan) for row in (chosen, other)]
+        if any(math.isnan(value) for value in values):
+            continue
+        asked += 1
+        difference = values[0] - values[1] if better_is_more else values[1] - values[0]
+        right += 1.0 if difference > 0 else 0.5 if difference == 0 else 0.0
+    return right, asked
+
+
+def contradicted(numbers: Aggregates, judgements: Sequence[Judgement], column: str) -> list[Preference]:
+    """Preferences, significant ones, against which a number decides significantly."""
+    tests = [test for test in numbers.comparisons if test.column == column and test.winner]
+    labels = list(numbers.scores)
+    return [
+        one
+        for one in preferences(judgements, labels)
+        if one.winner
+        and any({test.first, test.second} == {one.first, one.second} and test.winner != one.winner for test in tests)
+    ]
