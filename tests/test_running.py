@@ -28,8 +28,8 @@ def test_every_file_of_a_run_is_on_the_page_and_no_other(tmp_path, people):
     for name in there - {".lock"}:
         assert any(re.match(pattern, name) for pattern in patterns), name
     unused = [pattern for pattern in patterns if not any(re.match(pattern, name) for name in there)]
-    # No words are learned and nothing fails here, and the report is written by the command line.
-    assert unused == ["shelf/", "failures/", "report/"]
+    # No words are learned, nothing fails and nobody judges here; report and costs are written by the command line.
+    assert unused == ["shelf/", "failures/", r"judged\.csv", "cost/", "report/"]
 
 
 def test_the_example_profile_loads(tmp_path):
