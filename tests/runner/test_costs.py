@@ -2,6 +2,7 @@
 
 import json
 import math
+from pathlib import Path
 
 import pytest
 from example_inputs import EXAMPLE_PROFILE
@@ -55,6 +56,10 @@ def test_lines_of_other_stages_and_broken_ones_are_passed_over():
 
 
 def test_a_large_array_shows_in_the_peak():
+    try:
+        Path("/proc/self/clear_refs").write_text("5")
+    except OSError:
+        pytest.skip("this system does not count peaks anew")
     with measured_peak("cpu") as before:
         pass
     with measured_peak("cpu") as during:
