@@ -45,7 +45,7 @@ class PersonalVideoPlusSettings(PersonalVideoSettings):
         crop_jitter: size of random changes of the generated faces: colour as for references, shift, scale and blur.
     """
 
-    token: TokenKind = "none"
+    token: TokenKind = "inverted"
     targets: Literal["qkv", "qkv_motion"] = "qkv"
     scr_frames: int = 4
     temperature: float = 25.0

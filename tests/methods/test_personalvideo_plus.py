@@ -73,7 +73,7 @@ def test_likeness_above_the_ceiling_earns_nothing(make, ada, monkeypatch):
 def test_videos_go_on_from_what_pictures_taught(make, short_backbone, ada):
     """The adapter of the warm steps moves into the video model as it is, and all steps are counted as one tuning."""
     told, backbone = [], short_backbone
-    method = make("personalvideo_plus", steps=1, warm_steps=3, prefixes=1, scr="off")
+    method = make("personalvideo_plus", token="none", steps=1, warm_steps=3, prefixes=1, scr="off")
     method.tune(ada, SIMULATED, seed=0, progress=lambda step, total, found: told.append((step, total)))
     assert told == [(1, 4), (2, 4), (3, 4), (4, 4)]
     generator = torch.Generator().manual_seed(0)
