@@ -55,7 +55,7 @@ def draw_pairs(cells: Sequence[CellKey], rows: Sequence[str], count: int, seed: 
     both = list(combinations(rows, 2))
     people = list(dict.fromkeys(cell.identity for cell in cells))
     own = {name: [cell for cell in cells if cell.identity == name] for name in people}
-    order = [people[i] for start in range(0, count, len(people)) for i in rng.permutation(len(people)) if start >= 0]
+    order = [people[i] for _ in range(0, count, len(people)) for i in rng.permutation(len(people))]
     pairs = []
     for number in range(count):
         first, second = both[number % len(both)]

@@ -2,10 +2,10 @@
 
 from dataclasses import replace
 
-import numpy as np
 import pytest
 import torch
 from diffusers import UniPCMultistepScheduler
+from tiny_models import take_published_levels
 
 from pvbench.backbones.checkpointing import enable_checkpointing
 from pvbench.backbones.wan import WanBackbone
@@ -24,13 +24,7 @@ def of(backbone, negative="", **sampling):
 @pytest.fixture
 def levels(tiny_wan, monkeypatch):
     """The pipeline's Euler scheduler takes the levels that the published one has, and not those of its training."""
-    scheduler = tiny_wan.pipe.scheduler
-    plain = scheduler.set_timesteps
-
-    def even(steps, device):
-        plain(sigmas=np.linspace(1, 0, steps + 1)[:-1], device=device)
-
-    monkeypatch.setattr(scheduler, "set_timesteps", even)
+    take_published_levels(tiny_wan.pipe.scheduler, monkeypatch)
 
 
 @pytest.mark.usefixtures("levels")

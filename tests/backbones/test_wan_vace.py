@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from tiny_models import take_published_levels
 
 from pvbench.backbone import SUBJECT
 from pvbench.backbones.wan_loader import WanLoader, WanVaceLoader
@@ -30,13 +31,7 @@ def photos(count=1, size=(40, 48)):
 @pytest.fixture
 def levels(tiny_vace, monkeypatch):
     """The pipeline's Euler scheduler takes the levels that the published one has, and not those of its training."""
-    scheduler = tiny_vace.pipe.scheduler
-    plain = scheduler.set_timesteps
-
-    def even(steps, device):
-        plain(sigmas=np.linspace(1, 0, steps + 1)[:-1], device=device)
-
-    monkeypatch.setattr(scheduler, "set_timesteps", even)
+    take_published_levels(tiny_vace.pipe.scheduler, monkeypatch)
 
 
 @pytest.mark.usefixtures("levels")

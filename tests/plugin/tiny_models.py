@@ -242,6 +242,16 @@ def write_wan_vace(folder):
     return folder
 
 
+def take_published_levels(scheduler, monkeypatch):
+    """A pipeline's Euler scheduler takes evenly spread levels before its shift, and not those of its training."""
+    plain = scheduler.set_timesteps
+
+    def even(steps, device):
+        plain(sigmas=[1 - step / steps for step in range(steps)], device=device)
+
+    monkeypatch.setattr(scheduler, "set_timesteps", even)
+
+
 def write_toml(path, **tables):
     """A profile: top-level values first, then its tables; `None` leaves a line out."""
     lines = [f"{name} = {json.dumps(value)}" for name, value in tables.items() if not isinstance(value, dict)]

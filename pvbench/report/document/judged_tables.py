@@ -10,8 +10,8 @@ from pvbench.report.document.block import Entry, Table
 from pvbench.report.statistics.judgement import Preference, agreement, between_judges, contradicted, preferences
 from pvbench.report.statistics.score import Aggregates
 
-_ABOUT = frozenset({"face", "head", "colours", "clip"})
-"""Parts of a profile by whose features a number says something of the person; whether it reads photos decides."""
+_OF_THE_PERSON = ("reference/", "truth/", "foils/", "others/")
+"""Beginnings of the features by which a number compares with the person."""
 
 
 def judged_tables(data: ReportData) -> tuple[Table, ...]:
@@ -64,10 +64,7 @@ def about_the_person(data: ReportData) -> Sequence[str]:
 
 
 def _compares(name: str) -> bool:
-    metric = metric_of(name)
-    return metric.parts[0] in _ABOUT and any(
-        need.startswith(("reference/", "truth/", "foils/", "others/")) for need in metric.needs
-    )
+    return any(need.startswith(_OF_THE_PERSON) for need in metric_of(name).needs)
 
 
 def judged_notes(data: ReportData, numbers: Aggregates, columns: Iterable[str]) -> Iterable[str]:
