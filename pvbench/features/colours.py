@@ -8,13 +8,13 @@ from typing import Any, ClassVar
 import numpy as np
 
 from pvbench.evaluator import Evaluator, EvaluatorLoader, FeatureGroup, Features
+from pvbench.features.mini.part import HEAD_SIDE, HEAD_SPREAD
 from pvbench.profile import Profile
 
 VERSION = 1
 SKIN = (0.25, 0.54, 0.75, 0.70)
 CROWN = (0.30, -0.06, 0.70, 0.08)
 """Where the aligned crop of a face shows either: left, top, right and bottom, in shares of its side."""
-_SIDE, _SPREAD = 48, 1.9
 
 
 def colours_of(frames: np.ndarray, landmarks: np.ndarray) -> dict[str, np.ndarray]:
@@ -27,19 +27,17 @@ def colours_of(frames: np.ndarray, landmarks: np.ndarray) -> dict[str, np.ndarra
     import cv2
     import torch
 
-    from pvbench.features.face import crop_faces
-    from pvbench.pixels import to_tensor
+    from pvbench.features.mini.head_networks import seen_heads
 
     found = {name: np.full((len(frames), 3), np.nan, np.float32) for name in ("skin", "crown")}
     seen = np.isfinite(landmarks).all(axis=(1, 2))
     if not seen.any():
         return found
-    points = torch.from_numpy(landmarks[seen].astype(np.float32))
-    crops = crop_faces(to_tensor(frames[seen], torch.device("cpu")), points, _SIDE, _SPREAD)
-    rgb = ((crops.permute(0, 2, 3, 1).numpy() + 1) / 2).clip(0, 1).astype(np.float32)
+    _, heads = seen_heads(frames, landmarks, torch.device("cpu"))
+    rgb = ((heads.permute(0, 2, 3, 1).numpy() + 1) / 2).clip(0, 1).astype(np.float32)
     lab = np.stack([cv2.cvtColor(one, cv2.COLOR_RGB2LAB) for one in rgb])
     for name, place in (("skin", SKIN), ("crown", CROWN)):
-        left, top, right, bottom = (round(((at - 0.5) / _SPREAD + 0.5) * _SIDE) for at in place)
+        left, top, right, bottom = (round(((at - 0.5) / HEAD_SPREAD + 0.5) * HEAD_SIDE) for at in place)
         found[name][seen] = np.median(lab[:, top:bottom, left:right], axis=(1, 2))
     return found
 
@@ -73,7 +71,7 @@ class HeadColoursLoader(EvaluatorLoader):
             "version": VERSION,
             "skin": list(SKIN),
             "crown": list(CROWN),
-            "crop": [_SIDE, _SPREAD],
+            "crop": [HEAD_SIDE, HEAD_SPREAD],
         }
 
     @classmethod
