@@ -25,6 +25,8 @@ TOKENS = "tokens"
 """Words can be learned and stand in its texts."""
 IMAGE_PROMPT = "image_prompt"
 """Photos can stand beside its texts: it takes adapters of the IP-Adapter type."""
+FACE_CONTROLLED = "face_control"
+"""A head's picture can stand beside its latents, and a face beside its layers, as ConsisID has them."""
 SUBJECT = "subject"
 """It was trained to show the subject of photos that are given beside a text: nothing is added to it."""
 WORLD = "world"
@@ -63,8 +65,8 @@ class BackboneLoader(Loader):
     """Loads a backbone; the entry point group is `pvbench.backbones`, a profile's line `[backbone] kind`.
 
     Attributes:
-        offers: what methods can ask of it: `LATENTS`, `IMAGES`, `LORA`, `TOKENS`, `IMAGE_PROMPT`, `SUBJECT` or
-            `WORLD` of this module, or names of its own, for methods of its own.
+        offers: what methods can ask of it: `LATENTS`, `IMAGES`, `LORA`, `TOKENS`, `IMAGE_PROMPT`,
+            `FACE_CONTROLLED`, `SUBJECT` or `WORLD` of this module, or names of its own, for methods of its own.
     """
 
     offers: ClassVar[frozenset[str]] = frozenset()

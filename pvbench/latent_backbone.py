@@ -39,7 +39,7 @@ class Words:
 
     Attributes:
         tensors: what the backbone's text encoders made of it, by the backbone's own names.
-        image: what an image prompt adds, by the backbone's own names; empty without one.
+        image: what photos add, by the backbone's own names; empty without any.
     """
 
     text: str
@@ -313,6 +313,43 @@ class LatentBackbone(Backbone):
         """
         raise MethodError(f"{type(self).__name__} takes no image prompts")
 
+    def load_face_control(self, tensors: Mapping[str, Tensor], scale: float = 1.0) -> None:
+        """Puts a face control into the video side, in the place of one that is there; LoRAs stay.
+
+        It acts where words have a face beside them, see `with_face`, and nowhere else.
+
+        Args:
+            tensors: as its training saved them.
+            scale: of what the layers read of the face; the picture beside the latents has none.
+
+        Raises:
+            MethodError: the tensors do not fit, or the backbone takes none: its loader does not offer
+                `FACE_CONTROLLED`.
+        """
+        raise MethodError(f"{type(self).__name__} takes no face control")
+
+    def remove_face_control(self) -> None:
+        """Takes out the face control, if there is one."""
+
+    def with_face(
+        self,
+        words: Words,
+        picture: Float[Tensor, "1 3 H W"] | None,
+        identity: Float[Tensor, "1 d"],
+        states: Sequence[Float[Tensor, "1 length width"]],
+    ) -> Words:
+        """The words with a face beside them, in both branches of guidance, for `denoise` on the side of videos.
+
+        Args:
+            picture: of the head, in [-1, 1], of the frames' size; without one its branch sees nothing.
+            identity: the face's vector.
+            states: hidden states of the control's own image encoder.
+
+        Raises:
+            MethodError: no face control is loaded, or it reads other states.
+        """
+        raise MethodError(f"{type(self).__name__} takes no face control")
+
     def with_subject(
         self, words: Words, photos: Sequence[NDArray[np.uint8]], noise_seed: int, scale: float = 1.0
     ) -> Words:
@@ -332,6 +369,7 @@ class LatentBackbone(Backbone):
         """Takes out all adapters."""
         self.remove_lora()
         self.remove_image_prompt()
+        self.remove_face_control()
 
     # Videos
 

@@ -23,15 +23,16 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-Role = Literal["identity", "semantic", "segmenter", "image_prompt"]
-ROLES: tuple[Role, ...] = ("identity", "semantic", "segmenter", "image_prompt")
+Role = Literal["identity", "semantic", "segmenter", "image_prompt", "face_control"]
+ROLES: tuple[Role, ...] = ("identity", "semantic", "segmenter", "image_prompt", "face_control")
 """What there is to tune or to prompt with: whose face a frame shows, how well it fits the prompt, which pixels show the
-person, and an adapter that was trained to take photos as prompts."""
+person, an adapter that was trained to take photos as prompts, and one that was trained to hold a model to a face."""
 
 IDENTITY_REWARD = "reward.identity"
 SEMANTIC_REWARD = "reward.semantic"
 SEGMENTER = "reward.segmenter"
 PHOTO_PROMPT = "reward.image_prompt"
+FACE_CONTROL = "reward.face_control"
 """What a method asks for that works with one of them; see `Method.asks`."""
 
 
@@ -151,6 +152,45 @@ class PhotoPrompt(ABC):
         """What it makes of a black picture (1, length, width), for guidance without a prompt."""
 
 
+@dataclass(frozen=True, eq=False)
+class FaceSeen:
+    """A photo as a face control reads it.
+
+    Attributes:
+        picture: the head by itself (1, 3, H, W) in [-1, 1], of the size of the generated frames.
+        identity: the face's vector (1, d).
+        states: an image encoder's hidden states (1, length, width), one for each depth that is read.
+    """
+
+    picture: Tensor
+    identity: Tensor
+    states: tuple[Tensor, ...]
+
+
+class FaceControl(ABC):
+    """What was trained once, on many people, so that a backbone holds itself to the face of a photo.
+
+    Attributes:
+        tensors: for `LatentBackbone.load_face_control`.
+        lora: for `LatentBackbone.load_lora`, what was trained beside it; empty for none.
+    """
+
+    tensors: Mapping[str, Tensor]
+    lora: Mapping[str, Tensor]
+
+    @abstractmethod
+    def see(self, photo: NDArray[np.uint8], height: int, width: int) -> FaceSeen:
+        """What the control reads of a photo.
+
+        Args:
+            photo: (H, W, 3), of any size.
+            height, width: of the generated frames, in pixels.
+
+        Raises:
+            FaceError: the photo shows no face or head, or more than one face.
+        """
+
+
 def divergence(tuned: Tensor, frozen: Tensor, temperature: float) -> Tensor:
     """KL(softmax(tuned) || softmax(frozen)) over the frames (M,), in nats; 0 where the scores differ by a constant."""
     target = (temperature * tuned).log_softmax(dim=-1)
@@ -169,8 +209,8 @@ def shortfall(tuned: Tensor, frozen: Tensor, temperature: float) -> Tensor:
 class RewardLoader(Loader):
     """Loads a reward.
 
-    The entry point group is `pvbench.rewards`; a profile's lines are `[rewards] identity`, `semantic`, `segmenter` and
-    `image_prompt`.
+    The entry point group is `pvbench.rewards`; a profile's lines are `[rewards] identity`, `semantic`, `segmenter`,
+    `image_prompt` and `face_control`.
 
     Attributes:
         role: which of them it is.
@@ -181,7 +221,7 @@ class RewardLoader(Loader):
     @classmethod
     @abstractmethod
     def load(cls, profile: Profile, device: str) -> Any:
-        """An `IdentityReward`, `SemanticReward`, `PersonSegmenter` or `PhotoPrompt`, as `role` says, on a device.
+        """An `IdentityReward`, `SemanticReward`, `PersonSegmenter`, `PhotoPrompt` or `FaceControl`, as `role` says.
 
         Raises:
             WeightsError: weights are missing, damaged, or not the ones that their card names.
@@ -255,6 +295,12 @@ def load_segmenter(profile: Profile, device: str) -> PersonSegmenter:
 def load_photo_prompt(profile: Profile, device: str) -> PhotoPrompt:
     """The profile's adapter for photos as prompts, on a device."""
     found: PhotoPrompt = reward_loader(profile, "image_prompt").load(profile, device)
+    return found
+
+
+def load_face_control(profile: Profile, device: str) -> FaceControl:
+    """The profile's face control on a device."""
+    found: FaceControl = reward_loader(profile, "face_control").load(profile, device)
     return found
 
 

@@ -30,6 +30,8 @@ _MODELS = {
     "face-image-encoder": "about 40 minutes on one core; needs text-to-image",
     "face-adapter-pictures": "about 2 hours on one core; needs face-image-encoder",
     "face-adapter": "about an hour on one core; needs face-adapter-pictures and motion",
+    "face-control-pictures": "about 2 hours on one core; needs face-image-encoder and segmenter",
+    "face-control": "about an hour on one core; needs face-control-pictures and motion",
     "head-recogniser": "about 43 minutes on one core; needs doubles",
     "look-reader": "about 23 minutes on one core; needs doubles",
 }
@@ -157,7 +159,7 @@ def train(
     chosen = MODELS[model]
     usual = chosen.gpu_plan if chosen.gpu_plan and place.device.type == "cuda" else chosen.plan
     timed = replace(usual, steps=0, seconds=seconds) if seconds else replace(usual, steps=steps or usual.steps)
-    chosen.train(place, replace(timed, batch=batch or usual.batch, rate=rate or usual.rate))
+    chosen.train(place, replace(timed, batch=batch or usual.batch, rate=rate or usual.rate).on(place.device))
 
 
 @app.command()

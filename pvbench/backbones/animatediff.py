@@ -19,6 +19,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from pvbench.backbones.checkpointing import enable_checkpointing
+from pvbench.backbones.face_control import FaceControlSlot
 from pvbench.backbones.foreign_lora import attach
 from pvbench.backbones.image_prompt import ImagePromptSlot
 from pvbench.backbones.lora import LoraSlots
@@ -69,12 +70,13 @@ class AnimateDiffBackbone(LatentBackbone):
         self.device, self.signature = device, signature
         self._slots = {"video": LoraSlots(pipe.unet, "unet."), "image": LoraSlots(image_unet, "unet.")}
         self._text_slot = LoraSlots(pipe.text_encoder, "text_encoder.")
-        self._image_prompt = ImagePromptSlot(pipe.unet)
+        self._image_prompt, self._face_control = ImagePromptSlot(pipe.unet), FaceControlSlot(pipe.unet)
         self._kept: dict[str, Words] = {}
 
     def enable_checkpointing(self) -> None:
         """Where gradients are on, networks keep their blocks' inputs only: less memory, a third more time."""
-        enable_checkpointing(self.pipe.unet, (self._slots["video"].recall, self._image_prompt.recall))
+        shown = (self._slots["video"].recall, self._image_prompt.recall, self._face_control.recall)
+        enable_checkpointing(self.pipe.unet, shown)
         enable_checkpointing(self.image_unet, (self._slots["image"].recall,))
         enable_checkpointing(self.pipe.vae)
 
@@ -174,16 +176,20 @@ class AnimateDiffBackbone(LatentBackbone):
         states: Float[Tensor, "m length width"],
         side: Side,
         image: Float[Tensor, "m tokens width"] | None = None,
+        face: Mapping[str, Tensor] | None = None,
     ) -> Float[Tensor, "n c t h w"]:
         """A UNet's output in float32, computed in the backbone's precision.
 
         Args:
             states: of a text for each frame, frames of one video together.
             image: of an image prompt for each frame; on the side of videos only.
+            face: of a face control, the same for all frames; on the side of videos only.
         """
+        face = face or {}
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
             if side == "video":
-                with self._image_prompt.showing(image):
+                control = self._face_control.showing(face.get("picture"), face.get("face"))
+                with self._image_prompt.showing(image), control:
                     found: Tensor = self.pipe.unet(latent, t, states).sample
             else:
                 found = self.image_unet(latent[:, :, 0], t, states).sample[:, :, None]
@@ -209,16 +215,17 @@ class AnimateDiffBackbone(LatentBackbone):
 
         t = self.schedule.time(step)
         empty, given = for_frames(self.encode("").tensors["states"]), for_frames(words.tensors["states"])
-        no_image, image = (for_frames(words.image[name]) if words.image else None for name in ("empty", "tokens"))
+        beside = words.image
+        no_image, image = (for_frames(beside[name]) if name in beside else None for name in ("empty", "tokens"))
         if step >= self.first_step(self.sampling.guidance_stop):
-            return self.run(latent, t, given, side, image)
+            return self.run(latent, t, given, side, image, beside)
         if torch.is_grad_enabled() and not through_both:
             with torch.no_grad():
-                without = self.run(latent, t, empty, side, no_image)
-            with_ = self.run(latent, t, given, side, image)
+                without = self.run(latent, t, empty, side, no_image, beside)
+            with_ = self.run(latent, t, given, side, image, beside)
         else:
             images = None if image is None or no_image is None else torch.cat([no_image, image])
-            both = self.run(torch.cat([latent, latent]), t, torch.cat([empty, given]), side, images)
+            both = self.run(torch.cat([latent, latent]), t, torch.cat([empty, given]), side, images, beside)
             without, with_ = both.chunk(2)
         return self._guided(without, with_, side)
 
@@ -334,4 +341,26 @@ class AnimateDiffBackbone(LatentBackbone):
         """The words and, beside them, what the IP-Adapter's projection makes of the photos."""
         with torch.no_grad():
             seen = {"tokens": self._image_prompt.tokens(states), "empty": self._image_prompt.tokens(empty)}
-        return replace(words, image=seen)
+        return replace(words, image={**words.image, **seen})
+
+    def load_face_control(self, tensors: Mapping[str, Tensor], scale: float = 1.0) -> None:
+        """Puts a face control into the text-to-video UNet."""
+        self._face_control.load(tensors, scale)
+
+    def remove_face_control(self) -> None:
+        """Takes the face control out of the text-to-video UNet."""
+        self._face_control.remove()
+
+    def with_face(
+        self,
+        words: Words,
+        picture: Float[Tensor, "1 3 H W"] | None,
+        identity: Float[Tensor, "1 d"],
+        states: Sequence[Float[Tensor, "1 length width"]],
+    ) -> Words:
+        """The words and, beside them, the head's latent and the tokens of the face."""
+        with torch.no_grad():
+            seen = {"face": self._face_control.face(identity, states)}
+        if picture is not None:
+            seen["picture"] = self.encode_images(picture.to(self.device))[:, :, 0]
+        return replace(words, image={**words.image, **seen})

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from pvbench.backbone import IMAGE_PROMPT, IMAGES, LATENTS, LORA, TOKENS, WORLD, BackboneLoader
+from pvbench.backbone import FACE_CONTROLLED, IMAGE_PROMPT, IMAGES, LATENTS, LORA, TOKENS, WORLD, BackboneLoader
 from pvbench.machine.devices import computes_bfloat16, torch_device
 from pvbench.errors import ProfileError, WeightsError
 from pvbench.profile import Profile
@@ -34,7 +34,7 @@ class MiniLoader(BackboneLoader):
 
     name: ClassVar[str] = "mini"
     summary: ClassVar[str] = "AnimateDiff in miniature, trained on the miniature world; runs on a CPU"
-    offers: ClassVar[frozenset[str]] = frozenset({LATENTS, IMAGES, LORA, TOKENS, IMAGE_PROMPT, WORLD})
+    offers: ClassVar[frozenset[str]] = frozenset({LATENTS, IMAGES, LORA, TOKENS, IMAGE_PROMPT, FACE_CONTROLLED, WORLD})
 
     @classmethod
     def signature(cls, profile: Profile) -> Mapping[str, Any]:

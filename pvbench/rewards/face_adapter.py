@@ -75,15 +75,20 @@ def load_face_adapter(detector: FaceDetector, encoder: Path, adapter: Path, devi
     Raises:
         WeightsError: a file is missing or cannot be read.
     """
+    try:
+        network = image_encoder(encoder, device)
+        config = json.loads((adapter / CONFIG).read_text())
+        tensors, lora = (load_file(adapter / name) for name in (ADAPTER, LORA))
+    except (OSError, ValueError, RuntimeError) as error:
+        raise WeightsError(f"{encoder} and {adapter} do not load as a face adapter: {error}") from error
+    return FaceAdapter(detector, network, tensors, lora, float(config["spread"]), device)
+
+
+def image_encoder(folder: Path, device: torch.device) -> Any:
+    """A CLIP image encoder in transformers' layout, frozen."""
     from pvbench.torchvision_shim import load_torchvision
 
     load_torchvision()
     from transformers import CLIPVisionModelWithProjection
 
-    try:
-        network = CLIPVisionModelWithProjection.from_pretrained(encoder).float().to(device)
-        config = json.loads((adapter / CONFIG).read_text())
-        tensors, lora = (load_file(adapter / name) for name in (ADAPTER, LORA))
-    except (OSError, ValueError, RuntimeError) as error:
-        raise WeightsError(f"{encoder} and {adapter} do not load as a face adapter: {error}") from error
-    return FaceAdapter(detector, network.requires_grad_(False).eval(), tensors, lora, float(config["spread"]), device)
+    return CLIPVisionModelWithProjection.from_pretrained(folder).float().to(device).requires_grad_(False).eval()

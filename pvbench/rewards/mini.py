@@ -15,6 +15,7 @@ from pvbench.weights import weights_folder
 
 if TYPE_CHECKING:
     from pvbench.rewards.face_adapter import FaceAdapter
+    from pvbench.rewards.face_control import NetworkFaceControl
     from pvbench.rewards.identity import FaceReward
     from pvbench.rewards.segmenter import NetworkSegmenter
     from pvbench.rewards.semantic import PreferenceReward
@@ -118,6 +119,30 @@ class MiniFaceAdapterLoader(_MiniLoader):
         folder, place = _folder(profile), torch_device(device)
         encoder, adapter = (verified(folder, name) for name in cls.models[1:])
         return load_face_adapter(load_detector(folder, place), encoder, adapter, place)
+
+
+class MiniFaceControlLoader(_MiniLoader):
+    """ConsisID in miniature: a picture of the head beside the latents, a face beside the layers, and a LoRA."""
+
+    name: ClassVar[str] = "mini_face_control"
+    summary: ClassVar[str] = "the miniature world's control that holds a model to the face of a photo"
+    role: ClassVar[Role] = "face_control"
+    models: ClassVar[tuple[str, ...]] = (
+        "face_detector", "segmenter", "face_recogniser_reward", "face_image_encoder", "face_control",
+    )  # fmt: skip
+    judge: ClassVar[str] = "face_recogniser_reward"
+
+    @classmethod
+    def load(cls, profile: Profile, device: str) -> NetworkFaceControl:
+        """The control on a device."""
+        from pvbench.features.mini.face_extractor import load_detector, load_recogniser
+        from pvbench.rewards.face_control import load_face_control
+        from pvbench.weights import verified
+
+        folder, place = _folder(profile), torch_device(device)
+        encoder, control = (verified(folder, name) for name in cls.models[3:])
+        segmenter, recogniser = MiniSegmenterLoader.load(profile, device), load_recogniser(folder, "reward", place)
+        return load_face_control(load_detector(folder, place), segmenter, recogniser, encoder, control, place)
 
 
 def _folder(profile: Profile) -> Any:

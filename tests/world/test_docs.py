@@ -35,7 +35,7 @@ def test_trainings_that_the_pages_name_exist():
     assert named <= set(_MODELS)
 
 
-TO_COME = ("face-image-encoder", "face-adapter-pictures", "face-adapter")
+TO_COME = ("face-image-encoder", "face-adapter-pictures", "face-adapter", "face-control-pictures", "face-control")
 """Trainings whose models are not shipped yet, so that no card says how long they took."""
 
 

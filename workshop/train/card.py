@@ -29,6 +29,7 @@ def write_card(
     `earlier_stages` come from the card of the weights that the training began from, the first of them first.
     """
     start = trainer.place.start if trainer else None
+    start = start if start and (start / folder.name).is_dir() else None
     card = {
         "model": model,
         "role": role,

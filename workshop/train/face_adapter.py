@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -27,11 +27,11 @@ from workshop.train.motion import JOINT_ATTENTION, SHARED_NOISE, load_sides
 from workshop.train.samples import Samples, encode
 from workshop.train.text_to_image import load_vae, make_scheduler
 
-PICTURES_PLAN = Plan(steps=6000, batch=32, rate=5e-4, average=0.999, decay=0.4, precision="float32")
-VIDEOS_PLAN = Plan(steps=2500, batch=4, rate=2e-4, average=0.998, decay=0.4, precision="float32")
-# Minutes of a GPU.
-GPU_PICTURES_PLAN = Plan(steps=1500, batch=512, rate=1e-3, warmup=60, average=0.998, decay=0.5)
-GPU_VIDEOS_PLAN = Plan(steps=800, batch=32, rate=5e-4, warmup=60, average=0.998, decay=0.5)
+PICTURES_PLAN = Plan(steps=6000, batch=16, rate=2e-3, average=0.998, decay=0.5, precision="auto", optimiser="muon")
+VIDEOS_PLAN = Plan(steps=1500, batch=4, rate=1e-3, average=0.995, decay=0.5, precision="auto", optimiser="muon")
+# Minutes of a GPU; not run yet.
+GPU_PICTURES_PLAN = replace(PICTURES_PLAN, steps=3000, batch=256, precision="mixed")
+GPU_VIDEOS_PLAN = replace(VIDEOS_PLAN, batch=32, precision="mixed")
 RANK = 16  # published: 128, of networks that are 320 to 1280 wide
 QUERIES = 8  # published: 16
 _DROP = 0.05  # of the photo, of the text, and of both

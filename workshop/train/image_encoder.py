@@ -20,7 +20,7 @@ from workshop.train.disturb import disturb
 from workshop.train.loop import Place, Plan, Trainer
 from workshop.train.motion import load_sides
 
-PLAN = Plan(steps=3000, batch=96, rate=1e-3, average=0.998, weight_decay=0.05, decay=0.5, precision="float32")
+PLAN = Plan(steps=1500, batch=96, rate=1e-3, average=0.998, weight_decay=0.05, decay=0.5, precision="auto")
 SIDE, WIDTH = 64, 128
 SPREAD = 1.0  # of the face's crop, as published: hair is mostly outside
 

@@ -6,7 +6,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any, Literal
 
@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from pvbench.errors import PvbenchError
+from pvbench.machine.devices import computes_bfloat16
 from workshop.train.muon import Muon
 
 Losses = Mapping[str, Tensor]
@@ -33,8 +34,9 @@ class Plan:
         average: decay of the exponential moving average of the weights; 0 keeps none.
         optimiser: `adamw`, or `muon`: matrices by Muon, the rest by AdamW. Both take the same rate.
         muon_kernels: Muon takes convolution kernels, too.
-        precision: `float32`; `mixed`, in which autocast chooses what it computes in bfloat16; or `bfloat16`, in which
-            modules hold bfloat16 copies of float32 weights, and the step function gives them bfloat16 numbers.
+        precision: `float32`; `mixed`, in which autocast chooses what it computes in bfloat16; `bfloat16`, in which
+            modules hold bfloat16 copies of float32 weights, and the step function gives them bfloat16 numbers; or
+            `auto`, which `on` makes mixed where the device computes bfloat16 by itself, else float32.
 
     Raises:
         PvbenchError: the plan has both steps and seconds, or neither.
@@ -52,7 +54,7 @@ class Plan:
     seed: int = 0
     every: int = 100
     save_seconds: float = 120.0
-    precision: Literal["float32", "mixed", "bfloat16"] = "mixed"
+    precision: Literal["float32", "mixed", "bfloat16", "auto"] = "mixed"
     optimiser: Literal["adamw", "muon"] = "adamw"
     muon_kernels: bool = False
 
@@ -61,6 +63,12 @@ class Plan:
             raise PvbenchError(
                 f"a plan of {self.steps} steps and {self.seconds:g} seconds: expected one of them, and the other 0"
             )
+
+    def on(self, device: torch.device) -> Plan:
+        """The plan with the precision that `auto` stands for on a device."""
+        if self.precision != "auto":
+            return self
+        return replace(self, precision="mixed" if device.type != "cpu" or computes_bfloat16() else "float32")
 
 
 @dataclass(frozen=True)
@@ -180,6 +188,7 @@ class Trainer:
         look: Callable[[int], Mapping[str, float]] | None = None,
         look_every: int = 2000,
     ) -> None:
+        plan = plan.on(place.device)
         self.name, self.modules, self.step, self.plan, self.place = name, dict(modules), step, plan, place
         self.look, self.look_every = look, look_every
         self.parameters = {

@@ -9,6 +9,7 @@ from workshop.train import (
     autoencoder,
     clip,
     face_adapter,
+    face_control,
     face_detector,
     face_recogniser,
     head,
@@ -55,6 +56,12 @@ MODELS: Mapping[str, Model] = {
     ),
     "face-adapter": Model(
         lambda *given: face_adapter.train_videos(*given), face_adapter.VIDEOS_PLAN, face_adapter.GPU_VIDEOS_PLAN
+    ),
+    "face-control-pictures": Model(
+        lambda *given: face_control.train_pictures(*given), face_control.PICTURES_PLAN, face_control.GPU_PICTURES_PLAN
+    ),
+    "face-control": Model(
+        lambda *given: face_control.train_videos(*given), face_control.VIDEOS_PLAN, face_control.GPU_VIDEOS_PLAN
     ),
     "head-recogniser": Model(lambda *given: head.train_head_recogniser(*given), head.HEAD_PLAN),
     "look-reader": Model(lambda *given: head.train_look_reader(*given), head.LOOK_PLAN),

@@ -50,3 +50,13 @@ def test_a_card_tells_of_the_stages_before(tmp_path, trained):
         "random values",
         "earlier weights of the same model",
     ]
+
+
+def test_a_folder_that_holds_other_models_alone_is_no_beginning(tmp_path, trained):
+    """A training that takes the frozen parts of a folder begins its own model from random values."""
+    (tmp_path / "start" / "frozen").mkdir(parents=True)
+    trained.place = dataclasses.replace(trained.place, start=tmp_path / "start")
+    (tmp_path / "layer").mkdir()
+    write_card(tmp_path / "layer", "Linear", "a toy", "noise", trained, PLAN, {"error": 0.5})
+    card = json.loads((tmp_path / "layer" / "card.json").read_text())
+    assert (card["began_from"], card["earlier_stages"]) == ("random values", [])

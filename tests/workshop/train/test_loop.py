@@ -232,3 +232,13 @@ def test_a_checkpoint_of_another_model_is_told(tmp_path):
     _, other = trainer(tmp_path, PLAN)
     with pytest.raises(PvbenchError, match="belongs to another model"):
         other.run()
+
+
+@pytest.mark.parametrize(
+    ("device", "computes", "precision"), [("cpu", True, "mixed"), ("cpu", False, "float32"), ("cuda", False, "mixed")]
+)
+def test_auto_is_mixed_where_bfloat16_is_computed(monkeypatch, device, computes, precision):
+    monkeypatch.setattr(loop, "computes_bfloat16", lambda: computes)
+    plan = Plan(steps=3, batch=2, rate=1e-2, precision="auto")
+    assert plan.on(torch.device(device)).precision == precision
+    assert dataclasses.replace(plan, precision="float32").on(torch.device(device)).precision == "float32"
