@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from pvbench.backbone import FACE_CONTROLLED, LATENTS, LORA
+from pvbench.backbone import FACE_CONTROLLED, LATENTS
 from pvbench.errors import SettingError
 from pvbench.identity import Identity
 from pvbench.keyword import at_least
@@ -63,8 +63,8 @@ class ConsisId(Method):
 
     @classmethod
     def asks(cls, settings: Any) -> frozenset[str]:
-        """A backbone that takes a face control and a LoRA, and a control that was trained for it."""
-        return frozenset({LATENTS, LORA, FACE_CONTROLLED, FACE_CONTROL})
+        """A backbone that takes a face control, and a control that was trained for it."""
+        return frozenset({LATENTS, FACE_CONTROLLED, FACE_CONTROL})
 
     def generate(self, identity: Identity, adapter: Adapter | None, requests: Sequence[Request]) -> Iterator[Video]:
         """One video for each request.

@@ -65,7 +65,8 @@ class HunyuanBackbone(FlowBackbone):
         self, pipe: HunyuanVideoPipeline, sampling: Sampling, device: torch.device, signature: Mapping[str, Any]
     ) -> None:
         compression = pipe.vae.temporal_compression_ratio, pipe.vae.spatial_compression_ratio
-        super().__init__(pipe, sampling, device, signature, ("text_encoder", "text_encoder_2"), compression)
+        encoders, channels = ("text_encoder", "text_encoder_2"), int(pipe.transformer.config.in_channels)
+        super().__init__(pipe, sampling, device, signature, encoders, compression, channels)
         patch = pipe.transformer.config.patch_size * compression[1]
         check_sampling(sampling, "HunyuanVideo", patch, compression[0], HUNYUAN_GUIDANCE)
 

@@ -81,10 +81,12 @@ class DdimSteps:
             ProfileError: the shift or the number of steps is out of range.
         """
         config = scheduler.config
-        if config.clip_sample or config.thresholding or config.prediction_type not in ("epsilon", "v_prediction"):
+        # Those of CogVideoX know no thresholds, and always clip nothing.
+        thresholding = config.get("thresholding", False)
+        if config.clip_sample or thresholding or config.prediction_type not in ("epsilon", "v_prediction"):
             raise WeightsError(
                 "scheduler_config.json: expected clip_sample and thresholding off and prediction_type epsilon or "
-                f"v_prediction; found {config.clip_sample}, {config.thresholding} and {config.prediction_type!r}"
+                f"v_prediction; found {config.clip_sample}, {thresholding} and {config.prediction_type!r}"
             )
         signal = scheduler.alphas_cumprod.to(device)
         if config.prediction_type == "epsilon" and float(signal[-1]) == 0:

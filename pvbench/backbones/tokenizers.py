@@ -14,6 +14,8 @@ from typing import Any
 from pvbench.errors import WeightsError, first_line
 
 PROBE = "a photo of a cat"
+_T5_EXTRA = 100
+"""Tokens that T5 has behind its pieces."""
 _OPENAI_WORDS, _OPENAI_PROBE = 49408, [49406, 320, 1125, 539, 320, 2368, 49407]
 """The size of CLIP's own vocabulary, and what it makes of the probe."""
 
@@ -66,6 +68,45 @@ def load_fast_tokenizer(folder: Path, vocabulary: int) -> Any:
         raise WeightsError(f"{folder}: {PROBE!r} is not read as tokenizer.json says; update transformers, or fetch it")
     check_tokenizer(tokenizer, vocabulary, folder)
     return tokenizer
+
+
+def load_piece_tokenizer(folder: Path, vocabulary: int) -> Any:
+    """The tokenizer of a T5: tokenizer.json, or spiece.model, which needs no package of its own to be read.
+
+    Args:
+        vocabulary: how many tokens the text encoder knows.
+
+    Raises:
+        WeightsError: files are missing, or texts are read wrongly.
+    """
+    if (folder / "tokenizer.json").is_file():
+        return load_fast_tokenizer(folder, vocabulary)
+    _demand_files(folder, (("spiece.model",), ("tokenizer.json",)))
+    tokenizer = _of_pieces(folder / "spiece.model")
+    check_tokenizer(tokenizer, vocabulary, folder)
+    return tokenizer
+
+
+def _of_pieces(path: Path) -> Any:
+    """transformers' T5 tokenizer around the pieces of a file, which transformers itself reads by sentencepiece only."""
+    from transformers import T5Tokenizer
+    from transformers.utils import sentencepiece_model_pb2_new as messages
+
+    model = messages.ModelProto()
+    try:
+        model.ParseFromString(path.read_bytes())
+    except Exception as error:
+        # protobuf's own class, which it names otherwise in each of its versions.
+        raise WeightsError(f"{path} is no sentencepiece model ({first_line(error)}); fetch it again") from error
+    pieces = [(piece.piece, piece.score) for piece in model.pieces]
+    if [piece for piece, _ in pieces[:3]] != ["<pad>", "</s>", "<unk>"]:
+        raise WeightsError(
+            f"{path} begins with {[piece for piece, _ in pieces[:3]]}; T5's begins with <pad>, </s> and <unk>: fetch "
+            f"the whole checkpoint again"
+        )
+    pieces += [(f"<extra_id_{i}>", 0.0) for i in range(_T5_EXTRA - 1, -1, -1)]
+    charsmap = model.normalizer_spec.precompiled_charsmap or None
+    return T5Tokenizer(vocab=pieces, _spm_precompiled_charsmap=charsmap, extra_ids=_T5_EXTRA)
 
 
 def check_tokenizer(tokenizer: Any, vocabulary: int, where: Path) -> None:

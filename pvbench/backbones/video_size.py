@@ -6,6 +6,7 @@ from pvbench.errors import ProfileError
 from pvbench.profile import Sampling
 
 HUNYUAN_GUIDANCE = "the guidance of HunyuanVideo is an input of the model, the same in all steps"
+COGVIDEOX_GUIDANCE = "the guidance of CogVideoX is one number for all steps, and the same for space and time"
 WAN_GUIDANCE = "the guidance of Wan is one number for all steps, and the same for space and time"
 
 

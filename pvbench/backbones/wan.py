@@ -67,9 +67,9 @@ class WanBackbone(FlowBackbone):
         negative: str = "",
     ) -> None:
         vae = pipe.vae.config
-        super().__init__(
-            pipe, sampling, device, signature, ("text_encoder",), (vae.scale_factor_temporal, vae.scale_factor_spatial)
-        )
+        compression = vae.scale_factor_temporal, vae.scale_factor_spatial
+        channels = int(pipe.transformer.config.in_channels)
+        super().__init__(pipe, sampling, device, signature, ("text_encoder",), compression, channels)
         self._shift_of_scheduler, self._negative = shift, negative
         patch = pipe.transformer.config.patch_size[1] * vae.scale_factor_spatial
         check_sampling(sampling, "Wan", patch, vae.scale_factor_temporal, WAN_GUIDANCE)

@@ -17,6 +17,7 @@ from pvbench.weights.published import PUBLISHED, located
 if TYPE_CHECKING:
     from pvbench.rewards.pack_identity import PackReward
     from pvbench.rewards.published_animator import AnimatorPrompt
+    from pvbench.rewards.published_consisid import ConsisIdFaces
     from pvbench.rewards.semantic import PreferenceReward
 
 
@@ -141,6 +142,68 @@ class IdAnimatorLoader(RewardLoader):
                 )
             found.append(path)
         return found[0], found[1]
+
+
+class ConsisIdLoader(RewardLoader):
+    """What ConsisID reads of a photo, by the face networks that are published beside it.
+
+    Lines of a profile's `[rewards]`:
+        face_encoder: the folder face_encoder of ConsisID's repository, by its path, or by one below the weights folder.
+    """
+
+    name: ClassVar[str] = "consisid"
+    summary: ClassVar[str] = "ConsisID's face networks: antelopev2, a face parser and EVA-CLIP"
+    role: ClassVar[Role] = "face_control"
+
+    @classmethod
+    def signature(cls, profile: Profile) -> Mapping[str, Any]:
+        """Digests of the files that are read."""
+        from pvbench.features.published.insightface_faces import pack_files
+
+        folder = cls._folder(profile)
+        names = ("EVA02_CLIP_L_336_psz14_s6B.pt", "parsing_bisenet.pth")
+        for name in names:
+            if not (folder / name).is_file():
+                raise WeightsError(
+                    f"profile {profile.name!r} [rewards]: {folder} lacks {name}; fetch the whole folder face_encoder "
+                    f"of BestWishYsh/ConsisID-preview on huggingface.co"
+                )
+        detector, recogniser = pack_files(folder / "models" / "antelopev2")
+        parts = {name: digest_of(folder / name) for name in names}
+        return {"version": 1, **parts, "detector": digest_of(detector), "recogniser": digest_of(recogniser)}
+
+    @classmethod
+    def judges(cls, profile: Profile) -> frozenset[str]:
+        """The recogniser, whose vector of the photo the model is given."""
+        return frozenset({str(cls.signature(profile)["recogniser"])})
+
+    @classmethod
+    def load(cls, profile: Profile, device: str) -> ConsisIdFaces:
+        """The networks on a device.
+
+        Raises:
+            WeightsError: a file is missing, damaged, or another network's.
+        """
+        from pvbench.rewards.published_consisid import load_consisid_faces
+
+        return load_consisid_faces(cls._folder(profile), torch_device(device))
+
+    @classmethod
+    def _folder(cls, profile: Profile) -> Path:
+        given = profile.rewards.get("face_encoder")
+        what = "the folder face_encoder of BestWishYsh/ConsisID-preview"
+        if not isinstance(given, str):
+            raise ProfileError(
+                f"profile {profile.name!r} [rewards]: face_encoder is {given!r}; expected the path of {what}"
+            )
+        path = Path(given).expanduser()
+        path = path if path.exists() else weights_root() / given
+        if not path.is_dir():
+            raise WeightsError(
+                f"profile {profile.name!r} [rewards]: there is no folder {path}; {what} on huggingface.co goes there, "
+                f"or set face_encoder to where it lies"
+            )
+        return path
 
 
 class HpsLoader(RewardLoader):

@@ -56,6 +56,13 @@ REPOSITORIES: Mapping[str, Repository] = {
         Repository("Wan-AI/Wan2.1-T2V-1.3B-Diffusers", 29.0, "Apache-2.0"),
         Repository("Wan-AI/Wan2.1-T2V-14B-Diffusers", 80.0, "Apache-2.0"),
         Repository("Wan-AI/Wan2.1-VACE-1.3B-diffusers", 30.0, "Apache-2.0"),
+        Repository("zai-org/CogVideoX-2b", 13.8, "Apache-2.0"),
+        Repository("zai-org/CogVideoX-5b", 21.5, "CogVideoX: free for research; commercial use needs registration"),
+        Repository(
+            "BestWishYsh/ConsisID-preview",
+            22.5,
+            "Apache-2.0, on CogVideoX-5B's licence; its face networks of InsightFace: non-commercial research",
+        ),
     )
 }
 """What pvbench's profiles name; any other folder of the same layout will do."""

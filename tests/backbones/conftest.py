@@ -3,6 +3,7 @@
 import pytest
 import torch
 from tiny_models import (
+    write_cogvideox,
     write_hunyuan,
     write_motion_adapter,
     write_stable_diffusion,
@@ -14,13 +15,15 @@ from tiny_models import (
 
 @pytest.fixture(scope="session")
 def checkpoints(tmp_path_factory):
-    """A folder of tiny random checkpoints in the published layouts: `sd`, `motion`, `hunyuan`, `wan` and `vace`."""
+    """A folder of tiny random checkpoints in the published layouts, each by its family's name."""
     folder = tmp_path_factory.mktemp("checkpoints")
     write_stable_diffusion(folder / "sd")
     write_motion_adapter(folder / "motion")
     write_hunyuan(folder / "hunyuan")
     write_wan(folder / "wan")
     write_wan_vace(folder / "vace")
+    write_cogvideox(folder / "cogvideox")
+    write_cogvideox(folder / "consisid", face=True)
     return folder
 
 
@@ -125,6 +128,45 @@ def wan(checkpoints, tmp_path):
 
     def make(sampling=(), **lines):
         return load_profile(str(wan_toml(tmp_path / "tiny.toml", checkpoints, sampling, **lines)))
+
+    return make
+
+
+def cogvideox_toml(path, checkpoints, sampling=(), kind="cogvideox", **lines):
+    """The profile of a tiny CogVideoX or ConsisID: seventeen frames of 32 pixels, five latents in two pieces."""
+    backbone = {"base": str(checkpoints / kind), "precision": "float32", "checkpointing": False}
+    size = {"steps": 4, "frames": 17, "height": 32, "width": 32, "fps": 8.0}
+    return write_toml(path, extends=kind, backbone={**backbone, **lines}, sampling={**size, **dict(sampling)})
+
+
+@pytest.fixture(scope="session")
+def tiny_cogvideox(checkpoints):
+    """CogVideoX, tiny and random, loaded out of its folder."""
+    from pvbench.backbone import load_backbone
+    from pvbench.profile import load_profile
+
+    torch.set_num_threads(1)
+    return load_backbone(load_profile(str(cogvideox_toml(checkpoints / "tiny-cogvideox.toml", checkpoints))), "cpu")
+
+
+@pytest.fixture(scope="session")
+def tiny_consisid(checkpoints):
+    """ConsisID, tiny and random, loaded out of its folder."""
+    from pvbench.backbone import load_backbone
+    from pvbench.profile import load_profile
+
+    torch.set_num_threads(1)
+    path = cogvideox_toml(checkpoints / "tiny-consisid.toml", checkpoints, kind="consisid")
+    return load_backbone(load_profile(str(path)), "cpu")
+
+
+@pytest.fixture
+def cogvideox(checkpoints, tmp_path):
+    """Makes the profile of a tiny CogVideoX or ConsisID (`kind`); `lines` are of its [backbone]."""
+    from pvbench.profile import load_profile
+
+    def make(sampling=(), **lines):
+        return load_profile(str(cogvideox_toml(tmp_path / "tiny.toml", checkpoints, sampling, **lines)))
 
     return make
 

@@ -79,13 +79,23 @@ class TestTinyWanVace(BackboneContract):
         return tiny_vace
 
 
+class TestTinyCogVideoX(BackboneContract):
+    """Loaded out of its folder."""
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def backbone(cls, tiny_cogvideox, checkpoints):
+        cls.profile_name = str(checkpoints / "tiny-cogvideox.toml")
+        return tiny_cogvideox
+
+
 class TestForeign(BackboneContract):
     """The simplest there is: it samples, and nothing else."""
 
     profile_name = EXAMPLE_PROFILE
 
 
-@pytest.mark.parametrize("name", ["tiny_animatediff", "tiny_hunyuan", "tiny_wan"])
+@pytest.mark.parametrize("name", ["tiny_animatediff", "tiny_hunyuan", "tiny_wan", "tiny_cogvideox"])
 def test_personalvideo_takes_a_step_and_every_tensor_has_a_finite_gradient(name, request, monkeypatch):
     backbone, gradients = request.getfixturevalue(name), []
     profile = replace(load_profile("mini"), sampling=backbone.sampling)
@@ -116,7 +126,7 @@ def test_personalvideo_takes_a_step_and_every_tensor_has_a_finite_gradient(name,
     assert tuned.digest != plain.digest
 
 
-@pytest.mark.parametrize("name", ["tiny_animatediff", "tiny_hunyuan", "tiny_wan"])
+@pytest.mark.parametrize("name", ["tiny_animatediff", "tiny_hunyuan", "tiny_wan", "tiny_cogvideox"])
 def test_dreambooth_reconstructs_photos_on_it(name, request):
     backbone, losses = request.getfixturevalue(name), []
     profile = replace(load_profile("mini"), sampling=backbone.sampling)

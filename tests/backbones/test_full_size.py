@@ -14,15 +14,18 @@ from pvbench.torchvision_shim import load_torchvision
 load_torchvision()
 
 from diffusers import (  # noqa: E402
+    AutoencoderKLCogVideoX,
     AutoencoderKLHunyuanVideo,
     AutoencoderKLWan,
+    CogVideoXTransformer3DModel,
+    ConsisIDTransformer3DModel,
     HunyuanVideoTransformer3DModel,
     MotionAdapter,
     UNet2DConditionModel,
     WanTransformer3DModel,
 )
 
-from pvbench.backbones import animatediff, hunyuan, wan  # noqa: E402
+from pvbench.backbones import animatediff, cogvideox, hunyuan, wan  # noqa: E402
 
 MODELS = {
     "Stable Diffusion 1.5": lambda: UNet2DConditionModel(sample_size=64, cross_attention_dim=768, attention_head_dim=8),
@@ -33,6 +36,24 @@ MODELS = {
     "Wan 2.1 1.3B": lambda: WanTransformer3DModel(num_attention_heads=12, ffn_dim=8960, num_layers=30),
     "Wan 2.1 14B": WanTransformer3DModel,
     "Wan's autoencoder": AutoencoderKLWan,
+    "CogVideoX 2B": CogVideoXTransformer3DModel,
+    "CogVideoX 5B": lambda: CogVideoXTransformer3DModel(
+        num_attention_heads=48, num_layers=42, use_rotary_positional_embeddings=True
+    ),
+    "CogVideoX's autoencoder": lambda: AutoencoderKLCogVideoX(
+        down_block_types=("CogVideoXDownBlock3D",) * 4,
+        up_block_types=("CogVideoXUpBlock3D",) * 4,
+        block_out_channels=(128, 256, 256, 512),
+    ),
+    "ConsisID": lambda: ConsisIDTransformer3DModel(
+        num_attention_heads=48,
+        num_layers=42,
+        in_channels=32,
+        out_channels=16,
+        is_train_face=True,
+        use_rotary_positional_embeddings=True,
+        use_learned_positional_embeddings=True,
+    ),
 }
 
 
@@ -66,6 +87,10 @@ def digest_of_shapes(model):
         ("Wan 2.1 1.3B", 1_418_996_800, 825, "b2eaf9531529e021"),
         ("Wan 2.1 14B", 14_288_491_584, 1095, "ad7258a9920ce3dd"),
         ("Wan's autoencoder", 126_892_531, 194, "d7d79a2ea173562d"),
+        ("CogVideoX 2B", 1_693_783_872, 736, "11cfec1bab69c004"),
+        ("CogVideoX 5B", 5_570_283_072, 1024, "ce0b44ab80a43a43"),
+        ("CogVideoX's autoencoder", 215_583_907, 436, "d6831129fbec253c"),
+        ("ConsisID", 6_162_495_040, 1344, "371c137d23aa58ab"),
     ],
 )
 def test_tensors_keep_their_number_names_and_shapes(models, name, parameters, tensors, digest):
@@ -87,6 +112,8 @@ def test_tensors_keep_their_number_names_and_shapes(models, name, parameters, te
         ("Wan 2.1 14B", wan.TARGETS, "qkv", 240, 39.3),
         ("Wan 2.1 14B", wan.TARGETS, "qkvo", 320, 52.4),
         ("Wan 2.1 14B", wan.TARGETS, "qkv_video", 120, 19.7),
+        ("CogVideoX 5B", cogvideox.TARGETS, "qkv", 126, 12.4),
+        ("CogVideoX 5B", cogvideox.TARGETS, "qkvo", 168, 16.5),
     ],
 )
 def test_adapters_are_put_on_the_layers_that_are_meant(models, name, targets, kind, layers, millions):

@@ -153,6 +153,42 @@ def test_vace_runs_from_its_folder_to_the_same_bytes(wan_toml, checkpoints, tmp_
     assert run(tmp_path, vace, "two", "base,wan_vace") == first
 
 
+@pytest.fixture(scope="module")
+def cogvideox_toml(checkpoints, tmp_path_factory):
+    return write_toml(
+        tmp_path_factory.mktemp("profiles") / "tiny-run.toml",
+        extends="cogvideox",
+        backbone={"base": str(checkpoints / "cogvideox"), "precision": "float32"},
+        sampling={"steps": 4, "frames": 9, "height": 64, "width": 64, "fps": 8.0},
+        evaluators__parts={"video": "example_video"},
+        **QUICK,
+    )
+
+
+def test_cogvideox_runs_from_its_folder_and_killed_goes_on_to_the_same_bytes(cogvideox_toml, tmp_path):
+    methods = "base,dreambooth_lora,personalvideo"
+    first = run(tmp_path, cogvideox_toml, "one", methods)
+    assert done_of(tmp_path, "one") == dict.fromkeys(methods.split(","), 1)
+    killed_run(tmp_path, cogvideox_toml, "two", methods)
+    assert run(tmp_path, cogvideox_toml, "two", methods) == first
+
+
+def test_consisid_runs_from_its_folder_to_the_same_bytes(cogvideox_toml, checkpoints, tmp_path):
+    consisid = write_toml(
+        tmp_path / "consisid.toml",
+        extends=str(cogvideox_toml),
+        backbone={"kind": "consisid", "base": str(checkpoints / "consisid")},
+        rewards={"face_control": "example_control:MeanColourLoader"},
+    )
+    first = run(tmp_path, consisid, "one", "consisid,consisid[global_branch=off]")
+    assert done_of(tmp_path, "one") == {"consisid": 1, "consisid[global_branch=off]": 1}
+    assert run(tmp_path, consisid, "two", "consisid,consisid[global_branch=off]") == first
+    options = ("--methods", "personalvideo", "--identities", "ada", "--prompts", "1")
+    refused = pvbench(tmp_path, "run", "--profile", str(consisid), *options)
+    assert refused.returncode == 2
+    assert "asks for lora" in refused.stderr
+
+
 def test_a_method_that_a_backbone_cannot_serve_is_one_message(hunyuan_toml, tmp_path):
     """HunyuanVideo takes no learned words."""
     options = ("--methods", "magicme", "--identities", "ada", "--prompts", "1")

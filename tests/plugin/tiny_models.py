@@ -242,6 +242,81 @@ def write_wan_vace(folder):
     return folder
 
 
+def write_spiece(folder):
+    """spiece.model as T5's has it, of single letters; returns how many tokens there are with the hundred extra ones."""
+    from transformers.utils import sentencepiece_model_pb2_new as pieces
+
+    folder.mkdir(parents=True)
+    model = pieces.ModelProto()
+    kinds = pieces.ModelProto.SentencePiece
+    special = (("<pad>", kinds.CONTROL), ("</s>", kinds.CONTROL), ("<unk>", kinds.UNKNOWN))
+    for piece, kind in special:
+        model.pieces.add(piece=piece, score=0.0, type=kind)
+    letters = "\u2581" + "".join(chr(code) for code in range(33, 127))
+    for i, letter in enumerate(letters):
+        model.pieces.add(piece=letter, score=-float(i + 1), type=kinds.NORMAL)
+    model.trainer_spec.model_type = 1
+    model.trainer_spec.unk_id, model.trainer_spec.bos_id = 2, -1
+    model.trainer_spec.eos_id, model.trainer_spec.pad_id = 1, 0
+    model.normalizer_spec.name = "nmt_nfkc"
+    (folder / "spiece.model").write_bytes(model.SerializeToString())
+    told = {"tokenizer_class": "T5Tokenizer", "eos_token": "</s>", "pad_token": "<pad>", "unk_token": "<unk>",
+            "extra_ids": 100, "model_max_length": 226}  # fmt: skip
+    (folder / "tokenizer_config.json").write_text(json.dumps(told))
+    return len(model.pieces) + 100
+
+
+def write_cogvideox(folder, face=False, **transformer):
+    """A folder as zai-org/CogVideoX-5b has it, or BestWishYsh/ConsisID-preview: T5 in shards, DPM as scheduler."""
+    from diffusers import (
+        AutoencoderKLCogVideoX,
+        CogVideoXDPMScheduler,
+        CogVideoXTransformer3DModel,
+        ConsisIDTransformer3DModel,
+    )
+    from transformers import T5Config, T5EncoderModel
+
+    torch.manual_seed(0)
+    words = write_spiece(folder / "tokenizer")
+    T5EncoderModel(T5Config(
+        vocab_size=words, d_model=16, d_kv=8, d_ff=32, num_layers=2, num_heads=2, pad_token_id=0, eos_token_id=1,
+    )).save_pretrained(folder / "text_encoder", max_shard_size="20KB")  # fmt: skip
+    size = {
+        "num_attention_heads": 2, "attention_head_dim": 16, "in_channels": 4, "out_channels": 4, "time_embed_dim": 8,
+        "text_embed_dim": 16, "num_layers": 2, "sample_width": 4, "sample_height": 4, "sample_frames": 9,
+        "max_text_seq_length": 40, "use_rotary_positional_embeddings": True,
+    }  # fmt: skip
+    kind = CogVideoXTransformer3DModel
+    if face:
+        kind = ConsisIDTransformer3DModel
+        size |= {
+            "in_channels": 8, "is_train_face": True, "cross_attn_interval": 1, "cross_attn_dim_head": 8,
+            "cross_attn_num_heads": 2, "LFE_id_dim": 6, "LFE_vit_dim": 8, "LFE_depth": 2, "LFE_dim_head": 8,
+            "LFE_num_heads": 2, "LFE_num_id_token": 2, "LFE_num_querie": 3, "LFE_output_dim": 21, "LFE_num_scale": 2,
+        }  # fmt: skip
+    kind(**{**size, **transformer}).save_pretrained(folder / "transformer", max_shard_size="60KB")
+    AutoencoderKLCogVideoX(
+        block_out_channels=(8, 8, 8, 8), down_block_types=("CogVideoXDownBlock3D",) * 4,
+        up_block_types=("CogVideoXUpBlock3D",) * 4, latent_channels=4, layers_per_block=1, norm_num_groups=4,
+        sample_height=32, sample_width=32, temporal_compression_ratio=4,
+    ).save_pretrained(folder / "vae")  # fmt: skip
+    CogVideoXDPMScheduler(
+        beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", clip_sample=False, snr_shift_scale=1.0,
+        prediction_type="v_prediction", rescale_betas_zero_snr=True, timestep_spacing="trailing",
+    ).save_pretrained(folder / "scheduler")  # fmt: skip
+    name = "ConsisID" if face else "CogVideoX"
+    parts = {
+        "transformer": ["diffusers", f"{name}Transformer3DModel"],
+        "vae": ["diffusers", "AutoencoderKLCogVideoX"],
+        "text_encoder": ["transformers", "T5EncoderModel"],
+        "tokenizer": ["transformers", "T5Tokenizer"],
+        "scheduler": ["diffusers", "CogVideoXDPMScheduler"],
+    }
+    index = {"_class_name": f"{name}Pipeline", "_diffusers_version": "0.33.0", **parts}
+    (folder / "model_index.json").write_text(json.dumps(index))
+    return folder
+
+
 def take_published_levels(scheduler, monkeypatch):
     """A pipeline's Euler scheduler takes evenly spread levels before its shift, and not those of its training."""
     plain = scheduler.set_timesteps

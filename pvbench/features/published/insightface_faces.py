@@ -192,10 +192,20 @@ class InsightFaces:
         return boxes - np.array([left, top, left, top, 0]), points - np.array([left, top])
 
     def _embed(self, picture: UInt8[np.ndarray, "_ _ 3"], points: np.ndarray) -> np.ndarray:
-        side = int(self.recogniser.input_size[0])
-        found = self.recogniser.get_feat(warp_affine(picture, alignment(points, side), side)).ravel()
+        found = self._feature(picture, points)
         result: np.ndarray = found / np.linalg.norm(found)
         return result
+
+    def _feature(self, picture: UInt8[np.ndarray, "_ _ 3"], points: np.ndarray) -> np.ndarray:
+        side = int(self.recogniser.input_size[0])
+        found: np.ndarray = self.recogniser.get_feat(warp_affine(picture, alignment(points, side), side)).ravel()
+        return found
+
+    def feature(
+        self, frame: UInt8[np.ndarray, "height width 3"], points: Float[np.ndarray, "5 2"]
+    ) -> Float[np.ndarray, " dim"]:
+        """What the recogniser makes of the face at some landmarks of an RGB frame, of its own length."""
+        return self._feature(np.ascontiguousarray(frame[..., ::-1]), points)
 
 
 def padded_by(high: float, wide: float, grey: int) -> SecondLook:
