@@ -6,7 +6,7 @@ import importlib.util
 
 from pvbench.errors import ExtraError
 
-RUN = ("torch", "torchvision", "diffusers", "transformers", "peft", "open_clip", "cv2", "tqdm")
+RUN = ("torch", "torchvision", "diffusers", "transformers", "peft", "open_clip", "timm", "cv2", "tqdm")
 """The modules of the extra `run`."""
 
 
