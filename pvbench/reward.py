@@ -23,15 +23,14 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-Role = Literal["identity", "semantic", "segmenter", "image_prompt", "face_control"]
-ROLES: tuple[Role, ...] = ("identity", "semantic", "segmenter", "image_prompt", "face_control")
+Role = Literal["identity", "semantic", "segmenter", "image_prompt", "ip_adapter", "face_control"]
+ROLES: tuple[Role, ...] = ("identity", "semantic", "segmenter", "image_prompt", "ip_adapter", "face_control")
 """What there is to tune or to prompt with: whose face a frame shows, how well it fits the prompt, which pixels show the
-person, an adapter that was trained to take photos as prompts, and one that was trained to hold a model to a face."""
+person, two adapters that were trained to take photos as prompts, and one that was trained to hold a model to a face."""
 
 IDENTITY_REWARD = "reward.identity"
 SEMANTIC_REWARD = "reward.semantic"
 SEGMENTER = "reward.segmenter"
-PHOTO_PROMPT = "reward.image_prompt"
 FACE_CONTROL = "reward.face_control"
 """What a method asks for that works with one of them; see `Method.asks`."""
 
@@ -210,7 +209,7 @@ class RewardLoader(Loader):
     """Loads a reward.
 
     The entry point group is `pvbench.rewards`; a profile's lines are `[rewards] identity`, `semantic`, `segmenter`,
-    `image_prompt` and `face_control`.
+    `image_prompt`, `ip_adapter` and `face_control`.
 
     Attributes:
         role: which of them it is.
@@ -292,9 +291,9 @@ def load_segmenter(profile: Profile, device: str) -> PersonSegmenter:
     return found
 
 
-def load_photo_prompt(profile: Profile, device: str) -> PhotoPrompt:
-    """The profile's adapter for photos as prompts, on a device."""
-    found: PhotoPrompt = reward_loader(profile, "image_prompt").load(profile, device)
+def load_photo_prompt(profile: Profile, device: str, role: Role = "image_prompt") -> PhotoPrompt:
+    """The profile's adapter for photos as prompts, by one of the two roles, on a device."""
+    found: PhotoPrompt = reward_loader(profile, role).load(profile, device)
     return found
 
 

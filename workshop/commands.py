@@ -166,11 +166,19 @@ def train(
 def pack(
     out: Out = Path("trainings"),
     weights: Annotated[Path, typer.Option(help="Folder to fill.")] = Path("pvbench/weights/mini"),
+    only: Annotated[
+        list[str] | None, typer.Option(help="A model's folder; the option can be repeated. By default all.")
+    ] = None,
 ) -> None:
     """Gather trained models into a folder of weights with a manifest. Costs seconds."""
+    from pvbench.errors import PvbenchError, did_you_mean
+    from workshop.pack import MODELS
     from workshop.pack import pack as gather
 
-    typer.echo(f"packed: {gather(out, weights)}")
+    for name in only or ():
+        if name not in MODELS:
+            raise PvbenchError(f"no model {name!r}{did_you_mean(name, list(MODELS))}; known: {', '.join(MODELS)}")
+    typer.echo(f"packed: {gather(out, weights, tuple(only or MODELS))}")
 
 
 @app.command()

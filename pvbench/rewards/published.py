@@ -15,9 +15,11 @@ from pvbench.weights.digests import digest_of, weights_root
 from pvbench.weights.published import PUBLISHED, located
 
 if TYPE_CHECKING:
+    from pvbench.features.published.insightface_faces import InsightFaces
     from pvbench.rewards.pack_identity import PackReward
     from pvbench.rewards.published_animator import AnimatorPrompt
     from pvbench.rewards.published_consisid import ConsisIdFaces
+    from pvbench.rewards.published_ip_adapter import IpAdapterPrompt
     from pvbench.rewards.semantic import PreferenceReward
 
 
@@ -82,50 +84,33 @@ def _pack(profile: Profile) -> tuple[Path, Path]:
     return pack_files(weights_root() / "insightface" / given)
 
 
-class IdAnimatorLoader(RewardLoader):
-    """ID-Animator by its published checkpoint: a photo of the face as a prompt, for Stable Diffusion 1.5.
+class _PhotoPromptLoader(RewardLoader):
+    """A published adapter that takes a photo of a face: its file, and the folder of CLIP ViT-H/14's image encoder.
 
-    Lines of a profile's `[rewards]`:
-        animator: the checkpoint, by its path, or by one below the weights folder.
-        image_encoder: the folder of CLIP ViT-H/14's image encoder, likewise.
-        face: a pack, whose detector finds the face, as for `insightface`.
+    Attributes:
+        line: of a profile's `[rewards]` that names the file; `published` says whose it is.
     """
 
-    name: ClassVar[str] = "id_animator"
-    summary: ClassVar[str] = "ID-Animator's published adapter: a photo of the face as a prompt"
-    role: ClassVar[Role] = "image_prompt"
+    line: ClassVar[str]
+    published: ClassVar[str]
 
     @classmethod
     def signature(cls, profile: Profile) -> Mapping[str, Any]:
-        """Digests of the checkpoint, of the encoder's files and of the detector."""
-        checkpoint, encoder = cls._files(profile)
+        """Digests of the adapter, of the encoder's files and of the detector."""
+        adapter, encoder = cls._files(profile)
         files = sorted(file for file in encoder.iterdir() if file.suffix in (".json", ".safetensors", ".bin"))
         return {
             "version": 1,
-            "animator": digest_of(checkpoint),
+            cls.line: digest_of(adapter),
             "image_encoder": {file.name: digest_of(file) for file in files},
             "detector": digest_of(_pack(profile)[0]),
         }
 
     @classmethod
-    def load(cls, profile: Profile, device: str) -> AnimatorPrompt:
-        """The adapter on a device.
-
-        Raises:
-            WeightsError: a file is missing, damaged, or another model's.
-        """
-        from pvbench.features.published.insightface_faces import load_pack
-        from pvbench.rewards.published_animator import load_animator
-
-        place, files = torch_device(device), cls._files(profile)
-        faces = load_pack(_pack(profile)[0].parent, place, size=320)
-        return load_animator(faces, *files, place)
-
-    @classmethod
     def _files(cls, profile: Profile) -> tuple[Path, Path]:
         found = []
         for line, publisher in (
-            ("animator", "animator.ckpt of ID-Animator/ID-Animator"),
+            (cls.line, cls.published),
             ("image_encoder", "the folder image_encoder of ID-Animator/ID-Animator"),
         ):
             given = profile.rewards.get(line)
@@ -142,6 +127,67 @@ class IdAnimatorLoader(RewardLoader):
                 )
             found.append(path)
         return found[0], found[1]
+
+    @classmethod
+    def _faces(cls, profile: Profile, device: str) -> InsightFaces:
+        from pvbench.features.published.insightface_faces import load_pack
+
+        return load_pack(_pack(profile)[0].parent, torch_device(device), size=320)
+
+
+class IdAnimatorLoader(_PhotoPromptLoader):
+    """ID-Animator by its published checkpoint: a photo of the face as a prompt, for Stable Diffusion 1.5.
+
+    Lines of a profile's `[rewards]`:
+        animator: the checkpoint, by its path, or by one below the weights folder.
+        image_encoder: the folder of CLIP ViT-H/14's image encoder, likewise.
+        face: a pack, whose detector finds the face, as for `insightface`.
+    """
+
+    name: ClassVar[str] = "id_animator"
+    summary: ClassVar[str] = "ID-Animator's published adapter: a photo of the face as a prompt"
+    role: ClassVar[Role] = "image_prompt"
+    line: ClassVar[str] = "animator"
+    published: ClassVar[str] = "animator.ckpt of ID-Animator/ID-Animator"
+
+    @classmethod
+    def load(cls, profile: Profile, device: str) -> AnimatorPrompt:
+        """The adapter on a device.
+
+        Raises:
+            WeightsError: a file is missing, damaged, or another model's.
+        """
+        from pvbench.rewards.published_animator import load_animator
+
+        files = cls._files(profile)
+        return load_animator(cls._faces(profile, device), *files, torch_device(device))
+
+
+class IpAdapterFaceLoader(_PhotoPromptLoader):
+    """IP-Adapter's own adapter for faces, for Stable Diffusion 1.5.
+
+    Lines of a profile's `[rewards]`:
+        ip_adapter_file: the adapter, by its path, or by one below the weights folder.
+        image_encoder, face: as for `id_animator`.
+    """
+
+    name: ClassVar[str] = "ip_adapter_face"
+    summary: ClassVar[str] = "IP-Adapter's published adapter plus face: a photo of the face as a prompt"
+    role: ClassVar[Role] = "ip_adapter"
+    line: ClassVar[str] = "ip_adapter_file"
+    published: ClassVar[str] = "models/ip-adapter-plus-face_sd15.safetensors of h94/IP-Adapter"
+
+    @classmethod
+    def load(cls, profile: Profile, device: str) -> IpAdapterPrompt:
+        """The adapter on a device.
+
+        Raises:
+            WeightsError: a file is missing, damaged, or another model's.
+        """
+        from pvbench.rewards.published_ip_adapter import load_ip_adapter
+
+        files = cls._files(profile)
+        return load_ip_adapter(cls._faces(profile, device), *files, torch_device(device))
 
 
 class ConsisIdLoader(RewardLoader):

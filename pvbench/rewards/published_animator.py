@@ -17,7 +17,7 @@ from torch import Tensor
 from pvbench.errors import WeightsError
 from pvbench.features.published.insightface_faces import InsightFaces, alignment, warp_affine
 from pvbench.reward import PhotoPrompt
-from pvbench.rewards.face_adapter import encoded
+from pvbench.rewards.face_adapter import encoded, image_encoder
 
 LAYERS = tuple(
     f"{block}.attentions.{number}.transformer_blocks.0.attn2"
@@ -105,27 +105,36 @@ class AnimatorPrompt(PhotoPrompt):
         device: torch.device,
     ) -> None:
         self.faces, self.encoder, self.tensors, self.lora, self.device = faces, encoder, tensors, lora, device
-        self._side = int(encoder.config.image_size)
+        self.side = int(encoder.config.image_size)
 
     def states(self, photos: Sequence[NDArray[np.uint8]], height: int, width: int) -> Tensor:
-        """The last but one hidden state of each photo's face, aligned at 112 pixels and enlarged: (photos, 257, 1280).
+        """The last but one hidden state of each photo's face: (photos, 257, 1280).
 
         Raises:
             FaceError: a photo shows no face, or more than one.
         """
         found = self.faces.reference([np.ascontiguousarray(photo) for photo in photos])
-        crops = [self._seen(photo, points) for photo, points in zip(photos, found.landmarks, strict=True)]
+        crops = [self.seen(*each) for each in zip(photos, found.landmarks, found.box, strict=True)]
         return encoded(self.encoder, torch.stack(crops).to(self.device))
 
     def empty(self) -> Tensor:
         """What the encoder makes of zeros, which stand for a picture of mean colour."""
-        return encoded(self.encoder, torch.zeros(1, 3, self._side, self._side, device=self.device))
+        return encoded(self.encoder, torch.zeros(1, 3, self.side, self.side, device=self.device))
 
-    def _seen(self, photo: NDArray[np.uint8], points: NDArray[np.float32]) -> Tensor:
-        crop = warp_affine(np.ascontiguousarray(photo), alignment(points, _CROP), _CROP)
-        large = Image.fromarray(crop).resize((self._side, self._side))
-        values = (np.asarray(large, np.float32) / 255 - np.array(_MEAN, np.float32)) / np.array(_DEVIATION, np.float32)
-        return torch.from_numpy(values).permute(2, 0, 1)
+    def seen(self, photo: NDArray[np.uint8], points: NDArray[np.float32], box: NDArray[np.float32]) -> Tensor:
+        """The face as the image encoder takes it (3, side, side): aligned at 112 pixels and enlarged.
+
+        Args:
+            points: five landmarks; `box`: the detector's.
+        """
+        return clip_values(warp_affine(np.ascontiguousarray(photo), alignment(points, _CROP), _CROP), self.side)
+
+
+def clip_values(picture: NDArray[np.uint8], side: int) -> Tensor:
+    """A picture as CLIP's image encoder takes it (3, side, side)."""
+    resized = Image.fromarray(picture).resize((side, side))
+    values = (np.asarray(resized, np.float32) / 255 - np.array(_MEAN, np.float32)) / np.array(_DEVIATION, np.float32)
+    return torch.from_numpy(values).permute(2, 0, 1)
 
 
 def load_animator(
@@ -138,11 +147,6 @@ def load_animator(
     Raises:
         WeightsError: a file is missing, damaged, or another model's.
     """
-    from pvbench.torchvision_shim import load_torchvision
-
-    load_torchvision()
-    from transformers import CLIPVisionModelWithProjection
-
     what = "expected animator.ckpt of ID-Animator/ID-Animator on huggingface.co"
     try:
         content = torch.load(checkpoint, map_location="cpu", weights_only=True)
@@ -151,11 +155,19 @@ def load_animator(
         tensors, lora = converted(content, layers)
     except (OSError, RuntimeError, EOFError, ValueError, AttributeError, pickle.UnpicklingError, WeightsError) as error:
         raise WeightsError(f"{checkpoint} cannot be read as ID-Animator's: {error}; {what}") from error
+    return AnimatorPrompt(faces, load_image_encoder(encoder, device), tensors, lora, device)
+
+
+def load_image_encoder(folder: Path, device: torch.device) -> Any:
+    """CLIP's image encoder, frozen, out of a folder in transformers' layout.
+
+    Raises:
+        WeightsError: the folder holds none.
+    """
     try:
-        network = CLIPVisionModelWithProjection.from_pretrained(encoder).float().to(device)
+        return image_encoder(folder, device)
     except (OSError, ValueError, RuntimeError) as error:
         raise WeightsError(
-            f"{encoder} does not load as CLIP's image encoder: {error}; expected the folder image_encoder of "
+            f"{folder} does not load as CLIP's image encoder: {error}; expected the folder image_encoder of "
             f"h94/IP-Adapter on huggingface.co, or ID-Animator's own"
         ) from error
-    return AnimatorPrompt(faces, network.requires_grad_(False).eval(), tensors, lora, device)

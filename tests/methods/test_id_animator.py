@@ -8,10 +8,10 @@ import pytest
 import torch
 from short_contract import ShortContract
 
+from pvbench import photo_method
 from pvbench.errors import FaceError, SettingError
 from pvbench.identity import load_identities
 from pvbench.method import request_for
-from pvbench.methods import id_animator
 from pvbench.methods.id_animator import IdAnimator, IdAnimatorSettings
 from pvbench.prompt import load_prompts
 from pvbench.reward import PhotoPrompt
@@ -54,7 +54,7 @@ def prompt():
 def shipped(prompt):
     """The profile's adapter is the untrained one."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(id_animator, "load_photo_prompt", lambda profile, device: prompt)
+        patch.setattr(photo_method, "load_photo_prompt", lambda profile, device, role: prompt)
         yield
 
 

@@ -22,14 +22,17 @@ def write_card(
     trainer: Trainer | None,
     plan: Plan,
     quality: Mapping[str, Any],
+    before: Path | None = None,
     **more: Any,
 ) -> None:
     """`card.json` beside the weights: data, steps, seed, hardware, time, quality, licence, and the stages before.
 
-    `earlier_stages` come from the card of the weights that the training began from, the first of them first.
+    Args:
+        before: folder of the stage that the training began from; by default that of the same name in the place's
+            `start`. `earlier_stages` come from its card, the first of them first.
     """
-    start = trainer.place.start if trainer else None
-    start = start if start and (start / folder.name).is_dir() else None
+    if before is None and trainer and trainer.place.start and (trainer.place.start / folder.name).is_dir():
+        before = trainer.place.start / folder.name
     card = {
         "model": model,
         "role": role,
@@ -40,8 +43,8 @@ def write_card(
         "seed": plan.seed,
         "hardware": _hardware(trainer),
         "hours": round(trainer.seconds / 3600, 3) if trainer else None,
-        "began_from": "earlier weights of the same model" if start else "random values",
-        "earlier_stages": _stages(start / folder.name / "card.json") if start else [],
+        "began_from": "earlier weights of the same model" if before else "random values",
+        "earlier_stages": _stages(before / "card.json") if before else [],
         "torch": torch.__version__,
         "quality_on_held_out_people": dict(quality),
         "licence": "Apache-2.0 (trained on renderings of CC0 assets only)",

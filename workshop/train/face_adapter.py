@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -300,7 +301,8 @@ def _train(
 
     trainer = Trainer(name, {"adapter": model, "unet": unet}, step, plan, place, look, look_every=500)
     quality = trainer.run()
-    _save(place, name, model, unet, f"{len(data.samples)} samples of pool train-a", trainer, plan, quality)
+    told = f"{len(data.samples)} samples of pool train-a"
+    _save(place, name, model, unet, told, trainer, plan, quality, place.finished(before) if before else None)
 
 
 @torch.no_grad()
@@ -323,11 +325,15 @@ def measure_adapter(held: Prompted, loss_on: Callable[..., Tensor], part: int = 
     return found
 
 
-def add_lora(unet: Any, rank: int = RANK) -> None:
-    """A LoRA on queries, keys, values and outputs of the cross-attention, which trains with the adapter."""
+def add_lora(unet: Any, rank: int = RANK, attention: str = "2") -> None:
+    """A LoRA on queries, keys, values and outputs of the spatial attention, which trains with what is added.
+
+    Args:
+        attention: `2` for that to the text, `[12]` for that to the picture itself, too.
+    """
     from peft import LoraConfig
 
-    target = r".*\.attentions\..*\.attn2\.to_(q|k|v|out\.0)$"
+    target = rf".*\.attentions\..*\.attn{attention}\.to_(q|k|v|out\.0)$"
     unet.add_adapter(LoraConfig(r=rank, lora_alpha=rank, target_modules=target), adapter_name="face")
     for name, parameter in unet.named_parameters():
         parameter.requires_grad_("lora_" in name)
@@ -335,23 +341,43 @@ def add_lora(unet: Any, rank: int = RANK) -> None:
 
 def take(model: AdapterInTraining, unet: Any, place: Place, before: str) -> None:
     """Begins from an earlier stage's adapter and LoRA."""
-    from peft import set_peft_model_state_dict
-
     folder = place.finished(before)
     model.take(load_file(folder / ADAPTER))
-    lora = {name.removeprefix("unet."): value.float() for name, value in load_file(folder / LORA).items()}
+    take_lora(unet, folder / LORA)
+
+
+def take_lora(unet: Any, path: Path) -> None:
+    """Fills the LoRA that `add_lora` put on from a file of an earlier stage."""
+    from peft import set_peft_model_state_dict
+
+    lora = {name.removeprefix("unet."): value.float() for name, value in load_file(path).items()}
     set_peft_model_state_dict(unet, lora, adapter_name="face")
 
 
-def _save(
-    place: Place, name: str, model: AdapterInTraining, unet: Any, data: str, trainer: Trainer, plan: Plan, quality: Any
-) -> None:
+def save_lora(unet: Any, path: Path) -> None:
+    """Saves that LoRA under diffusers' keys, in half precision."""
     from peft.utils import get_peft_model_state_dict
 
+    lora = get_peft_model_state_dict(unet, adapter_name="face").items()
+    save_file({f"unet.{key}": value.half().contiguous().cpu() for key, value in lora}, path)
+
+
+def _save(
+    place: Place,
+    name: str,
+    model: AdapterInTraining,
+    unet: Any,
+    data: str,
+    trainer: Trainer,
+    plan: Plan,
+    quality: Any,
+    before: Path | None,
+) -> None:
     folder = place.out / name
     folder.mkdir(parents=True, exist_ok=True)
     save_file(model.tensors(), folder / ADAPTER)
-    lora = get_peft_model_state_dict(unet, adapter_name="face").items()
-    save_file({f"unet.{key}": value.half().contiguous().cpu() for key, value in lora}, folder / LORA)
+    save_lora(unet, folder / LORA)
     (folder / CONFIG).write_text(json.dumps({"spread": SPREAD}, indent=2) + "\n")
-    write_card(folder, "IP-Adapter Plus", "photo of a face as a prompt", data, trainer, plan, quality, rank=RANK)
+    write_card(
+        folder, "IP-Adapter Plus", "photo of a face as a prompt", data, trainer, plan, quality, before, rank=RANK
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,7 @@ from pvbench.rewards.segmenter import NetworkSegmenter
 from workshop import dataset
 from workshop.train.autoencoder import to_images
 from workshop.train.card import write_card
-from workshop.train.face_adapter import own_looks, partners, video_unet
+from workshop.train.face_adapter import add_lora, own_looks, partners, save_lora, take_lora, video_unet
 from workshop.train.loop import Place, Plan, Trainer, generator_on
 from workshop.train.motion import SHARED_NOISE, load_sides
 from workshop.train.samples import Samples, encode, encode_frames
@@ -249,7 +250,7 @@ def _train(
 ) -> None:
     torch.manual_seed(71 + plan.seed)
     model = ControlInTraining(unet).to(place.device)
-    add_lora(unet)
+    add_lora(unet, RANK, "[12]")
     if before:
         take(model, unet, place, before)
     scheduler = make_scheduler()
@@ -283,7 +284,8 @@ def _train(
 
     trainer = Trainer(name, {"control": model, "unet": unet}, step, plan, place, look, look_every=500)
     quality = trainer.run()
-    _save(place, name, model, unet, f"{len(data.samples)} samples of pool train-a", trainer, plan, quality)
+    told = f"{len(data.samples)} samples of pool train-a"
+    _save(place, name, model, unet, told, trainer, plan, quality, place.finished(before) if before else None)
 
 
 @torch.no_grad()
@@ -303,36 +305,30 @@ def measure_control(held: Controlled, loss_on: Callable[..., Tensor], part: int 
     return found
 
 
-def add_lora(unet: Any, rank: int = RANK) -> None:
-    """A LoRA on queries, keys, values and outputs of the spatial attention, which trains with the control."""
-    from peft import LoraConfig
-
-    target = r".*\.attentions\..*\.attn[12]\.to_(q|k|v|out\.0)$"
-    unet.add_adapter(LoraConfig(r=rank, lora_alpha=rank, target_modules=target), adapter_name="face")
-    for name, parameter in unet.named_parameters():
-        parameter.requires_grad_("lora_" in name)
-
-
 def take(model: ControlInTraining, unet: Any, place: Place, before: str) -> None:
     """Begins from an earlier stage's control and LoRA."""
-    from peft import set_peft_model_state_dict
-
     folder = place.finished(before)
     model.network.load_state_dict({name: value.float() for name, value in load_file(folder / CONTROL).items()})
-    lora = {name.removeprefix("unet."): value.float() for name, value in load_file(folder / LORA).items()}
-    set_peft_model_state_dict(unet, lora, adapter_name="face")
+    take_lora(unet, folder / LORA)
 
 
 def _save(
-    place: Place, name: str, model: ControlInTraining, unet: Any, data: str, trainer: Trainer, plan: Plan, quality: Any
+    place: Place,
+    name: str,
+    model: ControlInTraining,
+    unet: Any,
+    data: str,
+    trainer: Trainer,
+    plan: Plan,
+    quality: Any,
+    before: Path | None,
 ) -> None:
-    from peft.utils import get_peft_model_state_dict
-
     folder = place.out / name
     folder.mkdir(parents=True, exist_ok=True)
     state = {key: value.half().contiguous().cpu() for key, value in model.network.state_dict().items()}
     save_file(state, folder / CONTROL)
-    lora = get_peft_model_state_dict(unet, adapter_name="face").items()
-    save_file({f"unet.{key}": value.half().contiguous().cpu() for key, value in lora}, folder / LORA)
+    save_lora(unet, folder / LORA)
     (folder / CONFIG).write_text(json.dumps({"spread": SPREAD}, indent=2) + "\n")
-    write_card(folder, "ConsisID's branches", "holds the model to a face", data, trainer, plan, quality, rank=RANK)
+    write_card(
+        folder, "ConsisID's branches", "holds the model to a face", data, trainer, plan, quality, before, rank=RANK
+    )
