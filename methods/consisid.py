@@ -27,8 +27,8 @@ class ConsisIdSettings:
 
     Attributes:
         global_branch: the head's picture stands beside the latents.
-        local_face_scale: of what the layers read of the face; 1 as published. Without either branch the method is the
-            untuned model, LoRA and all.
+        local_face_scale: of the layers' attention to the face; 1 as published. Without either branch the video is the
+            backbone's own.
 
     Raises:
         SettingError: a value is out of its range.

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -29,6 +30,7 @@ from pvbench.pixels import resize_photo
 from pvbench.profile import Profile, load_profile
 from pvbench.prompt import load_prompts
 from pvbench.stats import sign_flip_greater_p
+from pvbench.store import Store
 from pvbench.variant import Variant, parse_variant, settings_of
 from pvbench.weights import weights_folder
 
@@ -99,8 +101,9 @@ def _adapter(folder: Path | None, variant: Variant, person: Identity) -> Adapter
     """
     if not METHODS.get(variant.method).tunes:
         return None
-    found = sorted(folder.glob(f"adapters/{variant.label}/{person.name}-*.safetensors")) if folder else []
-    found = [path for path in found if not path.name.endswith(".tokens.safetensors")]
+    there = Store(folder).adapter_path("", variant.label, person.name).parent if folder else Path()
+    files = there.iterdir() if folder and there.is_dir() else ()
+    found = [path for path in files if re.fullmatch(rf"{re.escape(person.name)}-[0-9a-f]+\.safetensors", path.name)]
     if len(found) != 1:
         raise PvbenchError(
             f"{variant.label} tunes, and {folder or 'no folder (--adapters)'} holds {len(found)} adapters of "
@@ -114,6 +117,11 @@ def swap(row: str, profile: Profile, people: Sequence[Identity], prompts: int, a
     variant, device = parse_variant(row), torch_device("cpu")
     cls = METHODS.get(variant.method)
     method = cls(settings_of(variant, profile), load_backbone(profile, "cpu"), profile)
+    if profile.evaluators["kind"] != "mini":
+        raise PvbenchError(
+            f"profile {profile.name!r}: [evaluators] kind is {profile.evaluators['kind']!r}; here judge those of the "
+            f"miniature world: name a profile that has them"
+        )
     folder = weights_folder(profile.evaluators["weights"])
     judge = FaceExtractor(load_detector(folder, device), load_recogniser(folder, "scoring", device), device)
     size = profile.sampling.height, profile.sampling.width

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pvbench.backbone import FACE_CONTROLLED, IMAGES, LATENTS, LORA, BackboneLoader
-from pvbench.backbones.memory import video_transformer_gib
+from pvbench.backbones.memory import cogvideox_gib
 from pvbench.backbones.settings import choice_line, only_lines, switch_line, text_line, where
 from pvbench.backbones.video_size import COGVIDEOX_GUIDANCE, check_sampling
 from pvbench.errors import WeightsError
@@ -82,8 +82,7 @@ class CogVideoXLoader(BackboneLoader):
     def memory_gib(cls, profile: Profile, *, gradient: bool) -> float:
         """By the folder's configuration and files."""
         checkpointing = switch_line(profile, "checkpointing", True)
-        folder = cls._folder(profile)
-        return video_transformer_gib(folder, profile.sampling, gradient=gradient, checkpointing=checkpointing)
+        return cogvideox_gib(cls._folder(profile), profile.sampling, gradient=gradient, checkpointing=checkpointing)
 
     @classmethod
     def load(cls, profile: Profile, device: str) -> CogVideoXBackbone:

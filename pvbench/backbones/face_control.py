@@ -32,6 +32,7 @@ class FaceControlSize:
         identity: the length of a face's vector.
         states: how many of the image encoder's hidden states are read, and `width` their width.
         words: made of the face's vector; `queries`: tokens that the blocks see.
+        heads: of the attention, 64 wide, in the extractor, which has one layer for each state, and in the blocks.
     """
 
     identity: int = 256

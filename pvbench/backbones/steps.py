@@ -131,7 +131,8 @@ class DdimSteps:
 
     def training_pair(self, clean: Tensor, noise: Tensor, times: Int[Tensor, " n"]) -> tuple[Tensor, Tensor]:
         """Noisy latents (n, ...) at time steps of the training schedule, and what the model should predict of them."""
-        signal = self.signal[times].reshape(-1, *[1] * (clean.ndim - 1))
+        # Some schedulers hold their levels in float64.
+        signal = self.signal[times].to(clean.dtype).reshape(-1, *[1] * (clean.ndim - 1))
         noisy = signal.sqrt() * clean + (1 - signal).sqrt() * noise
         if self.prediction == "epsilon":
             return noisy, noise

@@ -16,7 +16,7 @@ def check_sampling(sampling: Sampling, model: str, patch: int, time: int, guided
     Args:
         model: its name, for the message.
         patch: pixels of a side that one token stands for.
-        time: frames that one latent stands for, but for the first.
+        time: the number of frames less one is a multiple of it.
         guided: how the model is guided, in words: why guidance can neither stop nor be another for motion.
 
     Raises:

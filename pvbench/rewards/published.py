@@ -12,6 +12,7 @@ from pvbench.machine.devices import torch_device
 from pvbench.profile import Profile
 from pvbench.reward import RewardLoader, Role
 from pvbench.weights.digests import digest_of, weights_root
+from pvbench.weights.layout import find_checkpoint
 from pvbench.weights.published import PUBLISHED, located
 
 if TYPE_CHECKING:
@@ -194,7 +195,8 @@ class ConsisIdLoader(RewardLoader):
     """What ConsisID reads of a photo, by the face networks that are published beside it.
 
     Lines of a profile's `[rewards]`:
-        face_encoder: the folder face_encoder of ConsisID's repository, by its path, or by one below the weights folder.
+        face_encoder: the folder face_encoder of ConsisID's repository: its path, or one below the weights folder; by
+            default that of the checkpoint that `[backbone] base` names.
     """
 
     name: ClassVar[str] = "consisid"
@@ -238,18 +240,21 @@ class ConsisIdLoader(RewardLoader):
     def _folder(cls, profile: Profile) -> Path:
         given = profile.rewards.get("face_encoder")
         what = "the folder face_encoder of BestWishYsh/ConsisID-preview"
+        if given is None:
+            base = str(profile.backbone.get("base"))
+            return find_checkpoint(base, f"profile {profile.name!r} [backbone] base") / "face_encoder"
         if not isinstance(given, str):
             raise ProfileError(
                 f"profile {profile.name!r} [rewards]: face_encoder is {given!r}; expected the path of {what}"
             )
-        path = Path(given).expanduser()
-        path = path if path.exists() else weights_root() / given
-        if not path.is_dir():
-            raise WeightsError(
-                f"profile {profile.name!r} [rewards]: there is no folder {path}; {what} on huggingface.co goes there, "
-                f"or set face_encoder to where it lies"
-            )
-        return path
+        places = [weights_root() / given, Path(given).expanduser()]
+        for path in places:
+            if path.is_dir():
+                return path
+        raise WeightsError(
+            f"profile {profile.name!r} [rewards]: there is no folder {' nor '.join(map(str, places))}; {what} on "
+            f"huggingface.co goes there, or set face_encoder to where it lies"
+        )
 
 
 class HpsLoader(RewardLoader):

@@ -50,8 +50,8 @@ class ConsisIdFaces(FaceControl):
     """Detector and recogniser of a pack, parser and image encoder, frozen. The model has its control already.
 
     Source: ConsisID@60429e4 models/utils.py, as diffusers' `consisid_utils` has it. The face is found and aligned by
-    the pack's landmarks, where the published code aligns by those of a second detector, RetinaFace; and a photo must
-    show exactly one face, where it takes the largest.
+    the pack's landmarks, where the published code aligns by those of a second detector, RetinaFace, of the face nearest
+    to the middle; and a photo must show exactly one face. Photos above 1024 pixels are made smaller by Pillow.
 
     Args:
         eva: timm's network; its blocks' outputs are read.
@@ -87,9 +87,8 @@ class ConsisIdFaces(FaceControl):
         grey = (head * shares).sum(dim=1, keepdim=True).expand(-1, 3, -1, -1)
         described, states = self._looked_at(torch.where(background, white, grey))
         whose = torch.from_numpy(self.faces.feature(photo, points)).to(self.device)[None]
-        picture = torch.where(background, white, head)
-        resized = functional.interpolate(picture, size=(height, width), mode="bicubic", antialias=True).clamp(0, 1)
-        return FaceSeen(2 * resized - 1, torch.cat([whose, described], dim=-1), states)
+        picture = _stretched(torch.where(background, white, head), height, width)
+        return FaceSeen(picture, torch.cat([whose, described], dim=-1), states)
 
     def _looked_at(self, head: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
         """EVA-CLIP's vector of length 1 and its blocks' outputs, class token first."""
@@ -102,6 +101,13 @@ class ConsisIdFaces(FaceControl):
         )  # fmt: skip
         states = tuple(torch.cat([prefix, places], dim=1) for places, prefix in outputs)
         return functional.normalize(self.eva.forward_head(last), dim=-1), states
+
+
+def _stretched(picture: Tensor, height: int, width: int) -> Tensor:
+    """A picture in [0, 1] as a frame in [-1, 1], by way of whole numbers and Pillow, as the published code does it."""
+    whole = (picture[0].permute(1, 2, 0).cpu().numpy() * 255).astype(np.uint8)
+    resized = np.array(Image.fromarray(whole).resize((width, height), Image.Resampling.LANCZOS))
+    return torch.from_numpy(resized).permute(2, 0, 1)[None].to(picture.device) / 127.5 - 1
 
 
 def aligned(photo: NDArray[np.uint8], points: NDArray[np.float32]) -> NDArray[np.uint8]:

@@ -109,7 +109,7 @@ def test_errors_are_those_of_the_velocity_and_a_perfect_model_has_none(tiny_cogv
     words = [tiny_cogvideox.encode(TEXT)] * 2
     with torch.no_grad():
         found = tiny_cogvideox.errors(latents, words, torch.Generator().manual_seed(0))
-    assert found.shape == latents.shape
+    assert (found.shape, found.dtype) == (latents.shape, torch.float32)
     assert found.mean() > 0.1
     generator = torch.Generator().manual_seed(0)
     noise = torch.randn(latents.shape, generator=generator)
@@ -213,9 +213,17 @@ def test_each_branch_of_consisid_changes_the_video(consisid):
     assert torch.equal(again, both)
 
 
-def test_consisid_makes_nothing_without_a_face(consisid):
-    with pytest.raises(MethodError, match="no video without a face"):
-        consisid.sample(TEXT, 0)
+@torch.no_grad()
+def test_without_a_face_zeros_stand_beside_the_latents_and_no_layer_attends_to_one(consisid):
+    noise, words = consisid.noise(3), consisid.encode(TEXT)
+    consisid.load_face_control({}, 0.0)
+    neither = consisid.denoise(noise, consisid.with_face(words, None, IDENTITY, STATES))
+    consisid.reset()
+    assert torch.equal(consisid.denoise(noise, words), neither)
+    both = consisid.denoise(noise, consisid.with_face(words, PICTURE, IDENTITY, STATES))
+    assert not torch.equal(both, neither)
+    assert torch.equal(consisid.denoise(noise, words), neither)
+    assert consisid.sample(TEXT, 0).frames.shape == (17, 32, 32, 3)
 
 
 def test_what_does_not_fit_consisid_is_told(consisid):

@@ -81,6 +81,16 @@ def test_a_size_that_the_model_cannot_make_is_told_before_it_is_loaded(cogvideox
         CogVideoXLoader.signature(cogvideox({"frames": 13}))
 
 
+def test_memory_counts_what_is_decoded_and_the_encoder_of_texts(cogvideox):
+    """Of a tiny folder only the decoding weighs anything; 480 x 720 pixels take 15 GiB."""
+    small = CogVideoXLoader.memory_gib(cogvideox(), gradient=False)
+    large = CogVideoXLoader.memory_gib(cogvideox({"height": 480, "width": 720, "frames": 49}), gradient=False)
+    tuned = CogVideoXLoader.memory_gib(cogvideox({"height": 480, "width": 720, "frames": 49}), gradient=True)
+    assert small < 5
+    assert large == pytest.approx(15, abs=0.5)
+    assert tuned > large
+
+
 def test_an_unknown_line_is_refused(cogvideox):
     with pytest.raises(ProfileError, match="tiling"):
         CogVideoXLoader.signature(cogvideox(tiling=True))

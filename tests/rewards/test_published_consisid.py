@@ -11,8 +11,9 @@ from pvbench.errors import FaceError, ProfileError, WeightsError
 from pvbench.features.face import Faces
 from pvbench.features.published.insightface_faces import InsightFaces
 from pvbench.profile import load_profile
-from pvbench.reward import load_face_control, reward_signature
+from pvbench.reward import check_apart, load_face_control, reward_signature
 from pvbench.rewards.face_parser import BACKGROUND, FaceParser, load_parser
+from pvbench.rewards.published import ConsisIdLoader
 from pvbench.rewards.published_consisid import DEPTHS, ConsisIdFaces, aligned, load_eva
 
 CPU = torch.device("cpu")
@@ -267,14 +268,42 @@ def test_a_folder_that_lacks_a_file_is_told_with_where_to_get_it(tmp_path):
     here = dataclasses.replace(profile, rewards={**profile.rewards, "face_encoder": str(tmp_path)})
     with pytest.raises(WeightsError, match=r"lacks EVA02_CLIP_L_336_psz14_s6B\.pt; fetch the whole folder"):
         reward_signature(here, "face_control")
-    with pytest.raises(WeightsError, match=r"BestWishYsh/ConsisID-preview on huggingface\.co goes there"):
+    with pytest.raises(WeightsError, match="BestWishYsh/ConsisID-preview"):
         load_face_control(profile, "cpu")
     with pytest.raises(ProfileError, match="face_encoder is 3"):
         reward_signature(dataclasses.replace(profile, rewards={**profile.rewards, "face_encoder": 3}), "face_control")
 
 
-def test_the_profile_does_not_judge_by_what_it_gives_to_the_model():
+def test_what_the_model_is_given_does_not_judge_it(monkeypatch):
+    """antelopev2 is an input; the profile scores with another pack."""
+    monkeypatch.setattr(ConsisIdLoader, "signature", lambda profile: {"recogniser": 64 * "a"})
     profile = load_profile("consisid")
+    check_apart(profile, "face_control", {"face": {"pack": {"recogniser": 64 * "b"}}})
+    with pytest.raises(ProfileError, match="the face_control reward and the evaluator 'face' are the same network"):
+        check_apart(profile, "face_control", {"face": {"pack": {"recogniser": 64 * "a"}}})
     assert profile.evaluators["face"] == "buffalo_l"
-    assert profile.backbone["kind"] == "consisid"
-    assert list(profile.methods_default) == ["consisid"]
+
+
+def test_the_networks_lie_beside_the_model_unless_the_profile_says_otherwise(tmp_path, monkeypatch):
+    monkeypatch.setenv("PVBENCH_WEIGHTS", str(tmp_path / "weights"))
+    profile = load_profile("consisid")
+    beside = dataclasses.replace(profile, backbone={**profile.backbone, "base": str(tmp_path)})
+    assert ConsisIdLoader._folder(beside) == tmp_path / "face_encoder"
+    (tmp_path / "weights" / "faces").mkdir(parents=True)
+    named = dataclasses.replace(profile, rewards={**profile.rewards, "face_encoder": "faces"})
+    assert ConsisIdLoader._folder(named) == tmp_path / "weights" / "faces"
+    absent = dataclasses.replace(profile, rewards={**profile.rewards, "face_encoder": "~/nowhere"})
+    with pytest.raises(WeightsError, match="BestWishYsh/ConsisID-preview on huggingface"):
+        ConsisIdLoader._folder(absent)
+
+
+def test_the_picture_is_stretched_as_the_pipeline_stretches_it(eva, photo):
+    """From the published code's whole numbers, by diffusers' own preparation of a picture."""
+    from diffusers.image_processor import VaeImageProcessor
+    from PIL import Image
+
+    seen = faces(eva).see(photo, 24, 40)
+    head = aligned(photo, POINTS).astype(np.float32) / 255
+    head[:, :256] = 1
+    theirs = VaeImageProcessor(vae_scale_factor=8).preprocess(Image.fromarray((head * 255).astype(np.uint8)), 24, 40)
+    torch.testing.assert_close(seen.picture, theirs, atol=0.01, rtol=0)

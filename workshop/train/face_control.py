@@ -274,9 +274,9 @@ def _train(
         result: Tensor = (error.flatten(1).mean(dim=1) * (0.25 + weight)).mean()
         return result
 
-    def step(number: int, rng: np.random.Generator) -> dict[str, Tensor]:
+    def step(_: int, rng: np.random.Generator) -> dict[str, Tensor]:
         generator = generator_on(place.device, rng)
-        local = bool(before) or number >= _GLOBAL_FIRST * plan.steps
+        local = bool(before) or trainer.share >= _GLOBAL_FIRST
         return {"total": loss_on(data.draw(plan.batch, generator), generator, local)}
 
     def look(_: int) -> dict[str, float]:

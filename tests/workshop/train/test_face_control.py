@@ -117,6 +117,9 @@ def test_the_first_third_is_without_the_face(small, monkeypatch):
     image_encoder.train_image_encoder(small, replace(plan, steps=1))
     face_control.train_pictures(small, plan)
     assert seen == [False, False, True, True, True, True]
+    seen.clear()
+    face_control.train_pictures(replace(small, out=small.out / "by_the_clock"), replace(plan, steps=0, seconds=1e-3))
+    assert seen == [False]
 
 
 def test_a_sample_that_is_spared_both_branches_is_as_without_the_control(small):
@@ -139,11 +142,16 @@ def test_a_sample_that_is_spared_both_branches_is_as_without_the_control(small):
 
 
 def test_held_out_losses_tell_a_control_that_reads_the_photo():
+    """Samples hold the number of their person; a control that reads the photo loses by what is between both."""
     held = data()
+    whose = torch.tensor([2.0, 2.0, 5.0, 5.0])
+    samples = replace(held.samples, latents=whose.view(-1, 1, 1, 1, 1).expand(-1, 1, 3, 2, 2))
+    held = replace(held, samples=samples, photos=heads([2.0, 5.0]), photo=torch.tensor([0, 0, 1, 1]))
 
-    def loss_on(batch, generator):
-        return (batch.heads.identity[:, 0] - 2).abs().mean() + (1 - batch.picture).mean()
+    def reads(batch, generator):
+        apart = (batch.heads.identity[:, 0] - batch.latents[:, 0, 0, 0, 0]).abs()
+        return torch.where(batch.face.bool(), apart, torch.ones_like(apart)).mean()
 
-    held = replace(held, photos=heads([2.0, 5.0]), photo=torch.tensor([0, 0, 1, 1]))
-    found = measure_control(held, loss_on)
-    assert found == {"own_photo": 1.5, "another_photo": 1.5, "no_photo": 2.5}
+    assert measure_control(held, reads) == {"own_photo": 0.0, "another_photo": 3.0, "no_photo": 1.0}
+    blind = measure_control(held, lambda batch, generator: batch.latents.mean())
+    assert len(set(blind.values())) == 1
