@@ -29,7 +29,7 @@ from workshop.train.samples import Samples, encode
 from workshop.train.text_to_image import load_vae, make_scheduler
 
 PICTURES_PLAN = Plan(steps=6000, batch=16, rate=2e-3, average=0.998, decay=0.5, precision="auto", optimiser="muon")
-VIDEOS_PLAN = Plan(steps=1500, batch=4, rate=1e-3, average=0.995, decay=0.5, precision="auto", optimiser="muon")
+VIDEOS_PLAN = Plan(steps=1000, batch=4, rate=1e-3, average=0.995, decay=0.5, precision="auto", optimiser="muon")
 # Minutes of a GPU; not run yet.
 GPU_PICTURES_PLAN = replace(PICTURES_PLAN, steps=3000, batch=256, precision="mixed")
 GPU_VIDEOS_PLAN = replace(VIDEOS_PLAN, batch=32, precision="mixed")
