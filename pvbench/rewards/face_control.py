@@ -32,7 +32,7 @@ class FaceReader:
     """Detector, segmenter, recogniser and image encoder of a control, frozen.
 
     As published the head is aligned, its background painted white, its hair kept and its colour kept in the picture;
-    the image encoder sees it in grey, and the recogniser's vector keeps its length.
+    the image encoder sees it in grey, and the recogniser's vector is taken as the network gives it.
 
     Source: Yuan et al., "ConsisID", 2024; ConsisID@60429e4. What is read there at one crop is read here at two, since
     the image encoder was trained on tighter ones.

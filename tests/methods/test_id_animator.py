@@ -134,7 +134,8 @@ def test_settings_out_of_range_are_told(settings, message):
 
 
 def test_a_profile_without_such_an_adapter_is_told(short_profile):
-    assert missing(parse_variant("id_animator"), short_profile) == ["reward.image_prompt"]
+    rewards = {role: name for role, name in short_profile.rewards.items() if role != "image_prompt"}
+    assert missing(parse_variant("id_animator"), replace(short_profile, rewards=rewards)) == ["reward.image_prompt"]
 
 
 class TestTheAdapter:
