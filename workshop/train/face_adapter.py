@@ -17,14 +17,14 @@ from torch.nn import functional
 
 from pvbench.backbones.attention import choose_attention, see_all_frames
 from pvbench.backbones.image_prompt import ImagePromptAttention, Shown, cross_attention
-from pvbench.backbones.noise import video_noise
 from pvbench.rewards.face_adapter import ADAPTER, CONFIG, LORA, encoded
 from workshop import dataset
+from workshop.train.adapters import add_lora, denoising_loss, save_lora, take_lora
 from workshop.train.autoencoder import to_images
 from workshop.train.card import write_card
 from workshop.train.image_encoder import SIDE, SPREAD, WIDTH, faces_of
 from workshop.train.loop import Place, Plan, Trainer, generator_on
-from workshop.train.motion import JOINT_ATTENTION, SHARED_NOISE, load_sides
+from workshop.train.motion import JOINT_ATTENTION, load_sides
 from workshop.train.samples import Samples, encode
 from workshop.train.text_to_image import load_vae, make_scheduler
 
@@ -267,30 +267,18 @@ def _train(
 ) -> None:
     torch.manual_seed(67 + plan.seed)
     model = AdapterInTraining(unet).to(place.device)
-    add_lora(unet)
+    add_lora(unet, RANK)
     if before:
         take(model, unet, place, before)
     scheduler = make_scheduler()
-    alphas = scheduler.alphas_cumprod.to(place.device)
 
     def loss_on(batch: tuple[Tensor, Tensor, Tensor, Tensor], generator: torch.Generator) -> Tensor:
         latents, near, words, states = batch
-        times = latents.shape[2]
-        with torch.no_grad():
-            told = text(words).last_hidden_state.repeat_interleave(times, 0)
-        noise = video_noise(tuple(latents.shape), SHARED_NOISE if times > 1 else 0.0, generator).to(place.device)
-        t = torch.randint(0, 1000, (len(latents),), generator=generator, device=generator.device).to(place.device)
-        noisy = scheduler.add_noise(latents, noise, t)
-        model.shown.tokens = model.resampler(states).repeat_interleave(times, 0)
+        model.shown.tokens = model.resampler(states).repeat_interleave(latents.shape[2], 0)
         try:
-            found = unet(shaped(noisy), t, told).sample.float()
+            return denoising_loss(unet, text, scheduler, latents, near, words, generator, shaped)
         finally:
             model.shown.tokens = None
-        error = ((found - shaped(scheduler.get_velocity(latents, noise, t))).square() * shaped(near)).flatten(1)
-        ratio = alphas[t] / (1 - alphas[t]).clamp(min=1e-6)
-        weight = torch.minimum(ratio, torch.full_like(ratio, 5.0)) / (ratio + 1)
-        result: Tensor = (error.mean(dim=1) * (0.25 + weight)).mean()
-        return result
 
     def step(_: int, rng: np.random.Generator) -> dict[str, Tensor]:
         generator = generator_on(place.device, rng)
@@ -325,41 +313,11 @@ def measure_adapter(held: Prompted, loss_on: Callable[..., Tensor], part: int = 
     return found
 
 
-def add_lora(unet: Any, rank: int = RANK, attention: str = "2") -> None:
-    """A LoRA on queries, keys, values and outputs of the spatial attention, which trains with what is added.
-
-    Args:
-        attention: `2` for that to the text, `[12]` for that to the picture itself, too.
-    """
-    from peft import LoraConfig
-
-    target = rf".*\.attentions\..*\.attn{attention}\.to_(q|k|v|out\.0)$"
-    unet.add_adapter(LoraConfig(r=rank, lora_alpha=rank, target_modules=target), adapter_name="face")
-    for name, parameter in unet.named_parameters():
-        parameter.requires_grad_("lora_" in name)
-
-
 def take(model: AdapterInTraining, unet: Any, place: Place, before: str) -> None:
     """Begins from an earlier stage's adapter and LoRA."""
     folder = place.finished(before)
     model.take(load_file(folder / ADAPTER))
     take_lora(unet, folder / LORA)
-
-
-def take_lora(unet: Any, path: Path) -> None:
-    """Fills the LoRA that `add_lora` put on from a file of an earlier stage."""
-    from peft import set_peft_model_state_dict
-
-    lora = {name.removeprefix("unet."): value.float() for name, value in load_file(path).items()}
-    set_peft_model_state_dict(unet, lora, adapter_name="face")
-
-
-def save_lora(unet: Any, path: Path) -> None:
-    """Saves that LoRA under diffusers' keys, in half precision."""
-    from peft.utils import get_peft_model_state_dict
-
-    lora = get_peft_model_state_dict(unet, adapter_name="face").items()
-    save_file({f"unet.{key}": value.half().contiguous().cpu() for key, value in lora}, path)
 
 
 def _save(

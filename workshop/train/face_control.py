@@ -16,18 +16,18 @@ from torch.nn import functional
 
 from pvbench.backbones.attention import choose_attention
 from pvbench.backbones.face_control import FaceControlNetwork, Seen, attach
-from pvbench.backbones.noise import video_noise
 from pvbench.features.mini.face_extractor import load_recogniser, load_state
 from pvbench.features.mini.segmenter_network import Segmenter
 from pvbench.rewards.face_adapter import image_encoder
 from pvbench.rewards.face_control import CONFIG, CONTROL, LORA, FaceReader
 from pvbench.rewards.segmenter import NetworkSegmenter
 from workshop import dataset
+from workshop.train.adapters import add_lora, denoising_loss, save_lora, take_lora
 from workshop.train.autoencoder import to_images
 from workshop.train.card import write_card
-from workshop.train.face_adapter import add_lora, own_looks, partners, save_lora, take_lora, video_unet
+from workshop.train.face_adapter import own_looks, partners, video_unet
 from workshop.train.loop import Place, Plan, Trainer, generator_on
-from workshop.train.motion import SHARED_NOISE, load_sides
+from workshop.train.motion import load_sides
 from workshop.train.samples import Samples, encode, encode_frames
 from workshop.train.text_to_image import load_vae, make_scheduler
 
@@ -254,25 +254,13 @@ def _train(
     if before:
         take(model, unet, place, before)
     scheduler = make_scheduler()
-    alphas = scheduler.alphas_cumprod.to(place.device)
 
     def loss_on(batch: Batch, generator: torch.Generator, local: bool = True) -> Tensor:
-        latents, times = batch.latents, batch.latents.shape[2]
-        with torch.no_grad():
-            told = text(batch.words).last_hidden_state.repeat_interleave(times, 0)
-        noise = video_noise(tuple(latents.shape), SHARED_NOISE if times > 1 else 0.0, generator).to(place.device)
-        t = torch.randint(0, 1000, (len(latents),), generator=generator, device=generator.device).to(place.device)
-        noisy = scheduler.add_noise(latents, noise, t)
         model.show(batch, local)
         try:
-            found = unet(shaped(noisy), t, told).sample.float()
+            return denoising_loss(unet, text, scheduler, batch.latents, batch.weights, batch.words, generator, shaped)
         finally:
             model.hide()
-        error = (found - shaped(scheduler.get_velocity(latents, noise, t))).square() * shaped(batch.weights)
-        ratio = alphas[t] / (1 - alphas[t]).clamp(min=1e-6)
-        weight = torch.minimum(ratio, torch.full_like(ratio, 5.0)) / (ratio + 1)
-        result: Tensor = (error.flatten(1).mean(dim=1) * (0.25 + weight)).mean()
-        return result
 
     def step(_: int, rng: np.random.Generator) -> dict[str, Tensor]:
         generator = generator_on(place.device, rng)
