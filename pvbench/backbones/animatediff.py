@@ -10,7 +10,6 @@ load_torchvision()
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
-from functools import cached_property
 from typing import Any
 
 import torch
@@ -19,15 +18,15 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from pvbench.backbones.checkpointing import enable_checkpointing
+from pvbench.backbones.ddim import DdimBackbone
 from pvbench.backbones.face_control import FaceControlSlot
 from pvbench.backbones.foreign_lora import attach
 from pvbench.backbones.image_prompt import ImagePromptSlot
 from pvbench.backbones.lora import LoraSlots
 from pvbench.backbones.noise import video_noise
-from pvbench.backbones.steps import DdimSteps
 from pvbench.backbones.tokens import encode_with
 from pvbench.errors import MethodError
-from pvbench.latent_backbone import IDENTITY, LatentBackbone, Side, Tokens, Words
+from pvbench.latent_backbone import IDENTITY, Side, Tokens, Words
 from pvbench.profile import Sampling
 
 _ATTENTION = r".*\.attentions\..*\.attn[12]\."
@@ -40,7 +39,7 @@ TARGETS = {
 or queries, keys and values of the motion modules too."""
 
 
-class AnimateDiffBackbone(LatentBackbone):
+class AnimateDiffBackbone(DdimBackbone):
     """A text-to-video model of the AnimateDiff family.
 
     Frames are decoded one by one, so that any choice of them costs as much as it has frames.
@@ -117,20 +116,6 @@ class AnimateDiffBackbone(LatentBackbone):
 
     # Latents and steps
 
-    @property
-    def steps(self) -> int:
-        """The number of denoising steps."""
-        return len(self.schedule)
-
-    @cached_property
-    def schedule(self) -> DdimSteps:
-        """The noise levels of the steps, and what one step does to a latent."""
-        return DdimSteps.of(self.pipe.scheduler, self.sampling.steps, self.sampling.shift, self.device)
-
-    def level(self, step: int) -> float:
-        """Share of the noise in the amplitude of the latent that a step is given; 0 after the last."""
-        return self.schedule.noise_power[step] ** 0.5 if step < self.steps else 0.0
-
     def latent_shape(self, side: Side = "video") -> tuple[int, int, int, int]:
         """(channels, T, h, w): one latent for each frame."""
         factor = self.pipe.vae_scale_factor
@@ -142,32 +127,6 @@ class AnimateDiffBackbone(LatentBackbone):
         """The initial latent of a noise seed; drawn on the CPU, so that every device starts alike."""
         generator = torch.Generator().manual_seed(seed)
         return video_noise((1, *self.latent_shape(side)), self.shared_noise, generator, correlation).to(self.device)
-
-    def denoise(
-        self,
-        latent: Float[Tensor, "n c t h w"],
-        words: Words,
-        first: int = 0,
-        last: int | None = None,
-        side: Side = "video",
-    ) -> Float[Tensor, "n c t h w"]:
-        """The latent after steps `first` up to, not including, `last`."""
-        for step in range(first, self.steps if last is None else last):
-            latent = self.schedule.next(self.predict(latent, step, words, side), step, latent)
-        return latent
-
-    def clean(
-        self, latent: Float[Tensor, "n c t h w"], words: Words, first: int, last: int, side: Side = "video"
-    ) -> Float[Tensor, "n c t h w"]:
-        """The noiseless latent that step `last - 1` predicts, the steps from `first` taken before it."""
-        latent = self.denoise(latent, words, first, last - 1, side)
-        return self.schedule.clean(self.predict(latent, last - 1, words, side), last - 1, latent)
-
-    def noised(
-        self, latent: Float[Tensor, "n c t h w"], step: int, noise: Float[Tensor, "n c t h w"]
-    ) -> Float[Tensor, "n c t h w"]:
-        """A noiseless latent with as much of `noise` as a step takes away."""
-        return self.schedule.noised(latent, step, noise)
 
     def run(
         self,

@@ -9,7 +9,6 @@ load_torchvision()
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import cached_property
 from typing import Any
 
 import torch
@@ -18,7 +17,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from pvbench.backbones.checkpointing import enable_checkpointing
-from pvbench.backbones.steps import DdimSteps
+from pvbench.backbones.ddim import DdimBackbone
 from pvbench.backbones.transformer import TransformerBackbone
 from pvbench.backbones.video_size import COGVIDEOX_GUIDANCE, check_sampling
 from pvbench.errors import MethodError, ProfileError
@@ -34,7 +33,7 @@ TARGETS = {
 """Layers that an adapter can be put on: queries, keys and values of the attention, or its output projections too."""
 
 
-class CogVideoXBackbone(TransformerBackbone):
+class CogVideoXBackbone(TransformerBackbone, DdimBackbone):
     """A text-to-video model of the CogVideoX 1.0 family, around diffusers' own pipeline.
 
     Steps are DDIM's, where the published scheduler of the larger model is the stochastic, multistep DPM: its state
@@ -118,47 +117,9 @@ class CogVideoXBackbone(TransformerBackbone):
     def _guided(self) -> bool:
         return self.sampling.guidance > 1
 
-    @property
-    def steps(self) -> int:
-        """The number of denoising steps."""
-        return len(self.schedule)
-
-    @cached_property
-    def schedule(self) -> DdimSteps:
-        """The noise levels of the steps, and what one step does to a latent."""
-        return DdimSteps.of(self.pipe.scheduler, self.sampling.steps, self.sampling.shift, self.device)
-
-    def level(self, step: int) -> float:
-        """Share of the noise in the amplitude of the latent that a step is given; 0 after the last."""
-        return self.schedule.noise_power[step] ** 0.5 if step < self.steps else 0.0
-
-    def denoise(
-        self,
-        latent: Float[Tensor, "n c t h w"],
-        words: Words,
-        first: int = 0,
-        last: int | None = None,
-        side: Side = "video",
+    def predict(
+        self, latent: Float[Tensor, "n c t h w"], step: int, words: Words, side: Side = "video"
     ) -> Float[Tensor, "n c t h w"]:
-        """The latent after steps `first` up to, not including, `last`."""
-        for step in range(first, self.steps if last is None else last):
-            latent = self.schedule.next(self.predict(latent, step, words), step, latent)
-        return latent
-
-    def clean(
-        self, latent: Float[Tensor, "n c t h w"], words: Words, first: int, last: int, side: Side = "video"
-    ) -> Float[Tensor, "n c t h w"]:
-        """The noiseless latent that step `last - 1` predicts, the steps from `first` taken before it."""
-        latent = self.denoise(latent, words, first, last - 1, side)
-        return self.schedule.clean(self.predict(latent, last - 1, words), last - 1, latent)
-
-    def noised(
-        self, latent: Float[Tensor, "n c t h w"], step: int, noise: Float[Tensor, "n c t h w"]
-    ) -> Float[Tensor, "n c t h w"]:
-        """A noiseless latent with as much of `noise` as a step takes away."""
-        return self.schedule.noised(latent, step, noise)
-
-    def predict(self, latent: Float[Tensor, "n c t h w"], step: int, words: Words) -> Float[Tensor, "n c t h w"]:
         """The model's output at a step, guided away from the negative prompt."""
         time = self.schedule.time(step)
         towards = self._output(latent, time, words.tensors["states"], words)
