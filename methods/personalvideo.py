@@ -20,7 +20,7 @@ from pvbench.keyword import (
     make_keyword,
     photos_and_captions,
 )
-from pvbench.method import Adapter, Progress
+from pvbench.method import Adapter, Progress, added
 from pvbench.prompt import PromptSet
 from pvbench.reward import (
     IDENTITY_REWARD,
@@ -50,6 +50,8 @@ class PersonalVideoSettings(KeywordSettings):
             class noun.
         scr: printed: the semantic consistency reward, weighted as the identity reward; off is its ablation.
         span: printed: share of the denoising steps, at the end, in which the adapter is active, in tuning and sampling.
+        span_noise: instead of `span`, where it is above 0: the adapter is active from the first step on whose noise is
+            no more than this share of the latent's power; .845 is where HunyuanVideo's last quarter begins.
         targets: printed: q, k and v; open: of the spatial attention alone or of the motion modules too.
         scr_frames: open: M of eq. 3, frames whose match with the prompt is compared.
         temperature: open: multiplies the cosines under the softmax of eq. 3; 100 is the logit scale of OpenAI's CLIP.
@@ -75,11 +77,14 @@ class PersonalVideoSettings(KeywordSettings):
     rate: float = 2e-3
     prefixes: int = 6
     jitter: float = 0.2
+    span_noise: float = added(0.0)
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if not 0 < self.span <= 1:
             raise SettingError(f"span is {self.span}; expected a share of the steps, above 0 and at most 1")
+        if not 0 <= self.span_noise < 1:
+            raise SettingError(f"span_noise is {self.span_noise}; expected a share of the power, 0 (off) to below 1")
         at_least("must be positive", self, ("rank", "steps", "scr_frames"), 1)
         if self.scr and self.scr_frames < 2:
             raise SettingError("scr_frames is 1; a softmax over one frame is constant: set 2 or more, or scr=off")
@@ -87,9 +92,9 @@ class PersonalVideoSettings(KeywordSettings):
         at_least("cannot be negative", self, ("prefixes", "gradient_steps", "jitter"), 0)
 
     @property
-    def active(self) -> tuple[float, float]:
-        """Where in the trajectory the adapter is active, in tuning and in sampling: begin and end, shares of it."""
-        return 1 - self.span, 1.0
+    def end(self) -> float:
+        """Where in the trajectory the adapter's span ends, as a share of it."""
+        return 1.0
 
 
 @dataclass(frozen=True)
@@ -219,7 +224,15 @@ class PersonalVideo(KeywordMethod):
             tensors = backbone.lora_tensors(float(settings.rank), settings.rank, side)
             values = backbone.lora_values(side)
             backbone.remove_lora(side)
-        return Adapter(tensors, settings.active, counts.info(), dict(keyword.tokens), backbone.text_signature)
+        return Adapter(tensors, self.active, counts.info(), dict(keyword.tokens), backbone.text_signature)
+
+    @property
+    def active(self) -> tuple[float, float]:
+        """Where in the trajectory the adapter is active, in tuning and in sampling: begin and end, shares of it."""
+        settings = self.settings
+        if settings.span_noise:
+            return self.backbone.first_step_below(settings.span_noise) / self.backbone.steps, settings.end
+        return 1 - settings.span, settings.end
 
     def stages(self) -> Sequence[Stage]:
         """What is tuned, in turn."""
@@ -308,7 +321,7 @@ class PersonalVideo(KeywordMethod):
             noise = backbone.noise(stable_seed("tuning noise", seed, number) % (1 << 62))
             # A picture begins from the noise of the video's first frame.
             latent = noise if side == "video" else noise[:, :, :1]
-            first, _ = backbone.active_steps(settings.active)
+            first, _ = backbone.active_steps(self.active)
             latent = backbone.denoise(latent, words, 0, first, side)
             return Prefix(side, text, words, latent, backbone.denoise(latent, words, first, None, side))
 
@@ -317,7 +330,7 @@ class PersonalVideo(KeywordMethod):
         import torch
 
         backbone, side = self.backbone, prefix.side
-        first, last = backbone.active_steps(self.settings.active)
+        first, last = backbone.active_steps(self.active)
         wanted = self.settings.gradient_steps
         carried = last - first if wanted == 0 else min(wanted, last - first)
         with torch.no_grad():

@@ -76,9 +76,9 @@ class PersonalVideoPlusSettings(PersonalVideoSettings):
         at_least("cannot be negative", self, ("warm_steps", *weights), 0)
 
     @property
-    def active(self) -> tuple[float, float]:
-        """Where in the trajectory the adapter is active, in tuning and in sampling: begin and end, shares of it."""
-        return 1 - self.span, 1 - self.finish
+    def end(self) -> float:
+        """Where in the trajectory the adapter's span ends, as a share of it."""
+        return 1 - self.finish
 
 
 class PersonalVideoPlus(PersonalVideo):
@@ -160,7 +160,7 @@ class PersonalVideoPlus(PersonalVideo):
         import torch
 
         settings, backbone, side = self.settings, self.backbone, prefix.side
-        first, last = backbone.active_steps(settings.active)
+        first, last = backbone.active_steps(self.active)
         if last == backbone.steps:
             return self._end(prefix)
         carried = last - first if settings.gradient_steps == 0 else min(settings.gradient_steps, last - first)

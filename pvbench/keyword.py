@@ -15,7 +15,7 @@ from pvbench.backbone import IMAGES, LATENTS, LORA, TOKENS
 from pvbench.digest import digest
 from pvbench.errors import MethodError, SettingError
 from pvbench.identity import Identity
-from pvbench.method import Adapter, Method, Request
+from pvbench.method import Adapter, Method, Request, added
 from pvbench.pixels import photo_tensor
 from pvbench.profile import Profile
 from pvbench.prompt import Prompt, PromptSet, spelled
@@ -43,6 +43,8 @@ class KeywordSettings:
             `rare`: `keyword`, a word that texts do not use; `inverted`: `token_words` vectors, learned first by textual
             inversion on the text-to-image model.
         token_steps, token_rate: of the textual inversion, by AdamW without decay; the rate falls to a tenth.
+        named: whether the prompts of generated videos hold the word; without it whatever of the person is seen has
+            leaked from the adapter into everybody.
     """
 
     references: int = 0
@@ -51,6 +53,7 @@ class KeywordSettings:
     token_words: int = 5
     token_steps: int = 200
     token_rate: float = 2e-2
+    named: bool = added(True)
 
     def __post_init__(self) -> None:
         at_least("cannot be negative", self, ("references",), 0)
@@ -227,7 +230,8 @@ class KeywordMethod(Method):
         self.backbone.reset()
         self.backbone.load_lora(adapter.tensors)
         for request in requests:
-            text = keyword.render(request.prompt, identity.class_noun)
+            spoken = keyword if self.settings.named else Keyword()
+            text = spoken.render(request.prompt, identity.class_noun)
             yield self.sampled(text, request, adapter, keyword)
 
     def sampled(self, text: str, request: Request, adapter: Adapter, keyword: Keyword) -> Video:

@@ -149,6 +149,16 @@ class LatentBackbone(Backbone):
         first = min(self.first_step(span[0]), self.steps - 1)
         return first, max(self.first_step(span[1]), first + 1)
 
+    def noise_power(self, step: int) -> float:
+        """Share of noise, from 0 to 1, in the power of the latent that a step is given, where data has the power 1."""
+        one = torch.ones(1, 1, 1, 1, 1, device=self.device)
+        data, noise = (float(self.noised(a, step, b).double().mean()) for a, b in ((one, 0 * one), (0 * one, one)))
+        return noise**2 / (data**2 + noise**2)
+
+    def first_step_below(self, power: float) -> int:
+        """The number of the first step that is given no more than this share of noise, or else of the last step."""
+        return next((step for step in range(self.steps) if self.noise_power(step) <= power), self.steps - 1)
+
     # Reconstruction
 
     @abstractmethod

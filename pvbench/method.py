@@ -158,13 +158,26 @@ def place() -> Any:
     return field(default="", metadata={_PLACE: True})
 
 
+def added(default: Any) -> Any:
+    """A setting that came after others: at its default the method does what it did, and keys are as they were.
+
+    Args:
+        default: the value under which nothing changes.
+    """
+    return field(default=default, metadata={_ADDED: default})
+
+
 def keyed(settings: Any) -> dict[str, Any]:
-    """The settings by name that keys rest on: all but places."""
+    """The settings by name that keys rest on: all but places, and but added ones that have their default."""
     values: dict[str, Any] = dataclasses.asdict(settings)
-    return {one.name: values[one.name] for one in dataclasses.fields(settings) if _PLACE not in one.metadata}
+    return {
+        one.name: values[one.name]
+        for one in dataclasses.fields(settings)
+        if _PLACE not in one.metadata and (_ADDED not in one.metadata or values[one.name] != one.metadata[_ADDED])
+    }
 
 
-_PLACE = "place"
+_PLACE, _ADDED = "place", "added"
 
 
 def _check_method(where: str, cls: type[Method]) -> None:

@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from pvbench.digest import stable_seed
 from pvbench.errors import MethodError, SettingError, StoreError
 from pvbench.identity import load_identity
-from pvbench.method import Adapter, load_adapter, request_for, save_adapter, settings_from
+from pvbench.method import Adapter, added, keyed, load_adapter, request_for, save_adapter, settings_from
 from pvbench.prompt import Prompt
 
 
@@ -28,6 +28,16 @@ class Settings:
     def __post_init__(self):
         if self.rank < 1:
             raise SettingError(f"rank is {self.rank}; expected at least 1")
+
+
+@dataclass(frozen=True)
+class Grown(Settings):
+    late: float = added(0.5)
+
+
+def test_a_setting_that_came_later_leaves_the_keys_of_what_was_made_before():
+    assert keyed(Grown()) == keyed(Settings())
+    assert keyed(Grown(late=0.25)) == {**keyed(Settings()), "late": 0.25}
 
 
 @pytest.mark.parametrize(

@@ -123,6 +123,14 @@ def test_the_shift_moves_the_levels_towards_noise():
         FlowSteps.of(4, 0)
 
 
+def test_noise_is_told_as_a_share_of_the_power(tiny_hunyuan, monkeypatch):
+    """Of the last quarter's first step with a shift of 7: .7 of noise and .3 of data are .845 of the power."""
+    monkeypatch.setattr(tiny_hunyuan, "schedule", FlowSteps.of(4, 7.0))
+    assert tiny_hunyuan.noise_power(3) == pytest.approx(0.49 / (0.49 + 0.09))
+    assert tiny_hunyuan.first_step_below(0.85) == 3
+    assert tiny_hunyuan.first_step_below(0.1) == tiny_hunyuan.steps - 1
+
+
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [

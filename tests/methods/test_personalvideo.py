@@ -133,6 +133,21 @@ class TestPrinted:
         list(method.generate(ada, adapter, [request_for(ada, EVALUATION[0], 0)]))
         assert spans == [((0.75, 1.0), {"tokens": {}})]
 
+    def test_the_span_can_be_said_in_noise(self, make):
+        """The share of noise at which HunyuanVideo's last quarter begins, whatever steps this backbone takes."""
+        method = make("personalvideo", **SHORT, span_noise=0.845)
+        begin, end = method.active
+        first, _ = method.backbone.active_steps((begin, end))
+        powers = [method.backbone.noise_power(step) for step in range(method.backbone.steps)]
+        assert powers == sorted(powers, reverse=True)
+        assert powers[first] <= 0.845 < powers[first - 1]
+        assert end == 1.0
+        assert make("personalvideo", **SHORT).active == (0.75, 1.0)
+
+    def test_a_span_in_noise_is_a_share(self):
+        with pytest.raises(SettingError, match=r"span_noise is 1\.2; expected a share of the power"):
+            PersonalVideoSettings(span_noise=1.2)
+
     def test_queries_keys_and_values_are_adapted(self, make, ada):
         assert self.settings.targets in ("qkv", "qkv_motion")
         adapter = make("personalvideo", **SHORT).tune(ada, SIMULATED, seed=0, progress=lambda *_: None)
@@ -144,6 +159,15 @@ class TestPrinted:
         names = {field.name for field in dataclasses.fields(PersonalVideoSettings)}
         ours = {"warm_steps", "ceiling", "finish", "pixel_anchor", "scr_floor", "scr_weight", "icr_frames"}
         assert not names & ours
+
+
+def test_without_its_word_a_prompt_asks_for_anybody(make, ada, monkeypatch):
+    """What then is seen of the person has leaked into everybody."""
+    method, asked = make("personalvideo", **SHORT, named="off"), []
+    adapter = method.tune(ada, SIMULATED, seed=0, progress=lambda *_: None)
+    monkeypatch.setattr(method.backbone, "sample", lambda text, *rest, **more: (asked.append(text), STILL)[1])
+    list(method.generate(ada, adapter, [request_for(ada, EVALUATION[0], 0)]))
+    assert asked == [EVALUATION[0].render("woman")]
 
 
 def _rare():
