@@ -197,9 +197,10 @@ def read(text: str) -> dict[str, Any]:
 
 
 def resolved(method: str, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The values that a trial has of everything in its method's space, defaults included."""
+    """The values that a trial has of everything in its method's space, those of the profile and defaults included."""
     name, fixed = _STANDS_FOR.get(method, (method, {}))
-    made = settings_from(METHODS.get(name).Settings, {**fixed, **settings})
+    below = load_profile("mini").methods.get(name, {})
+    made = settings_from(METHODS.get(name).Settings, {**below, **fixed, **settings})
     of_words = SPACES["keyword"] if getattr(made, "token", "") == "inverted" else ()
     names = {*SPACES[method], *ADDITIONS.get(method, {}), *of_words}
     return {name: getattr(made, name) for name in names}

@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from pvbench.method import METHODS, settings_from
+from pvbench.profile import load_profile
 from pvbench.variant import parse_variant
 from workshop.search import (
     BY_HAND,
@@ -76,6 +77,8 @@ def test_a_trials_line_names_every_value_it_ran_with():
     assert "token_words" not in resolved("dreambooth_lora", {"token": "rare"})
     assert resolved("dreambooth_lora", {"token": "inverted"})["token_words"] > 0
     assert resolved("keyword", {"token_words": 2})["token_words"] == 2
+    assert resolved("magicme", {})["rate"] == load_profile("mini").methods["magicme"]["rate"]
+    assert resolved("magicme", {"rate": 4e-2})["rate"] == 4e-2
 
 
 @pytest.mark.parametrize(
