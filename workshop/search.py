@@ -90,12 +90,18 @@ SPACES: Mapping[str, Space] = {
 
 _WORDS: Mapping[str, Any] = {"token": "inverted"}
 _GENTLE: Mapping[str, Any] = {**_WORDS, "rank": 16, "targets": "qkvo", "rate": 5e-4}
+_PLAIN: Mapping[str, Any] = {"decay": 0.0, "largest": 1.0, "correlation": 0.05, "rate": 5e-3, "steps": 200}
 _SHARP: Mapping[str, Any] = {"temperature": 100.0, "scr_frames": 8}
 BY_HAND: Mapping[str, Sequence[Mapping[str, Any]]] = {
     "dreambooth_lora": (
         {**_GENTLE, "steps": 240},
         {**_GENTLE, "steps": 240, "rate": 1e-3},
         {**_GENTLE, "steps": 400, "rank": 32},
+    ),
+    "magicme": (
+        {**_PLAIN, "smallest": 1.0},
+        {**_PLAIN, "smallest": 0.8},
+        {**_PLAIN, "smallest": 0.8, "rate": 1e-2},
     ),
     "personalvideo": (
         {**_SHARP},
