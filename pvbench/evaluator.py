@@ -166,6 +166,7 @@ KINDS: Mapping[str, Mapping[str, str]] = {
         "world": "mini_world",
         "head": "mini_head",
         "colours": "head_colours",
+        "pixels": "frame_differences",
         "hps": "mini_hps",
     },
     "published": {
@@ -177,6 +178,7 @@ KINDS: Mapping[str, Mapping[str, str]] = {
         "hps": "hpsv2",
         "protocol_face": "protocol_face",
         "curricular": "curricularface",
+        "pixels": "frame_differences",
     },
 }
 """Sets of evaluators by the name that a profile's `[evaluators] kind` gives them."""

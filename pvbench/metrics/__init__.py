@@ -17,6 +17,7 @@ _BUILT_IN = (
     "identity_consistency",
     "subject_consistency",
     "background_consistency",
+    "temporal_flickering",
     "warping_error",
     "hps_score",
     "prompt_parts",

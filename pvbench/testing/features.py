@@ -81,6 +81,7 @@ def example_features(
         "text/tokens": np.array([9, 77], np.float32),
         "text/asked": np.array([3, 0, 8, 4], np.float32),
         "text/hps": _unit(rng.normal(size=CLIP)),
+        "pixels/difference": rng.uniform(0, 40, size=frames - 1).astype(np.float32),
     }
 
 

@@ -5,6 +5,7 @@ import pytest
 from example_inputs import EXAMPLE_PROFILE
 from pvbench_example import DifferencesLoader, EndsLoader, FacesLoader, PicturesLoader
 
+from pvbench.features.differences import FrameDifferencesLoader
 from pvbench.features.mini.clip import MiniClipLoader
 from pvbench.features.mini.face import MiniFaceLoader
 from pvbench.features.mini.flow import DisLoader
@@ -40,6 +41,10 @@ class TestMiniClip(WithFaces):
 
 class TestDis(EvaluatorContract):
     loader = DisLoader
+
+
+class TestFrameDifferences(EvaluatorContract):
+    loader = FrameDifferencesLoader
 
 
 class TestMiniVideo(EvaluatorContract):

@@ -5,12 +5,14 @@ import math
 import numpy as np
 import pytest
 
+from pvbench.features.differences import frame_differences
 from pvbench.features.flow import flow_fields, warping_errors
 from pvbench.metrics import EXTRA_COLUMNS, PAPER, Metric, MetricError, installed, load_metrics
 from pvbench.metrics.background_consistency import BackgroundConsistency
 from pvbench.metrics.hps_score import HpsScore
 from pvbench.metrics.identity_consistency import IdentityConsistency
 from pvbench.metrics.subject_consistency import SubjectConsistency
+from pvbench.metrics.temporal_flickering import TemporalFlickering
 from pvbench.metrics.warping_error import WarpingError
 
 EXTRA = [one for one in installed() if one.name not in PAPER and issubclass(one, Metric)]
@@ -69,6 +71,33 @@ def test_the_mean_error_over_pairs():
     assert math.isnan(WarpingError().rows([{"flow/warp_error": np.empty(0, np.float32)}])[0, 0])
     with pytest.raises(MetricError):
         WarpingError().rows([{"flow/warp_error": np.array([np.nan], np.float32)}])
+
+
+def steadiness(frames):
+    return TemporalFlickering().rows([{"pixels/difference": frame_differences(frames)}])[0, 0]
+
+
+def test_temporal_flickering_is_what_is_left_of_255():
+    grey = np.stack([np.full((24, 32, 3), level, np.uint8) for level in (0, 51, 51)])
+    # Changes of 51 and 0 of 255 levels: .1 on average.
+    assert steadiness(grey) == pytest.approx(0.9, abs=1e-7)
+    assert steadiness(grey[::-1]) == pytest.approx(0.9, abs=1e-7)
+    assert steadiness(np.stack([grey[0], grey[0] + np.uint8(255)])) == 0
+
+
+def test_of_a_single_frame_there_is_no_flicker_and_what_is_not_finite_is_told():
+    assert math.isnan(steadiness(np.zeros((1, 24, 32, 3), np.uint8)))
+    with pytest.raises(MetricError, match="pixels/difference"):
+        TemporalFlickering().rows([{"pixels/difference": np.array([np.nan], np.float32)}])
+
+
+def test_a_frozen_video_has_the_best_flicker_and_movement_costs_as_flicker_does():
+    moving = shifted(6, 3)
+    frozen = np.repeat(moving[:1], 6, axis=0)
+    flickering = frozen.copy()
+    flickering[1::2] = (flickering[1::2] * 0.7).astype(np.uint8)
+    assert steadiness(frozen) == 1
+    assert steadiness(moving) < steadiness(flickering) < 1
 
 
 def shifted(count, step):

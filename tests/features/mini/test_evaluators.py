@@ -33,7 +33,8 @@ WORLD = {"world/action", "world/scene", "world/colour", "world/expression", "tex
 OF_HEADS = {"head/embedding", *(f"look/{name}" for name in LOOKS)}
 OF_PHOTOS = {"reference/head", *(f"reference/look_{name}" for name in LOOKS)}
 OF_COLOURS = {"colours/skin", "colours/crown"}
-EXTRA = {"flow/warp_error", "hps/frame", "text/hps", *WORLD, *OF_HEADS, *OF_COLOURS, *OF_PHOTOS}
+OF_PIXELS = {"flow/warp_error", "pixels/difference"}
+EXTRA = {"hps/frame", "text/hps", *WORLD, *OF_HEADS, *OF_COLOURS, *OF_PHOTOS, *OF_PIXELS}
 
 
 @pytest.fixture(scope="module")
