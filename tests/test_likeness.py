@@ -11,7 +11,8 @@ from PIL import Image
 from pvbench.digest import stable_seed
 from pvbench.errors import FaceError, VideoError
 from pvbench.likeness.bands import CALIBRATIONS, Bands, Calibration, bands_of, template
-from pvbench.likeness.look import Likeness, best_folder, look
+from pvbench.likeness.folders import best_folder
+from pvbench.likeness.look import Likeness, look
 from pvbench.likeness.seen import Seen, see, verdict_of
 from pvbench.profile import load_profile
 from pvbench.video import Video, write_video

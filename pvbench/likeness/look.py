@@ -1,29 +1,28 @@
-"""Looking at videos and pictures of a person: features, verdicts, and which folder is most like."""
+"""Looking at videos and pictures of a person: features and verdicts."""
 
 from __future__ import annotations
 
-import math
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from pvbench.digest import stable_seed
-from pvbench.errors import FaceError, PvbenchError, VideoError
-from pvbench.evaluator import Evaluators, FeaturePlan
+from pvbench.errors import FaceError, PvbenchError, VideoError, WeightsError
+from pvbench.evaluator import Evaluators, FeaturePlan, Features
 from pvbench.identity import load_identity
 from pvbench.likeness.bands import CALIBRATIONS, FEWEST_PHOTOS, Bands, bands_of, template
+from pvbench.likeness.prompts import asked_for
 from pvbench.likeness.seen import Seen, see
+from pvbench.measuring.imported import counted
 from pvbench.measuring.tree import look_below
 from pvbench.pixels import resize_photo
 from pvbench.profile import Profile
-from pvbench.stats import holm, sign_flip_p
 from pvbench.video import PICTURE_SUFFIXES, Video, is_video_file, read_picture, read_video
 
 _WANTED = ("face/embedding", "face/detected", "face/landmarks", "reference/face", "flow/top5", "flow/size", "flow/fps")
-SIGNIFICANT = 0.05
+_FOR_PROMPTS = ("clip/frame", "text/clip")
 
 Advanced = Callable[[int, int, str], None]
 """Told how many of how many were looked at, and which one is next."""
@@ -35,11 +34,13 @@ class Likeness:
 
     Attributes:
         refused: files that could not be looked at, and why.
+        notes: sentences on prompts that could not be compared, or not as a whole.
     """
 
     bands: Bands
     seen: tuple[Seen, ...]
     refused: tuple[tuple[str, str], ...]
+    notes: tuple[str, ...] = ()
 
     @property
     def folders(self) -> tuple[str, ...]:
@@ -50,6 +51,11 @@ class Likeness:
         """What was seen in a folder."""
         return [one for one in self.seen if one.folder == folder]
 
+    @property
+    def prompted(self) -> bool:
+        """Whether it is known of any file what was asked for, and how near it comes to that."""
+        return any(one.text for one in self.seen)
+
 
 def look(
     photos: Path,
@@ -58,39 +64,69 @@ def look(
     device: str = "cpu",
     strangers: Path | None = None,
     advanced: Advanced = lambda done, total, name: None,
+    prompt: str = "",
 ) -> Likeness:
-    """Holds every video and picture of the sources against a person's photos.
+    """Holds every video and picture of the sources against a person's photos, and against its prompt where it is known.
 
     Args:
         photos: a folder of the person's photos, with or without a card.
         sources: folders, videos or pictures; every folder that holds some has a row of its own.
         profile: whose evaluators look.
         strangers: a folder of pictures of other people, for what strangers reach.
+        prompt: id or text of what all files were asked for; else the names of files that are prompts say it.
 
     Raises:
         IdentityError: the photos cannot be used.
+        PromptError: the prompt is nearly the id of one of the profile's.
         FaceError: fewer than two photos show one face each.
         VideoError: there is nothing to look at.
         WeightsError: an evaluator's weights are missing or damaged.
     """
     person = load_identity(photos)
-    plan = FeaturePlan(profile, frozenset(_WANTED))
+    things = list(_things(sources))
+    if not things:
+        raise VideoError(f"no videos and no pictures in {', '.join(map(str, sources))}; name folders that hold some")
+    texts = asked_for([path for path, _ in things], profile, person.class_noun, prompt)
+    plan = FeaturePlan(profile, frozenset((*_WANTED, *(_FOR_PROMPTS if any(texts) else ()))))
     evaluators = Evaluators(plan, device)
     faces = _photos(evaluators, person.references())
     others = [] if strangers is None else list(_strangers(evaluators, strangers, template(faces)))
     bands = bands_of(faces, CALIBRATIONS.get(plan.loaders["face"].name), others)
-    things = list(_things(sources))
-    if not things:
-        raise VideoError(f"no videos and no pictures in {', '.join(map(str, sources))}; name folders that hold some")
+    of_texts, notes = _texts(evaluators, texts, required=bool(prompt))
     seen, refused = [], []
-    for number, (path, folder) in enumerate(things):
+    for number, ((path, folder), asked) in enumerate(zip(things, texts, strict=True)):
         advanced(number, len(things), path.name)
+        text = asked if asked in of_texts else ""
         try:
-            seen.append(see(path.name, folder, _features(evaluators, path), faces, bands))
+            features = {**_features(evaluators, path, prompted=bool(text)), **of_texts.get(text, {})}
+            seen.append(see(path.name, folder, features, faces, bands, text))
         except PvbenchError as error:
             refused.append((str(path), str(error)))
     advanced(len(things), len(things), "")
-    return Likeness(bands, tuple(seen), tuple(refused))
+    return Likeness(bands, tuple(seen), tuple(refused), notes)
+
+
+def _texts(
+    evaluators: Evaluators, texts: Sequence[str], *, required: bool
+) -> tuple[Mapping[str, Features], tuple[str, ...]]:
+    """Features of each text, and notes; none where CLIP's weights are missing and nobody asked for the prompt.
+
+    Raises:
+        WeightsError: they are missing, and the prompt is required.
+    """
+    try:
+        found = {text: evaluators.all("text", text) for text in dict.fromkeys(texts) if text}
+    except WeightsError as error:
+        if required:
+            raise
+        return {}, (f"names of files are prompts, and how near the videos come to them is not known: {error}",)
+    tokens = [made["text/tokens"] for made in found.values() if "text/tokens" in made]
+    cut = [most for count, most in tokens if count > most]
+    if not cut:
+        return found, ()
+    return found, (
+        f"CLIP reads {cut[0]:.0f} tokens of a prompt: the end of {counted(len(cut), 'prompt')} plays no part",
+    )
 
 
 def _photos(evaluators: Evaluators, photos: Sequence[np.ndarray]) -> np.ndarray:
@@ -111,7 +147,7 @@ def _strangers(evaluators: Evaluators, folder: Path, own: np.ndarray) -> Iterato
     if not pictures:
         raise FaceError(f"--strangers {folder}: no pictures in it; name a folder of photos of other people")
     for path in pictures:
-        features = _features(evaluators, path)
+        features = _features(evaluators, path, prompted=False)
         if features["face/detected"][0] == 1:
             yield float(features["face/embedding"][0] @ own)
 
@@ -150,46 +186,20 @@ def _below(folder: Path) -> list[Path]:
     return sorted({path for path in files if is_video_file(path) or path.suffix.lower() in PICTURE_SUFFIXES})
 
 
-def _features(evaluators: Evaluators, path: Path) -> dict[str, np.ndarray]:
-    if is_video_file(path):
-        return evaluators.all("video", read_video(path))
-    picture, size = read_picture(path), evaluators.plan.demands.size
-    seen = Video((picture if size is None else resize_photo(picture, *size))[None], 8.0)
-    groups = [group.name for group in evaluators.plan.of("video") if not group.name.startswith("flow")]
+def _features(evaluators: Evaluators, path: Path, *, prompted: bool) -> dict[str, np.ndarray]:
+    """Features of a video, or of a picture, which has no flow; those for prompts where one is known."""
+    moves = is_video_file(path)
+    groups = [
+        group.name
+        for group in evaluators.plan.of("video")
+        if (moves or not group.name.startswith("flow")) and (prompted or "clip/frame" not in group.features)
+    ]
+    if moves:
+        seen = read_video(path)
+    else:
+        picture, size = read_picture(path), evaluators.plan.demands.size
+        seen = Video((picture if size is None else resize_photo(picture, *size))[None], 8.0)
     return {name: array for _, made in evaluators.make("video", seen, groups) for name, array in made.items()}
-
-
-def best_folder(found: Likeness) -> tuple[str, float, str]:
-    """The folder of the highest mean likeness, the p of its lead over the next, and the next; p is NaN for one folder.
-
-    Paired over the names that both have, by sign flips; Holm's correction is over the rivals of the best.
-    """
-    means = {folder: _mean(found.of(folder)) for folder in found.folders}
-    order = sorted(means, key=lambda folder: -means[folder])
-    if len(order) < 2:
-        return order[0], math.nan, ""
-    best = order[0]
-    p_values = holm([_lead(found, best, rival) for rival in order[1:]])
-    return best, p_values[0], order[1]
-
-
-def _lead(found: Likeness, first: str, second: str) -> float:
-    one, other = ({_stem(s.name): s.likeness for s in found.of(folder)} for folder in (first, second))
-    shared = [name for name in one if name in other and not math.isnan(one[name] + other[name])]
-    differences = np.array([one[name] - other[name] for name in shared])
-    if len(differences) < 2:
-        return 1.0
-    return sign_flip_p(differences, np.random.default_rng(stable_seed("likeness", first, second)))
-
-
-def _stem(name: str) -> str:
-    """A file's name without its ending, and without the key that a run's own videos have."""
-    return re.sub(r"-[0-9a-f]{12}$", "", Path(name).stem)
-
-
-def _mean(seen: Sequence[Seen]) -> float:
-    values = [one.likeness for one in seen if not math.isnan(one.likeness)]
-    return float(np.mean(values)) if values else -1.0
 
 
 def _by_number(name: str) -> list[tuple[int, int | str]]:

@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Float
 
 from pvbench.likeness.bands import Bands, template
+from pvbench.metrics.clip_t import ClipT
 from pvbench.metrics.dynamic_degree import DynamicDegree
 from pvbench.metrics.metric import face_rows
 
@@ -35,6 +36,8 @@ class Seen:
         motion: mean of the fastest 5 % of the optical flow, in pixels an eighth of a second at a short side of 256; NaN
             for a picture.
         copied: number of the photo, from 1, that a frame is nearer to than photos are to one another; 0 for none.
+        text: what was asked for; empty where nobody says.
+        prompt: CLIP-T, the mean cosine of the frames to the text; NaN without one.
     """
 
     name: str
@@ -45,6 +48,8 @@ class Seen:
     motion: float
     copied: int
     verdict: Verdict = field(default="unknown")
+    text: str = ""
+    prompt: float = math.nan
 
     @property
     def faces(self) -> float:
@@ -52,7 +57,7 @@ class Seen:
         return sum(not math.isnan(value) for value in self.frames) / len(self.frames)
 
     def in_words(self) -> dict[str, object]:
-        """For a program; NaN is None."""
+        """For a program; NaN is None. `prompt` and `text` are there where it is known what was asked for."""
 
         def plain(value: float) -> float | None:
             return None if math.isnan(value) else round(value, 6)
@@ -65,6 +70,7 @@ class Seen:
             "faces": self.faces,
             "turned": plain(self.turned),
             "motion": plain(self.motion),
+            **({"prompt": plain(self.prompt), "text": self.text} if self.text else {}),
             "copied_photo": self.copied or None,
             "frames": [plain(value) for value in self.frames],
         }
@@ -93,8 +99,13 @@ def see(
     features: Mapping[str, np.ndarray],
     photos: Float[np.ndarray, "photos width"],
     bands: Bands,
+    text: str = "",
 ) -> Seen:
     """What features of a video or picture say.
+
+    Args:
+        features: those of the text are among them where it is known.
+        text: what was asked for.
 
     Raises:
         MetricError: the features contradict each other, or are not finite.
@@ -112,6 +123,8 @@ def see(
         turned=_turned(features["face/landmarks"][found]),
         motion=_motion(features),
         copied=_copied(faces, photos),
+        text=text,
+        prompt=_prompt(features),
     )
     return replace(seen, verdict=verdict_of(likeness, seen.faces, bands))
 
@@ -120,6 +133,10 @@ def _motion(features: Mapping[str, np.ndarray]) -> float:
     if features.get("flow/top5") is None or not features["flow/top5"].size:
         return math.nan
     return DynamicDegree().row(features)[1]
+
+
+def _prompt(features: Mapping[str, np.ndarray]) -> float:
+    return ClipT().row(features)[0] if "text/clip" in features else math.nan
 
 
 def _turned(landmarks: Float[np.ndarray, "faces 5 2"]) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from types import TracebackType
 
 from rich.console import Console
@@ -60,12 +61,17 @@ class MeasureObserver:
 
     def _asked(self, found: Precheck) -> None:
         """Which texts the videos are taken to be asked for."""
-        texts = Counter(video.text for video in found.usable if video.text)
-        if texts:
-            some = ", ".join(f"“{text}” ({count})" for text, count in texts.most_common(_SHOWN))
-            more = f" and {len(texts) - _SHOWN} more" if len(texts) > _SHOWN else ""
-            self._console.print(escape(f"asked for: {some}{more}"))
+        if asked := asked_in_words(video.text for video in found.usable):
+            self._console.print(escape(asked))
 
     def advanced(self, done: int, total: int, doing: str) -> None:
         """So many videos are measured."""
         self._progress.update(self._task, completed=done, total=total, description=readable(doing))
+
+
+def asked_in_words(texts: Iterable[str]) -> str:
+    """A line on the texts that videos are taken to be asked for, those of most videos first; empty without any."""
+    counts = Counter(text for text in texts if text)
+    some = ", ".join(f"“{text}” ({count})" for text, count in counts.most_common(_SHOWN))
+    more = f" and {len(counts) - _SHOWN} more" if len(counts) > _SHOWN else ""
+    return f"asked for: {some}{more}" if counts else ""
