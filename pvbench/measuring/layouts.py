@@ -18,8 +18,9 @@ from pvbench.measuring.imported import (
     refuse_twins,
     with_seeds_by_order,
 )
+from pvbench.measuring.ipvg import text_beside
 from pvbench.measuring.manifest import MANIFEST_SUFFIXES, read_manifest
-from pvbench.measuring.names import name_says
+from pvbench.measuring.names import name_says, split_seed
 from pvbench.measuring.tree import is_one_video, look_below
 from pvbench.prompt import Prompt
 from pvbench.video import VIDEO_SUFFIXES, is_video_file
@@ -46,7 +47,8 @@ def find_videos(
 
     A folder is read as `METHOD/IDENTITY/PROMPT[-SEED].mp4`, `IDENTITY/PROMPT[-SEED].mp4` or `PROMPT-INDEX.mp4` (as
     VBench names videos). PROMPT is the id of one of `prompts`, or a text, which has spaces or, in the last form, is a
-    word in small letters. A folder above a video that is no identity is a method. A manifest (a table) has
+    word in small letters; `prompt1`, `prompt2` and so on are texts beside the person's photos, where they lie there (as
+    the IPVG challenge has them). A folder above a video that is no identity is a method. A manifest (a table) has
     the fields video, identity, prompt and, if wanted, method and seed; its paths start from its folder and stay in it.
     A single video is read as one in a folder, where that is named after a person.
 
@@ -178,7 +180,9 @@ def _add(
     source, stem = readable(path), readable(path.name if path.is_dir() else path.stem)
     try:
         method, identity = _folders_say([readable(name) for name in folders], label, people, given)
-        prompt_id, text, seed = name_says(stem, by_id, given, flat=not folders)
+        name, seed = split_seed(stem)
+        beside = text_beside(identity, name) if identity and not given.prompt else None
+        prompt_id, text, seed = (*beside, seed) if beside else name_says(stem, by_id, given, flat=not folders)
     except (IdentityError, PromptError) as error:
         found.problems.append(Problem(source, str(error)))
         return
