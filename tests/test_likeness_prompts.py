@@ -233,9 +233,11 @@ def test_without_known_prompts_nothing_is_said_of_them(world, pvbench, monkeypat
     assert status == 0
     assert "prompt" not in out
     assert "asked for" not in out
+    assert "Means over files" in out
     status, out, _ = pvbench(*arguments, "--json")
     words = json.loads(out)
-    assert set(words) == {"bands", "seen", "best", "refused"}
+    assert {point["prompt"]["mean"] for point in words["curve"]} == {None}
+    assert set(words["costs"]) <= {"motion"}
     assert not any({"prompt", "text"} & set(one) for one in words["seen"])
 
 

@@ -89,7 +89,7 @@ def _words(found: Likeness) -> dict[str, object]:
         "bands": bands,
         "seen": [one.in_words() for one in found.seen],
         "best": {"folder": best, "next": rival, "p": None if math.isnan(p) else p},
-        **(_curve_in_words(found, best) if found.prompted else {}),
+        **_curve_in_words(found, best),
         "refused": [list(one) for one in found.refused],
     }
 
@@ -115,9 +115,8 @@ def _show(found: Likeness) -> None:
     if asked := asked_in_words(one.text for one in found.seen):
         console.print(escape(asked), soft_wrap=True)
     _show_bands(found)
-    if several and found.prompted:
-        _show_curve(found)
     if several:
+        _show_curve(found)
         _show_best(found)
 
 
@@ -163,10 +162,11 @@ def _show_curve(found: Likeness) -> None:
     from pvbench.likeness.folders import curve
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for heading in ("folder", "files", *_SCALES):
+    numbers = [name for name in _SCALES if found.prompted or name != "prompt"]
+    for heading in ("folder", "files", *numbers):
         table.add_column(heading, justify="left" if heading == "folder" else "right", overflow="fold")
     for point in curve(found):
-        means = [_with_interval(point.means[name], scale) for name, scale in _SCALES.items()]
+        means = [_with_interval(point.means[name], _SCALES[name]) for name in numbers]
         table.add_row(escape(point.folder), str(point.files), *means)
     console.print(table)
     console.print("Means over files, with 95 % intervals.")
@@ -179,7 +179,7 @@ def _show_best(found: Likeness) -> None:
     lead = f"{escape(best)} is most like the person (p {p:.2g} before {escape(rival)})."
     if p >= SIGNIFICANT:
         lead = f"No evidence between {escape(best)} and {escape(rival)} (p {p:.2g})."
-    console.print(lead + (_price(found, best) if found.prompted else ""), soft_wrap=found.prompted)
+    console.print(lead + _price(found, best), soft_wrap=True)
 
 
 def _price(found: Likeness, best: str) -> str:
