@@ -179,6 +179,8 @@ KINDS: Mapping[str, Mapping[str, str]] = {
         "protocol_face": "protocol_face",
         "curricular": "curricularface",
         "pixels": "frame_differences",
+        "inception": "inception_v3",
+        "protocol_clip": "protocol_clip",
     },
 }
 """Sets of evaluators by the name that a profile's `[evaluators] kind` gives them."""

@@ -22,18 +22,28 @@ def face_sim(frames: np.ndarray, photos: np.ndarray, *, drop_zeros: bool) -> flo
         photos: (R, D), likewise.
         drop_zeros: whether frames that score 0 are left out, too.
     """
-    rows = _faces("the frames' embedding", frames)
+    rows = _directions("the frames' embedding", frames)
     scores = [
         _mean(np.maximum(rows @ photo, 0.0) if len(rows) else np.zeros(0), drop_zeros)
-        for photo in _faces("the photos' embedding", photos)
+        for photo in _directions("the photos' embedding", photos)
     ]
     return float(np.mean(scores)) if scores else math.nan
 
 
-def _faces(name: str, rows: np.ndarray) -> np.ndarray:
+def with_a_face(name: str, rows: np.ndarray) -> np.ndarray:
+    """The rows (T, D) of a feature that are not NaN throughout, in float64; none where all are.
+
+    Raises:
+        MetricError: a row is not finite in part.
+    """
     values = np.asarray(rows, np.float64)
     seen = ~np.isnan(values).all(axis=1)
-    return unit_rows(name, finite(name, values[seen])) if seen.any() else values[:0]
+    return finite(name, values[seen]) if seen.any() else values[:0]
+
+
+def _directions(name: str, rows: np.ndarray) -> np.ndarray:
+    found = with_a_face(name, rows)
+    return unit_rows(name, found) if len(found) else found
 
 
 def _mean(scores: np.ndarray, drop_zeros: bool) -> float:

@@ -82,6 +82,10 @@ def example_features(
         "text/asked": np.array([3, 0, 8, 4], np.float32),
         "text/hps": _unit(rng.normal(size=CLIP)),
         "pixels/difference": rng.uniform(0, 40, size=frames - 1).astype(np.float32),
+        "consisid/inception": rng.uniform(0, 1, (16, CLIP)).astype(np.float32),
+        "reference/inception": rng.uniform(0, 1, (photos, CLIP)).astype(np.float32),
+        "consisid/clip": _unit(rng.normal(size=(16, CLIP))),
+        "text/consisid_clip": _unit(rng.normal(size=CLIP)),
     }
 
 

@@ -6,6 +6,7 @@ pvbench ships none of them. A file is taken from the weights folder (`PVBENCH_WE
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import shutil
 import tempfile
@@ -32,7 +33,7 @@ class Published:
     """Weights that somebody publishes.
 
     Attributes:
-        part: what they are for: face, flow, video, clip, dino, hps or curricular.
+        part: what they are for: face, flow, video, clip, dino, hps, curricular or inception.
         files: path below the weights folder -> sha256 in hex; empty where it is not known, so that the file is neither
             fetched nor checked, only named by its digest in signatures.
         url: the file itself, or a zip archive that holds the files under their last names.
@@ -90,6 +91,13 @@ PUBLISHED: Mapping[str, Published] = {
             {"curricularface/glint360k_curricular_face_r101_backbone.bin": ""},
             "https://huggingface.co/BestWishYsh/ConsisID-preview (face_encoder)",
             "published with ConsisID (Apache-2.0); trained on Glint360K, which is for research only",
+        ),
+        Published(
+            "inception-v3-google",
+            "inception",
+            {"inception/inception_v3_google-0cc3c7bd.pth": ""},
+            "https://download.pytorch.org/models/inception_v3_google-0cc3c7bd.pth",
+            "BSD-3-Clause (torchvision); trained on ImageNet, which is for research only",
         ),
         Published(
             "raft-things",
@@ -163,15 +171,17 @@ OPTIONS: Mapping[str, str] = {
     "hps": "hps",
     "protocol_face": "protocol_face",
     "curricular": "curricularface",
+    "inception": "inception",
+    "protocol_clip": "protocol_clip",
 }
 """What --weights calls each part."""
 
-_SAME_AS: Mapping[str, str] = {"protocol_face": "face"}
+_SAME_AS: Mapping[str, str] = {"protocol_face": "face", "protocol_clip": "clip"}
 """Parts that take the weights of another."""
 
 
 def published(name: str, part: str) -> Published:
-    """The weights of that name for one part of the evaluators.
+    """The weights of that name, for one part of the evaluators, by which messages call them.
 
     Raises:
         WeightsError: there are none.
@@ -182,7 +192,7 @@ def published(name: str, part: str) -> Published:
             f"no published weights {name!r} for {part}{did_you_mean(name, known)}; known: "
             f"{', '.join(known)}; give a file of your own with --weights {OPTIONS[part]}=PATH"
         )
-    return PUBLISHED[name]
+    return dataclasses.replace(PUBLISHED[name], part=part)
 
 
 def fetchable(name: str, part: str) -> bool:

@@ -117,19 +117,23 @@ class ProtocolCurricular(Evaluator):
         seen = np.isfinite(landmarks).all(axis=(1, 2))
         found = np.full((len(frames), self.network.size), np.nan, np.float32)
         if seen.any():
-            crops = np.stack([_crop(frames[i], landmarks[i]) for i in np.flatnonzero(seen)])
+            crops = np.stack([_halved(aligned(frames[i], landmarks[i])) for i in np.flatnonzero(seen)])
             found[seen] = self.network.embed(torch.from_numpy(crops).to(self.device)).cpu().numpy()
         return found
 
 
-def _crop(frame: NDArray[np.uint8], points: np.ndarray) -> NDArray[np.uint8]:
-    """The face aligned to a square of 224 pixels, then halved, as the protocols do."""
+def aligned(frame: NDArray[np.uint8], points: np.ndarray) -> NDArray[np.uint8]:
+    """The face of a frame (H, W, 3) as the protocols cut it out by its five landmarks: (224, 224, 3), RGB."""
+    from pvbench.features.published.insightface_faces import alignment, warp_affine
+
+    return warp_affine(np.ascontiguousarray(frame), alignment(points, _CROP), _CROP)
+
+
+def _halved(crop: NDArray[np.uint8]) -> NDArray[np.uint8]:
     import cv2
 
     from pvbench.features.published.curricularface import SIDE
-    from pvbench.features.published.insightface_faces import alignment, warp_affine
 
-    crop = warp_affine(np.ascontiguousarray(frame), alignment(points, _CROP), _CROP)
     found: NDArray[np.uint8] = cv2.resize(crop, (SIDE, SIDE))
     return found
 

@@ -32,6 +32,8 @@ DEFAULTS: Mapping[str, Any] = {
     "hps_model": "ViT-H-14",
     "protocol_face": "buffalo_l",
     "curricular": "curricularface",
+    "inception": "inception-v3-google",
+    "protocol_clip": "ViT-B-32",
     "preprocessing": "styleganv",
     "frames": 0,
     "video_frames": 16,

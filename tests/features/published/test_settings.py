@@ -45,6 +45,8 @@ def nowhere(monkeypatch, tmp_path):
         ({"video/embedding"}, ("video",)),
         ({"hps/frame", "text/hps"}, ("hps",)),
         ({"dino/frame", "reference/clip"}, ("clip", "dino")),
+        ({"consisid/inception", "reference/inception"}, ("protocol_face", "inception")),
+        ({"consisid/clip", "text/consisid_clip"}, ("protocol_clip",)),
     ],
 )
 def test_only_networks_that_a_feature_needs_are_asked_for(wanted, parts):
