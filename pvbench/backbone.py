@@ -67,9 +67,11 @@ class BackboneLoader(Loader):
     Attributes:
         offers: what methods can ask of it: `LATENTS`, `IMAGES`, `LORA`, `TOKENS`, `IMAGE_PROMPT`,
             `FACE_CONTROLLED`, `SUBJECT` or `WORLD` of this module, or names of its own, for methods of its own.
+        weights: lines of `[backbone]` that hold paths of weights, which `--weights LINE=PATH` of a run replaces.
     """
 
     offers: ClassVar[frozenset[str]] = frozenset()
+    weights: ClassVar[tuple[str, ...]] = ()
 
     @classmethod
     def located(cls, profile: Profile) -> str:

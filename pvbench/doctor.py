@@ -21,7 +21,6 @@ import pvbench
 from pvbench.backbone import BACKBONES, backbone_loader, load_backbone
 from pvbench.errors import PvbenchError
 from pvbench.evaluator import EVALUATORS, EvaluatorLoader, FeaturePlan, evaluator_loaders
-from pvbench.features.published.settings import with_weights
 from pvbench.identity import load_identities
 from pvbench.machine.devices import default_workers, memory_of, resolve_device
 from pvbench.machine.packages import check_run_extra
@@ -31,6 +30,7 @@ from pvbench.profile import Profile, load_profile
 from pvbench.prompt import check_disjoint, load_prompts
 from pvbench.registry import Registry
 from pvbench.reward import REWARDS, ROLES, Role, reward_loader, roles_asked
+from pvbench.runner.weights import with_own_weights
 from pvbench.variant import missing, parse_variant, settings_of
 
 Verdict = Literal["good", "note", "bad"]
@@ -53,7 +53,8 @@ def examine(profile_name: str, device: str, weights: Sequence[str] = ()) -> list
     """The findings, in the order in which a run would meet them; a profile that does not load ends the list.
 
     Args:
-        weights: files of the user's in the places of published ones, each `NAME=PATH`.
+        weights: files and folders of the user's in the places of published ones, each `NAME=PATH`, as a run takes
+            them.
     """
     findings = [Finding("pvbench", "good", f"{pvbench.__version__} on Python {platform.python_version()}")]
     findings += _libraries()
@@ -62,7 +63,7 @@ def examine(profile_name: str, device: str, weights: Sequence[str] = ()) -> list
 
     def read_profile() -> str:
         nonlocal profile
-        profile = with_weights(load_profile(profile_name), weights)
+        profile = with_own_weights(load_profile(profile_name), weights)
         load_metrics(profile.evaluators.get("metrics", {}))
         return f"{profile.name}: {profile.summary}" if profile.summary else profile.name
 

@@ -21,7 +21,7 @@ from pvbench.metrics import METRICS, PAPER, metric_class
 from pvbench.profile import list_profiles, load_profile
 from pvbench.prompt import load_prompts
 from pvbench.reward import REWARDS
-from pvbench.runner.plan import scored_prompts
+from pvbench.runner.selection import scored_prompts
 from pvbench.variant import missing, parse_variant
 
 

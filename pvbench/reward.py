@@ -213,9 +213,12 @@ class RewardLoader(Loader):
 
     Attributes:
         role: which of them it is.
+        weights: lines of `[rewards]` that hold paths of its weights, which `--weights rewards.LINE=PATH` of a run
+            replaces.
     """
 
     role: ClassVar[Role]
+    weights: ClassVar[tuple[str, ...]] = ()
 
     @classmethod
     @abstractmethod

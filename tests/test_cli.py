@@ -602,3 +602,27 @@ def test_a_plan_says_what_a_run_would_take_and_makes_nothing(pvbench, people, tm
     status, out, _ = pvbench("plan", *options, "--json")
     assert json.loads(out)["cells"] == 12
     assert not (tmp_path / "out").exists()
+
+
+def test_a_run_takes_weights_of_ones_own_in_the_place_of_the_profiles(pvbench, tmp_path):
+    weights = shutil.copytree(weights_folder("mini"), tmp_path / "weights")
+    file = weights / "unet" / "diffusion_pytorch_model.safetensors"
+    content = bytearray(file.read_bytes())
+    content[-1] ^= 1
+    file.write_bytes(content)
+    status, _, error = mini(pvbench, "--methods", "base", "--identities", "1", "--weights", "weights=weights")
+    assert status == 2
+    assert str(file) in error.replace("\n", "")
+    assert "sha256" in error
+
+
+@pytest.mark.parametrize("command", ["run", "plan", "ablate", "doctor"])
+def test_weights_that_a_command_does_not_know_or_find_are_told(pvbench, command, tmp_path):
+    for given, message in (
+        ("bse=.", "has no weights 'bse' (did you mean 'base'?)"),
+        ("base=nowhere", "--weights base=nowhere: there is no such file or folder; check the path"),
+    ):
+        status, out, error = pvbench(command, "--profile", "wan", "--device", "cpu", "--weights", given)
+        assert status == 2
+        assert message in " ".join((out + error).split())
+    assert not (tmp_path / "runs").exists()

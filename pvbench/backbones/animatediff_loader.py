@@ -61,6 +61,7 @@ class AnimateDiffLoader(BackboneLoader):
     name: ClassVar[str] = "animatediff"
     summary: ClassVar[str] = "AnimateDiff on Stable Diffusion 1.5, from published checkpoints"
     offers: ClassVar[frozenset[str]] = frozenset({LATENTS, IMAGES, LORA, TOKENS, IMAGE_PROMPT})
+    weights: ClassVar[tuple[str, ...]] = ("base", "layout", "motion", "domain")
 
     @classmethod
     def signature(cls, profile: Profile) -> Mapping[str, Any]:

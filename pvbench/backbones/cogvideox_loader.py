@@ -41,6 +41,7 @@ class CogVideoXLoader(BackboneLoader):
     name: ClassVar[str] = "cogvideox"
     summary: ClassVar[str] = "CogVideoX 1.0 text-to-video, 2 B or 5 B parameters, from its published folder"
     offers: ClassVar[frozenset[str]] = frozenset({LATENTS, IMAGES, LORA})
+    weights: ClassVar[tuple[str, ...]] = ("base",)
     published: ClassVar[str] = BASE
     model: ClassVar[str] = "CogVideoX"
 

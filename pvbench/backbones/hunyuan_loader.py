@@ -43,6 +43,7 @@ class HunyuanLoader(BackboneLoader):
     name: ClassVar[str] = "hunyuan"
     summary: ClassVar[str] = "HunyuanVideo, 13 B parameters, from its published folder"
     offers: ClassVar[frozenset[str]] = frozenset({LATENTS, IMAGES, LORA})
+    weights: ClassVar[tuple[str, ...]] = ("base",)
 
     @classmethod
     def signature(cls, profile: Profile) -> Mapping[str, Any]:

@@ -35,6 +35,7 @@ class MiniLoader(BackboneLoader):
     name: ClassVar[str] = "mini"
     summary: ClassVar[str] = "AnimateDiff in miniature, trained on the miniature world; runs on a CPU"
     offers: ClassVar[frozenset[str]] = frozenset({LATENTS, IMAGES, LORA, TOKENS, IMAGE_PROMPT, FACE_CONTROLLED, WORLD})
+    weights: ClassVar[tuple[str, ...]] = ("weights",)
 
     @classmethod
     def signature(cls, profile: Profile) -> Mapping[str, Any]:

@@ -42,6 +42,7 @@ class WanLoader(BackboneLoader):
     name: ClassVar[str] = "wan"
     summary: ClassVar[str] = "Wan 2.1 text-to-video, 1.3 B or 14 B parameters, from its published folder"
     offers: ClassVar[frozenset[str]] = frozenset({LATENTS, IMAGES, LORA})
+    weights: ClassVar[tuple[str, ...]] = ("base",)
     published: ClassVar[str] = BASE
     vace: ClassVar[bool] = False
 

@@ -19,6 +19,7 @@ from pvbench.cli.options import (
     OutOption,
     ProfileOption,
     PromptsOption,
+    RunWeightsOption,
     SeedsOption,
     SplitOption,
     console,
@@ -47,6 +48,7 @@ def ablate(
     metrics: MetricsOption = None,
     split: SplitOption = "benchmark",
     profile: ProfileOption = "mini",
+    weights: RunWeightsOption = None,
     out: OutOption = None,
     device: DeviceOption = "auto",
     workers: Annotated[int | None, typer.Option(min=1, help=WORKERS_HELP, show_default=False)] = None,
@@ -63,7 +65,7 @@ def ablate(
     from pvbench.runner.progress import RichObserver
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    choice = Choice(profile, None, identities, prompts, seeds, split, metrics)
+    choice = Choice(profile, None, identities, prompts, seeds, split, metrics, tuple(weights or ()))
     folder = out or Path("runs") / f"{Path(profile).stem}-ablation"
     try:
         results = run_studies(

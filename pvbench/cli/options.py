@@ -26,6 +26,15 @@ WeightsOption = Annotated[
         show_default=False,
     ),
 ]
+RunWeightsOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="NAME=PATH: weights of your own in the place of those that the profile names. NAME is a line of its "
+        "backbone's (base, and motion, layout or domain for AnimateDiff), rewards.LINE, or an evaluator as `pvbench "
+        "measure` takes it; may be given several times.",
+        show_default=False,
+    ),
+]
 WORKERS_HELP = "Worker processes [dim](default: one a core, on CUDA one a GPU)[/]"
 MetricsOption = Annotated[
     str | None,

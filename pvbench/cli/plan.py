@@ -22,6 +22,7 @@ from pvbench.cli.options import (
     OutOption,
     ProfileOption,
     PromptsOption,
+    RunWeightsOption,
     SeedsOption,
     SplitOption,
     console,
@@ -39,6 +40,7 @@ def plan(
     metrics: MetricsOption = None,
     split: SplitOption = "benchmark",
     profile: ProfileOption = "mini",
+    weights: RunWeightsOption = None,
     out: OutOption = None,
     device: DeviceOption = "auto",
     workers: Annotated[int | None, typer.Option(min=1, help=WORKERS_HELP, show_default=False)] = None,
@@ -50,7 +52,7 @@ def plan(
     from pvbench.runner.plan import Choice, make_plan
     from pvbench.store import Store
 
-    made = make_plan(Choice(profile, methods, identities, prompts, seeds, split, metrics))
+    made = make_plan(Choice(profile, methods, identities, prompts, seeds, split, metrics, tuple(weights or ())))
     resolved = resolve_device(device)
     folder = out or Path("runs") / made.default_folder
     found = forecast(made, Store(folder), resolved, workers or default_workers(resolved))

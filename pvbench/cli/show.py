@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from pvbench.cli.options import DeviceOption, ProfileOption, SplitOption, WeightsOption, console
+from pvbench.cli.options import DeviceOption, ProfileOption, RunWeightsOption, SplitOption, console
 from pvbench.errors import PvbenchError
 
 
@@ -28,7 +28,7 @@ def list_(
 
 def doctor(
     profile: ProfileOption = "mini",
-    weights: WeightsOption = None,
+    weights: RunWeightsOption = None,
     device: DeviceOption = "auto",
 ) -> None:
     """Check that everything a run needs is there and whole: libraries, device, weights, identities, prompts, disk."""

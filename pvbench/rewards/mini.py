@@ -26,6 +26,7 @@ _VERSION = 5
 class _MiniLoader(RewardLoader):
     """A reward out of the folder that a profile's `[rewards] weights` names."""
 
+    weights: ClassVar[tuple[str, ...]] = ("weights",)
     models: ClassVar[tuple[str, ...]]
     judge: ClassVar[str]
 

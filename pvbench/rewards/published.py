@@ -35,6 +35,7 @@ class PackIdentityLoader(RewardLoader):
     name: ClassVar[str] = "insightface"
     summary: ClassVar[str] = "a recogniser of InsightFace's packs, with gradients; another one than scores"
     role: ClassVar[Role] = "identity"
+    weights: ClassVar[tuple[str, ...]] = ("face",)
 
     @classmethod
     def signature(cls, profile: Profile) -> Mapping[str, Any]:
@@ -149,6 +150,7 @@ class IdAnimatorLoader(_PhotoPromptLoader):
     summary: ClassVar[str] = "ID-Animator's published adapter: a photo of the face as a prompt"
     role: ClassVar[Role] = "image_prompt"
     line: ClassVar[str] = "animator"
+    weights: ClassVar[tuple[str, ...]] = ("animator", "image_encoder", "face")
     published: ClassVar[str] = "animator.ckpt of ID-Animator/ID-Animator"
 
     @classmethod
@@ -176,6 +178,7 @@ class IpAdapterFaceLoader(_PhotoPromptLoader):
     summary: ClassVar[str] = "IP-Adapter's published adapter plus face: a photo of the face as a prompt"
     role: ClassVar[Role] = "ip_adapter"
     line: ClassVar[str] = "ip_adapter_file"
+    weights: ClassVar[tuple[str, ...]] = ("ip_adapter_file", "image_encoder", "face")
     published: ClassVar[str] = "models/ip-adapter-plus-face_sd15.safetensors of h94/IP-Adapter"
 
     @classmethod
@@ -202,6 +205,7 @@ class ConsisIdLoader(RewardLoader):
     name: ClassVar[str] = "consisid"
     summary: ClassVar[str] = "ConsisID's face networks: antelopev2, a face parser and EVA-CLIP"
     role: ClassVar[Role] = "face_control"
+    weights: ClassVar[tuple[str, ...]] = ("face_encoder",)
 
     @classmethod
     def signature(cls, profile: Profile) -> Mapping[str, Any]:
@@ -268,6 +272,7 @@ class HpsLoader(RewardLoader):
     name: ClassVar[str] = "hps"
     summary: ClassVar[str] = "HPSv2, the paper's semantic reward, by its checkpoint"
     role: ClassVar[Role] = "semantic"
+    weights: ClassVar[tuple[str, ...]] = ("hps",)
 
     @classmethod
     def signature(cls, profile: Profile) -> Mapping[str, Any]:

@@ -13,17 +13,17 @@ from typing import Any
 
 from pvbench.backbone import backbone_loader
 from pvbench.digest import digest
-from pvbench.errors import IdentityError, PromptError, SettingError, StoreError, did_you_mean
+from pvbench.errors import StoreError
 from pvbench.evaluator import FeaturePlan
-from pvbench.identity import SPLITS, Identity, list_identities, load_identities, split_root
+from pvbench.identity import SPLITS, Identity, split_root
 from pvbench.method import METHODS, Method, Request, keyed, request_for
 from pvbench.metrics import check_features, choose, load_metrics, metric_class
 from pvbench.profile import Profile, load_profile
 from pvbench.prompt import Prompt, PromptSet, check_disjoint, load_prompts
 from pvbench.reward import Role, check_apart, reward_signature, roles_asked
+from pvbench.runner.selection import scored_prompts, select_identities, select_prompts, select_seeds
+from pvbench.runner.weights import with_own_weights
 from pvbench.variant import Variant, select_variants, settings_of, split_variants
-
-ALL = "all"
 
 _INPUTS = ("methods", "identities", "prompts", "seeds", "sampling", "backbone", "evaluators")
 
@@ -80,6 +80,8 @@ class Choice:
     seeds: str | None = None
     split: str = "benchmark"
     metrics: str | None = None
+    weights: tuple[str, ...] = ()
+    """Each `NAME=PATH`, in the place of what the profile names."""
 
     @property
     def command(self) -> str:
@@ -87,8 +89,9 @@ class Choice:
         options = [
             f"--{name} {shlex.quote(value)}"
             for name, value in dataclasses.asdict(self).items()
-            if value is not None and (name, value) != ("split", SPLITS[0])
+            if isinstance(value, str) and (name, value) != ("split", SPLITS[0])
         ]
+        options += [f"--weights {shlex.quote(text)}" for text in self.weights]
         return " ".join(["pvbench run", *options])
 
 
@@ -223,7 +226,7 @@ def make_plan(choice: Choice) -> Plan:
     Raises:
         PvbenchError: for every input that cannot be used: profile, method, setting, identity, prompt, weights.
     """
-    profile = load_profile(choice.profile)
+    profile = with_own_weights(load_profile(choice.profile), choice.weights)
     metrics = choose(choice.metrics, profile.metrics_default)
     load_metrics(profile.evaluators.get("metrics", {}), metrics)
     features = feature_plan(profile, metrics)
@@ -292,7 +295,7 @@ def plan_from_summary(summary: Mapping[str, Any], path: Path) -> Plan:
         StoreError: for a summary that is none, or one whose inputs have changed since.
     """
     try:
-        choice = Choice(**summary["choice"])
+        choice = Choice(**{**summary["choice"], "weights": tuple(summary["choice"].get("weights", ()))})
         keyed = {name: summary[name] for name in _INPUTS}
     except (KeyError, TypeError) as error:
         raise StoreError(f"{path} is no plan of this version of pvbench ({error}); run `pvbench run` again") from error
@@ -307,93 +310,5 @@ def plan_from_summary(summary: Mapping[str, Any], path: Path) -> Plan:
     return plan
 
 
-def scored_prompts(profile: Profile, split: str) -> str:
-    """The name of the prompt set that a split scores.
-
-    Raises:
-        PromptError: the profile has no prompts for development.
-    """
-    if split == SPLITS[0]:
-        return profile.prompts.evaluation
-    if not profile.prompts.development:
-        raise PromptError(
-            f"profile {profile.name!r} has no development prompts; name a set as development in its "
-            f"[prompts], or run without --split"
-        )
-    return profile.prompts.development
-
-
-def select_identities(text: str, root: Path | None = None) -> tuple[Identity, ...]:
-    """The identities that a text names: `all`, a number for the first so many, or names and folders by comma.
-
-    Args:
-        root: the folder that names are looked up in; the benchmark's people by default.
-
-    Raises:
-        IdentityError: for more than there are, none, an unknown name, or an identity that does not load.
-    """
-    if text == ALL:
-        return load_identities(None, root)
-    if text.isdecimal():
-        names = list_identities(root)
-        return load_identities(names[: _count(text, len(names), "identities", IdentityError)], root)
-    chosen = _parts(text)
-    if not chosen:
-        raise IdentityError(f"--identities is {text!r}; expected names or folders by comma, a number, or all")
-    return load_identities(chosen, root)
-
-
-def select_prompts(text: str, prompts: PromptSet) -> tuple[Prompt, ...]:
-    """The prompts that a text names: `all`, a number for the first so many, or ids by comma.
-
-    Raises:
-        PromptError: for more than there are, none, or an unknown or repeated id.
-    """
-    if text == ALL:
-        return prompts.prompts
-    if text.isdecimal():
-        return prompts.prompts[: _count(text, len(prompts.prompts), f"prompts in {prompts.name!r}", PromptError)]
-    by_id = {prompt.id: prompt for prompt in prompts.prompts}
-    ids = _parts(text)
-    if not ids:
-        raise PromptError(f"--prompts is {text!r}; expected ids by comma, a number, or all")
-    for prompt_id in ids:
-        if prompt_id not in by_id:
-            raise PromptError(
-                f"unknown prompt {prompt_id!r}{did_you_mean(prompt_id, by_id)}; `pvbench list prompts` "
-                f"shows those of {prompts.name!r}"
-            )
-        if ids.count(prompt_id) > 1:
-            raise PromptError(f"prompt {prompt_id!r} is named twice; name each once")
-    return tuple(by_id[prompt_id] for prompt_id in ids)
-
-
-def select_seeds(text: str) -> tuple[int, ...]:
-    """The seeds that a text names: a number for the first so many from 0, or seeds by comma (`7,` is seed 7 alone).
-
-    Raises:
-        SettingError: for anything else, or a seed named twice.
-    """
-    if text.isdecimal() and int(text) > 0:
-        return tuple(range(int(text)))
-    parts = _parts(text)
-    if not parts or "," not in text or not all(part.isdecimal() for part in parts) or len(set(parts)) < len(parts):
-        raise SettingError(
-            f"--seeds is {text!r}; expected how many (3 is 0, 1 and 2), or different seeds by comma (0,5,9)"
-        )
-    return tuple(int(part) for part in parts)
-
-
 def _method_texts(choice: Choice, profile: Profile) -> Sequence[str]:
     return profile.methods_default if choice.methods is None else split_variants(choice.methods)
-
-
-def _parts(text: str) -> list[str]:
-    return [part.strip() for part in text.split(",") if part.strip()]
-
-
-def _count(text: str, most: int, what: str, error: type[Exception]) -> int:
-    count = int(text)
-    if not 1 <= count <= most:
-        raise error(f"{count} {what} were asked for; there are {most}, and at least one is needed")
-    return count

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from pvbench.runner.grid import run_grid
@@ -21,6 +22,7 @@ def run(
     seeds: str | None = None,
     metrics: str | None = None,
     split: str = "benchmark",
+    weights: Sequence[str] = (),
     device: str = "auto",
     workers: int | None = None,
     observer: Observer | None = None,
@@ -36,7 +38,7 @@ def run(
     Raises:
         PvbenchError: an input cannot be used, or every further cell would fail too.
     """
-    plan = make_plan(Choice(profile, methods, identities, prompts, seeds, split, metrics))
+    plan = make_plan(Choice(profile, methods, identities, prompts, seeds, split, metrics, tuple(weights)))
     result = run_grid(plan, Store(out), observer or Silent(), device=device, workers=workers)
     folder, _ = report_run(result)
     return folder

@@ -7,7 +7,8 @@ from example_inputs import EXAMPLE_PROFILE
 
 from pvbench.errors import IdentityError, MethodError, PromptError, SettingError
 from pvbench.prompt import load_prompts
-from pvbench.runner.plan import Cell, Choice, make_plan, plan_from_summary, select_prompts, select_seeds
+from pvbench.runner.plan import Cell, Choice, make_plan, plan_from_summary
+from pvbench.runner.selection import select_prompts, select_seeds
 
 
 def test_cells_come_by_variant_identity_prompt_and_seed(choice):

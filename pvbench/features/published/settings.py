@@ -97,10 +97,8 @@ def with_weights(profile: Profile, given: Sequence[str]) -> Profile:
     """
     if not given:
         return profile
-    loaders = evaluator_loaders(profile)
-    aliases = {loader.option: part for part, loader in loaders.items() if loader.option}
-    aliases |= {part: part for part in aliases.values()}
-    files: dict[str, str] = {}
+    aliases = weight_names(profile)
+    files: dict[str, str] = dict(profile.evaluators.get("files", {}))
     for text in given:
         name, equals, path = text.partition("=")
         if not equals or not path:
@@ -117,6 +115,13 @@ def with_weights(profile: Profile, given: Sequence[str]) -> Profile:
             )
         files[aliases[name]] = path
     return dataclasses.replace(profile, evaluators={**profile.evaluators, "files": files})
+
+
+def weight_names(profile: Profile) -> dict[str, str]:
+    """What `--weights` may call an evaluator's file, its option or its part, and the part."""
+    loaders = evaluator_loaders(profile)
+    options = {loader.option: part for part, loader in loaders.items() if loader.option}
+    return options | {part: part for part in options.values()}
 
 
 def weights_of(settings: Mapping[str, Any], part: str, *, fetching: bool = False) -> Path:
