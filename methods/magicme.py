@@ -11,7 +11,7 @@ from pvbench.backbone import IMAGES, LATENTS, TOKENS
 from pvbench.errors import MethodError, SettingError
 from pvbench.identity import Identity
 from pvbench.keyword import MOST_WORDS, at_least, check_tokens, first_vectors, photos_and_captions, photos_asked_for
-from pvbench.method import Adapter, Method, Progress, Request
+from pvbench.method import Adapter, Method, Progress, Request, sampling_only
 from pvbench.pixels import photo_tensor
 from pvbench.profile import Profile
 from pvbench.prompt import Prompt, PromptSet, spelled
@@ -61,7 +61,7 @@ class MagicMeSettings:
     turn: float = 5.0
     smallest: float = 0.6
     largest: float = 1.4
-    correlation: float = 0.05
+    correlation: float = sampling_only(0.05)
 
     def __post_init__(self) -> None:
         at_least("cannot be negative", self, ("references", "decay", "whole", "mirror", "turn", "correlation"), 0)

@@ -15,7 +15,7 @@ from pvbench.backbone import IMAGES, LATENTS, LORA, TOKENS
 from pvbench.digest import digest
 from pvbench.errors import MethodError, SettingError
 from pvbench.identity import Identity
-from pvbench.method import Adapter, Method, Request, added
+from pvbench.method import Adapter, Method, Request, added, sampling_only
 from pvbench.pixels import photo_tensor
 from pvbench.profile import Profile
 from pvbench.prompt import Prompt, PromptSet, spelled
@@ -53,7 +53,7 @@ class KeywordSettings:
     token_words: int = 5
     token_steps: int = 200
     token_rate: float = 2e-2
-    named: bool = added(True)
+    named: bool = sampling_only(added(True))
 
     def __post_init__(self) -> None:
         at_least("cannot be negative", self, ("references",), 0)

@@ -167,6 +167,30 @@ def added(default: Any) -> Any:
     return field(default=default, metadata={_ADDED: default})
 
 
+def sampling_only(default: Any) -> Any:
+    """A setting that acts when videos are sampled, and not in tuning: rows that differ in it share their adapters.
+
+    An adapter is tuned with the default in its place, so that it cannot depend on the setting.
+
+    Args:
+        default: the default value, or what `added` returned.
+    """
+    if isinstance(default, dataclasses.Field):
+        return field(default=default.default, metadata={**default.metadata, _SAMPLING: True})
+    return field(default=default, metadata={_SAMPLING: True})
+
+
+def in_sampling_alone(settings: type[Any]) -> frozenset[str]:
+    """Names of the settings that were declared with `sampling_only`."""
+    return frozenset(one.name for one in dataclasses.fields(settings) if _SAMPLING in one.metadata)
+
+
+def tuned_with(settings: Any) -> Any:
+    """The settings that an adapter is tuned with: the same, but those of sampling alone have their defaults."""
+    defaults = {one.name: one.default for one in dataclasses.fields(settings) if _SAMPLING in one.metadata}
+    return dataclasses.replace(settings, **defaults) if defaults else settings
+
+
 def keyed(settings: Any) -> dict[str, Any]:
     """The settings by name that keys rest on: all but places, and but added ones that have their default."""
     values: dict[str, Any] = dataclasses.asdict(settings)
@@ -177,7 +201,7 @@ def keyed(settings: Any) -> dict[str, Any]:
     }
 
 
-_PLACE, _ADDED = "place", "added"
+_PLACE, _ADDED, _SAMPLING = "place", "added", "sampling"
 
 
 def _check_method(where: str, cls: type[Method]) -> None:

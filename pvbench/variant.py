@@ -9,7 +9,7 @@ from typing import Any
 
 from pvbench.backbone import backbone_loader
 from pvbench.errors import MethodError, did_you_mean
-from pvbench.method import METHODS, settings_from
+from pvbench.method import METHODS, in_sampling_alone, settings_from
 from pvbench.profile import Profile
 from pvbench.reward import ROLES
 
@@ -23,6 +23,12 @@ class Variant:
     method: str
     overrides: Mapping[str, str]
     label: str
+
+    @property
+    def tuned(self) -> Variant:
+        """The row whose adapters this one is sampled with: the same without what acts in sampling alone."""
+        left_out = in_sampling_alone(METHODS.get(self.method).Settings)
+        return _variant(self.method, {name: value for name, value in self.overrides.items() if name not in left_out})
 
 
 def parse_variant(text: str) -> Variant:
@@ -46,9 +52,13 @@ def parse_variant(text: str) -> Variant:
         if setting in overrides:
             raise MethodError(f"{text!r} sets {setting!r} twice; set it once")
         overrides[setting] = value
-    overrides = dict(sorted(overrides.items()))
-    label = name + (f"[{','.join(f'{key}={value}' for key, value in overrides.items())}]" if overrides else "")
-    return Variant(name, overrides, label)
+    return _variant(name, overrides)
+
+
+def _variant(method: str, overrides: Mapping[str, str]) -> Variant:
+    inside = dict(sorted(overrides.items()))
+    label = method + (f"[{','.join(f'{key}={value}' for key, value in inside.items())}]" if inside else "")
+    return Variant(method, inside, label)
 
 
 def split_variants(text: str) -> list[str]:

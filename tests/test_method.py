@@ -12,7 +12,18 @@ from safetensors.torch import load_file
 from pvbench.digest import stable_seed
 from pvbench.errors import MethodError, SettingError, StoreError
 from pvbench.identity import load_identity
-from pvbench.method import Adapter, added, keyed, load_adapter, request_for, save_adapter, settings_from
+from pvbench.method import (
+    Adapter,
+    added,
+    in_sampling_alone,
+    keyed,
+    load_adapter,
+    request_for,
+    sampling_only,
+    save_adapter,
+    settings_from,
+    tuned_with,
+)
 from pvbench.prompt import Prompt
 
 
@@ -143,3 +154,17 @@ def test_the_noise_depends_on_identity_prompt_and_seed_alone(tmp_path):
     request = request_for(ann, Prompt("surf", "a <V> surfs"), 2)
     assert request.noise_seed == stable_seed("ann", "surf", 2)
     assert request_for(ann, Prompt("surf", "a <V> surfs at night"), 2).noise_seed == request.noise_seed
+
+
+def test_a_setting_of_sampling_alone_is_tuned_at_its_default():
+    @dataclass(frozen=True)
+    class Settings:
+        steps: int = 3
+        noise: float = sampling_only(0.5)
+        named: bool = sampling_only(added(True))
+
+    found = Settings(steps=4, noise=0.1, named=False)
+    assert in_sampling_alone(Settings) == {"noise", "named"}
+    assert tuned_with(found) == Settings(steps=4)
+    assert keyed(found) == {"steps": 4, "noise": 0.1, "named": False}
+    assert keyed(tuned_with(found)) == {"steps": 4, "noise": 0.5}

@@ -101,7 +101,7 @@ def _adapter(folder: Path | None, variant: Variant, person: Identity) -> Adapter
     """
     if not METHODS.get(variant.method).tunes:
         return None
-    there = Store(folder).adapter_path("", variant.label, person.name).parent if folder else Path()
+    there = Store(folder).adapter_path("", variant.tuned.label, person.name).parent if folder else Path()
     files = there.iterdir() if folder and there.is_dir() else ()
     found = [path for path in files if re.fullmatch(rf"{re.escape(person.name)}-[0-9a-f]+\.safetensors", path.name)]
     if len(found) != 1:

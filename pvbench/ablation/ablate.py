@@ -97,7 +97,7 @@ def _seconds(plan: Plan, store: Store) -> Mapping[str, float]:
     log = store.read_log()
     known = {entry.get("variant") for entry in log if entry.get("stage") == "tune"}
     return {
-        variant.label: tuning_seconds(log, variant.label) if variant.label in known else math.nan
+        variant.label: tuning_seconds(log, variant.tuned.label) if variant.tuned.label in known else math.nan
         for variant in plan.variants
     }
 

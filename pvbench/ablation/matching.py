@@ -61,5 +61,5 @@ def _steps(study: Study, again: EqualSeconds, variant: Variant, store: Store, pr
     if not hasattr(settings, "steps"):
         raise StudyError(f"study {study.name}: {variant.method} has no setting steps, so that it takes what it takes")
     log = store.read_log()
-    longer = tuning_seconds(log, parse_variant(study.rows[again.to]).label)
-    return max(1, round(int(settings.steps) * longer / tuning_seconds(log, variant.label)))
+    longer = tuning_seconds(log, parse_variant(study.rows[again.to]).tuned.label)
+    return max(1, round(int(settings.steps) * longer / tuning_seconds(log, variant.tuned.label)))

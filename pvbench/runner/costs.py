@@ -53,8 +53,15 @@ class Cost:
         return tuning + videos * self.video_seconds
 
 
-def costs_of(log: Iterable[Mapping[str, Any]], labels: Sequence[str]) -> tuple[Cost, ...]:
-    """What each row cost, by the log's lines; of a piece that was made several times, the last."""
+def costs_of(
+    log: Iterable[Mapping[str, Any]], labels: Sequence[str], tuned: Mapping[str, str] | None = None
+) -> tuple[Cost, ...]:
+    """What each row cost, by the log's lines; of a piece that was made several times, the last.
+
+    Args:
+        tuned: by label, under which one the log has the row's tunings, where that is another: rows that share adapters
+            are each told what these cost.
+    """
     pieces: dict[tuple[str, str], dict[tuple[Any, ...], Mapping[str, Any]]] = {}
     for entry in log:
         if entry.get("stage") in ("tune", "generate") and isinstance(entry.get("seconds"), int | float):
@@ -62,7 +69,7 @@ def costs_of(log: Iterable[Mapping[str, Any]], labels: Sequence[str]) -> tuple[C
             pieces.setdefault((str(entry["stage"]), str(entry.get("variant"))), {})[piece] = entry
 
     def cost(label: str) -> Cost:
-        tunings = list(pieces.get(("tune", label), {}).values())
+        tunings = list(pieces.get(("tune", (tuned or {}).get(label, label)), {}).values())
         videos = list(pieces.get(("generate", label), {}).values())
         return Cost(
             label,
@@ -88,8 +95,11 @@ def _most(entries: Iterable[Mapping[str, Any]]) -> float:
     return max((float(entry["peak_gib"]) for entry in entries if "peak_gib" in entry), default=math.nan)
 
 
-def write_costs(folder: Path, log: Iterable[Mapping[str, Any]]) -> Path | None:
+def write_costs(folder: Path, log: Iterable[Mapping[str, Any]], tuned: Mapping[str, str] | None = None) -> Path | None:
     """`cost/cost.md`, `.json` and `.png` in a run's folder, beside the report in it; none where nothing was logged.
+
+    Args:
+        tuned: as `costs_of` takes it.
 
     Raises:
         ReportError: the folder has no report.
@@ -102,7 +112,7 @@ def write_costs(folder: Path, log: Iterable[Mapping[str, Any]]) -> Path | None:
         for entry in log
         if entry.get("identity") in grid["identities"] and entry.get("prompt") in (None, *grid["prompts"])
     ]
-    rows = [cost for cost in costs_of(reported, list(report.methods)) if cost.tunings or cost.videos]
+    rows = [cost for cost in costs_of(reported, list(report.methods), tuned) if cost.tunings or cost.videos]
     if not rows:
         return None
     each = _videos_of_a_person(report)

@@ -127,10 +127,11 @@ def forecast(plan: Plan, store: Store, device: str, workers: int) -> Forecast:
 def _pieces(plan: Plan, survey: Survey, label: str) -> dict[str, tuple[int, int]]:
     """By stage, how many pieces a row has in all and how many are left."""
     cells = [cell for cell in plan.cells if cell.variant == label]
-    tuned = sum(variant == label for variant, _ in survey.tunings)
-    people = len(plan.identities) if plan.variant(label).cls.tunes else 0
+    tuned = plan.variant(label).tuned.label
+    # An adapter that rows share is counted in the first of them.
+    first = plan.tuning_rows.get(tuned) == label
     return {
-        "tune": (people, tuned),
+        "tune": (len(plan.identities), sum(what == tuned for what, _ in survey.tunings)) if first else (0, 0),
         "generate": (len(cells), sum(cell not in survey.made for cell in cells)),
         "measure": (len(cells), sum(cell not in survey.measured for cell in cells)),
     }

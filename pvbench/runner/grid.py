@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Hashable
+from pathlib import Path
 from typing import Any
 
 from pvbench import errors
@@ -28,7 +29,7 @@ from pvbench.runner.jobs import (
     start_worker,
 )
 from pvbench.runner.observer import Observer, Tally, tallies_of
-from pvbench.runner.pieces import by_adapter, chunks
+from pvbench.runner.pieces import by_row, chunks
 from pvbench.runner.plan import Cell, Plan
 from pvbench.runner.result import RunResult, collect
 from pvbench.runner.survey import Survey, take_survey, tune_job, video_to_measure
@@ -99,8 +100,10 @@ class _Run:
         self._making: deque[Job] = deque()
         self._measuring: deque[Job] = deque()
         self._fresh: list[VideoToMeasure] = []
-        self._waiting: dict[tuple[str, str], list[GenerateJob]] = {}
-        self._steps: dict[str, Stepped] = {}
+        # By the adapter that they wait for; rows that differ in sampling alone wait for the same.
+        self._waiting: dict[Path, list[GenerateJob]] = {}
+        # By the adapter that is being tuned: the method, and how far it is.
+        self._steps: dict[Path, tuple[str, Stepped]] = {}
         # How many pieces of a job under way were answered for; they come in the job's order.
         self._answered: Counter[int] = Counter()
         # How often each piece brought down a worker.
@@ -134,8 +137,8 @@ class _Run:
         for cell in self._failed:
             self._tallies["measure" if cell in survey.made else "generate"].failed += 1
         self._left = Counter()
-        for variant, _ in survey.tunings:
-            self._left["tune", self._method(variant)] += 1
+        for job in survey.tunings.values():
+            self._left["tune", job.variant.variant.method] += 1
         for wanted in survey.wanted:
             self._left["generate", self._method(wanted.cell.variant)] += 1
         for cell in [*(wanted.cell for wanted in survey.wanted), *(item.cell for item in survey.to_measure)]:
@@ -150,10 +153,12 @@ class _Run:
         self._fresh = []
         self._waiting = {}
         size = max(1, min(_LARGEST_CHUNK, len(survey.wanted) // (self._workers * _PIECES_A_WORKER)))
-        for where, wanted_videos in by_adapter(survey.wanted).items():
+        tuned = {job.path for job in survey.tunings.values()}
+        for wanted_videos in by_row(survey.wanted):
             jobs = [self._generate_job(chunk) for chunk in chunks(wanted_videos, size)]
-            if where in survey.tunings:
-                self._waiting[where] = jobs
+            adapter = jobs[0].adapter
+            if adapter in tuned:
+                self._waiting.setdefault(adapter, []).extend(jobs)
             else:
                 self._making.extend(jobs)
         self._measuring.extend(MeasureJob(tuple(chunk)) for chunk in chunks(survey.to_measure, _MEASURE_CHUNK))
@@ -206,7 +211,7 @@ class _Run:
     def _on_note(self, job: Job, note: Stepped | Made) -> None:
         if isinstance(note, Stepped):
             assert isinstance(job, TuneJob)
-            self._steps[job.key] = note
+            self._steps[job.path] = job.variant.variant.method, note
             return
         self._answered[id(job)] += 1
         if isinstance(job, GenerateJob):
@@ -227,7 +232,7 @@ class _Run:
         if not event.crashed:
             raise _as_error(refused)
         if isinstance(job, TuneJob):
-            self._steps.pop(job.key, None)
+            self._steps.pop(job.path, None)
             if self._tries_again(job.key):
                 self._making.appendleft(job)
             else:
@@ -257,9 +262,8 @@ class _Run:
         return self._tries[piece] < self._pool.attempts
 
     def _on_tuned(self, job: TuneJob, made: Made) -> None:
-        self._steps.pop(job.key, None)
-        where = (job.variant.label, job.identity.name)
-        waiting = self._waiting.pop(where, [])
+        self._steps.pop(job.path, None)
+        waiting = self._waiting.pop(job.path, [])
         method = job.variant.variant.method
         self._left["tune", method] -= 1
         if made.refused is None:
@@ -368,23 +372,15 @@ class _Run:
             del self._fresh[:_MEASURE_CHUNK]
 
     def _show(self, job: Job) -> None:
-        self._tallies["tune"].under_way = sum(stepped.share for stepped in self._steps.values())
+        self._tallies["tune"].under_way = sum(stepped.share for _, stepped in self._steps.values())
         left = {piece: float(count) for piece, count in self._left.items()}
-        for (variant, _), share in self._shares().items():
-            left["tune", self._method(variant)] -= share
+        for method, stepped in self._steps.values():
+            left["tune", method] -= stepped.share
         self._observer.advanced(self._tallies, self._costs.total(left, self._workers), self._in_words(job))
 
-    def _shares(self) -> dict[tuple[str, str], float]:
-        shares = {}
-        for where in self._waiting:
-            key = self._plan.adapter_key(self._plan.variant(where[0]), self._plan.identity(where[1]))
-            if key in self._steps:
-                shares[where] = self._steps[key].share
-        return shares
-
     def _in_words(self, job: Any) -> str:
-        stepped = self._steps.get(job.key) if isinstance(job, TuneJob) else None
-        return f"{job.in_words}{f', {stepped.in_words}' if stepped else ''}"
+        found = self._steps.get(job.path) if isinstance(job, TuneJob) else None
+        return f"{job.in_words}{f', {found[1].in_words}' if found else ''}"
 
     def _method(self, label: str) -> str:
         return self._plan.variant(label).variant.method

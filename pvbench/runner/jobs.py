@@ -47,16 +47,18 @@ class Workbench:
         self.wanted = setup.wanted
         self._backbone: Backbone | None = None
         self._evaluators: Evaluators | None = None
-        self._methods: dict[str, Method] = {}
+        # By label and settings: a row and what tunes for it may differ in settings of sampling alone.
+        self._methods: dict[tuple[str, str], Method] = {}
         self._adapter: tuple[Path, Adapter] | None = None
 
     def method(self, variant: PlannedVariant) -> Method:
         """The variant's method, on the backbone."""
-        if variant.label not in self._methods:
+        key = variant.label, repr(variant.settings)
+        if key not in self._methods:
             cls = METHODS.get(variant.variant.method)
             backbone = self._loaded_backbone() if cls.uses_backbone else None
-            self._methods[variant.label] = cls(variant.settings, backbone, self.profile)
-        return self._methods[variant.label]
+            self._methods[key] = cls(variant.settings, backbone, self.profile)
+        return self._methods[key]
 
     @property
     def evaluators(self) -> Evaluators:

@@ -61,7 +61,7 @@ class Silent:
 
 def tallies_of(plan: Plan, survey: Survey) -> dict[str, Tally]:
     """How far each stage is before anything is done."""
-    adapters = sum(variant.cls.tunes for variant in plan.variants) * len(plan.identities)
+    adapters = len(plan.tuning_rows) * len(plan.identities)
     cells = len(plan.cells)
     return {
         "tune": Tally(adapters, adapters - len(survey.tunings)),

@@ -10,12 +10,12 @@ from pvbench.runner.jobs import WantedVideo
 T = TypeVar("T")
 
 
-def by_adapter(wanted: Iterable[WantedVideo]) -> dict[tuple[str, str], list[WantedVideo]]:
-    """Videos by variant and identity, which share an adapter."""
+def by_row(wanted: Iterable[WantedVideo]) -> list[list[WantedVideo]]:
+    """Videos of one variant and identity together, which share an adapter."""
     grouped: dict[tuple[str, str], list[WantedVideo]] = {}
     for video in wanted:
         grouped.setdefault((video.cell.variant, video.cell.identity), []).append(video)
-    return grouped
+    return list(grouped.values())
 
 
 def chunks(items: Sequence[T], size: int) -> list[list[T]]:

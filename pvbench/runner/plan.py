@@ -16,7 +16,7 @@ from pvbench.digest import digest
 from pvbench.errors import StoreError
 from pvbench.evaluator import FeaturePlan
 from pvbench.identity import SPLITS, Identity, split_root
-from pvbench.method import METHODS, Method, Request, keyed, request_for
+from pvbench.method import METHODS, Method, Request, keyed, request_for, tuned_with
 from pvbench.metrics import check_features, choose, load_metrics, metric_class
 from pvbench.profile import Profile, load_profile
 from pvbench.prompt import Prompt, PromptSet, check_disjoint, load_prompts
@@ -30,12 +30,16 @@ _INPUTS = ("methods", "identities", "prompts", "seeds", "sampling", "backbone", 
 
 @dataclass(frozen=True)
 class PlannedVariant:
-    """A row of the tables, with its settings worked out, and the signatures of the rewards that it tunes with."""
+    """A row of the tables, with its settings worked out, and the signatures of the rewards that it tunes with.
+
+    Where `shares` is set, the row is sampled with the adapters of that one, from which it differs in sampling alone.
+    """
 
     variant: Variant
     settings: Any
     data_digest: str
     rewards: Mapping[Role, Mapping[str, Any]] = field(default_factory=dict)
+    shares: PlannedVariant | None = None
 
     @property
     def label(self) -> str:
@@ -46,6 +50,11 @@ class PlannedVariant:
     def cls(self) -> type[Method]:
         """The method's class."""
         return METHODS.get(self.variant.method)
+
+    @property
+    def tuned(self) -> PlannedVariant:
+        """The row whose adapters this one is sampled with; it need not be a row of the plan."""
+        return self.shares or self
 
     @property
     def identifying(self) -> dict[str, Any]:
@@ -123,6 +132,15 @@ class Plan:
             for seed in self.seeds
         )
 
+    @cached_property
+    def tuning_rows(self) -> Mapping[str, str]:
+        """By the label of what is tuned, the first row that is sampled with it; each is tuned once for a person."""
+        rows: dict[str, str] = {}
+        for variant in self.variants:
+            if variant.cls.tunes:
+                rows.setdefault(variant.tuned.label, variant.label)
+        return rows
+
     @property
     def default_folder(self) -> str:
         """The name of the run's folder where none is given."""
@@ -192,7 +210,7 @@ class Plan:
         keys = {}
         for variant in self.variants:
             for identity in self.identities:
-                keys[variant.label, identity.name] = digest({**shared, **self._identifying(variant, identity)})
+                keys[variant.label, identity.name] = digest({**shared, **self._identifying(variant.tuned, identity)})
         return keys
 
     @cached_property
@@ -283,7 +301,16 @@ def plan_variants(texts: Sequence[str], profile: Profile) -> tuple[PlannedVarian
 
 
 def _planned(variant: Variant, profile: Profile) -> PlannedVariant:
-    cls, settings = METHODS.get(variant.method), settings_of(variant, profile)
+    settings = settings_of(variant, profile)
+    planned, tuned = _worked_out(variant, settings, profile), variant.tuned
+    common = tuned_with(settings_of(tuned, profile))
+    if (tuned.label, common) == (variant.label, settings):
+        return planned
+    return dataclasses.replace(planned, shares=_worked_out(tuned, common, profile))
+
+
+def _worked_out(variant: Variant, settings: Any, profile: Profile) -> PlannedVariant:
+    cls = METHODS.get(variant.method)
     rewards = {role: reward_signature(profile, role) for role in roles_asked(cls.asks(settings))}
     return PlannedVariant(variant, settings, cls.data_digest(profile), rewards)
 

@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pvbench.runner.observer import Tally
-from pvbench.runner.plan import Cell, Plan
+from pvbench.runner.plan import Cell, Plan, PlannedVariant
 from pvbench.runner.survey import STAGES, Survey
 from pvbench.store import Failure
 
@@ -124,7 +124,6 @@ class RichObserver:
 
 def plan_table(plan: Plan, survey: Survey) -> Table:
     """The grid: what each method has to do, and what is done already."""
-    identities = len(plan.identities)
     table = Table(
         box=box.SIMPLE_HEAD,
         title_justify="left",
@@ -135,15 +134,23 @@ def plan_table(plan: Plan, survey: Survey) -> Table:
         table.add_column(heading, justify="right")
     for variant in plan.variants:
         own = [cell for cell in plan.cells if cell.variant == variant.label]
-        to_tune = sum(label == variant.label for label, _ in survey.tunings)
-        tuned = _share(identities - to_tune, identities) if variant.cls.tunes else "[dim]-[/]"
         table.add_row(
             escape(variant.label),
-            tuned,
+            _tunings(plan, survey, variant),
             _share(_among(own, survey.made), len(own)),
             _share(_among(own, survey.measured), len(own)),
         )
     return table
+
+
+def _tunings(plan: Plan, survey: Survey, variant: PlannedVariant) -> str:
+    """How many of a row's adapters are there; those that rows share are counted in the first of them."""
+    if not variant.cls.tunes:
+        return "[dim]-[/]"
+    tuned, people = variant.tuned.label, len(plan.identities)
+    if plan.tuning_rows[tuned] != variant.label:
+        return "[dim]shared[/]"
+    return _share(people - sum(what == tuned for what, _ in survey.tunings), people)
 
 
 def failure_table(failures: Sequence[tuple[str, str, str]]) -> Table:

@@ -44,7 +44,8 @@ def report_run(result: RunResult, *, anew: bool = False) -> tuple[Path, Mapping[
     # A report half replaced by the next must not pass for either of them.
     written.unlink(missing_ok=True)
     paths = write_report(folder, scored.data)
-    write_costs(result.store.folder, result.store.read_log())
+    tuned = {variant.label: variant.tuned.label for variant in result.plan.variants}
+    write_costs(result.store.folder, result.store.read_log(), tuned)
     refused = [[*dataclasses.astuple(cell), message] for cell, message in scored.refused.items()]
     write_text(
         written,

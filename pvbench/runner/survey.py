@@ -32,7 +32,8 @@ REFERENCE_METHODS: dict[Reference, str] = {"rendered": "oracle", "base": "base"}
 class Survey:
     """Cells by how far they are. `made` maps a cell to its video's digest, `measured` to its video's features.
 
-    `tuned` are the features of the photos that methods are tuned on, where a metric reads them.
+    `tunings` are by what is tuned and for whom: rows that share an adapter wait for one of them. `tuned` are the
+    features of the photos that methods are tuned on, where a metric reads them.
     """
 
     made: dict[Cell, str] = field(default_factory=dict)
@@ -65,10 +66,12 @@ def take_survey(plan: Plan, store: Store, without: Collection[Cell] = ()) -> Sur
     _survey_inputs(plan, kept, survey)
     for cell in plan.cells:
         _survey_cell(plan, store, kept, survey, cell, cell not in without)
+    looked: set[tuple[str, str]] = set()
     for wanted in survey.wanted:
         variant, identity = plan.variant(wanted.cell.variant), plan.identity(wanted.cell.identity)
-        where = (variant.label, identity.name)
-        if variant.cls.tunes and where not in survey.tunings:
+        where = (variant.tuned.label, identity.name)
+        if variant.cls.tunes and where not in looked:
+            looked.add(where)
             job = tune_job(plan, store, variant, identity)
             if not _whole(job):
                 survey.tunings[where] = job
@@ -95,10 +98,10 @@ def reference_surveys(plan: Plan, store: Store) -> dict[Reference, tuple[Plan, S
 
 
 def tune_job(plan: Plan, store: Store, variant: PlannedVariant, identity: Identity) -> TuneJob:
-    """The job that makes the adapter of one variant and identity."""
-    key = plan.adapter_key(variant, identity)
-    path = store.adapter_path(key, variant.label, identity.name)
-    return TuneJob(variant, identity, plan.simulated, plan.profile.tune_seed, key, path, store.shelf)
+    """The job that makes the adapter that one variant and identity are sampled with."""
+    key, tuned = plan.adapter_key(variant, identity), variant.tuned
+    path = store.adapter_path(key, tuned.label, identity.name)
+    return TuneJob(tuned, identity, plan.simulated, plan.profile.tune_seed, key, path, store.shelf)
 
 
 def video_to_measure(plan: Plan, store: Store, cell: Cell, digest: str) -> VideoToMeasure:

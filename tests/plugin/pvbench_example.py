@@ -21,7 +21,7 @@ from pvbench.backbone import Backbone, BackboneLoader
 from pvbench.errors import FaceError, GenerationError, WeightsError
 from pvbench.evaluator import Evaluator, EvaluatorLoader, FeatureGroup
 from pvbench.identity import Identity
-from pvbench.method import Adapter, Method, Progress, Request
+from pvbench.method import Adapter, Method, Progress, Request, added, sampling_only
 from pvbench.profile import Profile
 from pvbench.prompt import PromptSet
 from pvbench.video import Video
@@ -129,10 +129,11 @@ class Drift(Method):
 
 @dataclass(frozen=True)
 class StampSettings:
-    """How strongly, after how many steps."""
+    """How strongly, after how many steps, and how much lighter at the end."""
 
     strength: float = 0.5
     steps: int = 3
+    lift: int = sampling_only(added(0))
 
 
 class Stamp(Method):
@@ -167,7 +168,7 @@ class Stamp(Method):
             if not request.prompt.text:
                 raise GenerationError("nothing to show")
             noise = self.backbone.noise(request.noise_seed).astype(float)
-            frames = (1 - self.settings.strength) * noise + self.settings.strength * colour
+            frames = (1 - self.settings.strength) * noise + self.settings.strength * colour + self.settings.lift
             yield Video(frames.round().astype(np.uint8), self.profile.sampling.fps)
 
 

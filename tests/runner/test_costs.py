@@ -50,6 +50,12 @@ def test_memory_is_the_most_of_any_piece_and_unknown_in_old_logs():
     assert math.isnan(costs_of([video("mine", "a", "x", 1.0)], ["mine"])[0].video_gib)
 
 
+def test_a_shared_tuning_is_a_cost_of_every_row_that_shares_it():
+    log = [tune("mine", "a", 10.0), video("mine", "a", "x", 1.0), video("mine[named=off]", "a", "x", 2.0)]
+    mine, bare = costs_of(log, ["mine", "mine[named=off]"], {"mine[named=off]": "mine"})
+    assert (mine.person_seconds(1), bare.person_seconds(1), bare.tunings) == (11.0, 12.0, 1)
+
+
 def test_lines_of_other_stages_and_broken_ones_are_passed_over():
     log = [{"stage": "measure", "variant": "mine", "seconds": 3.0}, {"stage": "tune"}, {}, tune("mine", "a", None)]
     assert costs_of(log, ["mine"])[0].tunings == 0

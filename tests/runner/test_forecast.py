@@ -84,3 +84,12 @@ def test_memory_and_licences_of_published_networks_are_told():
     loaders = evaluator_loaders(load_profile("animatediff"))
     assert any(loader.memory_gib for loader in loaders.values())
     assert any(loader.licence(load_profile("animatediff")) for loader in loaders.values())
+
+
+def test_an_adapter_that_rows_share_is_counted_once(ahead, run):
+    found = ahead(methods="example_stamp,example_stamp[lift=9]")
+    assert by_stage(found, "example_stamp")["tune"].left == 2
+    assert "tune" not in by_stage(found, "example_stamp[lift=9]")
+    run(methods="example_stamp", prompts="1")
+    later = ahead(methods="example_stamp[lift=9],example_stamp")
+    assert (by_stage(later, "example_stamp[lift=9]")["tune"].left, later.made) == (0, 2)

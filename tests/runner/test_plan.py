@@ -1,6 +1,7 @@
 """Plans: what is chosen, and what its keys rest on."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from example_inputs import EXAMPLE_PROFILE
@@ -246,3 +247,87 @@ class TestSettingsThatCannotWork:
     def test_no_more_photos_than_there_are(self, method):
         with pytest.raises(SettingError, match="references is 6; identity 'ada' has 5 photos"):
             make_plan(Choice(methods=f"{method}[references=6]"))
+
+
+KEPT = {
+    "base": (
+        "ea9c56aa938242607e20d5c9e8f21332b9ec4e3cb83498fcfef97f069ab571cd",
+        "cbdd2d81a0deb3eac2511ff064e04255aac40ae7f1ec155c18d1d57c68598704",
+    ),
+    "dreambooth_lora": (
+        "438673235018d87db17f692f3e8b2c241b19bccd7dc312f72f3b6427c6ddffc3",
+        "b7cc5fa56ee714665a3d5d0f6f8898b0182fadcc8ae0bd6b99dea4e72773fe15",
+    ),
+    "personalvideo": (
+        "3c4a3de6661cb8c11f5406d69359b9c47d4b9d1f5b951233301a86196e12f04c",
+        "809d9e93e8cc2c92f437dc3952764cc3609211a87880a175e5084d6caa296aec",
+    ),
+    "magicme": (
+        "3a7c93045f848f8de521e2b5293b1fcaa2d923b6fa4bebbf4f1fff361b965777",
+        "5bfb4937b43e490504e62396b15cc2738bdb498b651d00e7d0a9b66569b338d0",
+    ),
+}
+# What of the keys may change with the weights that ship, and is no matter of this test.
+REWARDS = {
+    "identity": {
+        "reward": "mini_identity",
+        "version": 5,
+        "weights": {"face_detector": "ac6acc02ceb4adc3", "face_recogniser_reward": "0399f2eeb67b24bc"},
+    },
+    "semantic": {"reward": "mini_semantic", "version": 5, "weights": {"clip_reward": "4008d5466e00bf1f"}},
+    "segmenter": {"reward": "mini_segmenter", "version": 5, "weights": {"segmenter": "126915cced4d3036"}},
+}
+
+
+class TestKeysOfFinishedRuns:
+    """Keys were written down before settings could act in sampling alone; whoever has such a run keeps it."""
+
+    def plan(self, methods):
+        made = make_plan(Choice(methods=methods, identities="ada", prompts="1"))
+        variants = tuple(
+            replace(variant, rewards={role: REWARDS[role] for role in variant.rewards}, shares=variant.shares)
+            for variant in made.variants
+        )
+        return replace(made, variants=variants, backbone_signature={"backbone": "frozen"})
+
+    def test_they_are_as_they_were(self):
+        plan = self.plan(",".join(KEPT))
+        ada, prompt = plan.identities[0], plan.prompts[0].id
+        found = {
+            variant.label: (plan.adapter_key(variant, ada), plan.video_key(Cell(variant.label, "ada", prompt, 0)))
+            for variant in plan.variants
+        }
+        assert found == KEPT
+        assert all(variant.tuned is variant for variant in plan.variants)
+
+
+class TestSamplingAlone:
+    @pytest.mark.parametrize(
+        ("row", "tuned"),
+        [
+            ("personalvideo[named=off]", "personalvideo"),
+            ("personalvideo[named=off,rank=8]", "personalvideo[rank=8]"),
+            ("magicme[correlation=0.3]", "magicme"),
+        ],
+    )
+    def test_rows_share_adapters_and_differ_in_videos(self, row, tuned):
+        plan = make_plan(Choice(methods=f"{tuned},{row}", identities="ada", prompts="1"))
+        ada, prompt = plan.identities[0], plan.prompts[0].id
+        one, other = plan.variants
+        assert plan.adapter_key(one, ada) == plan.adapter_key(other, ada)
+        assert plan.video_key(Cell(one.label, "ada", prompt, 0)) != plan.video_key(Cell(other.label, "ada", prompt, 0))
+        assert other.tuned.label == tuned
+        assert other.tuned.settings == one.settings
+        assert plan.tuning_rows == {tuned: tuned}
+
+    def test_a_profile_can_set_it_without_tuning_again(self, tmp_path):
+        child = tmp_path / "child.toml"
+        child.write_text('extends = "mini"\n[methods.magicme]\ncorrelation = 0.2\n')
+        mine, usual = (
+            make_plan(Choice(str(name), methods="magicme", identities="ada", prompts="1")) for name in (child, "mini")
+        )
+        assert [p.adapter_key(p.variants[0], p.identities[0]) for p in (mine, usual)] == [
+            usual.adapter_key(usual.variants[0], usual.identities[0])
+        ] * 2
+        assert mine.variants[0].settings.correlation == 0.2
+        assert mine.video_key(mine.cells[0]) != usual.video_key(usual.cells[0])

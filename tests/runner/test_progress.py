@@ -44,6 +44,13 @@ def test_the_plan_shows_every_method_with_what_is_done(run, choice, pipe):
     assert rows == [["example_drift", "-", "6/8", "6/8"], ["example_stamp", "2/2", "6/8", "6/8"]]
 
 
+def test_an_adapter_that_rows_share_is_shown_once(choice, tmp_path, pipe):
+    plan = make_plan(choice(methods="example_stamp[lift=1],example_stamp"))
+    pipe.print(plan_table(plan, take_survey(plan, Store(tmp_path / "nothing"))))
+    rows = [line.split()[1] for line in pipe.file.getvalue().splitlines() if "example_" in line]
+    assert rows == ["0/2", "shared"]
+
+
 def observe(console, choice, tmp_path):
     plan = make_plan(choice())
     survey = take_survey(plan, Store(tmp_path / "nothing"))
