@@ -95,7 +95,10 @@ def render(
 @app.command("dataset")
 def make_dataset(
     pool: Annotated[str, typer.Option(help="train-a, train-b or held-out.")],
-    kind: Annotated[str, typer.Option(help="photo, video, portrait (for face recognisers), or double (for heads).")],
+    kind: Annotated[
+        str,
+        typer.Option(help="photo, video, portrait (faces), double (heads), cartoon or sketch (photos in a style)."),
+    ],
     samples: Annotated[int, typer.Option(help="How many, rounded up to whole shards.")],
     data: Data = Path("data/world"),
     per_person: Annotated[int, typer.Option(help="Samples of one person; every second wears another look.")] = 4,
@@ -103,7 +106,7 @@ def make_dataset(
 ) -> None:
     """Render training data, in parallel and resumable.
 
-    Costs 35 ms a photo, 0.1 s a video or a portrait of eight frames on one core.
+    Costs 35 ms a photo, 0.1 s a photo in a style, a video or a portrait of eight frames on one core.
     """
     from rich.progress import Progress, TimeRemainingColumn
 

@@ -19,7 +19,7 @@ from pvbench.features.mini.segmenter_network import PARTS
 from pvbench.world.action import FACE_ACTIONS
 from pvbench.world.person import Look, Person
 from pvbench.world.shot import Shot
-from pvbench.world.vocabulary import CLOTHES, COLOURS, FPS, FRAMES, LABELS, POOLS, SCENES, SIZE
+from pvbench.world.vocabulary import CLOTHES, COLOURS, FPS, FRAMES, LABELS, POOLS, SCENES, SIZE, STYLES
 
 if TYPE_CHECKING:
     from pvbench.world.figure import Figure
@@ -27,8 +27,9 @@ if TYPE_CHECKING:
     from pvbench.world.scene import Scene
 
 DOMAINS = ("photo", "video")
-KINDS = (*DOMAINS, "portrait", "double")
-SHARD = {"photo": 512, "video": 128, "portrait": 128, "double": 128}
+# A sample is seeded by its kind's place: new kinds come last.
+KINDS = (*DOMAINS, "portrait", "double", *STYLES)
+SHARD = {"photo": 512, "video": 128, "portrait": 128, "double": 128, **dict.fromkeys(STYLES, 512)}
 DOUBLES = 4
 """Samples of a group of doubles: a person, the person with another look, a stranger with the person's look and skin,
 and the person with the stranger's skin."""
@@ -38,6 +39,8 @@ _BACKDROPS = 16  # of every scene, for portraits, whose tight crops hardly show 
 @dataclass(frozen=True)
 class Shard:
     """One file of samples: photos, videos, or portraits, which are moments of unrelated photos and videos of a person.
+
+    A kind that names a style, such as `cartoon`, is of photos drawn in it.
 
     Doubles are portraits of people who are easily taken for each other, `DOUBLES` of them a group.
 
@@ -141,7 +144,10 @@ def render_shard(root: Path, pool: str, kind: str, number: int, per_person: int)
         if kind in ("portrait", "double"):
             found = _portraits(figure, person, shown, rng)
         else:
-            found = render(figure, person, Shot(**shown), rng, domain=kind, frames=FRAMES, fps=FPS, size=SIZE)
+            found = render(
+                figure, person, Shot(**shown), rng, domain=kind, frames=FRAMES, fps=FPS, size=SIZE,
+                single=kind in STYLES,
+            )  # fmt: skip
         named = shown | {
             "class_noun": person.class_noun,
             "age_group": person.age_group,

@@ -308,10 +308,12 @@ def draw(
     supersample: int = 2,
     device: str = "cpu",
     marked: np.ndarray | None = None,
+    far: float | None = None,
 ) -> np.ndarray:
     """Premultiplied linear RGB and coverage of the mesh, float32 (height, width, 4).
 
-    With `marked`, a fifth channel has the share of each pixel's samples that show a marked triangle.
+    With `marked`, a further channel has the share of each pixel's samples that show a marked triangle, and with `far`
+    a last one the mean depth of its samples.
 
     Args:
         vertices: (v, 3) metres.
@@ -319,6 +321,7 @@ def draw(
         colours: (v, 4) linear RGB and gloss of every vertex.
         supersample: samples a pixel along each axis.
         marked: (t,) which triangles to tell from the others.
+        far: the depth, in metres, of samples that show nothing.
     """
     wp.init()
     h, w = height * supersample, width * supersample
@@ -359,5 +362,8 @@ def draw(
             # The last flag is that of -1: where no triangle is.
             shown = np.append(marked, False)[index.numpy()].reshape(*samples.shape[:-1], 1)
             samples = np.concatenate([samples, shown.astype(np.float32)], axis=-1)
+        if far is not None:
+            metres = np.minimum(depth.numpy(), np.float32(far)).reshape(*samples.shape[:-1], 1)
+            samples = np.concatenate([samples, metres], axis=-1)
     found: np.ndarray = samples.mean(axis=(1, 3), dtype=np.float32)
     return found

@@ -17,10 +17,12 @@ from pvbench.world.person import Person
 from pvbench.world.raster import Camera, Light, draw
 from pvbench.world.scene import Scene, paint_scene
 from pvbench.world.shot import Shot as Shot
+from pvbench.world.style import DRAWN, FINE, FLAT, layers_of, reduced
+from pvbench.world.vocabulary import STYLES
 
 Array = NDArray[Any]
 
-DOMAINS = ("photo", "video")
+DOMAINS = ("photo", "video", *STYLES)
 _DISTANCE = 1.5  # metres from camera to face at nearness 1
 _FIELD_OF_VIEW = 13.8
 _EVEN_LIGHT = Light((0.25, -1.0, 0.55), (0.62, 0.61, 0.59), (0.50, 0.51, 0.53), (0.38, 0.37, 0.36))
@@ -83,7 +85,7 @@ class _Take:
     @classmethod
     def drawn(cls, light: Light, domain: str, rng: np.random.Generator) -> _Take:
         """One by chance: free for a video; even light and steady framing for a photo."""
-        if domain == "video":
+        if domain != "photo":
             light = _vary_light(light, rng)
             zoom, dx, dz = rng.uniform(0.90, 1.10), rng.normal() * 0.012, rng.normal() * 0.008
             drift = rng.normal(size=2) * 0.006
@@ -106,15 +108,20 @@ class _Take:
         )
 
 
-def _over(
-    layer: NDArray[np.floating], backdrop: Image.Image, pan: Array, take: _Take, size: int
-) -> NDArray[np.floating]:
-    """The person in front of the part of the backdrop that the camera sees."""
+def _ground(backdrop: Image.Image, pan: Array, take: _Take, size: int) -> NDArray[np.float32]:
+    """The part of the backdrop that the camera sees, (size, size, 3) in [0, 255]."""
     margin = CANVAS * 0.11
     shift = np.array([pan[0] + take.eye_x * 0.12, -(pan[1] + take.eye_z * 0.12)]) * CANVAS * 0.8
     box = (margin + shift[0], margin + shift[1], CANVAS - margin + shift[0], CANVAS - margin + shift[1])
     kernel = Image.Resampling.BOX if size < 120 else Image.Resampling.BICUBIC
-    ground = np.asarray(backdrop.resize((size, size), kernel, box), np.float32)
+    return np.asarray(backdrop.resize((size, size), kernel, box), np.float32)
+
+
+def _over(
+    layer: NDArray[np.floating], backdrop: Image.Image, pan: Array, take: _Take, size: int
+) -> NDArray[np.floating]:
+    """The person in front of the part of the backdrop that the camera sees."""
+    ground = _ground(backdrop, pan, take, size)
     alpha = layer[..., 3:4]
     straight = np.clip(layer[..., :3] / np.where(alpha > 0, alpha, 1), 0, 1) ** (1 / 2.2)
     found: NDArray[np.floating] = straight * alpha + ground / 255 * (1 - alpha)
@@ -129,6 +136,30 @@ def _film(rgb: NDArray[np.floating], take: _Take) -> NDArray[np.floating]:
     graded = (grey + (rgb - grey) * 0.92) * take.tint
     found: NDArray[np.floating] = 0.015 + (0.5 + (graded - 0.5) * take.contrast) * vignette * 0.98
     return found
+
+
+def _in_style(
+    style: str,
+    vertices: Array,
+    body: Body,
+    camera: Camera,
+    take: _Take,
+    backdrop: Image.Image,
+    pan: Array,
+    size: int,
+    device: str,
+) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
+    """A frame in a style, and its layer as `draw` makes it: the coverage by the person and by the head."""
+    fine = size * FINE
+
+    def drawn(light: Light) -> NDArray[np.float32]:
+        return draw(
+            vertices, body.triangles, body.colours, camera, light, fine, fine, 1, device, body.head, far=_DISTANCE + 1
+        )
+
+    lit = drawn(take.light)
+    rgb = DRAWN[style](layers_of(lit, drawn(FLAT), _ground(backdrop, pan, take, fine) / np.float32(255)))
+    return reduced(rgb), reduced(lit)
 
 
 def render(
@@ -151,29 +182,33 @@ def render(
 
     Args:
         rng: draws the scene's details, the motion, light, framing and the video's look.
-        domain: `photo` (even light, steady framing, no grading) or `video`.
+        domain: `photo` (even light, steady framing, no grading), `video`, or a style of `STYLES`, which moves and is
+            lit and framed as a video, without grading.
         body: the dressed person, when the caller has it already.
         scene: the painted scene, when the caller has it already.
-        single: a single frame out of the action in the video domain, too.
+        single: a single frame out of the action, in every domain; in a style it is lit and framed as a photo.
     """
     if domain not in DOMAINS:
-        raise ValueError(f"domain is {domain!r}; expected photo or video")
+        raise ValueError(f"domain is {domain!r}; expected {', '.join(DOMAINS[:-1])} or {DOMAINS[-1]}")
     body = body or build(figure, person, Outfit(shot.clothes, shot.colour, shot.cap))
     scene = scene or paint_scene(shot.scene, rng)
     poses = motion(shot.action, shot.expression, frames, fps, rng)
-    if single or domain != "video":
+    if single or domain == "photo":
         poses = [poses[int(rng.integers(frames))]]
-    take = _Take.drawn(scene.light, domain, rng)
+    take = _Take.drawn(scene.light, "photo" if single and domain in STYLES else domain, rng)
     backdrop = Image.fromarray((scene.backdrop * 255).astype(np.uint8))
     out, marks, persons, heads = [], [], [], []
     for i, pose in enumerate(poses):
         pan = take.drift * (i / max(len(poses) - 1, 1) - 0.5) * 2
         camera = take.camera(pan, pose.nearness)
         vertices, points = body.posed(pose)
-        layer = draw(
-            vertices, body.triangles, body.colours, camera, take.light, size, size, supersample, device, body.head
-        )
-        rgb = _over(layer, backdrop, pan, take, size)
+        if domain in STYLES:
+            rgb, layer = _in_style(domain, vertices, body, camera, take, backdrop, pan, size, device)
+        else:
+            layer = draw(
+                vertices, body.triangles, body.colours, camera, take.light, size, size, supersample, device, body.head
+            )
+            rgb = _over(layer, backdrop, pan, take, size)
         if domain == "video":
             rgb = _film(rgb, take)
         out.append((np.clip(rgb, 0, 1) * 255 + 0.5).astype(np.uint8))

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from pvbench.world.action import ACTIONS, EXPRESSIONS
 from pvbench.world.person import BEARDS, GLASSES, HAIR_COLOURS, HAIR_STYLES
 
 POOLS = ("train-a", "train-b", "held-out")
 FRAMES, FPS, SIZE = 8, 8.0, 64
+STYLES: Mapping[str, str] = {"cartoon": "in a cartoon", "sketch": "in a sketch"}
+"""Ways of drawing in place of a photo's and a video's, and how captions and prompts end that ask for them.
+
+The words are few, because a text of the mini models has 40 tokens and these words are of several each.
+"""
 CLOTHES = ("T-shirt", "jacket", "turtleneck")
 COLOURS = ("red", "blue", "green", "yellow", "white", "black", "purple", "orange", "pink")
 SCENES = (

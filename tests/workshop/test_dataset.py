@@ -23,6 +23,14 @@ def small(monkeypatch, figure):
     monkeypatch.setitem(SHARD, "double", 4)
 
 
+def test_a_kind_of_a_style_holds_single_photos_drawn_in_it(tmp_path, monkeypatch, small):
+    monkeypatch.setitem(SHARD, "sketch", 2)
+    (path,) = render_dataset(tmp_path, "train-b", "sketch", 2, PER_PERSON, 1)
+    found = load_shard(path)
+    assert found.frames.shape == (2, 1, SIZE, SIZE, 3)
+    assert np.ptp(found.frames.astype(int), axis=-1).max() < 16
+
+
 def test_random_labels_are_what_the_renderer_knows():
     rng = np.random.default_rng(0)
     rows = [random_labels(rng) for _ in range(2000)]

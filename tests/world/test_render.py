@@ -34,7 +34,7 @@ def test_a_seed_determines_a_video(film):
 
 
 def test_an_unknown_domain_is_told(film):
-    with pytest.raises(ValueError, match="domain is 'film'; expected photo or video"):
+    with pytest.raises(ValueError, match="domain is 'film'; expected photo, video, cartoon or sketch"):
         film(Shot(), domain="film")
 
 
