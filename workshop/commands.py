@@ -36,6 +36,8 @@ _MODELS = {
     "face-control": "about 20 minutes on one core; needs face-control-pictures and motion",
     "head-recogniser": "about 43 minutes on one core; needs doubles",
     "look-reader": "about 23 minutes on one core; needs doubles",
+    "style-cartoon": "about 63 minutes on one core; needs text-to-image and cartoons",
+    "style-sketch": "about 63 minutes on one core; needs text-to-image and sketches",
 }
 Data = Annotated[Path, typer.Option(help="Folder of rendered shards.")]
 Out = Annotated[Path, typer.Option(help="Folder of trainings: logs, checkpoints, models.")]

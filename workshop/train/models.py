@@ -16,6 +16,7 @@ from workshop.train import (
     image_encoder,
     motion,
     segmenter,
+    style,
     text_to_image,
     video_encoder,
 )
@@ -68,5 +69,7 @@ MODELS: Mapping[str, Model] = {
     ),
     "head-recogniser": Model(lambda *given: head.train_head_recogniser(*given), head.HEAD_PLAN),
     "look-reader": Model(lambda *given: head.train_look_reader(*given), head.LOOK_PLAN),
+    "style-cartoon": Model(lambda *given: style.train("cartoon", *given), style.PLAN, style.GPU_PLAN),
+    "style-sketch": Model(lambda *given: style.train("sketch", *given), style.PLAN, style.GPU_PLAN),
 }
 """Those of `python -m workshop train`, in its order. Each looks its function up when it is called."""

@@ -69,11 +69,12 @@ class Samples:
             yield self.latents[part].float(), self.faces[part].float(), self.words[part, 0].long()
 
 
-def encode(vae: PatchAutoencoder, tokenizer: Any, shard: Shard, place: Place, seed: int) -> Samples:
+def encode(vae: PatchAutoencoder, tokenizer: Any, shard: Shard, place: Place, seed: int, ending: str = "") -> Samples:
     """The samples of a shard on the place's device.
 
     Args:
         seed: draws the captions, the same ones whatever `place.threads`.
+        ending: words at the end of every caption.
     """
 
     def by_sample(rows: Tensor) -> Tensor:
@@ -85,7 +86,7 @@ def encode(vae: PatchAutoencoder, tokenizer: Any, shard: Shard, place: Place, se
     return Samples(
         by_sample(encode_frames(vae, frames, place.device)),
         by_sample(torch.cat(faces)),
-        draw_words(tokenizer, shard.labels, seed, place.threads).to(place.device),
+        draw_words(tokenizer, shard.labels, seed, place.threads, ending).to(place.device),
         tokens(tokenizer, [""])[0].to(place.device, torch.int16),
     )
 
@@ -116,9 +117,9 @@ def face_weights(landmarks: np.ndarray, cells: int = 16, pixels: int = 64) -> Te
     return (weight / weight.mean(dim=(1, 2), keepdim=True))[:, None]
 
 
-def draw_words(tokenizer: Any, labels: NDArray[np.int8], seed: int, workers: int) -> Tensor:
+def draw_words(tokenizer: Any, labels: NDArray[np.int8], seed: int, workers: int, ending: str = "") -> Tensor:
     """Tokens, int16 (n, CAPTIONS, MAX_TOKENS), of random captions, drawn in up to that many processes."""
-    jobs = [(tokenizer, rows, [seed, number]) for number, rows in enumerate(_chunks(labels))]
+    jobs = [(tokenizer, rows, [seed, number], ending) for number, rows in enumerate(_chunks(labels))]
     workers = min(workers, len(jobs) // _WORTH_A_PROCESS)
     if workers <= 1:
         return torch.from_numpy(np.concatenate([_words(job) for job in jobs]))
@@ -126,10 +127,10 @@ def draw_words(tokenizer: Any, labels: NDArray[np.int8], seed: int, workers: int
         return torch.from_numpy(np.concatenate(processes.map(_words, jobs)))
 
 
-def _words(job: tuple[Any, NDArray[np.int8], list[int]]) -> NDArray[np.int16]:
-    tokenizer, rows, seed = job
+def _words(job: tuple[Any, NDArray[np.int8], list[int], str]) -> NDArray[np.int16]:
+    tokenizer, rows, seed, ending = job
     rng = np.random.default_rng(seed)
-    texts = [random_caption(row, rng) for row in rows for _ in range(CAPTIONS)]
+    texts = [f"{random_caption(row, rng)} {ending}".rstrip() for row in rows for _ in range(CAPTIONS)]
     return tokens(tokenizer, texts).view(len(rows), CAPTIONS, -1).numpy().astype(np.int16)
 
 
