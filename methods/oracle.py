@@ -13,8 +13,10 @@ from pvbench.identity import Identity
 from pvbench.method import Adapter, Method, Request, Role
 from pvbench.profile import Profile
 from pvbench.prompt import PromptSet, load_prompts
+from pvbench.style import Style
 from pvbench.video import Video
 from pvbench.weights import signature, verified, weights_folder
+from pvbench.world.vocabulary import STYLES
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,19 @@ class Oracle(Method):
         return frozenset({WORLD})
 
     @classmethod
+    def check_style(cls, style: Style) -> None:
+        """Takes every style that the renderer draws.
+
+        Raises:
+            MethodError: the profile names no domain of the renderer for it.
+        """
+        if style.domain not in STYLES:
+            raise MethodError(
+                f"method {cls.name!r} cannot be drawn in the style {style.name!r}: its domain is {style.domain!r}; "
+                f"name one that the renderer draws, {' or '.join(STYLES)}, in the profile's [styles.{style.name}]"
+            )
+
+    @classmethod
     def data_digest(cls, profile: Profile) -> str:
         """Digest of the shipped renderings."""
         return signature(weights_folder(profile.evaluators["weights"]), cls.archive)[cls.archive]
@@ -62,7 +77,7 @@ class Oracle(Method):
         for request in requests:
             films = self._archive(identity)
             place = places.get(request.prompt.text)
-            if request.seed == 0 and place is not None and films is not None:
+            if self.style is None and request.seed == 0 and place is not None and films is not None:
                 yield films[place]
             else:
                 yield self._drawn(identity, request)
@@ -92,4 +107,5 @@ class Oracle(Method):
                 f"the oracle's video of {identity.name!r} for prompt {request.prompt.id!r}, seed {request.seed}, is "
                 f'not shipped and has to be rendered: pip install "pvbench[world]"'
             ) from error
-        return oracle_video(figure, identity, request.prompt, request.seed, take=self.take)
+        domain = self.style.domain if self.style else "video"
+        return oracle_video(figure, identity, request.prompt, request.seed, take=self.take, domain=domain)

@@ -9,11 +9,12 @@ from typing import Any, ClassVar
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from pvbench.errors import FaceError, SettingError
+from pvbench.errors import FaceError, MethodError, SettingError
 from pvbench.identity import Identity
 from pvbench.method import Adapter, Method, Request, Role
 from pvbench.pixels import resize_photo, to_tensor
 from pvbench.reward import IDENTITY_REWARD, IdentityReward, load_identity_reward
+from pvbench.style import Style
 from pvbench.video import Video
 
 
@@ -50,6 +51,15 @@ class PasteFace(Method):
 
     settings: PasteFaceSettings
     _reward: IdentityReward | None = None
+
+    @classmethod
+    def check_style(cls, style: Style) -> None:
+        """Refuses every style: the face that is pasted in is a photo's.
+
+        Raises:
+            MethodError: always.
+        """
+        raise MethodError(f"method {cls.name!r} pastes a photo, which is in no style; leave {style.name!r} out")
 
     @classmethod
     def asks(cls, settings: Any) -> frozenset[str]:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from pvbench.errors import ProfileError
+from pvbench.errors import MethodError, ProfileError
 from pvbench.loader import Loader
 from pvbench.profile import Profile, Sampling
 from pvbench.registry import Registry
+from pvbench.style import Style
 from pvbench.video import Video
+from pvbench.weights.digests import digest_of
+from pvbench.weights.lora_file import lora_file
 
 if TYPE_CHECKING:
     import torch
@@ -29,6 +34,8 @@ FACE_CONTROLLED = "face_control"
 """A head's picture can stand beside its latents, and a face beside its layers, as ConsisID has them."""
 SUBJECT = "subject"
 """It was trained to show the subject of photos that are given beside a text: nothing is added to it."""
+STYLES = "styles"
+"""It can be drawn in a style: a LoRA acts in all steps, beside whatever a method puts in."""
 WORLD = "world"
 """It was trained in the miniature world, where the true video of every person and prompt can be drawn."""
 
@@ -58,7 +65,19 @@ class Backbone(ABC):
         """
 
     def reset(self) -> None:  # noqa: B027 - nothing can be put into the simplest backbone
-        """Takes out what a method has put in, so that the next one finds the model as it was loaded."""
+        """Takes out what a method has put in, so that the next one finds the model as it was loaded; a style stays."""
+
+    def wear(self, style: Style | None) -> None:
+        """Draws all videos in a style from now on, whatever methods put in and take out; None ends it.
+
+        A style that is a whole checkpoint is another backbone, and changes nothing here.
+
+        Raises:
+            WeightsError: its LoRA was made for another model.
+            MethodError: the backbone takes none: its loader does not offer `STYLES`.
+        """
+        if style is not None and style.lora is not None:
+            raise MethodError(f"{type(self).__name__} cannot be drawn in the style {style.name!r}: it takes no LoRA")
 
 
 class BackboneLoader(Loader):
@@ -66,8 +85,10 @@ class BackboneLoader(Loader):
 
     Attributes:
         offers: what methods can ask of it: `LATENTS`, `IMAGES`, `LORA`, `TOKENS`, `IMAGE_PROMPT`,
-            `FACE_CONTROLLED`, `SUBJECT` or `WORLD` of this module, or names of its own, for methods of its own.
-        weights: lines of `[backbone]` that hold paths of weights, which `--weights LINE=PATH` of a run replaces.
+            `FACE_CONTROLLED`, `SUBJECT`, `STYLES` or `WORLD` of this module, or names of its own, for methods of its
+            own.
+        weights: lines of `[backbone]` that hold paths of weights, which `--weights LINE=PATH` of a run replaces; the
+            first is that of the base model, which the checkpoint of a style replaces.
     """
 
     offers: ClassVar[frozenset[str]] = frozenset()
@@ -101,6 +122,20 @@ class BackboneLoader(Loader):
         return 0.0
 
     @classmethod
+    def style_lora(cls, profile: Profile, style: str, lora: str) -> tuple[Path, str]:
+        """The file of a style's LoRA, and the digest of its content; no network is loaded.
+
+        Args:
+            style: its name in the profile.
+            lora: what the profile says: a path of a file or a folder, or either below the weights folder.
+
+        Raises:
+            WeightsError: it is nowhere, damaged, or of a kind that is not read.
+        """
+        path = lora_file(lora, f"profile {profile.name!r} [styles.{style}]: lora")
+        return path, digest_of(path)
+
+    @classmethod
     @abstractmethod
     def load(cls, profile: Profile, device: str) -> Backbone:
         """The backbone on a device.
@@ -123,6 +158,23 @@ def backbone_loader(profile: Profile) -> type[BackboneLoader]:
         ProfileError: no installed package has a backbone of that kind, or it does not import.
     """
     return BACKBONES.get(profile.backbone["kind"], f"profile {profile.name!r} [backbone]")
+
+
+def with_checkpoint(profile: Profile, style: Style | None) -> Profile:
+    """The profile with a style's checkpoint in the place of its base model; the profile itself without one.
+
+    Raises:
+        ProfileError: the profile's backbone has no line for a base model.
+    """
+    if style is None or not style.checkpoint:
+        return profile
+    lines = backbone_loader(profile).weights
+    if not lines:
+        raise ProfileError(
+            f"profile {profile.name!r} [styles.{style.name}]: backbone {profile.backbone['kind']!r} reads no weights, "
+            f"so that a checkpoint has no place; leave the line out"
+        )
+    return dataclasses.replace(profile, backbone={**profile.backbone, lines[0]: style.checkpoint})
 
 
 def load_backbone(profile: Profile, device: str) -> Backbone:

@@ -20,8 +20,10 @@ from torch import Tensor, nn
 
 from pvbench.backbone import Backbone
 from pvbench.digest import stable_seed
-from pvbench.errors import MethodError
+from pvbench.errors import MethodError, WeightsError
+from pvbench.style import Style
 from pvbench.video import Video
+from pvbench.weights.checkpoint import read_tensors
 
 Side = Literal["video", "image"]
 """Which of a backbone's sides: of AnimateDiff `image` is the text-to-image network; elsewhere a video of one frame."""
@@ -31,6 +33,8 @@ Tokens = Mapping[str, Float[Tensor, "words width"]]
 
 IDENTITY = "identity"
 """The name of the adapter that holds a person."""
+STYLE = "row style"
+"""The name of a style's adapter, which `wear` puts in; `reset` leaves it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -286,7 +290,7 @@ class LatentBackbone(Backbone):
 
     @abstractmethod
     def remove_lora(self, side: Side | None = None, name: str | None = None) -> None:
-        """Takes out an adapter, if there is one; by default all of them, on both sides."""
+        """Takes out an adapter, if there is one; by default all of them, on both sides, but that of a style."""
 
     @abstractmethod
     def without_lora(self, side: Side = "video", name: str = IDENTITY) -> AbstractContextManager[None]:
@@ -376,10 +380,25 @@ class LatentBackbone(Backbone):
         raise MethodError(f"{type(self).__name__} takes no photos of a subject")
 
     def reset(self) -> None:
-        """Takes out all adapters."""
+        """Takes out all adapters but that of a style."""
         self.remove_lora()
         self.remove_image_prompt()
         self.remove_face_control()
+
+    _worn: Style | None = None
+
+    def wear(self, style: Style | None) -> None:
+        """Puts a style's LoRA into the video side under the name `STYLE`, or takes it out; see `Backbone.wear`."""
+        if style == self._worn:
+            return
+        self.remove_lora("video", STYLE)
+        self._worn = None
+        if style is not None and style.lora is not None:
+            try:
+                self.load_foreign_lora(read_tensors(style.lora), style.scale, STYLE)
+            except MethodError as error:
+                raise WeightsError(f"{style.lora}, the LoRA of the style {style.name!r}: {error}") from error
+        self._worn = style
 
     # Videos
 

@@ -18,6 +18,7 @@ from pvbench.identity import Identity
 from pvbench.profile import Profile
 from pvbench.prompt import Prompt, PromptSet
 from pvbench.registry import Registry
+from pvbench.style import SETTING, Style
 from pvbench.video import Video
 
 if TYPE_CHECKING:
@@ -97,6 +98,8 @@ class Method(ABC):
 
     settings: Any
     backbone: Backbone
+    style: Style | None = None
+    """What the row's videos are drawn in; None in tuning. A backbone wears it already, and prompts end in its words."""
 
     def __init__(self, settings: Any, backbone: Backbone | None, profile: Profile) -> None:
         self.settings = settings
@@ -141,6 +144,16 @@ class Method(ABC):
         Raises:
             SettingError: a setting does not fit the profile, an identity or the prompts.
         """
+
+    @classmethod
+    def check_style(cls, style: Style) -> None:
+        """Refuses a style that cannot reach the method's videos; by default all where no backbone is used.
+
+        Raises:
+            MethodError: the videos would not be in the style.
+        """
+        if not cls.uses_backbone:
+            raise MethodError(f"method {cls.name!r} samples no backbone, so that no style can reach its videos")
 
     @classmethod
     def asks(cls, settings: Any) -> frozenset[str]:
@@ -214,6 +227,8 @@ def _check_method(where: str, cls: type[Method]) -> None:
     ]
     if needed:
         raise MethodError(f"{where}: the setting {needed[0]!r} has no default; every setting needs one")
+    if SETTING in [field.name for field in dataclasses.fields(cls.Settings)]:
+        raise MethodError(f"{where}: {SETTING!r} is what any row is drawn in; give the setting another name")
 
 
 METHODS: Registry[Method] = Registry(

@@ -76,8 +76,9 @@ class Profile:
     """One benchmark set-up.
 
     `backbone` and `evaluators` are read by the code that their `kind` names: an installed one, or `module:object`.
-    `rewards` names those that methods tune with, and holds what these read. `methods` holds the settings that differ
-    from a method's defaults. `lineage` names the profile and those that it extends.
+    `rewards` names those that methods tune with, and holds what these read. `styles` holds what rows can be drawn in,
+    which `pvbench.style` reads. `methods` holds the settings that differ from a method's defaults. `lineage` names the
+    profile and those that it extends.
     """
 
     name: str
@@ -91,6 +92,7 @@ class Profile:
     metrics_default: tuple[str, ...] = ("all",)
     methods: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     rewards: Mapping[str, Any] = field(default_factory=dict)
+    styles: Mapping[str, Any] = field(default_factory=dict)
     tune_seed: int = 0
     cost: Cost = field(default_factory=Cost)
     lineage: tuple[str, ...] = ()
@@ -105,6 +107,7 @@ class Profile:
                 "evaluators": self.evaluators,
                 "rewards": self.rewards,
                 "methods": self.methods,
+                **({"styles": self.styles} if self.styles else {}),
                 "tune_seed": self.tune_seed,
             }
         )
@@ -119,7 +122,8 @@ def load_profile(name: str) -> Profile:
     """The profile of that name, or in the TOML file at that path.
 
     A file with `extends = "mini"` holds only what differs from that profile; a `[backbone]` of another kind takes no
-    line of that profile's. Prompt sets given as paths, as well as `extends`, are relative to the file's folder.
+    line of that profile's, and none of its styles. Prompt sets given as paths, as well as `extends`, are relative to
+    the file's folder.
 
     Raises:
         ProfileError: naming the file and the field that is wrong.
@@ -140,6 +144,9 @@ def load_profile(name: str) -> Profile:
     rewards = content.get("rewards", {})
     if not isinstance(rewards, dict):
         raise ProfileError(f"{path} [rewards]: expected a table with identity and semantic, got {rewards!r}")
+    styles = content.get("styles", {})
+    if not isinstance(styles, dict):
+        raise ProfileError(f"{path} [styles]: expected a table for each style, got {styles!r}")
     return Profile(
         name=lineage[0],
         summary=_checked(content["summary"], str, f"{path}: summary"),
@@ -147,6 +154,7 @@ def load_profile(name: str) -> Profile:
         evaluators=content["evaluators"],
         methods=methods,
         rewards=rewards,
+        styles=styles,
         methods_default=_checked(content["methods_default"], tuple[str, ...], f"{path}: methods_default"),
         metrics_default=_checked(content.get("metrics_default", ["all"]), tuple[str, ...], f"{path}: metrics_default"),
         tune_seed=_checked(content.get("tune_seed", 0), int, f"{path}: tune_seed"),
@@ -185,8 +193,9 @@ def _read(name: str, seen: tuple[str, ...]) -> tuple[dict[str, Any], tuple[str, 
         return content, (path.stem,)
     inherited, lineage = _read(_beside(path, _checked(parent, str, f"{path}: extends")), (*seen, path.stem))
     if _kind(content) not in (None, _kind(inherited)):
-        # What one backbone reads means nothing to another.
+        # What one backbone reads means nothing to another, and a LoRA of one has no place in another.
         inherited.pop("backbone", None)
+        inherited.pop("styles", None)
     return _merged(inherited, content), (path.stem, *lineage)
 
 

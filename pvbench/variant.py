@@ -4,35 +4,41 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from pvbench.backbone import backbone_loader
+from pvbench.backbone import STYLES, backbone_loader, with_checkpoint
 from pvbench.errors import MethodError, did_you_mean
 from pvbench.method import METHODS, in_sampling_alone, settings_from
 from pvbench.profile import Profile
 from pvbench.reward import ROLES
+from pvbench.style import SETTING, Style, style_lines
 
 ALL = "all"
 
 
 @dataclass(frozen=True)
 class Variant:
-    """A method with the settings that were asked for on top of the profile's; `label` names it in tables."""
+    """A method with the settings that were asked for on top of the profile's; `label` names it in tables.
+
+    `style` is the name of what its videos are drawn in, for any method; empty for what the backbone itself draws.
+    """
 
     method: str
     overrides: Mapping[str, str]
     label: str
+    style: str = ""
 
     @property
     def tuned(self) -> Variant:
         """The row whose adapters this one is sampled with: the same without what acts in sampling alone."""
         left_out = in_sampling_alone(METHODS.get(self.method).Settings)
+        # The style, which is no setting, goes with them.
         return _variant(self.method, {name: value for name, value in self.overrides.items() if name not in left_out})
 
 
 def parse_variant(text: str) -> Variant:
-    """The variant that a text such as `personalvideo[scr=off,span=0.5]` names; its label has the settings in order.
+    """The variant that a text such as `personalvideo[scr=off,style=cartoon]` names; its label has all of it in order.
 
     Raises:
         MethodError: for an unknown method or a text that is not of this form.
@@ -55,10 +61,11 @@ def parse_variant(text: str) -> Variant:
     return _variant(name, overrides)
 
 
-def _variant(method: str, overrides: Mapping[str, str]) -> Variant:
-    inside = dict(sorted(overrides.items()))
+def _variant(method: str, inside: Mapping[str, str]) -> Variant:
+    inside = dict(sorted(inside.items()))
     label = method + (f"[{','.join(f'{key}={value}' for key, value in inside.items())}]" if inside else "")
-    return Variant(method, inside, label)
+    style = inside.pop(SETTING, "")
+    return Variant(method, inside, label, style)
 
 
 def split_variants(text: str) -> list[str]:
@@ -79,6 +86,7 @@ def select_variants(texts: Sequence[str], profile: Profile) -> tuple[Variant, ..
             lacking = missing(variant, profile)
             if lacking:
                 raise MethodError(_refusal(variant, profile, lacking))
+            style_of(variant, profile)
             variants.setdefault(variant.label, variant)
     if not variants:
         raise MethodError(f"no methods chosen; name some of {', '.join(METHODS.names())}, or {ALL}")
@@ -95,6 +103,33 @@ def settings_of(variant: Variant, profile: Profile) -> Any:
     below = profile.methods.get(variant.method, {})
     settings_from(cls.Settings, below, f"profile {profile.name!r}, method {variant.method!r}")
     return settings_from(cls.Settings, {**below, **variant.overrides}, f"method {variant.label!r}")
+
+
+def style_of(variant: Variant, profile: Profile) -> Style | None:
+    """What a variant's videos are drawn in, its files found; None where it names no style.
+
+    Raises:
+        ProfileError: the profile has no such style, or says of it what cannot be used.
+        MethodError: the style cannot reach the method's videos, or the backbone takes no LoRA.
+        WeightsError: a file of it is missing, damaged, or of a kind that is not read.
+    """
+    if not variant.style:
+        return None
+    cls, lines = METHODS.get(variant.method), style_lines(profile, variant.style)
+    found = Style(variant.style, domain=lines.get("domain", ""))
+    cls.check_style(found)
+    if not cls.uses_backbone:
+        # Nothing else of the style reaches the video.
+        return found
+    checkpoint, words, lora = (lines.get(line, "") for line in ("checkpoint", "words", "lora"))
+    found = replace(found, words=words, scale=float(lines.get("scale", 1.0)), checkpoint=checkpoint)
+    with_checkpoint(profile, found)
+    if not lora:
+        return found
+    if STYLES not in backbone_loader(profile).offers:
+        raise MethodError(_refusal(variant, profile, [STYLES]))
+    path, digest = backbone_loader(profile).style_lora(profile, variant.style, lora)
+    return replace(found, lora=path, digest=digest)
 
 
 def missing(variant: Variant, profile: Profile) -> list[str]:

@@ -115,6 +115,8 @@ def _adapter(folder: Path | None, variant: Variant, person: Identity) -> Adapter
 def swap(row: str, profile: Profile, people: Sequence[Identity], prompts: int, adapters: Path | None = None) -> Swapped:
     """What a row shows in swapped cells of a profile's evaluation prompts, on the CPU."""
     variant, device = parse_variant(row), torch_device("cpu")
+    if variant.style:
+        raise PvbenchError(f"{variant.label} is drawn in a style, which is not measured here; leave the style out")
     cls = METHODS.get(variant.method)
     method = cls(settings_of(variant, profile), load_backbone(profile, "cpu"), profile)
     if profile.evaluators["kind"] != "mini":

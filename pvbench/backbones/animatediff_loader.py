@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from pvbench.backbone import IMAGE_PROMPT, IMAGES, LATENTS, LORA, TOKENS, BackboneLoader
+from pvbench.backbone import IMAGE_PROMPT, IMAGES, LATENTS, LORA, TOKENS, STYLES, BackboneLoader
 from pvbench.backbones.memory import animatediff_gib
 from pvbench.backbones.settings import choice_line, only_lines, switch_line, text_line, where, words_line
 from pvbench.errors import MethodError, ProfileError, WeightsError
@@ -60,7 +60,7 @@ class AnimateDiffLoader(BackboneLoader):
 
     name: ClassVar[str] = "animatediff"
     summary: ClassVar[str] = "AnimateDiff on Stable Diffusion 1.5, from published checkpoints"
-    offers: ClassVar[frozenset[str]] = frozenset({LATENTS, IMAGES, LORA, TOKENS, IMAGE_PROMPT})
+    offers: ClassVar[frozenset[str]] = frozenset({LATENTS, IMAGES, LORA, TOKENS, IMAGE_PROMPT, STYLES})
     weights: ClassVar[tuple[str, ...]] = ("base", "layout", "motion", "domain")
 
     @classmethod

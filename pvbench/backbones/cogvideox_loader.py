@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from pvbench.backbone import FACE_CONTROLLED, IMAGES, LATENTS, LORA, BackboneLoader
+from pvbench.backbone import FACE_CONTROLLED, IMAGES, LATENTS, LORA, STYLES, BackboneLoader
 from pvbench.backbones.memory import cogvideox_gib
 from pvbench.backbones.settings import choice_line, only_lines, switch_line, text_line, where
 from pvbench.backbones.video_size import COGVIDEOX_GUIDANCE, check_sampling
@@ -40,7 +40,7 @@ class CogVideoXLoader(BackboneLoader):
 
     name: ClassVar[str] = "cogvideox"
     summary: ClassVar[str] = "CogVideoX 1.0 text-to-video, 2 B or 5 B parameters, from its published folder"
-    offers: ClassVar[frozenset[str]] = frozenset({LATENTS, IMAGES, LORA})
+    offers: ClassVar[frozenset[str]] = frozenset({LATENTS, IMAGES, LORA, STYLES})
     weights: ClassVar[tuple[str, ...]] = ("base",)
     published: ClassVar[str] = BASE
     model: ClassVar[str] = "CogVideoX"

@@ -10,16 +10,7 @@ from torch import Tensor
 
 from pvbench.backbones.lora import LoraSlots
 from pvbench.errors import MethodError
-
-_OTHER_KINDS = {
-    "hada_": "LoHa",
-    "lokr_": "LoKr",
-    "oft_": "OFT",
-    "glora_": "GLoRA",
-    "dora_scale": "DoRA",
-    "magnitude_vector": "DoRA",
-}
-"""Parts of keys that adapters of other kinds than LoRA have."""
+from pvbench.weights.lora_file import refuse_other_kinds
 
 
 def attach(pipe: Any, slots: Sequence[LoraSlots], tensors: Mapping[str, Tensor], name: str, scale: float = 1.0) -> None:
@@ -34,7 +25,7 @@ def attach(pipe: Any, slots: Sequence[LoraSlots], tensors: Mapping[str, Tensor],
     Raises:
         MethodError: it is an adapter of another kind, it was made for another model, or it changes nothing.
     """
-    _refuse_other_kinds(tensors)
+    refuse_other_kinds(tensors)
     state = {key: value.float() for key, value in _prefixed(tensors, slots).items()}
     try:
         converted = pipe.lora_state_dict(dict(state))
@@ -54,20 +45,6 @@ def attach(pipe: Any, slots: Sequence[LoraSlots], tensors: Mapping[str, Tensor],
         raise
     for slot in slots:
         slot.adopt(name, scale)
-
-
-def _refuse_other_kinds(tensors: Mapping[str, Tensor]) -> None:
-    for key in tensors:
-        for part, kind in _OTHER_KINDS.items():
-            if part in key:
-                raise MethodError(
-                    f"the file holds {key!r}: it is {kind}, not LoRA; convert it to a LoRA, or train one of the plain "
-                    f"kind"
-                )
-    if not any("lora" in key for key in tensors):
-        raise MethodError(
-            f"the file holds no LoRA tensors; it begins with {next(iter(sorted(tensors)), 'nothing at all')!r}"
-        )
 
 
 def _prefixed(tensors: Mapping[str, Tensor], slots: Sequence[LoraSlots]) -> dict[str, Tensor]:

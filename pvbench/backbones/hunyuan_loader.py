@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from pvbench.backbone import IMAGES, LATENTS, LORA, BackboneLoader
+from pvbench.backbone import IMAGES, LATENTS, LORA, STYLES, BackboneLoader
 from pvbench.backbones.memory import video_transformer_gib
 from pvbench.backbones.settings import choice_line, only_lines, switch_line, text_line, where
 from pvbench.backbones.video_size import HUNYUAN_GUIDANCE, check_sampling
@@ -42,7 +42,7 @@ class HunyuanLoader(BackboneLoader):
 
     name: ClassVar[str] = "hunyuan"
     summary: ClassVar[str] = "HunyuanVideo, 13 B parameters, from its published folder"
-    offers: ClassVar[frozenset[str]] = frozenset({LATENTS, IMAGES, LORA})
+    offers: ClassVar[frozenset[str]] = frozenset({LATENTS, IMAGES, LORA, STYLES})
     weights: ClassVar[tuple[str, ...]] = ("base",)
 
     @classmethod

@@ -19,6 +19,7 @@ from peft.utils import get_peft_model_state_dict, set_peft_model_state_dict
 from torch import Tensor, nn
 
 from pvbench.errors import MethodError
+from pvbench.latent_backbone import STYLE
 
 
 class LoraSlots:
@@ -102,8 +103,8 @@ class LoraSlots:
         self.network.requires_grad_(False)
 
     def remove(self, name: str | None = None) -> None:
-        """Takes out an adapter, if it is there; by default all."""
-        for one in self.names if name is None else [name]:
+        """Takes out an adapter, if it is there; by default all but that of a style, which outlasts methods."""
+        for one in [one for one in self.names if one != STYLE] if name is None else [name]:
             if one in self.names:
                 # peft warns when it deletes an adapter that is active.
                 self._activate(tuple(other for other in self.names if other != one))

@@ -6,10 +6,21 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from pvbench.backbone import FACE_CONTROLLED, IMAGE_PROMPT, IMAGES, LATENTS, LORA, TOKENS, WORLD, BackboneLoader
+from pvbench.backbone import (
+    FACE_CONTROLLED,
+    IMAGE_PROMPT,
+    IMAGES,
+    LATENTS,
+    LORA,
+    STYLES,
+    TOKENS,
+    WORLD,
+    BackboneLoader,
+)
 from pvbench.machine.devices import computes_bfloat16, torch_device
 from pvbench.errors import ProfileError, WeightsError
 from pvbench.profile import Profile
+from pvbench.weights import lora_file
 from pvbench.weights import signature as weights_signature
 from pvbench.weights import verified, weights_folder
 
@@ -34,7 +45,9 @@ class MiniLoader(BackboneLoader):
 
     name: ClassVar[str] = "mini"
     summary: ClassVar[str] = "AnimateDiff in miniature, trained on the miniature world; runs on a CPU"
-    offers: ClassVar[frozenset[str]] = frozenset({LATENTS, IMAGES, LORA, TOKENS, IMAGE_PROMPT, FACE_CONTROLLED, WORLD})
+    offers: ClassVar[frozenset[str]] = frozenset(
+        {LATENTS, IMAGES, LORA, TOKENS, IMAGE_PROMPT, FACE_CONTROLLED, STYLES, WORLD}
+    )
     weights: ClassVar[tuple[str, ...]] = ("weights",)
 
     @classmethod
@@ -50,6 +63,15 @@ class MiniLoader(BackboneLoader):
             "joint_attention": _joint_attention(profile),
             "weights": weights_signature(folder, *MODELS),
         }
+
+    @classmethod
+    def style_lora(cls, profile: Profile, style: str, lora: str) -> tuple[Path, str]:
+        """A folder of the weights, such as style_cartoon; or, with a slash in it, a path as on other backbones."""
+        if "/" in lora:
+            return super().style_lora(profile, style, lora)
+        folder = weights_folder(profile.backbone["weights"])
+        digest = weights_signature(folder, lora)[lora]
+        return verified(folder, lora) / lora_file.NAME, digest
 
     @classmethod
     def load(cls, profile: Profile, device: str) -> AnimateDiffBackbone:

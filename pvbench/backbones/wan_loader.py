@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from pvbench.backbone import IMAGES, LATENTS, LORA, SUBJECT, BackboneLoader
+from pvbench.backbone import IMAGES, LATENTS, LORA, STYLES, SUBJECT, BackboneLoader
 from pvbench.backbones.memory import video_transformer_gib
 from pvbench.backbones.settings import choice_line, only_lines, switch_line, text_line, where
 from pvbench.backbones.video_size import WAN_GUIDANCE, check_sampling
@@ -41,7 +41,7 @@ class WanLoader(BackboneLoader):
 
     name: ClassVar[str] = "wan"
     summary: ClassVar[str] = "Wan 2.1 text-to-video, 1.3 B or 14 B parameters, from its published folder"
-    offers: ClassVar[frozenset[str]] = frozenset({LATENTS, IMAGES, LORA})
+    offers: ClassVar[frozenset[str]] = frozenset({LATENTS, IMAGES, LORA, STYLES})
     weights: ClassVar[tuple[str, ...]] = ("base",)
     published: ClassVar[str] = BASE
     vace: ClassVar[bool] = False
@@ -102,7 +102,7 @@ class WanVaceLoader(WanLoader):
 
     name: ClassVar[str] = "wan_vace"
     summary: ClassVar[str] = "VACE of Wan 2.1: photos of a subject beside a text, from its published folder"
-    offers: ClassVar[frozenset[str]] = frozenset({LATENTS, IMAGES, LORA, SUBJECT})
+    offers: ClassVar[frozenset[str]] = frozenset({LATENTS, IMAGES, LORA, SUBJECT, STYLES})
     published: ClassVar[str] = VACE
     vace: ClassVar[bool] = True
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from pvbench.atomic import write_text
-from pvbench.backbone import Backbone, load_backbone
+from pvbench.backbone import Backbone, load_backbone, with_checkpoint
 from pvbench.errors import FaceError, GenerationError, MethodError, VideoError
 from pvbench.evaluator import Evaluators, FeaturePlan
 from pvbench.executors.executor import Notify
@@ -24,6 +24,7 @@ from pvbench.profile import Profile
 from pvbench.prompt import PromptSet
 from pvbench.runner.plan import Cell, PlannedVariant
 from pvbench.shelf import shelf
+from pvbench.style import Style
 from pvbench.video import Video, read_video, write_video
 
 
@@ -46,18 +47,20 @@ class Workbench:
         self.device = setup.device
         self.wanted = setup.wanted
         self._backbone: Backbone | None = None
+        # The checkpoint that it was loaded from in the place of the profile's own, of a style.
+        self._swapped = ""
         self._evaluators: Evaluators | None = None
         # By label and settings: a row and what tunes for it may differ in settings of sampling alone.
         self._methods: dict[tuple[str, str], Method] = {}
         self._adapter: tuple[Path, Adapter] | None = None
 
     def method(self, variant: PlannedVariant) -> Method:
-        """The variant's method, on the backbone."""
-        key = variant.label, repr(variant.settings)
+        """The variant's method, on the backbone, which wears the variant's style or none."""
+        key, cls = (variant.label, repr(variant.settings)), METHODS.get(variant.variant.method)
+        backbone = self._loaded_backbone(variant.style) if cls.uses_backbone else None
         if key not in self._methods:
-            cls = METHODS.get(variant.variant.method)
-            backbone = self._loaded_backbone() if cls.uses_backbone else None
             self._methods[key] = cls(variant.settings, backbone, self.profile)
+            self._methods[key].style = variant.style
         return self._methods[key]
 
     @property
@@ -82,9 +85,16 @@ class Workbench:
             self._methods.clear()
             sys.modules["torch"].cuda.empty_cache()
 
-    def _loaded_backbone(self) -> Backbone:
+    def _loaded_backbone(self, style: Style | None) -> Backbone:
+        checkpoint = style.checkpoint if style else ""
+        if self._backbone is not None and checkpoint != self._swapped:
+            # Two of them might not fit beside each other.
+            self._backbone = None
+            self._methods.clear()
         if self._backbone is None:
-            self._backbone = load_backbone(self.profile, self.device)
+            self._backbone = load_backbone(with_checkpoint(self.profile, style), self.device)
+            self._swapped = checkpoint
+        self._backbone.wear(style)
         return self._backbone
 
 
@@ -286,6 +296,9 @@ class GenerateJob:
     def _make(self, bench: Workbench, left: list[WantedVideo]) -> Iterator[Made]:
         method = bench.method(self.variant)
         adapter = bench.adapter(self.adapter)
+        if adapter is not None and self.variant.style and self.variant.style.checkpoint:
+            # Its words were learned with the text encoder of another checkpoint, which is what is asked for here.
+            adapter = replace(adapter, text_encoder="")
         todo = tuple(left)
         start = time.perf_counter()
         videos = iter(method.generate(self.identity, adapter, [wanted.request for wanted in todo]))

@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from pvbench.backbone import backbone_loader
+from pvbench.backbone import backbone_loader, with_checkpoint
 from pvbench.digest import digest
 from pvbench.errors import StoreError
 from pvbench.evaluator import FeaturePlan
@@ -23,7 +23,8 @@ from pvbench.prompt import Prompt, PromptSet, check_disjoint, load_prompts
 from pvbench.reward import Role, check_apart, reward_signature, roles_asked
 from pvbench.runner.selection import scored_prompts, select_identities, select_prompts, select_seeds
 from pvbench.runner.weights import with_own_weights
-from pvbench.variant import Variant, select_variants, settings_of, split_variants
+from pvbench.style import Style
+from pvbench.variant import Variant, select_variants, settings_of, split_variants, style_of
 
 _INPUTS = ("methods", "identities", "prompts", "seeds", "sampling", "backbone", "evaluators")
 
@@ -40,6 +41,7 @@ class PlannedVariant:
     data_digest: str
     rewards: Mapping[Role, Mapping[str, Any]] = field(default_factory=dict)
     shares: PlannedVariant | None = None
+    style: Style | None = None
 
     @property
     def label(self) -> str:
@@ -59,7 +61,9 @@ class PlannedVariant:
     @property
     def identifying(self) -> dict[str, Any]:
         """What its keys rest on."""
+        style = {"style": self.style.identifying} if self.style else {}
         return {
+            **style,
             "method": self.cls.name,
             "version": self.cls.version,
             "settings": keyed(self.settings),
@@ -156,8 +160,9 @@ class Plan:
         return self._video_keys[cell]
 
     def request(self, cell: Cell) -> Request:
-        """What the method is asked for one cell."""
-        return request_for(self.identity(cell.identity), self.prompt(cell.prompt), cell.seed)
+        """What the method is asked for one cell; a prompt in a style ends in its words, and the noise is the same."""
+        variant, identity = self.variant(cell.variant), self.identity(cell.identity)
+        return self._request(variant, identity, self.prompt(cell.prompt), cell.seed)
 
     def variant(self, label: str) -> PlannedVariant:
         """The variant of that label."""
@@ -172,7 +177,7 @@ class Plan:
         return self._prompts[prompt_id]
 
     def text(self, cell: Cell) -> str:
-        """What the video of a cell should show, in words; text metrics compare with it."""
+        """What the video of a cell should show, in words; text metrics compare with it. A style is no part of it."""
         return self.prompt(cell.prompt).render(self.identity(cell.identity).class_noun)
 
     def summary(self) -> dict[str, Any]:
@@ -227,15 +232,24 @@ class Plan:
                 )
                 for prompt in self.prompts:
                     for seed in self.seeds:
-                        request = request_for(identity, prompt, seed)
+                        request = self._request(variant, identity, prompt, seed)
                         keys[Cell(variant.label, identity.name, prompt.id, seed)] = digest([shared, request])
         return keys
 
+    @staticmethod
+    def _request(variant: PlannedVariant, identity: Identity, prompt: Prompt, seed: int) -> Request:
+        return request_for(identity, variant.style.prompt(prompt) if variant.style else prompt, seed)
+
     def _identifying(self, variant: PlannedVariant, identity: Identity) -> dict[str, Any]:
-        backbone = self.backbone_signature if variant.cls.uses_backbone else None
+        backbone = self._backbone_of(variant) if variant.cls.uses_backbone else None
         files = variant.cls.files_digest(variant.settings, identity)
         more = {"files": files} if files else {}
         return {**variant.identifying, **more, "backbone": backbone, "identity": identity.digest}
+
+    def _backbone_of(self, variant: PlannedVariant) -> Mapping[str, Any]:
+        """The signature of what samples a row: of the profile's backbone, or of a style's own checkpoint."""
+        swapped = with_checkpoint(self.profile, variant.style)
+        return self.backbone_signature if swapped is self.profile else backbone_loader(swapped).signature(swapped)
 
 
 def make_plan(choice: Choice) -> Plan:
@@ -302,7 +316,8 @@ def plan_variants(texts: Sequence[str], profile: Profile) -> tuple[PlannedVarian
 
 def _planned(variant: Variant, profile: Profile) -> PlannedVariant:
     settings = settings_of(variant, profile)
-    planned, tuned = _worked_out(variant, settings, profile), variant.tuned
+    planned = dataclasses.replace(_worked_out(variant, settings, profile), style=style_of(variant, profile))
+    tuned = variant.tuned
     common = tuned_with(settings_of(tuned, profile))
     if (tuned.label, common) == (variant.label, settings):
         return planned

@@ -12,12 +12,13 @@ import numpy as np
 
 from pvbench.errors import PvbenchError
 from pvbench.machine.facts import machine, versions
+from pvbench.method import Role
 from pvbench.metrics import load_metrics, reads, score
 from pvbench.metrics.face_sim import face_trace
 from pvbench.metrics.gallery import TRUTHS, UNKNOWN, others_of, truth_of
 from pvbench.report import CellKey, ReferenceSet, ReportData, ReportIdentity, ReportPrompt, ReportVariant
 from pvbench.report.judged import read_judgements
-from pvbench.runner.plan import Cell
+from pvbench.runner.plan import Cell, Plan, PlannedVariant
 from pvbench.runner.result import RunResult
 from pvbench.runner.survey import REFERENCE_METHODS, reference_surveys
 from pvbench.world.foils import foils_of
@@ -71,7 +72,7 @@ def score_run(result: RunResult) -> Scored:
                 variant.variant.method,
                 variant.cls.summary,
                 dataclasses.asdict(variant.settings),
-                variant.cls.role,
+                _role(variant),
             )
             for variant in plan.variants
         ),
@@ -101,8 +102,19 @@ def score_run(result: RunResult) -> Scored:
         machine=machine(),
         metrics=plan.metrics,
         judged=read_judgements(result.store.judged_file),
+        remarks=_remarks(plan),
     )
     return Scored(data, refused)
+
+
+def _role(variant: PlannedVariant) -> Role:
+    """What a row is in tables: one in a style is shown apart, as controls are, and is no floor and no ceiling."""
+    return "control" if variant.style else variant.cls.role
+
+
+def _remarks(plan: Plan) -> tuple[str, ...]:
+    styled = [f"`{variant.label}`" for variant in plan.variants if variant.style]
+    return (f"Drawn in a style, and compared with no row without one: {', '.join(styled)}.",) if styled else ()
 
 
 def _beside(result: RunResult) -> dict[str, dict[str, np.ndarray]]:
@@ -123,7 +135,7 @@ def _truths(result: RunResult) -> dict[CellKey, dict[str, np.ndarray]]:
     """By cell, what metrics read of the ceiling's video: of a row of the run, or of an earlier run in the folder."""
     if not any(reads(result.plan.metrics, name) for name in TRUTHS):
         return {}
-    ceilings = {variant.label for variant in result.plan.variants if variant.cls.role == "ceiling"}
+    ceilings = {variant.label for variant in result.plan.variants if _role(variant) == "ceiling"}
     measured = {cell: of_one for cell, of_one in result.survey.measured.items() if cell.variant in ceilings}
     if not ceilings and "rendered" in (earlier := reference_surveys(result.plan, result.store)):
         measured = earlier["rendered"][1].measured

@@ -80,7 +80,7 @@ def take_survey(plan: Plan, store: Store, without: Collection[Cell] = ()) -> Sur
 
 def reference_surveys(plan: Plan, store: Store) -> dict[Reference, tuple[Plan, Survey]]:
     """What the folder holds of the videos that FVD refers to, for reference methods that are no row of the plan."""
-    rows = {variant.variant.method for variant in plan.variants}
+    rows = {variant.variant.method for variant in plan.variants if variant.style is None}
     surveys: dict[Reference, tuple[Plan, Survey]] = {}
     for name, method in REFERENCE_METHODS.items():
         if method in rows:

@@ -12,15 +12,18 @@ another way, such as a small random one. What methods tune is tested where the b
 from __future__ import annotations
 
 from itertools import pairwise
+from pathlib import Path
 from typing import ClassVar
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
-from pvbench.backbone import Backbone, backbone_loader, load_backbone
+from pvbench.backbone import STYLES, Backbone, backbone_loader, load_backbone
 from pvbench.digest import digest
 from pvbench.latent_backbone import LatentBackbone
 from pvbench.profile import load_profile
+from pvbench.style import Style
 
 TEXT, OTHER = "a woman in a red coat on a beach", "a man in the snow"
 
@@ -274,6 +277,41 @@ class BackboneContract:
         self.learn(latents)
         latents.add_lora(2, 2.0, next(iter(latents.targets)), torch.Generator().manual_seed(0), side="image", name="b")
         latents.reset()
+        assert torch.equal(self.end(latents), before)
+
+    def test_a_style_outlasts_what_methods_put_in_and_is_gone_when_taken_off(
+        self, latents: LatentBackbone, tmp_path: Path
+    ) -> None:
+        """It acts in the span of the identity's adapter and outside of it, and a reset leaves it."""
+        if STYLES not in backbone_loader(load_profile(self.profile_name)).offers:
+            pytest.skip("takes no styles")
+        before = self.end(latents)
+        self.learn(latents)
+        identity = self.end(latents)
+        made = latents.lora_tensors(4.0, 4)
+        latents.reset()
+        save_file(
+            {key: -value if "lora_B" in key else value for key, value in made.items()}, tmp_path / "a.safetensors"
+        )
+        style = Style("ink", lora=tmp_path / "a.safetensors")
+        try:
+            latents.wear(style)
+            drawn = self.end(latents)
+            assert not self.near(drawn, before)
+            latents.reset()
+            latents.wear(style)
+            assert torch.equal(self.end(latents), drawn)
+            self.learn(latents, seed=1)
+            assert not self.near(self.end(latents), drawn)
+            assert not self.near(self.end(latents), identity)
+            with latents.without_lora():
+                assert torch.equal(self.end(latents), drawn)
+            latents.remove_lora()
+            assert torch.equal(self.end(latents), drawn)
+            latents.wear(Style("faint", lora=style.lora, scale=1e-4))
+            assert not self.near(self.end(latents), drawn)
+        finally:
+            latents.wear(None)
         assert torch.equal(self.end(latents), before)
 
     def add(

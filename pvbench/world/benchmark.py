@@ -169,13 +169,20 @@ def shot_of(prompt: Prompt) -> Shot:
 
 
 def oracle_video(
-    figure: Figure, identity: Identity, prompt: Prompt, seed: int, device: str = "cpu", take: int = 0
+    figure: Figure,
+    identity: Identity,
+    prompt: Prompt,
+    seed: int,
+    device: str = "cpu",
+    take: int = 0,
+    domain: str = "video",
 ) -> Video:
     """The true person doing what the prompt says, as the renderer draws it.
 
     Args:
         take: 0 for the videos of the oracle; each other number films the same again, with another light, framing and
             movement by chance.
+        domain: how it is drawn, see `pvbench.world.render.render`; the movement is the same in all but `photo`.
     """
     from pvbench.world import vocabulary
     from pvbench.world.render import render
@@ -188,6 +195,7 @@ def oracle_video(
         person,
         shot_of(prompt),
         rng,
+        domain=domain,
         frames=vocabulary.FRAMES,
         fps=vocabulary.FPS,
         size=vocabulary.SIZE,

@@ -47,3 +47,25 @@ def test_people_for_development_are_drawn(oracle):
     first, again = (next(oracle.generate(alma, None, [request_for(alma, prompt, 0)])) for _ in range(2))
     assert first.frames.shape == (8, 64, 64, 3)
     assert first.digest == again.digest
+
+
+class TestStyles:
+    def test_a_styled_video_is_the_same_take_drawn_in_the_domain(self, ada, oracle):
+        pytest.importorskip("anny", reason='rendering needs pip install "pvbench[world]"')
+        from pvbench.style import Style
+        from pvbench.world.benchmark import oracle_video
+        from pvbench.world.figure import load_figure
+
+        request = request_for(ada, EVALUATION[3], 0)
+        shipped = next(oracle.generate(ada, None, [request])).frames.astype(float)
+        oracle.style = Style("mine", domain="sketch")
+        styled = next(oracle.generate(ada, None, [request]))
+        drawn = oracle_video(load_figure(), ada, EVALUATION[3], 0, domain="sketch")
+        assert np.array_equal(styled.frames, drawn.frames)
+        assert np.ptp(styled.frames.astype(int), axis=-1).max() < 16
+
+        def outline(frames):
+            """Where a frame differs from the next: the same things move."""
+            return np.abs(np.diff(frames.mean(axis=-1), axis=0)).mean(axis=0).ravel()
+
+        assert np.corrcoef(outline(shipped), outline(styled.frames.astype(float)))[0, 1] > 0.4

@@ -17,13 +17,14 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from pvbench.backbone import Backbone, BackboneLoader
+from pvbench.backbone import STYLES, Backbone, BackboneLoader
 from pvbench.errors import FaceError, GenerationError, WeightsError
 from pvbench.evaluator import Evaluator, EvaluatorLoader, FeatureGroup
 from pvbench.identity import Identity
 from pvbench.method import Adapter, Method, Progress, Request, added, sampling_only
 from pvbench.profile import Profile
 from pvbench.prompt import PromptSet
+from pvbench.style import Style
 from pvbench.video import Video
 
 FACE_SIZE = 4
@@ -70,13 +71,17 @@ class ExampleBackbone(Backbone):
         import torch
 
         self.device = torch.device(device)
+        self.ink = 0
+
+    def wear(self, style: Style | None) -> None:
+        self.ink = round(20 * style.scale) if style else 0
 
     def sample(self, text: str, noise_seed: int) -> Video:
         return Video(self.noise(noise_seed) + np.uint8(len(text)), self.sampling.fps)
 
     def noise(self, seed: int) -> np.ndarray:
         shape = (self.sampling.frames, self.sampling.height, self.sampling.width, 3)
-        return np.random.default_rng(seed).integers(60, 100, shape, dtype=np.uint8)
+        return np.random.default_rng(seed).integers(60, 100, shape, dtype=np.uint8) + np.uint8(self.ink)
 
 
 class ExampleLoader(BackboneLoader):
@@ -84,7 +89,7 @@ class ExampleLoader(BackboneLoader):
 
     name = "example"
     summary = "noise of a seed"
-    offers = frozenset({"example_noise"})
+    offers = frozenset({"example_noise", STYLES})
 
     @classmethod
     def signature(cls, profile: Profile) -> Mapping[str, Any]:
