@@ -100,12 +100,9 @@ def test_no_method_has_a_setting_of_that_name():
     class Settings:
         style: str = ""
 
-    class Wrong(METHODS.get("base")):
-        pass
-
-    Wrong.Settings = Settings
+    wrong = type("Wrong", (METHODS.get("base"),), {"Settings": Settings})
     with pytest.raises(MethodError, match="'style' is what any row is drawn in"):
-        _check_method("wrong", Wrong)
+        _check_method("wrong", wrong)
 
 
 def miniature(name):
