@@ -47,9 +47,6 @@ MODELS: Mapping[str, Model] = {
     "face-recogniser-scoring": Model(
         lambda place, plan: face_recogniser.train_recogniser(place, "scoring", plan), face_recogniser.RECOGNISER_PLAN
     ),
-    "face-recogniser-control": Model(
-        lambda place, plan: face_recogniser.train_recogniser(place, "control", plan), face_recogniser.RECOGNISER_PLAN
-    ),
     "clip-reward": Model(lambda place, plan: clip.train(place, "reward", plan), clip.PLAN),
     "clip-scoring": Model(lambda place, plan: clip.train(place, "scoring", plan), clip.PLAN),
     "segmenter": Model(lambda *given: segmenter.train_segmenter(*given), segmenter.SEGMENTER_PLAN),
