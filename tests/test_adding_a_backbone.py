@@ -23,7 +23,7 @@ def package(tmp_path_factory):
 def test_the_backbone_is_listed_with_what_it_offers(package):
     text = pvbench(package, "list", "backbones")
     assert "moving stripes in the colours that a text names" in text
-    assert "images, latents, lora, tokens, world" in text
+    assert "images, latents, lora, styles, tokens, world" in text
 
 
 def test_the_untuned_backbone_is_run_and_reported(package, people, tmp_path):
