@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from pvbench.errors import WeightsError
 from pvbench.evaluator import Evaluator, FeatureGroup, Features
-from pvbench.features.published.protocol_faces import aligned, frames_of
+from pvbench.features.published.protocol_faces import frames_of, of_marked_faces
 from pvbench.features.published.settings import PublishedPart
 from pvbench.profile import Profile
 
@@ -104,12 +104,7 @@ class InceptionFaces(Evaluator):
         return {"consisid/inception": self._features(frames, have["consisid/landmarks"])}
 
     def _features(self, pictures: Any, landmarks: np.ndarray) -> NDArray[np.float32]:
-        seen = np.isfinite(landmarks).all(axis=(1, 2))
-        found = np.full((len(pictures), WIDTH), np.nan, np.float32)
-        if seen.any():
-            faces = [aligned(np.asarray(pictures[i]), landmarks[i]) for i in np.flatnonzero(seen)]
-            found[seen] = self.network(np.stack(faces))
-        return found
+        return of_marked_faces(pictures, landmarks, WIDTH, self.network)
 
 
 class InceptionLoader(PublishedPart):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -112,14 +112,35 @@ class ProtocolCurricular(Evaluator):
         return {f"{protocol}/cur": self._embed(frames, have[f"{protocol}/landmarks"])}
 
     def _embed(self, frames: NDArray[np.uint8], landmarks: np.ndarray) -> NDArray[np.float32]:
+        return of_marked_faces(frames, landmarks, self.network.size, self._of_crops)
+
+    def _of_crops(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
         import torch
 
-        seen = np.isfinite(landmarks).all(axis=(1, 2))
-        found = np.full((len(frames), self.network.size), np.nan, np.float32)
-        if seen.any():
-            crops = np.stack([_halved(aligned(frames[i], landmarks[i])) for i in np.flatnonzero(seen)])
-            found[seen] = self.network.embed(torch.from_numpy(crops).to(self.device)).cpu().numpy()
+        halved = np.stack([_halved(crop) for crop in crops])
+        found: NDArray[np.float32] = self.network.embed(torch.from_numpy(halved).to(self.device)).cpu().numpy()
         return found
+
+
+def of_marked_faces(
+    pictures: Sequence[Any] | NDArray[np.uint8],
+    landmarks: np.ndarray,
+    width: int,
+    network: Callable[[NDArray[np.uint8]], NDArray[np.float32]],
+) -> NDArray[np.float32]:
+    """What a network makes (n, width) of the aligned faces of pictures; NaN where no face was marked.
+
+    Args:
+        pictures: n of them, (H, W, 3), RGB.
+        landmarks: (n, 5, 2) pixels, NaN where there is no face.
+        network: from aligned faces (m, 224, 224, 3) to features (m, width).
+    """
+    seen = np.isfinite(landmarks).all(axis=(1, 2))
+    found = np.full((len(pictures), width), np.nan, np.float32)
+    if seen.any():
+        faces = [aligned(np.asarray(pictures[i]), landmarks[i]) for i in np.flatnonzero(seen).tolist()]
+        found[seen] = network(np.stack(faces))
+    return found
 
 
 def aligned(frame: NDArray[np.uint8], points: np.ndarray) -> NDArray[np.uint8]:
