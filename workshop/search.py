@@ -92,21 +92,42 @@ _WORDS: Mapping[str, Any] = {"token": "inverted"}
 _GENTLE: Mapping[str, Any] = {**_WORDS, "rank": 16, "targets": "qkvo", "rate": 5e-4}
 _PLAIN: Mapping[str, Any] = {"decay": 0.0, "largest": 1.0, "correlation": 0.05, "rate": 5e-3, "steps": 200}
 _SHARP: Mapping[str, Any] = {"temperature": 100.0, "scr_frames": 8}
+_EARLY: Mapping[str, Any] = {"temperature": 50.0, "scr_frames": 8, "span_noise": 0.86}
 BY_HAND: Mapping[str, Sequence[Mapping[str, Any]]] = {
     "dreambooth_lora": (
         {**_GENTLE, "steps": 240},
         {**_GENTLE, "steps": 240, "rate": 1e-3},
         {**_GENTLE, "steps": 400, "rank": 32},
+        {**_GENTLE, "steps": 160},
+        {**_GENTLE, "steps": 120, "rate": 1e-3},
+        {**_GENTLE, "steps": 120, "rank": 32},
+        {**_GENTLE, "steps": 240, "targets": "qkv"},
+        {**_GENTLE, "steps": 240, "targets": "qkv", "rank": 32},
+        {**_GENTLE, "steps": 240, "rate": 2.5e-4, "rank": 32},
+        {**_GENTLE, "steps": 120, "batch": 8},
+        {**_GENTLE, "steps": 240, "prior_weight": 0.3},
     ),
     "magicme": (
         {**_PLAIN, "smallest": 1.0},
         {**_PLAIN, "smallest": 0.8},
         {**_PLAIN, "smallest": 0.8, "rate": 1e-2},
+        {**_PLAIN, "smallest": 1.0, "token_words": 6},
+        {**_PLAIN, "smallest": 1.0, "token_words": 8},
+        {**_PLAIN, "smallest": 1.0, "steps": 400},
+        {**_PLAIN, "smallest": 1.0, "rate": 2e-3},
+        {**_PLAIN, "smallest": 1.0, "whole": 0.2},
+        {**_PLAIN, "smallest": 1.0, "turn": 0.0},
+        {**_PLAIN, "smallest": 1.0, "correlation": 0.15},
+        {**_PLAIN, "smallest": 1.0, "correlation": 0.0},
     ),
     "personalvideo": (
         {**_SHARP},
         {"temperature": 50.0, "scr_frames": 8},
         {**_SHARP, "rate": 4e-3},
+        {**_EARLY},
+        {**_EARLY, "temperature": 100.0},
+        {**_EARLY, "rate": 1e-3},
+        {**_EARLY, "rate": 1e-3, "span_noise": 0.96},
     ),
     "personalvideo_plus": (
         {**_WORDS},
@@ -117,6 +138,9 @@ BY_HAND: Mapping[str, Sequence[Mapping[str, Any]]] = {
     ),
 }  # fmt: skip
 """What was tried after the drawn trials: the defaults of their time, changed where a trial or a picture said so."""
+
+LOOKS: Mapping[str, int] = {"personalvideo": 4}
+"""Tries that are not in the log, and are told in docs/lab/README.md; other methods get as many trials for them."""
 
 # A learned keyword without an adapter is a method whose adapter learns nothing.
 _STANDS_FOR: Mapping[str, tuple[str, Mapping[str, Any]]] = {
@@ -208,7 +232,8 @@ def resolved(method: str, settings: Mapping[str, Any]) -> dict[str, Any]:
     below = load_profile("mini").methods.get(name, {})
     made = settings_from(METHODS.get(name).Settings, {**below, **fixed, **settings})
     of_words = SPACES["keyword"] if getattr(made, "token", "") == "inverted" else ()
-    names = {*SPACES[method], *ADDITIONS.get(method, {}), *of_words}
+    by_hand = {name for trial in BY_HAND.get(method, ()) for name in trial}
+    names = {*SPACES[method], *ADDITIONS.get(method, {}), *of_words, *by_hand}
     return {name: getattr(made, name) for name in names}
 
 
