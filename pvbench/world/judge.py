@@ -13,7 +13,7 @@ from pvbench.digest import digest
 from pvbench.evaluator import Demands, Evaluator, FeatureGroup, Features
 from pvbench.features.mini.part import MiniPart, folder
 from pvbench.profile import Profile
-from pvbench.world.caption import EXPRESSION_PHRASES, SCENE_PHRASES, clothes_words
+from pvbench.world.caption import EXPRESSION_PHRASES, SCENE_PHRASES, article, clothes_words
 from pvbench.world.reading import ASKED, asked_for
 from pvbench.world.shot import Shot
 from pvbench.world.vocabulary import LABELS
@@ -26,12 +26,23 @@ SEEN = ("scene", "colour", "expression")
 """What the scoring CLIP tells of a frame; the action is told by the video encoder."""
 
 
+_WORN = {"none": "nothing on the face", "stubble": "stubble"}
+
+
 def sentences(label: str) -> list[str]:
     """One sentence for every value of a label that CLIP can tell, with "a person" for the person."""
     if label == "scene":
         return [f"a person {SCENE_PHRASES[value][0]}" for value in LABELS["scene"]]
     if label == "colour":
         return [f"a person wearing {clothes_words(Shot(colour=value))}" for value in LABELS["colour"]]
+    if label == "hair":
+        return [f"a person with {'hair in a bob' if value == 'bob' else f'{value} hair'}" for value in LABELS["hair"]]
+    if label == "hair_colour":
+        return [f"a person with {value} hair" for value in LABELS["hair_colour"]]
+    if label == "beard":
+        return [f"a person with {_WORN.get(value) or article(value)}" for value in LABELS["beard"]]
+    if label == "glasses":
+        return [f"a person with {_WORN.get(value) or f'{value} glasses'}" for value in LABELS["glasses"]]
     return [f"a person {EXPRESSION_PHRASES[value][0]}" for value in LABELS["expression"]]
 
 

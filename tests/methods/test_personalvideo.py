@@ -7,10 +7,12 @@ import pytest
 import torch
 from short_contract import ShortContract
 
+from pvbench.backbone import backbone_loader
 from pvbench.errors import SettingError
 from pvbench.identity import load_identities
 from pvbench.method import request_for, save_adapter
 from pvbench.methods.personalvideo import PersonalVideo, PersonalVideoSettings, Stage
+from pvbench.profile import load_profile
 from pvbench.prompt import load_prompts
 from pvbench.reward import Jitter
 from pvbench.video import Video
@@ -143,6 +145,16 @@ class TestPrinted:
         assert powers[first] <= 0.845 < powers[first - 1]
         assert end == 1.0
         assert make("personalvideo", **SHORT).active == (0.75, 1.0)
+
+    def test_the_mini_profile_begins_where_the_last_quarter_of_hunyuanvideo_does(self):
+        """By a shift of 7, sigma is .7 after three quarters of the time: .49 of the power beside .09 of the video's."""
+        left = 7 * 0.25 / (1 + 6 * 0.25)
+        there = left**2 / (left**2 + (1 - left) ** 2)
+        mini = load_profile("mini")
+        backbone = backbone_loader(mini).load(mini, "cpu")
+        here = backbone.noise_power(backbone.first_step_below(mini.methods["personalvideo"]["span_noise"]))
+        assert there == pytest.approx(0.845, abs=1e-3)
+        assert here == pytest.approx(there, abs=0.01)
 
     def test_a_span_in_noise_is_a_share(self):
         with pytest.raises(SettingError, match=r"span_noise is 1\.2; expected a share of the power"):

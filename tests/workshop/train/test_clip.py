@@ -1,8 +1,12 @@
 """What the CLIP trainings show their models: faces from close by, pictures that are worn less than a recogniser's."""
 
 import numpy as np
+import pytest
 import torch
 
+from pvbench.world.judge import sentences
+from pvbench.world.vocabulary import LABELS
+from workshop.train import clip
 from workshop.train.clip import _nearer
 from workshop.train.disturb import disturb
 
@@ -38,3 +42,34 @@ def test_pictures_that_are_not_worn_keep_their_colours():
 
     assert greyest(0.0) > 1.2
     assert greyest(1.0) < 0.3
+
+
+def rows(**values):
+    """Labels of three pictures, all zero but those that are named."""
+    labels = np.zeros((3, len(LABELS)), np.int8)
+    for name, of_rows in values.items():
+        labels[:, list(LABELS).index(name)] = [LABELS[name].index(value) for value in of_rows]
+    return list(labels)
+
+
+def test_what_a_cap_hides_and_what_an_action_moves_is_not_asked_for():
+    labels = rows(cap=["", "red", ""], action=["still", "still", "smile"])
+    assert clip._shown(labels, "hair").tolist() == [0, 2]
+    assert clip._shown(labels, "hair_colour").tolist() == [0, 2]
+    assert clip._shown(labels, "expression").tolist() == [0, 1]
+    assert clip._shown(labels, "glasses").tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize("name", ["scene", "colour", "expression", "hair", "hair_colour", "beard", "glasses"])
+def test_every_value_of_a_label_has_a_sentence_of_its_own(name):
+    found = sentences(name)
+    assert len(set(found)) == len(found) == len(LABELS[name])
+    assert all(text.startswith("a person ") for text in found)
+
+
+def test_only_the_scoring_clip_is_taught_looks():
+    looks = {"hair", "hair_colour", "beard", "glasses"}
+    assert looks <= set(clip._TAUGHT["scoring"])
+    assert not looks & set(clip._TAUGHT["reward"])
+    for taught in clip._TAUGHT.values():
+        assert sum(taught.values()) == pytest.approx(1)
