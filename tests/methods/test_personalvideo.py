@@ -7,6 +7,7 @@ import pytest
 import torch
 from short_contract import ShortContract
 
+from pvbench.ablation.study import shipped_studies
 from pvbench.backbone import backbone_loader
 from pvbench.errors import SettingError
 from pvbench.identity import load_identities
@@ -15,6 +16,7 @@ from pvbench.methods.personalvideo import PersonalVideo, PersonalVideoSettings, 
 from pvbench.profile import load_profile
 from pvbench.prompt import load_prompts
 from pvbench.reward import Jitter
+from pvbench.variant import parse_variant
 from pvbench.video import Video
 
 EVALUATION = load_prompts("mini_evaluation").prompts
@@ -146,13 +148,14 @@ class TestPrinted:
         assert end == 1.0
         assert make("personalvideo", **SHORT).active == (0.75, 1.0)
 
-    def test_the_mini_profile_begins_where_the_last_quarter_of_hunyuanvideo_does(self):
+    def test_in_the_mini_profile_the_study_begins_where_the_last_quarter_of_hunyuanvideo_does(self):
         """By a shift of 7, sigma is .7 after three quarters of the time: .49 of the power beside .09 of the video's."""
         left = 7 * 0.25 / (1 + 6 * 0.25)
         there = left**2 / (left**2 + (1 - left) ** 2)
         mini = load_profile("mini")
         backbone = backbone_loader(mini).load(mini, "cpu")
-        here = backbone.noise_power(backbone.first_step_below(mini.methods["personalvideo"]["span_noise"]))
+        row = parse_variant(shipped_studies()["span_noise"].rows["from .86"])
+        here = backbone.noise_power(backbone.first_step_below(float(row.overrides["span_noise"])))
         assert there == pytest.approx(0.845, abs=1e-3)
         assert here == pytest.approx(there, abs=0.01)
 

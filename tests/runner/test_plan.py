@@ -254,11 +254,11 @@ KEPT = {
         "ea9c56aa938242607e20d5c9e8f21332b9ec4e3cb83498fcfef97f069ab571cd",
         "cbdd2d81a0deb3eac2511ff064e04255aac40ae7f1ec155c18d1d57c68598704",
     ),
-    "dreambooth_lora[rate=5e-4]": (
+    "dreambooth_lora": (
         "438673235018d87db17f692f3e8b2c241b19bccd7dc312f72f3b6427c6ddffc3",
         "b7cc5fa56ee714665a3d5d0f6f8898b0182fadcc8ae0bd6b99dea4e72773fe15",
     ),
-    "personalvideo[span_noise=0,temperature=50]": (
+    "personalvideo": (
         "3c4a3de6661cb8c11f5406d69359b9c47d4b9d1f5b951233301a86196e12f04c",
         "809d9e93e8cc2c92f437dc3952764cc3609211a87880a175e5084d6caa296aec",
     ),
@@ -282,8 +282,7 @@ REWARDS = {
 class TestKeysOfFinishedRuns:
     """Keys were written down before settings could act in sampling alone; whoever has such a run keeps it.
 
-    Those of `magicme` are of the settings that were searched since, those of the tuned rows of the ones before the
-    last search.
+    Those of `magicme` are of the profile's settings, which were searched since.
     """
 
     def plan(self, methods):
