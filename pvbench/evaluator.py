@@ -165,6 +165,7 @@ KINDS: Mapping[str, Mapping[str, str]] = {
         "video": "mini_video",
         "world": "mini_world",
         "head": "mini_head",
+        "style": "mini_style",
         "colours": "head_colours",
         "pixels": "frame_differences",
         "hps": "mini_hps",

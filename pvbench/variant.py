@@ -30,6 +30,11 @@ class Variant:
     style: str = ""
 
     @property
+    def plain(self) -> Variant:
+        """The same row without a style."""
+        return _variant(self.method, self.overrides)
+
+    @property
     def tuned(self) -> Variant:
         """The row whose adapters this one is sampled with: the same without what acts in sampling alone."""
         left_out = in_sampling_alone(METHODS.get(self.method).Settings)

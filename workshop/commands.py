@@ -34,6 +34,7 @@ _MODELS = {
     "face-control": "about 20 minutes on one core; needs face-control-pictures and motion",
     "head-recogniser": "about 43 minutes on one core; needs doubles",
     "look-reader": "about 23 minutes on one core; needs doubles",
+    "style-reader": "about 34 minutes on one core, beside other work; needs vae, cartoons and sketches",
     "style-cartoon": "about 63 minutes on one core; needs text-to-image and cartoons",
     "style-sketch": "about 63 minutes on one core; needs text-to-image and sketches",
 }

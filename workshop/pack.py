@@ -11,7 +11,7 @@ from pvbench.weights import write_manifest
 MODELS = (
     "vae", "text_encoder", "tokenizer", "unet", "scheduler", "motion_adapter", "domain_adapter", "face_detector",
     "face_recogniser_reward", "face_recogniser_scoring", "clip_reward", "clip_scoring", "video_encoder", "segmenter",
-    "face_image_encoder", "face_adapter", "face_control", "head_recogniser", "look_reader",
+    "face_image_encoder", "face_adapter", "face_control", "head_recogniser", "look_reader", "style_reader",
     "style_cartoon", "style_sketch",
 )  # fmt: skip
 

@@ -58,6 +58,9 @@ class ReportVariant:
     settings: Mapping[str, object] = field(default_factory=dict)
     role: Role = "method"
     """Those of the role `method` compete; the others stand apart, and are never best."""
+    style: str = ""
+    """Name of what its videos are drawn in, and the label of the same row without it."""
+    plain: str = ""
 
 
 @dataclass(frozen=True)

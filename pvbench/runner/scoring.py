@@ -73,6 +73,8 @@ def score_run(result: RunResult) -> Scored:
                 variant.cls.summary,
                 dataclasses.asdict(variant.settings),
                 _role(variant),
+                variant.variant.style,
+                variant.variant.plain.label,
             )
             for variant in plan.variants
         ),

@@ -86,6 +86,7 @@ def example_features(
         "reference/inception": rng.uniform(0, 1, (photos, CLIP)).astype(np.float32),
         "consisid/clip": _unit(rng.normal(size=(16, CLIP))),
         "text/consisid_clip": _unit(rng.normal(size=CLIP)),
+        "style/probability": rng.dirichlet(np.ones(3), frames).astype(np.float32),
     }
 
 

@@ -53,6 +53,7 @@ def test_the_help_says_what_a_training_costs_at_the_pace_of_its_card(model):
         motion,
         segmenter,
         style,
+        style_reader,
         text_to_image,
         video_encoder,
     )
@@ -71,6 +72,7 @@ def test_the_help_says_what_a_training_costs_at_the_pace_of_its_card(model):
         "head-recogniser": head.HEAD_PLAN,
         "look-reader": head.LOOK_PLAN,
         "video-encoder": video_encoder.PLAN,
+        "style-reader": style_reader.PLAN,
         "style-cartoon": style.PLAN,
         "style-sketch": style.PLAN,
     }

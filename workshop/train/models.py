@@ -17,6 +17,7 @@ from workshop.train import (
     motion,
     segmenter,
     style,
+    style_reader,
     text_to_image,
     video_encoder,
 )
@@ -66,6 +67,7 @@ MODELS: Mapping[str, Model] = {
     ),
     "head-recogniser": Model(lambda *given: head.train_head_recogniser(*given), head.HEAD_PLAN),
     "look-reader": Model(lambda *given: head.train_look_reader(*given), head.LOOK_PLAN),
+    "style-reader": Model(lambda *given: style_reader.train_style_reader(*given), style_reader.PLAN),
     "style-cartoon": Model(lambda *given: style.train("cartoon", *given), style.PLAN, style.GPU_PLAN),
     "style-sketch": Model(lambda *given: style.train("sketch", *given), style.PLAN, style.GPU_PLAN),
 }

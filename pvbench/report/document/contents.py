@@ -9,6 +9,7 @@ from pvbench.report.document.judged_tables import judged_tables
 from pvbench.report.document.paper import is_published, published_blocks
 from pvbench.report.document.problem_tables import doubts_table, failed_table, left_out_table
 from pvbench.report.document.protocols import protocols_table
+from pvbench.report.document.style_table import style_table
 from pvbench.report.document.tables import (
     beside_tables,
     comparison_table,
@@ -35,6 +36,8 @@ def contents(data: ReportData, numbers: Aggregates, filmstrips: Sequence[Figure]
     if extra := extra_table(data, numbers):
         remarks = () if sections else tuple(map(Paragraph, data.remarks))
         sections.append(Section("Extra metrics", (extra, *remarks)))
+    if styles := style_table(data):
+        sections.append(Section("In a style", (styles,)))
     if judged := judged_tables(data):
         sections.append(Section("Judged blind", judged))
     if protocols := protocols_table(data, numbers):

@@ -130,7 +130,7 @@ def kept_table(data: ReportData, numbers: Aggregates) -> Table:
         caption="What tuning gains and what it costs, in %",
         header=("Method", *(KEPT[name][0] for name in names)),
         rows=tuple(
-            (Entry(_label(variant)), *(_share(numbers.kept[variant.label].get(name)) for name in names))
+            (Entry(_label(variant)), *(share_entry(numbers.kept[variant.label].get(name)) for name in names))
             for variant in variants
         ),
         rules=tuple(
@@ -345,7 +345,8 @@ def _interval(name: str, interval: Interval) -> str:
     return f"[{column.text(interval.low)}, {column.text(interval.high)}]"
 
 
-def _share(share: Kept | None) -> Entry:
+def share_entry(share: Kept | None) -> Entry:
+    """A share in %, above its interval."""
     if share is None or math.isnan(share.value):
         return Entry("–")
     low, high = share.interval.low, share.interval.high

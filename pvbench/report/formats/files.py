@@ -10,7 +10,8 @@ from pvbench.metrics import COLUMNS
 from pvbench.report.data import ReportData
 from pvbench.report.published import published_statements, published_table
 from pvbench.report.statistics.agreement import agreements, judged_statements
-from pvbench.report.statistics.score import Aggregates, Comparison, Score
+from pvbench.report.statistics.score import Aggregates, Comparison, Kept, Score
+from pvbench.report.statistics.styles import InStyle, rows_in_styles
 from pvbench.report.written import FORMAT
 from pvbench.stats import Interval
 
@@ -73,14 +74,12 @@ def aggregates_json(data: ReportData, numbers: Aggregates) -> str:
                 "scores": {
                     name: _score(score) for name, score in numbers.scores[variant.label].items() if data.shows(name)
                 },
-                "kept": {
-                    name: {"value": kept.value, "interval": _interval(kept.interval), "n": kept.cells}
-                    for name, kept in numbers.kept.get(variant.label, {}).items()
-                },
+                "kept": {name: _kept(kept) for name, kept in numbers.kept.get(variant.label, {}).items()},
             }
             for variant in data.variants
         },
         "comparisons": [_comparison(test) for test in numbers.comparisons],
+        "styles": [_styled(row) for row in rows_in_styles(data)],
         "ceiling_above_floor": {
             name: separates for name in COLUMNS if (separates := numbers.separates(name)) is not None
         },
@@ -118,6 +117,21 @@ def _published(data: ReportData, numbers: Aggregates) -> dict[str, object]:
             if data.shows(one.column)
         ],
     }
+
+
+def _styled(row: InStyle) -> dict[str, object]:
+    shares = ("face", "face_without", "face_lost", "flow", "clip_t", "action")
+    return {
+        "method": row.label,
+        "style": row.style,
+        "reached": row.reached,
+        "p": row.p,
+        **{name: None if (kept := getattr(row, name)) is None else _kept(kept) for name in shares},
+    }
+
+
+def _kept(kept: Kept) -> dict[str, object]:
+    return {"value": kept.value, "interval": _interval(kept.interval), "n": kept.cells}
 
 
 def _score(score: Score) -> dict[str, object]:

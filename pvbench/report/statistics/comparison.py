@@ -163,9 +163,9 @@ def kept_shares(data: ReportData) -> dict[str, dict[str, Kept]]:
         shares = {}
         if ceiling is not None and variant.role == "method":
             labels = (variant.label, floor.label, ceiling.label)
-            shares["face_gained"] = _share(data, "face_sim", labels, lambda own, low, high: (own - low) / (high - low))
+            shares["face_gained"] = share(data, "face_sim", labels, lambda own, low, high: (own - low) / (high - low))
         for name, column in (("flow_kept", "flow_magnitude"), ("clip_t_kept", "clip_t")):
-            shares[name] = _share(data, column, (variant.label, floor.label), lambda own, low: own / low)
+            shares[name] = share(data, column, (variant.label, floor.label), lambda own, low: own / low)
         kept[variant.label] = {name: share for name, share in shares.items() if share is not None}
     return kept
 
@@ -174,7 +174,7 @@ def _first(data: ReportData, role: str) -> ReportVariant | None:
     return next((variant for variant in data.variants if variant.role == role), None)
 
 
-def _share(data: ReportData, column: str, labels: Sequence[str], formula: Callable[..., float]) -> Kept | None:
+def share(data: ReportData, column: str, labels: Sequence[str], formula: Callable[..., float]) -> Kept | None:
     """A formula of the variants' means over the cells they share, with a jackknife interval over identities."""
     values = [data.defined(label, column) for label in labels]
     cells = [
@@ -185,11 +185,11 @@ def _share(data: ReportData, column: str, labels: Sequence[str], formula: Callab
     table = np.array([[of_variant[cell] for cell in cells] for of_variant in values])
     people = np.array([cell.identity for cell in cells])
 
-    def share(columns: np.ndarray) -> float:
+    def over(columns: np.ndarray) -> float:
         with np.errstate(divide="ignore", invalid="ignore"):
             result = float(formula(*table[:, columns].mean(axis=1)))
         return result if math.isfinite(result) else math.nan
 
-    left_one_out = [share(people != person) for person in sorted(set(people)) if (people != person).any()]
-    value = share(np.ones(len(cells), dtype=bool))
+    left_one_out = [over(people != person) for person in sorted(set(people)) if (people != person).any()]
+    value = over(np.ones(len(cells), dtype=bool))
     return Kept(value, jackknife_interval(value, np.array(left_one_out)), len(cells))
