@@ -15,7 +15,9 @@ from rich.markup import escape
 from pvbench.cli.options import (
     INTERRUPTED,
     WORKERS_HELP,
+    AddressOption,
     DeviceOption,
+    ExecutorOption,
     FailUnderOption,
     JsonOption,
     MetricsOption,
@@ -95,6 +97,8 @@ def measure(
     out: Annotated[Path, typer.Option(help="Folder for features and report.")] = Path("runs/measured"),
     device: DeviceOption = "auto",
     workers: WorkersOption = None,
+    executor: ExecutorOption = "local",
+    address: AddressOption = None,
     fail_under: FailUnderOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -131,6 +135,8 @@ def measure(
         allow_partial=allow_partial,
         device=device,
         workers=workers,
+        executor=executor,
+        address=address,
         command=_command(),
     )
     if write_manifest is not None:

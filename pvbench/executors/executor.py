@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
 Notify = Callable[[Any], None]
@@ -25,6 +26,15 @@ def affinity(job: Job) -> Hashable | None:
     A job tells it as an attribute of this name.
     """
     found: Hashable | None = getattr(job, "affinity", None)
+    return found
+
+
+def reads(job: Job) -> Sequence[Path]:
+    """Files and folders from elsewhere than the shared folder that a job reads; none where it does not tell.
+
+    A job tells it as an attribute of this name. A node that does not see one of them is named before the job starts.
+    """
+    found: Sequence[Path] = getattr(job, "reads", ())
     return found
 
 

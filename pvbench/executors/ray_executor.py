@@ -16,12 +16,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pvbench.errors import DeviceError, ExtraError, StoreError, first_line
-from pvbench.executors.executor import Done, Event, Executor, Failed, Job, Noted, affinity
+from pvbench.errors import DeviceError, ExtraError, SettingError, StoreError, first_line
+from pvbench.executors.executor import Done, Event, Executor, Failed, Job, Noted, affinity, reads
 from pvbench.executors.worker import THREAD_VARIABLES, prepare_process
 
 HANDED_ON = ("PVBENCH_", "HF_")
 """Variables of the environment that begin so go to the workers: where weights lie, and whether anything is fetched."""
+
+
+def refuse_address(executor: str, address: str | None) -> None:
+    """Nothing comes out; an address is for workers on Ray alone.
+
+    Args:
+        executor: `local` or `ray`.
+
+    Raises:
+        SettingError: an address, and another executor than Ray.
+    """
+    if executor != "ray" and address is not None:
+        raise SettingError(f"--address {address}: it is Ray's; add --executor ray")
 
 
 def _ray() -> Any:
@@ -339,10 +352,19 @@ class _RayWorker:
         try:
             if not self._started:
                 self._begin()
+            self._check_seen(job)
             prepare_process()
             return "done", job.run(self._state, notify), sent
         except (Exception, SystemExit) as error:  # noqa: BLE001 - a plug-in may raise anything; it is recorded
             return "failed", (type(error).__name__, str(error) or repr(error), traceback.format_exc()), sent
+
+    def _check_seen(self, job: Job) -> None:
+        unseen = next((path for path in reads(job) if not path.exists()), None)
+        if unseen is not None:
+            raise StoreError(
+                f"the node {os.uname().nodename} does not see {unseen.absolute()}: put what is read where all nodes "
+                f"see it at the same path"
+            )
 
     def _begin(self) -> None:
         try:

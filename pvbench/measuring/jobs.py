@@ -94,6 +94,16 @@ class VideoJob:
 
     piece: Piece
 
+    @property
+    def kept(self) -> Files:
+        """All files of the video's features."""
+        return self.piece.kept
+
+    @property
+    def reads(self) -> tuple[Path, ...]:
+        """The video, or the archive that it is in."""
+        return (self.piece.path,)
+
     def run(self, bench: Bench, notify: Notify) -> Answer:
         """Answers with the reason where it is refused."""
         piece, refused = self.piece, None
@@ -112,6 +122,11 @@ class InputJob:
     given: Identity | str
     missing: Files
     kept: Files
+
+    @property
+    def reads(self) -> tuple[Path, ...]:
+        """The photos that are looked at; none for a text."""
+        return tuple(self.given.scored_with) if isinstance(self.given, Identity) else ()
 
     def run(self, bench: Bench, notify: Notify) -> Answer:
         """Answers with the reason where it is refused, as images that show no face are."""

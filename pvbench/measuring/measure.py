@@ -15,10 +15,10 @@ from pvbench.atomic import write_text
 from pvbench.errors import ProfileError, VideoError
 from pvbench.evaluator import FeaturePlan
 from pvbench.freshness import freshness
-from pvbench.machine.devices import default_workers, memory_of, resolve_device
 from pvbench.measuring.grid import uneven_notes, with_paired_seeds
 from pvbench.measuring.imported import SHIPPED, Found, People, Problem, counted, refuse_twins
 from pvbench.measuring.layouts import find_videos, labels_of
+from pvbench.measuring.place import Place
 from pvbench.measuring.precheck import Needs, Precheck, precheck
 from pvbench.measuring.request import FEWEST_IN_A_SET, MeasureRequest, Reported, role_of, runs_among, takes_renderings
 from pvbench.measuring.tree import look_below
@@ -69,8 +69,16 @@ def measure(
     Raises:
         ProblemsError: some videos cannot be measured as asked, and `allow_partial` is off.
         FaceError: reference images show no face, or more than one, and `allow_partial` is off; all are named.
-        PvbenchError: nothing can be measured: no videos, missing weights, no such device.
+        PvbenchError: nothing can be measured: no videos, missing weights, no such device or cluster, or a node that
+            does not see the videos.
     """
+    with Place(order) as place:
+        return _measure_at(place, order, progress, looked)
+
+
+def _measure_at(
+    place: Place, order: MeasureRequest, progress: Progress | None, looked: Callable[[Precheck], None] | None
+) -> Measured:
     profile = order.profile
     metrics = load_metrics(profile.evaluators.get("metrics", {}), order.metrics)
     of_sets = load_set_metrics(order.metrics)
@@ -89,9 +97,8 @@ def measure(
     features = FeaturePlan(profile, wanted)
     needs = _needs(features, metrics)
     if needs.flow:
-        device = resolve_device(order.device)
-        workers = min(order.workers or default_workers(device), max(1, len(found.videos)))
-        needs = dataclasses.replace(needs, memory=memory_of(device) // workers, workers=workers)
+        workers = min(place.workers, max(1, len(found.videos)))
+        needs = dataclasses.replace(needs, memory=place.memory(workers), workers=workers)
     checked = precheck(found.videos, found.problems, needs, reference)
     checked.notes += [*found.notes, *uneven_notes(found.videos), *notes]
     if looked is not None:
@@ -111,7 +118,7 @@ def measure(
     store = Store(order.out)
     with store.locked():
         work = Work(order, store, features, checked, progress)
-        work.go()
+        work.go(place)
         folder = report_folder(store)
         replaced = _metrics_before(store) - set(order.metrics)
         reported = _report(order, metrics, found, work)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from pvbench.errors import MethodError, ProfileError
 from pvbench.measuring.imported import Given, Problem
@@ -32,6 +33,9 @@ class MeasureRequest:
             own choice.
         allow_partial: go on without the videos that have problems.
         workers: processes; None for one a core, or one a GPU.
+        executor: where workers are: processes on this machine, or what Ray places on a cluster, whose nodes must see
+            the videos, the photos and `out` at the same paths.
+        address: the cluster's, for Ray alone; by default RAY_ADDRESS, else Ray is started for as long as it lasts.
         command: what makes this report again.
     """
 
@@ -46,6 +50,8 @@ class MeasureRequest:
     allow_partial: bool = False
     device: str = "auto"
     workers: int | None = None
+    executor: Literal["local", "ray"] = "local"
+    address: str | None = None
     command: str = ""
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections import Counter, deque
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from hashlib import sha256
 from pathlib import Path
 from typing import TypeVar
@@ -14,13 +14,12 @@ from pvbench.digest import digest
 from pvbench.errors import FaceError, PvbenchError
 from pvbench.evaluator import FeaturePlan
 from pvbench.executors.executor import Done, Executor, Failed, Job
-from pvbench.executors.local import LocalExecutor
 from pvbench.executors.worker import Refused
 from pvbench.identity import Identity
-from pvbench.machine.devices import default_workers, on_device_of_its_own, resolve_device
 from pvbench.measuring.imported import ImportedVideo, Problem
-from pvbench.measuring.jobs import Answer, InputJob, Kind, MeasureSetup, Piece, VideoJob, start
+from pvbench.measuring.jobs import Answer, InputJob, Kind, MeasureSetup, Piece, VideoJob
 from pvbench.measuring.kept import Files, KeptFeatures, read_left_out
+from pvbench.measuring.place import Place
 from pvbench.measuring.precheck import Precheck
 from pvbench.measuring.request import EMBEDDING, FEWEST_IN_A_SET, MeasureRequest, role_of, runs_among, takes_renderings
 from pvbench.prompt import load_prompts
@@ -50,17 +49,17 @@ class Work:
         self.reused = self.made = 0
         self._done = self._total = 0
         self._contents: dict[Path, str] = {}
+        # How often each thing brought down a worker.
+        self._tries: Counter[Hashable] = Counter()
 
-    def go(self) -> None:
-        """Makes what the folder lacks."""
+    def go(self, place: Place) -> None:
+        """Makes what the folder lacks, by workers of that place."""
         first, then = self._plan()
         if first or then:
-            device = resolve_device(self.order.device)
-            workers = self.order.workers or default_workers(device)
             wanted = frozenset(name for group in self.features_plan.groups for name in group.features)
-            around = MeasureSetup(self.order.profile, device, wanted, self.store.folder / "workers.log")
-            count = max(1, min(workers, len(first) + len(then)))
-            with LocalExecutor(start, around, count, on_device_of_its_own) as pool:
+            around = MeasureSetup(self.order.profile, place.device, wanted, self.store.folder / "workers.log")
+            count = max(1, min(place.workers, len(first) + len(then)))
+            with place.pool(around, count) as pool:
                 self._drain(pool, deque(first))
                 self._stop_for_inputs()
                 self._drain(pool, deque(then))
@@ -254,7 +253,10 @@ class Work:
                 assert isinstance(event.result, Answer)
                 self._answered(event.result)
             elif isinstance(event, Failed):
-                self._failed(event)
+                if self._tries_again(event, pool):
+                    queue.append(event.job)
+                else:
+                    self._failed(event)
 
     def _answered(self, answer: Answer) -> None:
         if answer.refused is not None:
@@ -267,9 +269,16 @@ class Work:
             if self.progress is not None:
                 self.progress(self._done, self._total, Path(answer.name).name)
 
+    def _tries_again(self, event: Failed, pool: Executor) -> bool:
+        """Whether a job that brought down its worker is given to another."""
+        job = event.job
+        assert isinstance(job, VideoJob | InputJob)
+        self._tries[job.kept] += 1
+        return event.crashed and self._tries[job.kept] < pool.attempts
+
     def _failed(self, event: Failed) -> None:
         """A worker ended under a job: only the video that did it is lost."""
-        if not isinstance(event.job, VideoJob):
+        if not event.crashed or not isinstance(event.job, VideoJob):
             raise PvbenchError(event.message)
         piece = event.job.piece
         self._answered(Answer(piece.kind, piece.name, Refused(event.error, event.message, event.traceback)))

@@ -5,8 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Literal
 
-from pvbench.errors import SettingError
-from pvbench.executors.ray_executor import RayCluster, RayExecutor
+from pvbench.executors.ray_executor import RayCluster, RayExecutor, refuse_address
 from pvbench.machine.devices import resolve_device
 from pvbench.runner.grid import run_grid
 from pvbench.runner.jobs import RunSetup, start_worker
@@ -36,9 +35,8 @@ def run_at(
         DeviceError: a row is expected to take more memory than this machine's GPU has.
         PvbenchError: as `run_grid` and `RayCluster.connected`.
     """
+    refuse_address(executor, address)
     if executor == "local":
-        if address is not None:
-            raise SettingError(f"--address {address}: it is Ray's; add --executor ray")
         check_memory(plan, resolve_device(device))
         return run_grid(plan, store, observer, device=device, workers=workers)
     with RayCluster.connected(address, workers) as cluster:
