@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -80,6 +81,21 @@ class Backbone(ABC):
             raise MethodError(f"{type(self).__name__} cannot be drawn in the style {style.name!r}: it takes no LoRA")
 
 
+@dataclass(frozen=True)
+class TextReader:
+    """How much of a text a backbone's text encoder reads.
+
+    Attributes:
+        name: of the text encoder, as in "CLIP of Stable Diffusion".
+        most: how many tokens it reads, those at the begin and the end included; the rest of a text plays no part.
+        count: how many tokens a text has, counted alike.
+    """
+
+    name: str
+    most: int
+    count: Callable[[str], int]
+
+
 class BackboneLoader(Loader):
     """Loads a backbone; the entry point group is `pvbench.backbones`, a profile's line `[backbone] kind`.
 
@@ -120,6 +136,16 @@ class BackboneLoader(Loader):
             WeightsError: a file is missing.
         """
         return 0.0
+
+    @classmethod
+    def text_reader(cls, profile: Profile) -> TextReader | None:
+        """How much of a text is read, without loading the text encoder; None where that is not known.
+
+        Raises:
+            ProfileError: the profile's values cannot be used.
+            WeightsError: the tokenizer is missing, or damaged.
+        """
+        return None
 
     @classmethod
     def style_lora(cls, profile: Profile, style: str, lora: str) -> tuple[Path, str]:

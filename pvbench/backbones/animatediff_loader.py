@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from pvbench.backbone import IMAGE_PROMPT, IMAGES, LATENTS, LORA, TOKENS, STYLES, BackboneLoader
+from pvbench.backbone import IMAGE_PROMPT, IMAGES, LATENTS, LORA, TOKENS, STYLES, BackboneLoader, TextReader
 from pvbench.backbones.memory import animatediff_gib
 from pvbench.backbones.settings import choice_line, only_lines, switch_line, text_line, where, words_line
 from pvbench.errors import MethodError, ProfileError, WeightsError
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from pvbench.backbones.animatediff import AnimateDiffBackbone
 
 _VERSION = 1
+_WORDS = 77
+"""Tokens that CLIP reads where its configuration does not say another number."""
 _BASE = "stable-diffusion-v1-5/stable-diffusion-v1-5"
 _LINES = ("kind", "base", "layout", "motion", "domain", "precision", "checkpointing", "rare_words")
 _SCHEDULE: Mapping[str, Any] = {
@@ -101,6 +103,16 @@ class AnimateDiffLoader(BackboneLoader):
         """By the profile's size."""
         checkpointing = switch_line(profile, "checkpointing")
         return animatediff_gib(profile.sampling, gradient=gradient, checkpointing=checkpointing)
+
+    @classmethod
+    def text_reader(cls, profile: Profile) -> TextReader:
+        """By the tokenizer in the folder."""
+        from pvbench.backbones.tokenizers import load_clip_tokenizer, reader_of, vocabulary_of
+
+        layout = _places(profile).layout
+        length = int(read_json(layout / "text_encoder" / "config.json").get("max_position_embeddings", _WORDS))
+        tokenizer = load_clip_tokenizer(layout / "tokenizer", vocabulary_of(layout / "text_encoder"), length)
+        return reader_of("CLIP of Stable Diffusion", tokenizer, tokenizer.model_max_length)
 
     @classmethod
     def load(cls, profile: Profile, device: str) -> AnimateDiffBackbone:

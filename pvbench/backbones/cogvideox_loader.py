@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from pvbench.backbone import FACE_CONTROLLED, IMAGES, LATENTS, LORA, STYLES, BackboneLoader
+from pvbench.backbone import FACE_CONTROLLED, IMAGES, LATENTS, LORA, STYLES, BackboneLoader, TextReader
 from pvbench.backbones.memory import cogvideox_gib
 from pvbench.backbones.settings import choice_line, only_lines, switch_line, text_line, where
 from pvbench.backbones.video_size import COGVIDEOX_GUIDANCE, check_sampling
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from pvbench.backbones.cogvideox import CogVideoXBackbone
 
 _VERSION = 1
+_WORDS = 226
+"""Tokens of a prompt that are read where the configuration does not say another number."""
 BASE, CONSISID = "zai-org/CogVideoX-5b", "BestWishYsh/ConsisID-preview"
 _LINES = ("kind", "base", "precision", "checkpointing", "negative")
 _MODELS = ("transformer", "text_encoder", "vae")
@@ -84,6 +86,16 @@ class CogVideoXLoader(BackboneLoader):
         """By the folder's configuration and files."""
         checkpointing = switch_line(profile, "checkpointing", True)
         return cogvideox_gib(cls._folder(profile), profile.sampling, gradient=gradient, checkpointing=checkpointing)
+
+    @classmethod
+    def text_reader(cls, profile: Profile) -> TextReader:
+        """By the tokenizer in the folder."""
+        from pvbench.backbones.tokenizers import load_piece_tokenizer, reader_of, vocabulary_of
+
+        folder = cls._folder(profile)
+        tokenizer = load_piece_tokenizer(folder / "tokenizer", vocabulary_of(folder / "text_encoder"))
+        most = int(read_json(folder / "transformer" / "config.json").get("max_text_seq_length", _WORDS))
+        return reader_of(f"T5 of {cls.model}", tokenizer, most)
 
     @classmethod
     def load(cls, profile: Profile, device: str) -> CogVideoXBackbone:

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from pvbench.backbones.checkpointing import enable_checkpointing
 from pvbench.backbones.flow import FlowBackbone
+from pvbench.backbones.tokenizers import HUNYUAN_WORDS
 from pvbench.backbones.video_size import HUNYUAN_GUIDANCE, check_sampling
 from pvbench.errors import MethodError
 from pvbench.latent_backbone import Side, Tokens, Words
@@ -33,9 +34,6 @@ TARGETS = {
 }
 """Layers that an adapter can be put on: queries, keys and values of the video's stream, the dual blocks' output
 projections too, or the text's stream too."""
-
-_WORDS = 256
-"""Tokens of a prompt that are read, as in diffusers' pipeline."""
 
 
 def template_length(tokenizer: Any) -> int:
@@ -92,9 +90,9 @@ class HunyuanBackbone(FlowBackbone):
         template: str = DEFAULT_PROMPT_TEMPLATE["template"]
         # The template's words say how to read a prompt; what they became is left out, as in diffusers' pipeline.
         start = template_length(tokenizer)
-        given = tokenizer([template.format(text)], truncation=True, max_length=_WORDS + start, return_tensors="pt").to(
-            self.device
-        )
+        given = tokenizer(
+            [template.format(text)], truncation=True, max_length=HUNYUAN_WORDS + start, return_tensors="pt"
+        ).to(self.device)
         found = model(
             input_ids=given.input_ids, attention_mask=given.attention_mask, output_hidden_states=True
         ).hidden_states[-3]

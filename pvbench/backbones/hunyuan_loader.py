@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from pvbench.backbone import IMAGES, LATENTS, LORA, STYLES, BackboneLoader
+from pvbench.backbone import IMAGES, LATENTS, LORA, STYLES, BackboneLoader, TextReader
 from pvbench.backbones.memory import video_transformer_gib
 from pvbench.backbones.settings import choice_line, only_lines, switch_line, text_line, where
 from pvbench.backbones.video_size import HUNYUAN_GUIDANCE, check_sampling
@@ -81,6 +81,16 @@ class HunyuanLoader(BackboneLoader):
         """By the folder's configuration and files."""
         checkpointing = switch_line(profile, "checkpointing", True)
         return video_transformer_gib(_folder(profile), profile.sampling, gradient=gradient, checkpointing=checkpointing)
+
+    @classmethod
+    def text_reader(cls, profile: Profile) -> TextReader:
+        """By the first tokenizer in the folder; CLIP beside it reads the begin of a text alone."""
+        from pvbench.backbones.tokenizers import HUNYUAN_WORDS, load_fast_tokenizer, reader_of, vocabulary_of
+
+        folder = _folder(profile)
+        tokenizer = load_fast_tokenizer(folder / "tokenizer", vocabulary_of(folder / "text_encoder"))
+        # The token that it puts before a text stands for the one that the template has behind it.
+        return reader_of("LLaMA of HunyuanVideo", tokenizer, HUNYUAN_WORDS)
 
     @classmethod
     def load(cls, profile: Profile, device: str) -> HunyuanBackbone:

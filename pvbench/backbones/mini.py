@@ -16,6 +16,7 @@ from pvbench.backbone import (
     TOKENS,
     WORLD,
     BackboneLoader,
+    TextReader,
 )
 from pvbench.machine.devices import computes_bfloat16, torch_device
 from pvbench.errors import ProfileError, WeightsError
@@ -72,6 +73,17 @@ class MiniLoader(BackboneLoader):
         folder = weights_folder(profile.backbone["weights"])
         digest = weights_signature(folder, lora)[lora]
         return verified(folder, lora) / lora_file.NAME, digest
+
+    @classmethod
+    def text_reader(cls, profile: Profile) -> TextReader:
+        """By the tokenizer of the weights."""
+        # ruff: noqa: I001  the tokenizers' module makes torchvision importable, which transformers needs
+        from pvbench.backbones.tokenizers import reader_of
+        from transformers import PreTrainedTokenizerFast
+
+        folder = verified(weights_folder(profile.backbone["weights"]), "tokenizer")
+        tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
+        return reader_of("the miniature text encoder", tokenizer, tokenizer.model_max_length)
 
     @classmethod
     def load(cls, profile: Profile, device: str) -> AnimateDiffBackbone:

@@ -11,9 +11,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from pvbench.backbone import TextReader
 from pvbench.errors import WeightsError, first_line
+from pvbench.weights.layout import read_json
 
 PROBE = "a photo of a cat"
+HUNYUAN_WORDS = 256
+"""Tokens of a prompt that HunyuanVideo reads, as in diffusers' pipeline; the words before it count apart."""
+WAN_WORDS = 512
+"""Tokens of a prompt that Wan reads; shorter ones are filled up with zeros, which the model was trained with."""
 _T5_EXTRA = 100
 """Tokens that T5 has behind its pieces."""
 _OPENAI_WORDS, _OPENAI_PROBE = 49408, [49406, 320, 1125, 539, 320, 2368, 49407]
@@ -107,6 +113,28 @@ def _of_pieces(path: Path) -> Any:
     pieces += [(f"<extra_id_{i}>", 0.0) for i in range(_T5_EXTRA - 1, -1, -1)]
     charsmap = model.normalizer_spec.precompiled_charsmap or None
     return T5Tokenizer(vocab=pieces, _spm_precompiled_charsmap=charsmap, extra_ids=_T5_EXTRA)
+
+
+def vocabulary_of(folder: Path) -> int:
+    """How many tokens the text encoder in a folder knows.
+
+    Raises:
+        WeightsError: its configuration is missing, or does not say.
+    """
+    found = read_json(folder / "config.json").get("vocab_size")
+    if not isinstance(found, int):
+        raise WeightsError(f"{folder / 'config.json'}: vocab_size is {found!r}, expected a number; fetch it again")
+    return found
+
+
+def reader_of(name: str, tokenizer: Any, most: int) -> TextReader:
+    """How much of a text is read, by a tokenizer that adds the tokens at its begin and end itself."""
+
+    def count(text: str) -> int:
+        # Every text is counted whole: a warning that it is long would say the same twice.
+        return len(tokenizer(text, verbose=False).input_ids)
+
+    return TextReader(name, most, count)
 
 
 def check_tokenizer(tokenizer: Any, vocabulary: int, where: Path) -> None:

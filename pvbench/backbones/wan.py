@@ -18,6 +18,7 @@ from torch import Tensor
 
 from pvbench.backbones.checkpointing import enable_checkpointing
 from pvbench.backbones.flow import FlowBackbone
+from pvbench.backbones.tokenizers import WAN_WORDS
 from pvbench.backbones.video_size import WAN_GUIDANCE, check_sampling
 from pvbench.errors import MethodError
 from pvbench.latent_backbone import Side, Tokens, Words
@@ -32,9 +33,6 @@ TARGETS = {
 }
 """Layers that an adapter can be put on: queries, keys and values of both attentions, their output projections too, or
 the attention of the video to itself alone."""
-
-_WORDS = 512
-"""Tokens of a prompt that are read; shorter ones are filled up with zeros, which the model was trained with."""
 
 
 class WanBackbone(FlowBackbone):
@@ -96,11 +94,11 @@ class WanBackbone(FlowBackbone):
 
     @torch.no_grad()
     def _states(self, text: str) -> Float[Tensor, "1 length width"]:
-        given = self.pipe.tokenizer(prompt_clean(text), truncation=True, max_length=_WORDS, return_tensors="pt")
+        given = self.pipe.tokenizer(prompt_clean(text), truncation=True, max_length=WAN_WORDS, return_tensors="pt")
         found = self.pipe.text_encoder(
             given.input_ids.to(self.device), given.attention_mask.to(self.device)
         ).last_hidden_state
-        states: Tensor = torch.nn.functional.pad(found, (0, 0, 0, _WORDS - found.shape[1]))
+        states: Tensor = torch.nn.functional.pad(found, (0, 0, 0, WAN_WORDS - found.shape[1]))
         return states
 
     # Steps

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from pvbench.backbone import IMAGES, LATENTS, LORA, STYLES, SUBJECT, BackboneLoader
+from pvbench.backbone import IMAGES, LATENTS, LORA, STYLES, SUBJECT, BackboneLoader, TextReader
 from pvbench.backbones.memory import video_transformer_gib
 from pvbench.backbones.settings import choice_line, only_lines, switch_line, text_line, where
 from pvbench.backbones.video_size import WAN_GUIDANCE, check_sampling
@@ -86,6 +86,15 @@ class WanLoader(BackboneLoader):
         checkpointing = switch_line(profile, "checkpointing", True)
         folder = cls._folder(profile)
         return video_transformer_gib(folder, profile.sampling, gradient=gradient, checkpointing=checkpointing)
+
+    @classmethod
+    def text_reader(cls, profile: Profile) -> TextReader:
+        """By the tokenizer in the folder."""
+        from pvbench.backbones.tokenizers import WAN_WORDS, load_fast_tokenizer, reader_of, vocabulary_of
+
+        folder = cls._folder(profile)
+        tokenizer = load_fast_tokenizer(folder / "tokenizer", vocabulary_of(folder / "text_encoder"))
+        return reader_of("UMT5 of Wan", tokenizer, WAN_WORDS)
 
     @classmethod
     def load(cls, profile: Profile, device: str) -> WanBackbone:

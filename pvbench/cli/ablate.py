@@ -19,6 +19,7 @@ from pvbench.cli.options import (
     OutOption,
     ProfileOption,
     PromptsOption,
+    RefinedOption,
     RunWeightsOption,
     SeedsOption,
     SplitOption,
@@ -49,6 +50,7 @@ def ablate(
     split: SplitOption = "benchmark",
     profile: ProfileOption = "mini",
     weights: RunWeightsOption = None,
+    refined: RefinedOption = None,
     out: OutOption = None,
     device: DeviceOption = "auto",
     workers: Annotated[int | None, typer.Option(min=1, help=WORKERS_HELP, show_default=False)] = None,
@@ -65,7 +67,7 @@ def ablate(
     from pvbench.runner.progress import RichObserver
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    choice = Choice(profile, None, identities, prompts, seeds, split, metrics, tuple(weights or ()))
+    choice = Choice(profile, None, identities, prompts, seeds, split, metrics, tuple(weights or ()), refined)
     folder = out or Path("runs") / f"{Path(profile).stem}-ablation"
     try:
         results = run_studies(

@@ -66,6 +66,14 @@ PromptsOption = Annotated[
         show_default=False,
     ),
 ]
+RefinedOption = Annotated[
+    str | None,
+    typer.Option(
+        help="TOML, JSON or CSV file with a longer text for each prompt: every method is asked with these, and scores "
+        "compare with the prompts themselves.",
+        show_default=False,
+    ),
+]
 SeedsOption = Annotated[
     str | None,
     typer.Option(

@@ -22,6 +22,7 @@ from pvbench.cli.options import (
     OutOption,
     ProfileOption,
     PromptsOption,
+    RefinedOption,
     RunWeightsOption,
     SeedsOption,
     SplitOption,
@@ -41,6 +42,7 @@ def plan(
     split: SplitOption = "benchmark",
     profile: ProfileOption = "mini",
     weights: RunWeightsOption = None,
+    refined: RefinedOption = None,
     out: OutOption = None,
     device: DeviceOption = "auto",
     workers: Annotated[int | None, typer.Option(min=1, help=WORKERS_HELP, show_default=False)] = None,
@@ -52,7 +54,9 @@ def plan(
     from pvbench.runner.plan import Choice, make_plan
     from pvbench.store import Store
 
-    made = make_plan(Choice(profile, methods, identities, prompts, seeds, split, metrics, tuple(weights or ())))
+    made = make_plan(
+        Choice(profile, methods, identities, prompts, seeds, split, metrics, tuple(weights or ()), refined)
+    )
     resolved = resolve_device(device)
     folder = out or Path("runs") / made.default_folder
     found = forecast(made, Store(folder), resolved, workers or default_workers(resolved))

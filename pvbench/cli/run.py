@@ -25,6 +25,7 @@ from pvbench.cli.options import (
     OutOption,
     ProfileOption,
     PromptsOption,
+    RefinedOption,
     RunWeightsOption,
     SeedsOption,
     SplitOption,
@@ -48,6 +49,7 @@ def run(
     split: SplitOption = "benchmark",
     profile: ProfileOption = "mini",
     weights: RunWeightsOption = None,
+    refined: RefinedOption = None,
     out: OutOption = None,
     device: DeviceOption = "auto",
     workers: Annotated[int | None, typer.Option(min=1, help=WORKERS_HELP, show_default=False)] = None,
@@ -72,7 +74,9 @@ def run(
     bars = fail_under or []
     read_bars(bars)  # before hours of work
     try:
-        plan = make_plan(Choice(profile, methods, identities, prompts, seeds, split, metrics, tuple(weights or ())))
+        plan = make_plan(
+            Choice(profile, methods, identities, prompts, seeds, split, metrics, tuple(weights or ()), refined)
+        )
         store = Store(out or Path("runs") / plan.default_folder)
         with talking(as_json):
             result = run_at(executor, address, plan, store, RichObserver(console), device, workers)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 import shlex
 from collections.abc import Collection, Mapping, Sequence
@@ -13,7 +14,7 @@ from typing import Any
 
 from pvbench.backbone import backbone_loader, with_checkpoint
 from pvbench.digest import digest
-from pvbench.errors import StoreError
+from pvbench.errors import PromptError, StoreError
 from pvbench.evaluator import FeaturePlan
 from pvbench.identity import SPLITS, Identity, split_root
 from pvbench.method import METHODS, Method, Request, keyed, request_for, tuned_with
@@ -21,6 +22,7 @@ from pvbench.metrics import check_features, choose, load_metrics, metric_class
 from pvbench.profile import Profile, load_profile
 from pvbench.prompt import Prompt, PromptSet, check_disjoint, load_prompts
 from pvbench.reward import Role, check_apart, reward_signature, roles_asked
+from pvbench.runner.refined import read_refined
 from pvbench.runner.selection import scored_prompts, select_identities, select_prompts, select_seeds
 from pvbench.runner.weights import with_own_weights
 from pvbench.style import Style
@@ -95,6 +97,8 @@ class Choice:
     metrics: str | None = None
     weights: tuple[str, ...] = ()
     """Each `NAME=PATH`, in the place of what the profile names."""
+    refined: str | None = None
+    """A file of longer texts, see `read_refined`; None asks with the prompts' own."""
 
     @property
     def command(self) -> str:
@@ -124,6 +128,8 @@ class Plan:
     features: FeaturePlan
     metrics: tuple[str, ...] | None = None
     """Names of the metrics that were asked for; None for those of the paper."""
+    refined: Mapping[str, Prompt] = field(default_factory=dict)
+    """By id, what methods are asked with in the place of a prompt; scores compare with the prompt all the same."""
 
     @cached_property
     def cells(self) -> tuple[Cell, ...]:
@@ -177,7 +183,10 @@ class Plan:
         return self._prompts[prompt_id]
 
     def text(self, cell: Cell) -> str:
-        """What the video of a cell should show, in words; text metrics compare with it. A style is no part of it."""
+        """What the video of a cell should show, in words; text metrics compare with it.
+
+        Neither a style's words nor a refined text are part of it.
+        """
         return self.prompt(cell.prompt).render(self.identity(cell.identity).class_noun)
 
     def summary(self) -> dict[str, Any]:
@@ -190,6 +199,7 @@ class Plan:
                 identity.name: digest([identity.digest, identity.scoring_digest]) for identity in self.identities
             },
             "prompts": {prompt.id: prompt.text for prompt in self.prompts},
+            **({"refined": {name: prompt.text for name, prompt in self.refined.items()}} if self.refined else {}),
             "simulated_prompts": {"name": self.simulated.name, "digest": self.simulated.digest},
             "seeds": list(self.seeds),
             "sampling": dataclasses.asdict(self.profile.sampling),
@@ -236,9 +246,9 @@ class Plan:
                         keys[Cell(variant.label, identity.name, prompt.id, seed)] = digest([shared, request])
         return keys
 
-    @staticmethod
-    def _request(variant: PlannedVariant, identity: Identity, prompt: Prompt, seed: int) -> Request:
-        return request_for(identity, variant.style.prompt(prompt) if variant.style else prompt, seed)
+    def _request(self, variant: PlannedVariant, identity: Identity, prompt: Prompt, seed: int) -> Request:
+        asked = self.refined.get(prompt.id, prompt)
+        return request_for(identity, variant.style.prompt(asked) if variant.style else asked, seed)
 
     def _identifying(self, variant: PlannedVariant, identity: Identity) -> dict[str, Any]:
         backbone = self._backbone_of(variant) if variant.cls.uses_backbone else None
@@ -265,29 +275,56 @@ def make_plan(choice: Choice) -> Plan:
     people = split_root(choice.split)
     evaluation = load_prompts(scored_prompts(profile, choice.split))
     simulated = load_prompts(profile.prompts.simulated)
-    check_disjoint(evaluation, simulated, "evaluation" if choice.split == SPLITS[0] else choice.split)
     variants = plan_variants(_method_texts(choice, profile), profile)
     identities = select_identities(
         str(profile.grid.identities) if choice.identities is None else choice.identities, people
     )
+    prompts = select_prompts(str(profile.grid.prompts) if choice.prompts is None else choice.prompts, evaluation)
+    refined = read_refined(Path(choice.refined), evaluation, prompts) if choice.refined is not None else {}
+    asked = dataclasses.replace(evaluation, prompts=(*evaluation.prompts, *refined.values()))
+    check_disjoint(asked, simulated, "evaluation" if choice.split == SPLITS[0] else choice.split)
     for variant in variants:
-        for texts in (simulated, evaluation):
+        for texts in (simulated, asked):
             variant.cls.check(variant.settings, profile, identities, texts)
         for role in variant.rewards:
             check_apart(profile, role, features.signature)
-    return Plan(
+    plan = Plan(
         choice=choice,
         profile=profile,
         variants=variants,
         identities=identities,
-        prompts=select_prompts(str(profile.grid.prompts) if choice.prompts is None else choice.prompts, evaluation),
+        prompts=prompts,
         evaluation=evaluation,
         simulated=simulated,
         seeds=profile.grid.seeds if choice.seeds is None else select_seeds(choice.seeds),
         backbone_signature=backbone_loader(profile).signature(profile),
         features=features,
         metrics=metrics,
+        refined=refined,
     )
+    if refined:
+        _check_room(plan)
+    return plan
+
+
+def _check_room(plan: Plan) -> None:
+    """Refuses texts of which the backbone's text encoder would not read the end, where that can be said.
+
+    Raises:
+        PromptError: naming the prompt and the text encoder.
+    """
+    reader = backbone_loader(plan.profile).text_reader(plan.profile)
+    rows = [variant for variant in plan.variants if variant.cls.uses_backbone]
+    if reader is None or not rows:
+        return
+    for prompt, variant, identity in itertools.product(plan.prompts, rows, plan.identities):
+        text = plan.request(Cell(variant.label, identity.name, prompt.id, 0)).prompt.render(identity.class_noun)
+        count = reader.count(text)
+        if count > reader.most:
+            raise PromptError(
+                f"{plan.choice.refined}: the text of {prompt.id!r} has {count} tokens for {variant.label} of "
+                f"{identity.name}, and {reader.name} reads {reader.most}; shorten it"
+            )
 
 
 def feature_plan(profile: Profile, metrics: Collection[str] | None) -> FeaturePlan:
@@ -344,6 +381,7 @@ def plan_from_summary(summary: Mapping[str, Any], path: Path) -> Plan:
     plan = make_plan(choice)
     now = json.loads(json.dumps(plan.summary()))
     changed = [name for name in _INPUTS if now[name] != keyed[name]]
+    changed += ["refined prompts"] if now.get("refined") != summary.get("refined") else []
     if changed:
         raise StoreError(
             f"{path}: {' and '.join(changed)} changed since that run; `{choice.command}` makes what is "

@@ -23,6 +23,7 @@ def run(
     metrics: str | None = None,
     split: str = "benchmark",
     weights: Sequence[str] = (),
+    refined: str | None = None,
     device: str = "auto",
     workers: int | None = None,
     observer: Observer | None = None,
@@ -38,7 +39,7 @@ def run(
     Raises:
         PvbenchError: an input cannot be used, or every further cell would fail too.
     """
-    plan = make_plan(Choice(profile, methods, identities, prompts, seeds, split, metrics, tuple(weights)))
+    plan = make_plan(Choice(profile, methods, identities, prompts, seeds, split, metrics, tuple(weights), refined))
     result = run_grid(plan, Store(out), observer or Silent(), device=device, workers=workers)
     folder, _ = report_run(result)
     return folder

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from pvbench.digest import digest
 from pvbench.errors import PvbenchError
 from pvbench.machine.facts import machine, versions
 from pvbench.method import Role
@@ -116,7 +117,14 @@ def _role(variant: PlannedVariant) -> Role:
 
 def _remarks(plan: Plan) -> tuple[str, ...]:
     styled = [f"`{variant.label}`" for variant in plan.variants if variant.style]
-    return (f"Drawn in a style, and compared with no row without one: {', '.join(styled)}.",) if styled else ()
+    drawn = [f"Drawn in a style, and compared with no row without one: {', '.join(styled)}."] if styled else []
+    texts = "1 text" if len(plan.refined) == 1 else f"{len(plan.refined)} texts"
+    refined = [
+        f"Every row was asked with refined prompts, {texts} of {Path(plan.choice.refined or '').name} (sha256 "
+        f"{digest({name: prompt.text for name, prompt in plan.refined.items()})[:8]}); what is compared with a prompt "
+        f"is compared with the one in this report."
+    ]
+    return (*drawn, *(refined if plan.refined else []))
 
 
 def _beside(result: RunResult) -> dict[str, dict[str, np.ndarray]]:

@@ -1,0 +1,52 @@
+"""How much of a text each backbone reads, as its loader says without loading the text encoder."""
+
+import shutil
+
+import pytest
+
+from pvbench.backbone import backbone_loader, load_backbone
+from pvbench.errors import WeightsError
+
+pytestmark = pytest.mark.usefixtures("no_network")
+
+
+@pytest.mark.parametrize(
+    ("family", "lines", "name", "most"),
+    [
+        ("animatediff", {}, "CLIP of Stable Diffusion", 77),
+        ("hunyuan", {}, "LLaMA of HunyuanVideo", 256),
+        ("wan", {}, "UMT5 of Wan", 512),
+        ("cogvideox", {}, "T5 of CogVideoX", 40),
+        ("cogvideox", {"kind": "consisid"}, "T5 of ConsisID", 40),
+    ],
+)
+def test_a_loader_says_what_is_read(request, family, lines, name, most):
+    profile = request.getfixturevalue(family)(**lines)
+    reader = backbone_loader(profile).text_reader(profile)
+    assert (reader.name, reader.most) == (name, most)
+    assert reader.count("a a") == reader.count("a") + reader.count("b b") - reader.count("b")
+
+
+@pytest.mark.parametrize("family", ["wan", "cogvideox", "hunyuan"])
+def test_what_is_counted_as_read_moves_the_words_and_what_is_beyond_does_not(request, family):
+    profile = request.getfixturevalue(family)()
+    reader, backbone = backbone_loader(profile).text_reader(profile), load_backbone(profile, "cpu")
+
+    def states(text):
+        return backbone.encode(text).tensors["states"]
+
+    text = "a" * 600
+    while reader.count(text) > reader.most:
+        text = text[:-1]
+    assert reader.count(text) == reader.most
+    assert not states(text).equal(states(text[:-1] + "b"))
+    # The last place is the end's: a text that is one letter longer loses it, or is read as far.
+    assert states(text + "aa").equal(states(text + "ab"))
+
+
+def test_a_text_encoder_that_does_not_say_its_vocabulary_is_named(wan, checkpoints, tmp_path):
+    copied = shutil.copytree(checkpoints / "wan", tmp_path / "wan")
+    (copied / "text_encoder" / "config.json").write_text("{}")
+    profile = wan(base=str(copied))
+    with pytest.raises(WeightsError, match="vocab_size is None, expected a number"):
+        backbone_loader(profile).text_reader(profile)
