@@ -32,8 +32,9 @@ load_torchvision()
 import torch
 from torch import Tensor, nn
 
-from pvbench.latent_backbone import LatentBackbone, Words
+from pvbench.latent_backbone import LatentBackbone
 from pvbench.profile import Sampling, load_profile
+from pvbench.words import Words
 
 GIB = 1024**3
 ROWS: list[dict[str, object]] = []

@@ -28,7 +28,7 @@ from pvbench.reward import SEMANTIC_REWARD, SemanticReward, load_semantic_reward
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from pvbench.latent_backbone import Words
+    from pvbench.words import Words
 
 _ATTEMPTS = 3
 _WORSE, _LOST = 1.05, 0.8

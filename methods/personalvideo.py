@@ -37,7 +37,8 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-    from pvbench.latent_backbone import Side, Words
+    from pvbench.latent_backbone import Side
+    from pvbench.words import Words
 
 
 @dataclass(frozen=True)

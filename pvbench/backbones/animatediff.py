@@ -26,8 +26,9 @@ from pvbench.backbones.lora import LoraSlots
 from pvbench.backbones.noise import video_noise
 from pvbench.backbones.tokens import encode_with
 from pvbench.errors import MethodError
-from pvbench.latent_backbone import IDENTITY, Side, Tokens, Words
+from pvbench.latent_backbone import IDENTITY, Side, Tokens
 from pvbench.profile import Sampling
+from pvbench.words import Words
 
 _ATTENTION = r".*\.attentions\..*\.attn[12]\."
 TARGETS = {

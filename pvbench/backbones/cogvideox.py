@@ -21,8 +21,9 @@ from pvbench.backbones.ddim import DdimBackbone
 from pvbench.backbones.transformer import TransformerBackbone
 from pvbench.backbones.video_size import COGVIDEOX_GUIDANCE, check_sampling
 from pvbench.errors import MethodError, ProfileError
-from pvbench.latent_backbone import Side, Tokens, Words
+from pvbench.latent_backbone import Side, Tokens
 from pvbench.profile import Sampling
+from pvbench.words import Words
 
 TARGETS = {
     "qkv": r"transformer_blocks\.\d+\.attn1\.to_[qkv]$",

@@ -15,12 +15,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from pvbench.backbones.stepped import SteppedBackbone
 from pvbench.backbones.steps import FlowSteps
 from pvbench.backbones.transformer import TransformerBackbone
-from pvbench.latent_backbone import Side, Words
+from pvbench.latent_backbone import Side
+from pvbench.words import Words
 
 
-class FlowBackbone(TransformerBackbone):
+class FlowBackbone(TransformerBackbone, SteppedBackbone):
     """A flow-matching transformer over videos.
 
     The pipeline's classes compute; the steps are Euler's and taken here, by index. Without a `shift` in the profile the
@@ -44,11 +46,6 @@ class FlowBackbone(TransformerBackbone):
 
     # Steps
 
-    @property
-    def steps(self) -> int:
-        """The number of denoising steps."""
-        return len(self.schedule)
-
     @cached_property
     def schedule(self) -> FlowSteps:
         """The noise levels of the steps, and what one step does to a latent."""
@@ -58,35 +55,11 @@ class FlowBackbone(TransformerBackbone):
     def _shift(self) -> float:
         return self.own_shift if self.sampling.shift is None else self.sampling.shift
 
-    def level(self, step: int) -> float:
-        """Share of the noise in the latent that a step is given; 0 after the last."""
-        return self.schedule.sigmas[step]
-
-    def denoise(
-        self,
-        latent: Float[Tensor, "n c t h w"],
-        words: Words,
-        first: int = 0,
-        last: int | None = None,
-        side: Side = "video",
+    def predict(
+        self, latent: Float[Tensor, "n c t h w"], step: int, words: Words, side: Side = "video"
     ) -> Float[Tensor, "n c t h w"]:
-        """The latent after steps `first` up to, not including, `last`."""
-        for step in range(first, self.steps if last is None else last):
-            latent = self.schedule.next(self.velocity(latent, words, self.level(step)), step, latent)
-        return latent
-
-    def clean(
-        self, latent: Float[Tensor, "n c t h w"], words: Words, first: int, last: int, side: Side = "video"
-    ) -> Float[Tensor, "n c t h w"]:
-        """The noiseless latent that step `last - 1` predicts, the steps from `first` taken before it."""
-        latent = self.denoise(latent, words, first, last - 1, side)
-        return self.schedule.clean(self.velocity(latent, words, self.level(last - 1)), last - 1, latent)
-
-    def noised(
-        self, latent: Float[Tensor, "n c t h w"], step: int, noise: Float[Tensor, "n c t h w"]
-    ) -> Float[Tensor, "n c t h w"]:
-        """A noiseless latent with as much of `noise` as a step is given."""
-        return self.schedule.noised(latent, step, noise)
+        """The velocity at a step, guidance included; one network serves both sides."""
+        return self.velocity(latent, words, self.schedule.sigmas[step])
 
     def errors(
         self,

@@ -21,8 +21,9 @@ from pvbench.backbones.flow import FlowBackbone
 from pvbench.backbones.tokenizers import HUNYUAN_WORDS
 from pvbench.backbones.video_size import HUNYUAN_GUIDANCE, check_sampling
 from pvbench.errors import MethodError
-from pvbench.latent_backbone import Side, Tokens, Words
+from pvbench.latent_backbone import Side, Tokens
 from pvbench.profile import Sampling
+from pvbench.words import Words
 
 _BLOCKS = r"(single_)?transformer_blocks\.\d+\.attn\."
 TARGETS = {

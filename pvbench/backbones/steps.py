@@ -109,6 +109,10 @@ class DdimSteps:
         """Share of the noise in the power of the latent that each step is given, from 0 to 1."""
         return tuple(1 - float(self.signal[t]) for t in self.times)
 
+    def level(self, step: int) -> float:
+        """Share of the noise in the amplitude of the latent that a step is given; 0 after the last."""
+        return self.noise_power[step] ** 0.5 if step < len(self) else 0.0
+
     def time(self, step: int) -> Tensor:
         """The time step that the model is told in a step."""
         return torch.tensor(self.times[step], device=self.signal.device)
@@ -176,13 +180,17 @@ class FlowSteps:
     def __len__(self) -> int:
         return len(self.sigmas) - 1
 
-    def next(self, velocity: Tensor, step: int, latent: Tensor) -> Tensor:
-        """The latent that the next step is given; after the last step, what comes out."""
-        return latent + (self.sigmas[step + 1] - self.sigmas[step]) * velocity
+    def level(self, step: int) -> float:
+        """Share of the noise in the latent that a step is given; 0 after the last."""
+        return self.sigmas[step]
 
-    def clean(self, velocity: Tensor, step: int, latent: Tensor) -> Tensor:
+    def next(self, output: Tensor, step: int, latent: Tensor) -> Tensor:
+        """The latent that the next step is given; after the last step, what comes out."""
+        return latent + (self.sigmas[step + 1] - self.sigmas[step]) * output
+
+    def clean(self, output: Tensor, step: int, latent: Tensor) -> Tensor:
         """The noiseless latent that a model's velocity in a step predicts."""
-        return latent - self.sigmas[step] * velocity
+        return latent - self.sigmas[step] * output
 
     def noised(self, clean: Tensor, step: int, noise: Tensor) -> Tensor:
         """A noiseless latent with as much noise as a step is given."""

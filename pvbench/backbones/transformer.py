@@ -19,8 +19,9 @@ from pvbench.backbones.foreign_lora import attach
 from pvbench.backbones.lora import LoraSlots
 from pvbench.backbones.noise import correlated
 from pvbench.errors import MethodError
-from pvbench.latent_backbone import IDENTITY, LatentBackbone, Side, Words
+from pvbench.latent_backbone import IDENTITY, LatentBackbone, Side
 from pvbench.profile import Sampling
+from pvbench.words import Words
 
 
 class TransformerBackbone(LatentBackbone):

@@ -16,7 +16,8 @@ from torch.nn import functional
 
 from pvbench.backbones.wan import WanBackbone
 from pvbench.errors import MethodError
-from pvbench.latent_backbone import Side, Words
+from pvbench.latent_backbone import Side
+from pvbench.words import Words
 
 
 class WanVaceBackbone(WanBackbone):
