@@ -1,0 +1,94 @@
+"""What names of videos say, name by name: prompt, text and seed."""
+
+import pytest
+
+from pvbench.errors import PromptError
+from pvbench.measuring.imported import Given, slug
+from pvbench.measuring.names import is_text, name_says, seed_of, split_seed
+from pvbench.prompt import Prompt
+
+KNOWN = {prompt.id: prompt for prompt in (Prompt("walk_park", "a <V> walks"), Prompt("surf-2", "a <V> surfs"))}
+NOBODY = Given()
+
+
+@pytest.mark.parametrize(
+    ("stem", "prompt", "seed"),
+    [
+        ("surf-s3", "surf", 3),
+        ("surf-s3-0123456789ab", "surf", 3),
+        ("surf_s3", "surf", 3),
+        ("surf-3", "surf", 3),
+        ("surf-3-0123456789ab", "surf", 3),
+        ("surf_3", "surf", 3),
+        ("surf_00003_", "surf", 3),
+        ("surf (3)", "surf", 3),
+        ("surf(3)", "surf", 3),
+        ("surf-seed3", "surf", 3),
+        ("surf SEED=3", "surf", 3),
+        ("surf_seed_12_", "surf", 12),
+        ("a-b-c-7", "a-b-c", 7),
+        # What is no number at the end is a part of the name.
+        ("surf", "surf", 0),
+        ("surf3", "surf3", 0),
+        ("3", "3", 0),
+        ("-3", "-3", 0),
+        ("surf-3a", "surf-3a", 0),
+        ("surf-0123456789abc", "surf-0123456789abc", 0),
+        # Longer than any seed: a moment, or a digest.
+        ("surf-1234567890123456789", "surf-1234567890123456789", 0),
+        ("surf-123456789012345678", "surf", 123456789012345678),
+    ],
+)
+def test_a_seed_is_the_number_at_the_end(stem, prompt, seed):
+    assert split_seed(stem) == (prompt, seed)
+
+
+@pytest.mark.parametrize(
+    ("stem", "seed"),
+    [("00003", 3), ("sample 3", 3), ("2024-05-17 take 4", 4), ("v2b", 2), ("take", 0), ("1" * 19, 0), ("a-7", 7)],
+)
+def test_where_the_prompt_is_given_any_number_is_the_seed(stem, seed):
+    assert seed_of(stem) == seed
+    assert name_says(stem, KNOWN, Given(prompt="walk_park"), flat=False) == ("walk_park", "a <V> walks", seed)
+
+
+@pytest.mark.parametrize(
+    ("stem", "expected"),
+    [
+        ("walk_park", ("walk_park", "a <V> walks", 0)),
+        ("walk_park-4", ("walk_park", "a <V> walks", 4)),
+        # An id that ends as with a seed is the id.
+        ("surf-2", ("surf-2", "a <V> surfs", 0)),
+        ("surf-2-5", ("surf-2", "a <V> surfs", 5)),
+        ("a woman laughs-3", (slug("a woman laughs"), "a woman laughs", 3)),
+        # Words for files, and words that are nothing, say no prompt.
+        ("video 3", ("video-3", "", 0)),
+        ("out_0001", ("out_0001", "", 0)),
+        ("Video (3)", ("video-3", "", 0)),
+        ("step-500", ("step-500", "", 0)),
+    ],
+)
+def test_a_name_is_an_id_or_a_text_or_nothing(stem, expected):
+    prompt_id, text, seed = name_says(stem, KNOWN, NOBODY, flat=False)
+    assert (text, seed) == expected[1:]
+    if text:
+        assert prompt_id == expected[0]
+
+
+@pytest.mark.parametrize(("flat", "text"), [(True, "alley"), (False, "")])
+def test_one_small_word_with_an_index_is_a_text_among_vbenchs_names_alone(flat, text):
+    assert name_says("alley-0", KNOWN, NOBODY, flat=flat)[1] == text
+
+
+@pytest.mark.parametrize("stem", ["walk_prak", "walk-park-3", "Walk_Park"])
+def test_a_name_that_is_nearly_an_id_is_refused(stem):
+    with pytest.raises(PromptError, match=r"begins with no prompt's id \(did you mean 'walk_park'\?\); mend it"):
+        name_says(stem, KNOWN, NOBODY, flat=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [("a b", True), (" ab ", False), ("女の人が笑っている", True), ("ผู้หญิงยิ้ม", True), ("straße", False), ("", False)],
+)
+def test_a_text_has_several_words_or_a_script_without_spaces(name, sentence):
+    assert is_text(name) is sentence
