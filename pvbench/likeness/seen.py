@@ -120,7 +120,7 @@ def see(
         folder=folder,
         likeness=likeness,
         frames=tuple(frames.tolist()),
-        turned=_turned(features["face/landmarks"][found]),
+        turned=turned(features["face/landmarks"][found]),
         motion=_motion(features),
         copied=_copied(faces, photos),
         text=text,
@@ -139,8 +139,15 @@ def _prompt(features: Mapping[str, np.ndarray]) -> float:
     return ClipT().row(features)[0] if "text/clip" in features else math.nan
 
 
-def _turned(landmarks: Float[np.ndarray, "faces 5 2"]) -> float:
-    """The widest turn: by how much the tip of the nose lies beside the middle of the eyes."""
+def turned(landmarks: Float[np.ndarray, "faces 5 2"]) -> float:
+    """The widest turn of the head to a side, in degrees from 0 to 90; NaN without a face.
+
+    It is by how much the tip of the nose lies beside the middle of the eyes, along the line between them, so that a
+    tilted head is no turned one.
+
+    Args:
+        landmarks: in pixels: eyes, nose tip, corners of the mouth, the viewer's left first.
+    """
     if not len(landmarks):
         return math.nan
     eyes, nose = landmarks[:, :2], landmarks[:, 2]
