@@ -1,7 +1,7 @@
 """Walks along the steps of both schedules: a range of steps is the same whole, and the clean latent lies on the way."""
 
 import itertools
-from dataclasses import dataclass
+from typing import Any
 
 import pytest
 import torch
@@ -20,16 +20,17 @@ def schedules():
     return [DdimSteps.of(scheduler, STEPS, None, torch.device("cpu")), FlowSteps.of(STEPS, 3.0)]
 
 
-@dataclass(eq=False)
 class Walker:
     """What the walk needs of a backbone, whose output is a share of the latent and the step's number."""
 
-    schedule: object
-    steps = SteppedBackbone.steps
-    level = SteppedBackbone.level
-    denoise = SteppedBackbone.denoise
-    clean = SteppedBackbone.clean
-    noised = SteppedBackbone.noised
+    steps: Any = SteppedBackbone.steps
+    level: Any = SteppedBackbone.level
+    denoise: Any = SteppedBackbone.denoise
+    clean: Any = SteppedBackbone.clean
+    noised: Any = SteppedBackbone.noised
+
+    def __init__(self, schedule):
+        self.schedule = schedule
 
     def predict(self, latent, step, words, side="video"):
         assert (words, side) == (WORDS, "video")
