@@ -34,6 +34,7 @@ install_import_hook(
 
 import pytest
 from example_inputs import make_identity
+from inline_workers import work_inline
 
 MISSING = 'rendering people needs pip install "pvbench[world]"'
 
@@ -54,6 +55,12 @@ def command_line(monkeypatch, capsys, tmp_path):
         return ended.value.code or 0, printed.out, printed.err
 
     return run
+
+
+@pytest.fixture
+def inline(monkeypatch):
+    """Runs and measurings do their work in this process: for tests to which processes are not the point."""
+    work_inline(monkeypatch)
 
 
 @pytest.fixture

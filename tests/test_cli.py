@@ -24,7 +24,7 @@ from pvbench.weights.published import OPTIONS
 
 
 @pytest.fixture
-def example(pvbench, people):
+def in_processes(pvbench, people):
     """`pvbench run` of the example profile's untuned method, with more options."""
 
     def run(*arguments, methods="example_drift", identities=people):
@@ -48,8 +48,14 @@ def example(pvbench, people):
     return run
 
 
-def test_a_run_ends_with_a_report(example, tmp_path):
-    status, out, _ = example()
+@pytest.fixture
+def example(in_processes, inline):
+    """The same, whose workers are this process."""
+    return in_processes
+
+
+def test_a_run_ends_with_a_report(in_processes, tmp_path):
+    status, out, _ = in_processes()
     assert status == 0
     assert "1 method x 2 identities x 3 prompts x 1 seed = 6 videos" in out
     assert "report in out/report/report.md" in out
@@ -237,7 +243,7 @@ def tune_on_what_is_scored(people):
         (tune_on_what_is_scored, "what is scored must not be tuned on"),
     ],
 )
-def test_a_wrong_input_is_told_with_status_2(pvbench, people, tmp_path, spoil, message):
+def test_a_wrong_input_is_told_with_status_2(pvbench, inline, people, tmp_path, spoil, message):
     home = tmp_path / "profile"
     home.mkdir()
     for file in Path(EXAMPLE_PROFILE).parent.glob("*.toml"):
@@ -260,19 +266,19 @@ def test_a_wrong_input_is_told_with_status_2(pvbench, people, tmp_path, spoil, m
     assert message in error
 
 
-def test_corrupt_weights_are_told_with_status_2_and_nothing_is_lost(example, monkeypatch, tmp_path):
-    example()
+def test_corrupt_weights_are_told_with_status_2_and_nothing_is_lost(in_processes, monkeypatch, tmp_path):
+    in_processes()
     videos = sorted(tmp_path.glob("out/videos/**/*.mkv"))
     monkeypatch.setenv("EXAMPLE_BAD_WEIGHTS", "backbone")
-    status, _, error = example("--prompts", "all")
+    status, _, error = in_processes("--prompts", "all")
     assert status == 2
     assert "weights of the example are corrupt" in error
     assert sorted(tmp_path.glob("out/videos/**/*.mkv")) == videos
 
 
-def test_a_full_disk_is_told_with_status_2_and_nothing_is_lost(example, monkeypatch, tmp_path):
+def test_a_full_disk_is_told_with_status_2_and_nothing_is_lost(in_processes, monkeypatch, tmp_path):
     monkeypatch.setenv("EXAMPLE_FILLS_DISK", "example_drift:bob:read")
-    status, _, error = example()
+    status, _, error = in_processes()
     assert status == 2
     assert "the disk is full" in error
     assert len(list(tmp_path.glob("out/videos/**/*.mkv"))) >= 3
@@ -327,7 +333,7 @@ def rows_of(folder):
         return list(csv.DictReader(file))
 
 
-def test_the_report_of_a_measuring_is_written_anew(pvbench, tmp_path):
+def test_the_report_of_a_measuring_is_written_anew(pvbench, inline, tmp_path):
     ann = make_identity(tmp_path / "people", "ann")
     video(tmp_path / "videos" / "surf-s0.mkv", 0)
     options = ("--identity", str(ann), "--profile", EXAMPLE_PROFILE, "--out", "out", "--fail-under", "face_sim>-101")
@@ -388,7 +394,7 @@ def test_measured_videos_score_as_in_a_run(example, pvbench, people, tmp_path):
     assert all(mine[name] == pytest.approx(theirs[name], rel=1e-6) for name in mine)
 
 
-def test_a_prompt_can_be_given_as_text(pvbench, tmp_path):
+def test_a_prompt_can_be_given_as_text(pvbench, inline, tmp_path):
     ann = make_identity(tmp_path / "people", "ann")
     video(tmp_path / "videos" / "anything.mkv")
     status, _, _ = pvbench(
@@ -417,7 +423,7 @@ def test_what_cannot_be_measured_as_asked_is_refused(pvbench, tmp_path, name, op
     assert not (tmp_path / "runs").exists()
 
 
-def test_a_corrupt_video_is_told_with_status_2_and_left_out_when_asked(pvbench, tmp_path):
+def test_a_corrupt_video_is_told_with_status_2_and_left_out_when_asked(pvbench, inline, tmp_path):
     ann = make_identity(tmp_path / "people", "ann")
     video(tmp_path / "videos" / "surf.mkv")
     video(tmp_path / "videos" / "wave.mkv", 1)
@@ -441,7 +447,7 @@ def test_a_corrupt_video_is_told_with_status_2_and_left_out_when_asked(pvbench, 
     assert values["wave", "face_sim"] != ""
 
 
-def test_whatever_is_listed_gives_status_1(pvbench, tmp_path):
+def test_whatever_is_listed_gives_status_1(pvbench, inline, tmp_path):
     ann = make_identity(tmp_path / "people", "ann")
     for name in ("surf", "wave"):
         video(tmp_path / "videos" / f"{name}.mkv")
@@ -533,7 +539,7 @@ def mini(pvbench, *arguments):
     return pvbench("run", "--prompts", "1", "--out", "out", "--device", "cpu", "--workers", "1", *arguments)
 
 
-def test_mini_weights_with_a_flipped_bit_stop_a_run_with_their_names(pvbench, tmp_path):
+def test_mini_weights_with_a_flipped_bit_stop_a_run_with_their_names(pvbench, inline, tmp_path):
     weights = shutil.copytree(weights_folder("mini"), tmp_path / "weights")
     file = weights / "unet" / "diffusion_pytorch_model.safetensors"
     content = bytearray(file.read_bytes())
@@ -547,7 +553,7 @@ def test_mini_weights_with_a_flipped_bit_stop_a_run_with_their_names(pvbench, tm
 
 
 @pytest.mark.parametrize(("pictures", "message"), [(2, "shows 2 faces"), (0, "shows no face")])
-def test_a_reference_photo_without_a_single_face_stops_a_run_of_mini(pvbench, tmp_path, pictures, message):
+def test_a_reference_photo_without_a_single_face_stops_a_run_of_mini(pvbench, inline, tmp_path, pictures, message):
     home = make_identity(tmp_path, "zoe", images=1)
     (ada, *_), (ben, *_) = (person.references() for person in load_identities(["ada", "ben"]))
     beside = [ada, ben][:pictures] or [np.full_like(ada, 128)]
@@ -571,7 +577,7 @@ def test_what_was_not_foreseen_ends_in_status_3_without_a_traceback(pvbench, mon
     Path(written).unlink()
 
 
-def test_names_with_brackets_and_names_that_are_no_utf_8_are_measured(pvbench, people, tmp_path):
+def test_names_with_brackets_and_names_that_are_no_utf_8_are_measured(pvbench, inline, people, tmp_path):
     names = [
         "ours [v1]/ann/surf-0.mkv",
         "ours [/red]/ann/surf-0.mkv",
@@ -604,7 +610,7 @@ def test_a_plan_says_what_a_run_would_take_and_makes_nothing(pvbench, people, tm
     assert not (tmp_path / "out").exists()
 
 
-def test_a_run_takes_weights_of_ones_own_in_the_place_of_the_profiles(pvbench, tmp_path):
+def test_a_run_takes_weights_of_ones_own_in_the_place_of_the_profiles(pvbench, inline, tmp_path):
     weights = shutil.copytree(weights_folder("mini"), tmp_path / "weights")
     file = weights / "unet" / "diffusion_pytorch_model.safetensors"
     content = bytearray(file.read_bytes())
