@@ -9,7 +9,8 @@ import pkgutil
 import sys
 from pathlib import Path
 
-from jaxtyping import install_import_hook
+import checked_calls
+import jaxtyping
 
 import pvbench
 import workshop
@@ -28,7 +29,8 @@ def _modules(path, prefix):
             yield name
 
 
-install_import_hook(
+jaxtyping.jaxtyped = checked_calls.jaxtyped
+jaxtyping.install_import_hook(
     [*_modules(pvbench.__path__, "pvbench."), *_modules(workshop.__path__, "workshop.")], "checked_calls.check"
 )
 
