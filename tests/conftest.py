@@ -115,14 +115,19 @@ def reference_script(reference):
 
 
 @pytest.fixture(scope="session")
-def short_profile():
-    """The mini backbone with half of its steps: enough to see what a method does."""
-    import dataclasses
-
+def mini_profile():
+    """The miniature world as it ships."""
     from pvbench.profile import load_profile
 
-    profile = load_profile("mini")
-    return dataclasses.replace(profile, sampling=dataclasses.replace(profile.sampling, steps=4))
+    return load_profile("mini")
+
+
+@pytest.fixture(scope="session")
+def short_profile(mini_profile):
+    """The mini backbone with half of its steps and frames: enough to see what a method does."""
+    import dataclasses
+
+    return dataclasses.replace(mini_profile, sampling=dataclasses.replace(mini_profile.sampling, steps=4, frames=4))
 
 
 @pytest.fixture(scope="session")

@@ -12,8 +12,8 @@ EVALUATION = load_prompts("mini_evaluation").prompts
 
 
 @pytest.fixture
-def oracle(short_profile):
-    return Oracle(OracleSettings(), None, short_profile)
+def oracle(mini_profile):
+    return Oracle(OracleSettings(), None, mini_profile)
 
 
 class TestShippedVideos:

@@ -15,20 +15,20 @@ from pvbench.world.benchmark import DEVELOPMENT_NAMES, LOOK_ALIKES, NAMES, look_
 EVALUATION = load_prompts("mini_evaluation")
 
 
-def test_it_shows_the_look_alike_and_not_the_person(ada, short_profile):
+def test_it_shows_the_look_alike_and_not_the_person(ada, mini_profile):
     other = load_identities([LOOK_ALIKES["ada"]])[0]
     request = request_for(ada, EVALUATION.prompts[0], 0)
-    (shown,) = OtherPerson(OracleSettings(), None, short_profile).generate(ada, None, [request])
-    oracle = Oracle(OracleSettings(), None, short_profile)
+    (shown,) = OtherPerson(OracleSettings(), None, mini_profile).generate(ada, None, [request])
+    oracle = Oracle(OracleSettings(), None, mini_profile)
     assert shown.digest == next(oracle.generate(other, None, [request])).digest
     assert shown.digest != next(oracle.generate(ada, None, [request])).digest
 
 
-def test_a_person_of_ones_own_has_no_look_alike(ada, short_profile):
+def test_a_person_of_ones_own_has_no_look_alike(ada, mini_profile):
     stranger = replace(ada, name="me")
-    OtherPerson.check(OracleSettings(), short_profile, [ada], EVALUATION)
+    OtherPerson.check(OracleSettings(), mini_profile, [ada], EVALUATION)
     with pytest.raises(SettingError, match="no look-alike of 'me' is known"):
-        OtherPerson.check(OracleSettings(), short_profile, [ada, stranger], EVALUATION)
+        OtherPerson.check(OracleSettings(), mini_profile, [ada, stranger], EVALUATION)
 
 
 def test_the_table_is_what_the_people_give():

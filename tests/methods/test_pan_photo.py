@@ -14,6 +14,12 @@ from pvbench.metrics.dynamic_degree import flow_threshold, is_dynamic
 class TestPanPhoto(ShortContract):
     method = PanPhoto
 
+    @pytest.fixture(scope="class")
+    @classmethod
+    def profile(cls, mini_profile):
+        """Motion is measured over all frames."""
+        return mini_profile
+
     def test_it_counts_as_dynamic(self, videos):
         for video in videos:
             assert is_dynamic(optical_flow(video.frames).top5, flow_threshold(64, 64))

@@ -18,15 +18,15 @@ def shown(method, profile, person, place):
     return video
 
 
-def test_it_is_shipped_for_every_person_and_prompt_and_is_another_video(short_profile):
+def test_it_is_shipped_for_every_person_and_prompt_and_is_another_video(mini_profile):
     for person in load_identities():
-        again = shown(Retake, short_profile, person, -1)
+        again = shown(Retake, mini_profile, person, -1)
         assert again.frames.shape == (8, 64, 64, 3)
-        difference = np.abs(again.frames.astype(float) - shown(Oracle, short_profile, person, -1).frames).mean()
+        difference = np.abs(again.frames.astype(float) - shown(Oracle, mini_profile, person, -1).frames).mean()
         assert difference > 2
 
 
-def test_the_scene_is_the_same(short_profile):
+def test_the_scene_is_the_same(mini_profile):
     """Its mean colours are nearer to the first rendering's than those of other scenes."""
     ada = load_identities(["ada"])[0]
     places = range(12)
@@ -36,17 +36,17 @@ def test_the_scene_is_the_same(short_profile):
             [video.frames[:, :16].mean(axis=(0, 1)).ravel(), video.frames[:, 48:].mean(axis=(0, 1)).ravel()]
         )
 
-    first = np.stack([colours(shown(Oracle, short_profile, ada, place)) for place in places])
-    second = np.stack([colours(shown(Retake, short_profile, ada, place)) for place in places])
+    first = np.stack([colours(shown(Oracle, mini_profile, ada, place)) for place in places])
+    second = np.stack([colours(shown(Retake, mini_profile, ada, place)) for place in places])
     nearest = np.linalg.norm(second[:, None] - first[None], axis=-1).argmin(axis=1)
     assert (nearest == np.arange(12)).mean() >= 0.75
 
 
-def test_the_archive_is_what_the_renderer_draws(short_profile):
+def test_the_archive_is_what_the_renderer_draws(mini_profile):
     pytest.importorskip("anny", reason='rendering needs pip install "pvbench[world]"')
     from pvbench.world.benchmark import oracle_video, signal_to_noise
     from pvbench.world.figure import load_figure
 
     ada = load_identities(["ada"])[0]
     drawn = oracle_video(load_figure(), ada, EVALUATION[3], 0, take=1)
-    assert signal_to_noise(shown(Retake, short_profile, ada, 3), drawn) > 33
+    assert signal_to_noise(shown(Retake, mini_profile, ada, 3), drawn) > 33
