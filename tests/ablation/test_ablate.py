@@ -47,7 +47,7 @@ def study(tmp_path):
 
 
 @pytest.fixture
-def go(tmp_path, people, study):
+def go(tmp_path, people, study, inline):
     def go(**changed):
         choice = Choice(**{"profile": EXAMPLE_PROFILE, "identities": people, **changed})
         return ablate(tmp_path / "out", [study], choice, device="cpu", workers=1)
@@ -142,7 +142,7 @@ def test_a_setting_that_does_not_exist_is_told_before_anything_is_made(tmp_path,
     assert not (tmp_path / "out").exists()
 
 
-def test_the_command_prints_the_verdicts_with_status_0(pvbench, study, people, tmp_path):
+def test_the_command_prints_the_verdicts_with_status_0(pvbench, study, people, inline):
     options = ["--profile", EXAMPLE_PROFILE, "--identities", people, "--device", "cpu", "--workers", "1"]
     status, out, _ = pvbench("ablate", study, *options, "--out", "out")
     assert status == 0

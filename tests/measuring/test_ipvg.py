@@ -122,7 +122,7 @@ def test_a_text_that_cannot_be_used_is_told_with_its_video(testset, submission, 
     assert re.search(message, problem.what)
 
 
-def test_a_submission_is_measured_with_its_prompts(testset, tmp_path):
+def test_a_submission_is_measured_with_its_prompts(testset, tmp_path, inline):
     for seed, name in enumerate(("id001/prompt1", "id001/prompt2", "id002/prompt1")):
         frames = np.random.default_rng(seed).integers(1, 255, (6, 32, 24, 3), dtype=np.uint8)
         write_video(tmp_path / "submission" / f"{name}.mkv", Video(frames, 8.0))

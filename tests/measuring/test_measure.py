@@ -40,7 +40,7 @@ def clip(path, seed=0, frames=6):
 
 
 @pytest.fixture
-def world(tmp_path):
+def crowded(tmp_path):
     """Two people, two methods, three prompts."""
     make_identity(tmp_path / "people", "ann", brightness=90)
     make_identity(tmp_path / "people", "bob", "man", 180)
@@ -51,6 +51,12 @@ def world(tmp_path):
                 clip(tmp_path / "videos" / method / person / f"{prompt}-0.mkv", seed)
                 seed += 1
     return tmp_path
+
+
+@pytest.fixture
+def world(crowded, inline):
+    """The same, measured without processes."""
+    return crowded
 
 
 def order(world, *sources, **options):
@@ -67,7 +73,8 @@ def report_of(measured, method="mine"):
     return json.loads((measured.report / "aggregates.json").read_text())["methods"][method]["scores"]
 
 
-def test_workers_order_and_company_move_no_number(world):
+def test_workers_order_and_company_move_no_number(crowded):
+    world = crowded
     one = measure(order(world))
     both = scores(one)
     assert len(both) == 12 * 9

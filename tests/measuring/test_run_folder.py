@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from example_inputs import EXAMPLE_PROFILE, make_identity
+from inline_workers import here
 
 from pvbench.measuring.measure import measure
 from pvbench.measuring.request import MeasureRequest
@@ -27,7 +28,8 @@ def finished(tmp_path_factory):
     bob = make_identity(folder / "people", "bob", "man", 180)
     plan = make_plan(Choice(EXAMPLE_PROFILE, identities=f"{ann},{bob}", prompts="2"))
     with Path("/dev/null").open("w") as nowhere:
-        result = run_grid(plan, Store(folder / "out"), RichObserver(Console(file=nowhere)), device="cpu", workers=1)
+        observer = RichObserver(Console(file=nowhere))
+        result = run_grid(plan, Store(folder / "out"), observer, device="cpu", workers=1, executor=here)
     report_run(result)
     return folder
 
@@ -61,7 +63,7 @@ def test_the_runs_report_is_never_replaced(finished):
     assert (again.made, again.reused, again.problems) == (0, 8, ())
 
 
-def test_a_video_of_the_run_that_was_replaced_is_measured_anew(finished, tmp_path):
+def test_a_video_of_the_run_that_was_replaced_is_measured_anew(finished, tmp_path, inline):
     """Two cells then have one video, and each its numbers."""
     import shutil
 

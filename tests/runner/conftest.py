@@ -1,46 +1,14 @@
 """Runs of the example profile, each in a second or two."""
 
-import traceback
-from collections import Counter, deque
+from collections import Counter
 
 import pytest
 from example_inputs import EXAMPLE_PROFILE
+from inline_workers import here
 
-from pvbench.executors.executor import Done, Executor, Failed, Noted
 from pvbench.runner.grid import run_grid
-from pvbench.runner.jobs import Workbench
 from pvbench.runner.plan import Choice, make_plan
 from pvbench.store import Store
-
-
-class InlineExecutor(Executor):
-    """Does every job where it is submitted, in this process: nothing has to be started, and every call is checked."""
-
-    def __init__(self, surroundings, workers):
-        self.bench = Workbench(surroundings)
-        self.events = deque()
-
-    @property
-    def idle(self):
-        return 1 - self.running
-
-    @property
-    def running(self):
-        return 1 if self.events else 0
-
-    def submit(self, job):
-        try:
-            result = job.run(self.bench, lambda note: self.events.append(Noted(job, note)))
-        except Exception as error:  # noqa: BLE001 - as workers do
-            self.events.append(Failed(job, type(error).__name__, str(error), traceback.format_exc()))
-        else:
-            self.events.append(Done(job, result))
-
-    def wait(self):
-        return self.events.popleft()
-
-    def close(self):
-        self.events.clear()
 
 
 class Recorder:
@@ -101,7 +69,7 @@ def run(tmp_path, choice):
     """Runs the example grid, changed as asked, in the same folder each time; with `workers`, in processes."""
 
     def go(*, folder=None, workers=None, executor=None, **changed):
-        options = {"executor": InlineExecutor, "workers": 1} if workers is None else {"workers": workers}
+        options = {"executor": here, "workers": 1} if workers is None else {"workers": workers}
         if executor is not None:
             options["executor"] = executor
         return Run(folder or tmp_path / "run", choice(**changed), **options)

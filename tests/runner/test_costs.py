@@ -78,7 +78,7 @@ def test_a_large_array_shows_in_the_peak():
 
 
 @pytest.fixture
-def done(tmp_path, people, monkeypatch):
+def done(tmp_path, people, monkeypatch, inline):
     monkeypatch.chdir(tmp_path)
     options = ("--profile", EXAMPLE_PROFILE, "--identities", people, "--workers", "1", "--device", "cpu")
     app(["run", *options, "--methods", "base,example_stamp", "--out", "out"], standalone_mode=False)

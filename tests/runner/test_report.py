@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pandas
 import pytest
+from inline_workers import here
 
 from pvbench.errors import ReportError
 from pvbench.identity import split_root
@@ -72,7 +73,7 @@ def test_copying_is_told_from_tuned_photos_and_the_ceilings_videos(tmp_path):
 
     def copying(methods):
         choice = Choice(methods=methods, identities="2", prompts="2", metrics="copying")
-        scores = score_run(run_grid(make_plan(choice), store, Silent(), device="cpu", workers=1)).data.scores
+        scores = score_run(run_grid(make_plan(choice), store, Silent(), device="cpu", executor=here)).data.scores
         return {label: [of_one["copying"] for of_one in cells.values()] for label, cells in scores.items()}
 
     found = copying("still_photo,oracle")
