@@ -21,25 +21,15 @@ def home(tmp_path_factory):
     return folder
 
 
-def pvbench(home, out, workers=2, **environment):
+def asked(out, workers):
+    options = ("--profile", EXAMPLE_PROFILE, "--identities", "people/ann,people/bob", "--device", "cpu")
+    return "run", *options, "--out", out, "--workers", str(workers)
+
+
+def in_a_process(home, out, workers=2, **environment):
     """One `pvbench run` in a process of its own, with everything it printed."""
     return subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "pvbench.cli",
-            "run",
-            "--profile",
-            EXAMPLE_PROFILE,
-            "--identities",
-            "people/ann,people/bob",
-            "--out",
-            out,
-            "--device",
-            "cpu",
-            "--workers",
-            str(workers),
-        ],
+        [sys.executable, "-m", "pvbench.cli", *asked(out, workers)],
         cwd=home,
         capture_output=True,
         text=True,
@@ -57,9 +47,22 @@ def _heed_interrupts():
 @pytest.fixture(scope="module")
 def undisturbed(home):
     """What a run holds that was left alone."""
-    done = pvbench(home, "undisturbed")
+    done = in_a_process(home, "undisturbed")
     assert done.returncode == 0, done.stderr
     return contents(home / "undisturbed")
+
+
+@pytest.fixture
+def goes_on(home, pvbench, inline, monkeypatch):
+    """The same command again, in this process; returns what the folder then holds."""
+    monkeypatch.chdir(home)
+
+    def go(out):
+        status, printed, told = pvbench(*asked(out, 1))
+        assert status == 0, printed + told
+        return contents(home / out)
+
+    return go
 
 
 @pytest.mark.parametrize(
@@ -71,32 +74,28 @@ def undisturbed(home):
         "example_drift:ann:wave",
     ],
 )
-def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(home, undisturbed, moment):
+def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(home, undisturbed, goes_on, moment):
     out = moment.replace(":", "-")
-    killed = pvbench(home, out, EXAMPLE_KILLS_RUN=moment)
+    killed = in_a_process(home, out, EXAMPLE_KILLS_RUN=moment)
     assert killed.returncode == -signal.SIGKILL
     assert contents(home / out).keys() != undisturbed.keys()
-    again = pvbench(home, out)
-    assert again.returncode == 0, again.stderr
-    assert contents(home / out) == undisturbed
+    assert goes_on(out) == undisturbed
 
 
 def test_a_run_killed_at_every_stage_in_turn_ends_with_the_same_bytes(home, undisturbed):
     for moment in ("evaluators", "example_stamp:bob:step2", "example_drift:bob:read", "example_stamp:ann:surf"):
-        assert pvbench(home, "often", workers=1, EXAMPLE_KILLS_RUN=moment).returncode == -signal.SIGKILL
-    assert pvbench(home, "often").returncode == 0
+        assert in_a_process(home, "often", workers=1, EXAMPLE_KILLS_RUN=moment).returncode == -signal.SIGKILL
+    assert in_a_process(home, "often").returncode == 0
     assert contents(home / "often") == undisturbed
 
 
 @pytest.mark.parametrize("variable", ["EXAMPLE_INTERRUPTS_RUN", "EXAMPLE_ENDS_RUN"])
-def test_an_interrupted_run_says_that_it_can_go_on(home, undisturbed, variable):
-    stopped = pvbench(home, variable, **{variable: "example_drift:ann:read"})
+def test_an_interrupted_run_says_that_it_can_go_on(home, undisturbed, goes_on, variable):
+    stopped = in_a_process(home, variable, **{variable: "example_drift:ann:read"})
     assert stopped.returncode == 130
     assert "run the same command again to go on" in stopped.stderr
     assert "Traceback" not in stopped.stderr
-    again = pvbench(home, variable)
-    assert again.returncode == 0, again.stderr
-    assert contents(home / variable) == undisturbed
+    assert goes_on(variable) == undisturbed
 
 
 def test_a_second_run_imports_nothing_heavy(home, undisturbed):
