@@ -8,7 +8,7 @@ import subprocess
 import sys
 
 import pytest
-from docs_package import package_of, pvbench
+from docs_package import package_of, pvbench, pvbench_in_turn
 from example_inputs import EXAMPLE_PROFILE
 
 
@@ -92,12 +92,13 @@ def test_one_that_raises_at_import_is_one_line_and_stops_no_other(source, expect
     package_of("adding_a_metric.md", tmp_path)
     (tmp_path / "pvbench_face_area.py").write_text(source + "\n")
     common = ("--profile", EXAMPLE_PROFILE, "--identities", people, "--prompts", "1", "--workers", "1")
-    out = ("--out", str(tmp_path / "run"))
-    told = " ".join(pvbench(tmp_path, "run", *common, *out, "--metrics", "face_area", status=2).split())
+    run = ("run", *common, "--out", str(tmp_path / "run"))
+    asked, listed, others = pvbench_in_turn(tmp_path, (*run, "--metrics", "face_area"), ("list", "metrics"), run)
+    told = " ".join(asked[0].split())
     assert expected in told
     assert "Traceback" not in told
-    assert "face_area" in pvbench(tmp_path, "list", "metrics")
-    pvbench(tmp_path, "run", *common, *out)
+    assert "face_area" in listed[0]
+    assert [status for _, status in (asked, listed, others)] == [2, 0, 0]
 
 
 def test_a_number_of_anothers_name_and_a_feature_that_nobody_makes_are_told(people, tmp_path):

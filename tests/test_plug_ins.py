@@ -1,7 +1,7 @@
 """A package whose parts raise when they are imported is one line each, and stops nothing but itself."""
 
 import pytest
-from docs_package import pvbench
+from docs_package import pvbench, pvbench_in_turn
 from example_inputs import EXAMPLE_PROFILE
 
 KINDS = ("methods", "metrics", "backbones", "evaluators", "rewards")
@@ -20,10 +20,19 @@ def broken(request, tmp_path_factory):
     return folder, request.param.partition("(")[0]
 
 
+@pytest.fixture(scope="module")
+def lists(broken):
+    """What `pvbench list` prints of each kind."""
+    folder, _ = broken
+    printed = pvbench_in_turn(folder, *(("list", kind, "--profile", EXAMPLE_PROFILE) for kind in KINDS))
+    assert {status for _, status in printed} == {0}
+    return dict(zip(KINDS, (text for text, _ in printed), strict=True))
+
+
 @pytest.mark.parametrize("kind", KINDS)
-def test_list_shows_it_among_the_others(broken, kind):
-    folder, raised = broken
-    told = " ".join(pvbench(folder, "list", kind, "--profile", EXAMPLE_PROFILE).split())
+def test_list_shows_it_among_the_others(broken, lists, kind):
+    _, raised = broken
+    told = " ".join(lists[kind].split())
     assert f"broken_{kind}" in told
     assert raised in told
     assert "Traceback" not in told
@@ -40,10 +49,14 @@ def test_a_run_that_does_not_ask_for_it_goes_on_and_one_that_does_ends_with_a_li
     folder, raised = broken
     common = ("run", "--profile", EXAMPLE_PROFILE, "--identities", people, "--prompts", "1", "--workers", "1",
               "--out", str(tmp_path / "run"))  # fmt: skip
-    pvbench(folder, *common)
-    for option, name in (("--methods", "broken_methods"), ("--methods", "all"), ("--metrics", "broken_metrics")):
-        told = " ".join(pvbench(folder, *common, option, name, status=2).split())
+    asking = [("--methods", "broken_methods"), ("--methods", "all"), ("--metrics", "broken_metrics")]
+    first, *asked, last = pvbench_in_turn(folder, common, *((*common, *one) for one in asking), common)
+    assert first[1] == 0
+    for printed, status in asked:
+        told = " ".join(printed.split())
+        assert status == 2
         assert f"does not import from pvbench_broken:Part ({raised}: " in told
         assert "Traceback" not in told
     # What was made is still there.
-    assert "Everything is there already" in " ".join(pvbench(folder, *common).split())
+    assert last[1] == 0
+    assert "Everything is there already" in " ".join(last[0].split())

@@ -7,6 +7,7 @@ from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
+from inline_workers import work_inline
 from packaging.requirements import Requirement
 
 from pvbench import cli
@@ -34,12 +35,12 @@ cli.main()
 def folder(tmp_path_factory):
     """A finished run of the untuned model on one person."""
     run = tmp_path_factory.mktemp("bare") / "run"
+    profile = run.with_name("short.toml")
+    profile.write_text('extends = "mini"\n[sampling]\nsteps = 2\n')
+    line = ("run", "--profile", str(profile), "--methods", "base,oracle", "--identities", "1", "--prompts", "2")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(
-            sys,
-            "argv",
-            ["pvbench", "run", "--methods", "base,oracle", "--identities", "1", "--prompts", "2", "--out", str(run)],
-        )
+        work_inline(patch)
+        patch.setattr(sys, "argv", ["pvbench", *line, "--out", str(run)])
         with pytest.raises(SystemExit) as ended:
             cli.main()
     assert not ended.value.code

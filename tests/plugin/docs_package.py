@@ -1,5 +1,6 @@
 """Packages out of pages of the docs: taken from the page, laid out as pip would, and run as a user runs them."""
 
+import json
 import os
 import re
 import subprocess
@@ -8,6 +9,19 @@ import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
+END = "\x1e"
+SEVERAL = f"""
+import json, sys
+from pvbench import cli
+
+if __name__ == "__main__":
+    for line in json.loads(sys.argv[1]):
+        sys.argv = ["pvbench", *line]
+        try:
+            cli.main()
+        except SystemExit as ended:
+            print({END!r}, ended.code or 0, {END!r}, sep="", end="", flush=True)
+"""
 
 
 def package_of(page, folder):
@@ -29,9 +43,24 @@ def package_of(page, folder):
 
 def pvbench(package, *arguments, status=0):
     """What a command prints with the package installed; it has to end with that status."""
-    paths = [str(package), str(ROOT / "tests" / "plugin"), os.environ.get("PYTHONPATH", "")]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths)), "COLUMNS": "200"}
     command = [sys.executable, "-m", "pvbench.cli", *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, env=_installed(package), check=False)
     assert done.returncode == status, done.stdout + done.stderr
     return done.stdout + done.stderr
+
+
+def pvbench_in_turn(package, *lines):
+    """What each of several commands prints, one after the other in one process, and its status."""
+    command = [sys.executable, "-c", SEVERAL, json.dumps(lines)]
+    done = subprocess.run(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=_installed(package), check=False
+    )
+    parts = done.stdout.split(END)
+    assert len(parts) == 2 * len(lines) + 1, done.stdout
+    return list(zip(parts[::2], map(int, parts[1::2]), strict=False))
+
+
+def _installed(package):
+    paths = [str(package), str(ROOT / "tests" / "plugin"), os.environ.get("PYTHONPATH", "")]
+    unbuffered = {"COLUMNS": "200", "PYTHONUNBUFFERED": "1"}
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths)), **unbuffered}
