@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 
@@ -15,13 +15,14 @@ from pvbench.machine.facts import machine, versions
 from pvbench.measuring.grid import cell_of, cells_by_method, common_means, expected_cells
 from pvbench.measuring.imported import Found, ImportedVideo, Problem, counted
 from pvbench.measuring.precheck import shape_of, some_of
-from pvbench.measuring.request import MeasureRequest, Reported, role_of
+from pvbench.measuring.request import MeasureRequest, Reported, role_of, runs_among
 from pvbench.measuring.work import Work
 from pvbench.metrics import COLUMNS, Metric, columns_in, metric_class, metric_of
 from pvbench.metrics.face_sim import face_trace
 from pvbench.metrics.gallery import UNKNOWN, others_of
 from pvbench.profile import Profile
 from pvbench.report import CellKey, ReferenceSet, ReportData, ReportIdentity, ReportPrompt, ReportVariant, write_report
+from pvbench.video.probe import VideoFacts
 from pvbench.world.foils import foils_of
 
 _NAMED = 5
@@ -82,8 +83,6 @@ def report_data(
         videos[label][cell] = video.path
     for label, cells in places.items():
         failures[label] |= dict.fromkeys(expected[label] - set(cells), "no video of it was given")
-    shapes = list(work.checked.usable.values())
-    described = tuple(sorted({shape_of(facts) for facts in shapes}))
     failed = {video.source for video in found.videos if cell_of(video) in failures[video.method]}
     left_out = _left_out(found)
     prompts = {video.prompt_id: video.text for video in found.videos}
@@ -104,18 +103,14 @@ def report_data(
         traces=traces,
         places=places,
         failures=failures,
-        shapes=described if len(described) > 1 else (),
-        frames=max(facts.frames for facts in shapes),
-        fewest_frames=min(facts.frames for facts in shapes),
-        fps=max(facts.fps for facts in shapes),
-        size=(max(facts.height for facts in shapes), max(facts.width for facts in shapes)),
+        **_sizes(list(work.checked.usable.values())),
         command=order.command,
         versions=versions(),
         machine=machine(),
         expected={label: frozenset(cells) for label, cells in expected.items()},
         metrics=order.metrics,
         licences=licences_of(order.profile, signature),
-        remarks=(*_remarks(found.videos, work), *common_means(scores, _mean_columns(order))),
+        remarks=(*_refined(order), *_remarks(found.videos, work), *common_means(scores, _mean_columns(order))),
         left_out=left_out,
         doubts=tuple(
             (problem.where, problem.what)
@@ -124,6 +119,18 @@ def report_data(
         ),
     )
     return data, problems
+
+
+def _sizes(shapes: Sequence[VideoFacts]) -> dict[str, Any]:
+    """What a report says of the videos' frames, rates and sizes."""
+    described = tuple(sorted({shape_of(facts) for facts in shapes}))
+    return {
+        "shapes": described if len(described) > 1 else (),
+        "frames": max(facts.frames for facts in shapes),
+        "fewest_frames": min(facts.frames for facts in shapes),
+        "fps": max(facts.fps for facts in shapes),
+        "size": (max(facts.height for facts in shapes), max(facts.width for facts in shapes)),
+    }
 
 
 def _others(order: MeasureRequest, people: Mapping[str, Identity], work: Work) -> dict[str, dict[str, np.ndarray]]:
@@ -151,6 +158,18 @@ def _remarks(videos: Sequence[ImportedVideo], work: Work) -> Iterable[str]:
     yield from _cut_short(videos, work)
     yield from _shared(work)
     yield from _faces(videos, work)
+
+
+def _refined(order: MeasureRequest) -> Iterable[str]:
+    """A sentence on runs whose methods were asked with longer texts than those that are compared."""
+    for store in runs_among(order):
+        count = len(store.read_plan().get("refined", {}))
+        if count:
+            texts = "1 text" if count == 1 else f"{count} texts"
+            yield (
+                f"The videos of {readable(store.folder)} were asked for with refined prompts ({texts}); what is "
+                "compared with a prompt is compared with the one in this report."
+            )
 
 
 def _cut_short(videos: Sequence[ImportedVideo], work: Work) -> Iterable[str]:

@@ -84,3 +84,20 @@ def test_a_video_of_the_run_that_was_replaced_is_measured_anew(finished, tmp_pat
     assert done.made == 8
     numbers = json.loads((done.report / "aggregates.json").read_text())
     assert sum(one["done"] for one in numbers["methods"].values()) == 8
+
+
+@pytest.mark.parametrize(("texts", "said"), [(0, ""), (1, "(1 text)"), (2, "(2 texts)")])
+def test_videos_of_refined_prompts_are_said_to_be_so(finished, tmp_path, texts, said):
+    """What the run's plan holds of them, beside numbers that compare with the short prompts."""
+    path = finished / "out" / "plan.json"
+    before = path.read_text()
+    plan = json.loads(before)
+    names = list(plan["prompts"])[:texts]
+    try:
+        path.write_text(json.dumps(plan | ({"refined": dict.fromkeys(names, "a long text")} if texts else {})))
+        done = measure(ordered(finished, out=tmp_path / "measured"))
+    finally:
+        path.write_text(before)
+    report = (done.report / "report.md").read_text()
+    assert ("refined prompts" in report) == bool(texts)
+    assert said in report

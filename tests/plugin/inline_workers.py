@@ -51,7 +51,7 @@ def here(setup, workers):
 
 def work_inline(monkeypatch):
     """Runs and measurings take this executor, whatever number of workers is asked for."""
-    for place in ("pvbench.runner.grid", "pvbench.measuring.work"):
+    for place in ("pvbench.runner.grid", "pvbench.measuring.place"):
         monkeypatch.setattr(f"{place}.LocalExecutor", InlineExecutor)
     for place in ("pvbench.runner.jobs", "pvbench.measuring.jobs"):
         monkeypatch.setattr(f"{place}.print_to", lambda log: None)
