@@ -352,7 +352,7 @@ def odd_videos(folder):
 
 def test_odd_videos_are_measured_or_told(world, raft, monkeypatch):
     # A machine of some size, of whose memory 4k needs more.
-    monkeypatch.setattr("pvbench.measuring.measure.memory_of", lambda device: 16 << 30)
+    monkeypatch.setattr("pvbench.measuring.place.memory_of", lambda device: 16 << 30)
     odd_videos(world / "odd")
     profile = with_weights(load_profile("animatediff"), [f"raft={raft}"])
     asked = MeasureRequest((world / "odd",), profile, world / "out", metrics=("dynamic_degree",), workers=1)
