@@ -35,7 +35,7 @@ jaxtyping.install_import_hook(
 )
 
 import pytest
-from example_inputs import make_identity
+from example_inputs import EXAMPLE_PROFILE, make_identity
 from inline_workers import work_inline
 
 MISSING = 'rendering people needs pip install "pvbench[world]"'
@@ -57,6 +57,37 @@ def command_line(monkeypatch, capsys, tmp_path):
         return ended.value.code or 0, printed.out, printed.err
 
     return run
+
+
+@pytest.fixture
+def in_processes(pvbench, people):
+    """`pvbench run` of the example profile's untuned method, with more options."""
+
+    def run(*arguments, methods="example_drift", identities=people):
+        return pvbench(
+            "run",
+            "--profile",
+            EXAMPLE_PROFILE,
+            "--methods",
+            methods,
+            "--identities",
+            identities,
+            "--out",
+            "out",
+            "--device",
+            "cpu",
+            "--workers",
+            "1",
+            *arguments,
+        )
+
+    return run
+
+
+@pytest.fixture
+def example(in_processes, inline):
+    """The same, whose workers are this process."""
+    return in_processes
 
 
 @pytest.fixture

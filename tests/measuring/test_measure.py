@@ -2,75 +2,25 @@
 
 import csv
 import dataclasses
-import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from example_inputs import EXAMPLE_PROFILE, make_identity
+from example_inputs import EXAMPLE_PROFILE
 from example_videos import encode, turned
-from pvbench_example import Differences, EndsLoader, Faces
-from safetensors.numpy import load
+from measured_folder import clip, order, report_of, scores
 
-from pvbench.errors import FaceError, ProfileError, ReportError, VideoError
-from pvbench.evaluator import Demands, FeaturePlan, evaluator_loaders
-from pvbench.features.published import i3d
-from pvbench.features.published.settings import PREPROCESSINGS, settings_of, with_weights
+from pvbench.errors import FaceError, ReportError
+from pvbench.features.published.settings import with_weights
 from pvbench.measuring.imported import Given
-from pvbench.measuring.jobs import Bench, MeasureSetup
-from pvbench.measuring.kept import KeptFeatures, make_features
-from pvbench.measuring.measure import ProblemsError, _needs, _people, measure
-from pvbench.measuring.request import MeasureRequest, role_of
+from pvbench.measuring.measure import ProblemsError, _people, measure
+from pvbench.measuring.request import MeasureRequest
 from pvbench.measuring.work import Work
-from pvbench.metrics import PAPER, MetricError, choose, load_metrics
 from pvbench.profile import load_profile
 from pvbench.prompt import load_prompts
 from pvbench.report.frame import scores as read_scores
-from pvbench.store import Store
 from pvbench.torchvision_shim import load_torchvision
-from pvbench.video import Video, content_digest, read_video, write_video
-
-
-def clip(path, seed=0, frames=6):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    array = np.random.default_rng(seed).integers(1, 255, (frames, 32, 24, 3), dtype=np.uint8)
-    # A level of its own for each video, so that no two have the same numbers.
-    write_video(path, Video(array // 2 + np.uint8(9 * (seed % 12)), 8.0))
-
-
-@pytest.fixture
-def crowded(tmp_path):
-    """Two people, two methods, three prompts."""
-    make_identity(tmp_path / "people", "ann", brightness=90)
-    make_identity(tmp_path / "people", "bob", "man", 180)
-    seed = 0
-    for method in ("mine", "theirs"):
-        for person in ("ann", "bob"):
-            for prompt in ("surf", "read", "wave"):
-                clip(tmp_path / "videos" / method / person / f"{prompt}-0.mkv", seed)
-                seed += 1
-    return tmp_path
-
-
-@pytest.fixture
-def world(crowded, inline):
-    """The same, measured without processes."""
-    return crowded
-
-
-def order(world, *sources, **options):
-    options = {"identities": world / "people", "out": world / "out", "workers": 1} | options
-    return MeasureRequest(sources or (world / "videos",), load_profile(EXAMPLE_PROFILE), **options)
-
-
-def scores(measured):
-    with (measured.report / "scores.csv").open() as file:
-        return {tuple(list(row.values())[:5]): row["value"] for row in csv.DictReader(file)}
-
-
-def report_of(measured, method="mine"):
-    return json.loads((measured.report / "aggregates.json").read_text())["methods"][method]["scores"]
 
 
 def test_workers_order_and_company_move_no_number(crowded):
@@ -152,44 +102,11 @@ def test_videos_with_no_face_and_with_two_are_told(world, monkeypatch):
     assert "4 videos with two faces or more in a frame" in text
 
 
-def test_what_is_measured_is_kept(world):
-    first = measure(order(world))
-    assert (first.made, first.reused) == (12, 0)
-    before = {path: path.read_bytes() for path in first.report.rglob("*") if path.is_file()}
-    written = first.report.stat().st_mtime_ns
-    second = measure(order(world))
-    assert (second.made, second.reused) == (0, 12)
-    assert first.report.stat().st_mtime_ns == written
-    assert {path: path.read_bytes() for path in first.report.rglob("*") if path.is_file()} == before
-    clip(world / "videos" / "mine" / "ann" / "surf-0.mkv", 77)
-    third = measure(order(world))
-    assert (third.made, third.reused) == (1, 11)
-
-
 def test_the_own_report_among_the_videos_is_passed_over(world):
     out = world / "videos" / "measured"
     measure(order(world, out=out))
     done = measure(order(world, out=out))
     assert (done.made, done.reused, done.problems) == (0, 12, ())
-
-
-def test_a_video_that_moved_is_known_by_its_content(world):
-    measure(order(world))
-    (world / "videos").rename(world / "elsewhere")
-    assert measure(order(world, world / "elsewhere")).made == 0
-
-
-def test_metrics_that_are_not_asked_for_are_neither_made_nor_shown(world):
-    done = measure(order(world, metrics=("dynamic_degree",)))
-    kinds = {path.name.split("-")[1] for path in (world / "out" / "features" / "video").iterdir()}
-    assert len(kinds) == 1
-    assert not (world / "out" / "features" / "reference").exists()
-    assert {key[4] for key in scores(done)} == {"dynamic_degree", "flow_magnitude"}
-    text = (done.report / "report.md").read_text()
-    assert "Dyna. Deg." in text
-    assert "Face Sim. ↑" not in text
-    more = measure(order(world, metrics=("dynamic_degree", "clip_t")))
-    assert more.made == 12
 
 
 def test_videos_without_identity_or_prompt_have_the_metrics_that_need_neither(world):
@@ -198,97 +115,6 @@ def test_videos_without_identity_or_prompt_have_the_metrics_that_need_neither(wo
     assert {key[1] for key in scores(done)} == {"-"}
     with pytest.raises(ProblemsError, match="2 problems"):
         measure(order(world, world / "plain"))
-
-
-def test_the_reference_set_can_be_any_folder(world):
-    for index in range(5):
-        clip(world / "real" / f"{index}.mkv", 20 + index)
-    done = measure(order(world, reference=str(world / "real")))
-    numbers = json.loads((done.report / "aggregates.json").read_text())
-    fvd = numbers["methods"]["mine"]["scores"]["fvd"]
-    assert fvd["n"] == 6
-    assert fvd["value"] > 0
-    assert fvd["signature_long"]["n_reference"] == 5
-    assert fvd["signature_long"]["reference"].startswith("real@")
-    assert numbers["methods"]["mine"]["scores"]["kvd"]["value"] is not None
-    with pytest.raises(VideoError, match="it holds 0 videos"):
-        measure(order(world, reference=str(world / "people")))
-    with pytest.raises(VideoError, match="it holds 0 videos"):
-        measure(order(world, reference="a" * 300))
-    with pytest.raises(ProblemsError, match="12 problems"):
-        measure(order(world, given=Given("./" + "a" * 300)))
-    with pytest.raises(ProfileError, match="rendered is for the miniature world"):
-        measure(order(world, reference="rendered"))
-
-
-def test_broken_videos_of_the_reference_set_are_listed_and_the_sets_digest_covers_the_others(world):
-    for index in range(4):
-        clip(world / "real" / f"{index}.mkv", 20 + index)
-    whole = report_of(measure(order(world, reference=str(world / "real"))))["fvd"]["signature_long"]
-    (world / "real" / "text.mp4").write_text("this is no video")
-    (world / "real" / "empty.webm").write_bytes(b"")
-    with pytest.raises(ProblemsError) as refused:
-        measure(order(world, reference=str(world / "real")))
-    assert [problem.where.rsplit("/")[-1] for problem in refused.value.found.problems] == ["empty.webm", "text.mp4"]
-    done = measure(order(world, reference=str(world / "real"), allow_partial=True))
-    assert len(done.problems) == 2
-    signed = report_of(done)["fvd"]["signature_long"]
-    assert (signed["n_reference"], signed["reference"]) == (4, whole["reference"])
-    text = (done.report / "report.md").read_text()
-    assert "2 problems are listed below" in text
-    assert "empty.webm | is empty (0 bytes); make it again |" in text
-
-
-def test_a_reference_video_that_breaks_while_measured_is_listed(world):
-    for index in range(4):
-        clip(world / "real" / f"{index}.mkv", 20 + index)
-    path = world / "real" / "2.mkv"
-    data = bytearray(path.read_bytes())
-    data[len(data) // 2] ^= 0xFF
-    path.write_bytes(data)
-    done = measure(order(world, reference=str(world / "real")))
-    assert [problem.where for problem in done.problems] == [str(path)]
-    assert report_of(done)["fvd"]["signature_long"]["n_reference"] == 3
-    assert "2.mkv" in (done.report / "report.md").read_text()
-    assert done.failed == 0
-
-
-def test_a_reference_set_of_which_one_video_is_whole_is_refused(world):
-    clip(world / "real" / "0.mkv", 20)
-    (world / "real" / "1.mkv").write_text("this is no video")
-    with pytest.raises(VideoError, match="1 of its 2 videos can be used"):
-        measure(order(world, reference=str(world / "real"), allow_partial=True))
-
-
-def test_a_set_compared_with_itself_has_no_distance(world):
-    done = measure(order(world, world / "videos" / "mine", reference=str(world / "videos" / "mine")))
-    numbers = json.loads((done.report / "aggregates.json").read_text())
-    assert numbers["methods"]["mine"]["scores"]["fvd"]["value"] == pytest.approx(0, abs=1e-9)
-
-
-def test_without_a_reference_set_there_is_no_fvd(world):
-    done = measure(order(world))
-    assert json.loads((done.report / "aggregates.json").read_text())["methods"]["mine"]["scores"]["fvd"]["n"] == 0
-    assert (done.report / "report.md").read_text().count("fvd needs --reference FOLDER") == 1
-    # Nothing was made for it.
-    assert not any("video/embedding" in load(path.read_bytes()) for path in (world / "out" / "features").rglob("*.*"))
-    with pytest.raises(ProfileError, match="fvd needs --reference FOLDER"):
-        measure(order(world, metrics=("fvd",)))
-
-
-def test_without_a_reference_set_short_videos_are_not_asked_to_be_longer(world):
-    profile = load_profile("animatediff")
-    metrics = load_metrics({}, ("dynamic_degree", "fvd"))
-    assert _needs(FeaturePlan(profile, {"flow/top5"}), metrics).frames == 1
-    assert _needs(FeaturePlan(profile, {"flow/top5", "video/embedding"}), metrics).frames == 10
-
-
-def test_the_row_of_another_method_is_a_reference_set(world):
-    assert [role_of(name) for name in ("base", "oracle", "theirs")] == ["floor", "ceiling", "method"]
-    (world / "videos" / "theirs").rename(world / "videos" / "base")
-    done = measure(order(world))
-    assert report_of(done)["fvd_base"]["n"] == 6
-    assert "fvd needs" not in (done.report / "report.md").read_text()
 
 
 def test_an_identity_without_a_face_is_told_and_costs_its_own_metrics_alone(world):
@@ -390,52 +216,6 @@ def test_a_video_that_breaks_while_measured_is_listed_and_not_counted(world, mon
     assert "11 of 12 videos measured" in (done.report / "report.md").read_text()
 
 
-def test_features_that_worked_are_kept_where_others_fail(tmp_path, monkeypatch):
-    def too_large(self, video, have):
-        raise VideoError("frames are too large")
-
-    monkeypatch.setattr(Differences, "flow", too_large)
-    evaluators = Bench(MeasureSetup(load_profile(EXAMPLE_PROFILE), "cpu", None, tmp_path / "log")).evaluators
-    kept = KeptFeatures(evaluators.plan, Store(tmp_path))
-    files = kept.files("video", "0" * 64)
-    video = Video(np.full((6, 32, 24, 3), 90, np.uint8), 8.0)
-    with pytest.raises(VideoError, match="too large"):
-        make_features(evaluators, "video", video, kept.missing(files), files)
-    assert [group for group, _ in kept.missing(files)] == ["flow"]
-
-
-def test_a_kept_file_that_was_damaged_is_noticed_and_made_again(world):
-    """By its checksum: one flipped bit leaves a file that reads well."""
-    measure(order(world))
-    for path in sorted((world / "out" / "features" / "video").iterdir())[::12]:
-        data = bytearray(path.read_bytes())
-        data[-1] ^= 1
-        path.write_bytes(data)
-    before = scores(measure(order(world, out=world / "other")))
-    again = measure(order(world))
-    assert 1 <= again.made < 12
-    assert scores(again) == before
-
-
-def test_features_that_others_read_are_taken_from_their_file(world, monkeypatch):
-    """Where crops of faces alone are missing, faces are not found again."""
-    measure(order(world))
-    for path in (world / "out" / "features" / "video").iterdir():
-        if "clip/face" in load(path.read_bytes()):
-            path.unlink()
-    monkeypatch.setenv("EXAMPLE_FAILS", "")
-    monkeypatch.setattr(Faces, "face", lambda self, video, have: pytest.fail("faces were found again"))
-    plan = FeaturePlan(load_profile(EXAMPLE_PROFILE))
-    kept = KeptFeatures(plan, Store(world / "out"))
-    path = world / "videos" / "mine" / "ann" / "surf-0.mkv"
-    files = kept.files("video", content_digest(path))
-    assert [group for group, _ in kept.missing(files)][:1] == ["clip_face"]
-    bench = Bench(MeasureSetup(plan.profile, "cpu", None, world / "log"))
-    wanted = tuple(one for one in kept.missing(files) if one[0] == "clip_face")
-    make_features(bench.evaluators, "video", read_video(path), wanted, files)
-    assert "clip_face" not in dict(kept.missing(files))
-
-
 def test_nothing_is_computed_while_there_are_problems(world):
     (world / "videos" / "mine" / "ann" / "bad-0.mkv").write_text("no video")
     with pytest.raises(ProblemsError) as refused:
@@ -496,160 +276,3 @@ def test_what_stands_for_no_cell_is_listed_in_the_report_and_counted_apart(world
     assert "Given, but no cell: 2" in text
     assert "is no identity" in text
     assert "stands for the same method, identity, prompt and seed" in text
-
-
-def test_a_video_that_is_too_short_for_fvd_has_the_other_numbers(world, monkeypatch):
-    monkeypatch.setattr(EndsLoader, "demands", lambda profile: Demands(frames=6))
-    clip(world / "videos" / "mine" / "ann" / "wave-0.mkv", 60, frames=5)
-    for index in range(4):
-        clip(world / "real" / f"{index}.mkv", 20 + index)
-    done = measure(order(world, reference=str(world / "real")))
-    assert done.failed == 0
-    assert [problem.what.split(":")[0] for problem in done.problems][:1] == ["is too short"]
-    found = {key[4]: value for key, value in scores(done).items() if key[:3] == ("mine", "ann", "wave")}
-    assert all(found[name] for name in ("face_sim", "flow_magnitude", "temporal_consistency", "clip_t", "clip_i"))
-    assert (report_of(done)["fvd"]["n"], report_of(done, "theirs")["fvd"]["n"]) == (5, 5)
-
-
-def test_what_is_made_of_features_that_a_video_lacks_is_lacking_too():
-    """The miniature world's judge reads the embedding of the video."""
-    profile = load_profile("mini")
-    plan = FeaturePlan(profile, FeaturePlan(profile).features)
-    (judge,) = [group.name for group in plan.of("video") if "video/embedding" in group.reads]
-    needs = _needs(plan, load_metrics({}, PAPER))
-    assert needs.counting >= {judge, "video"}
-    assert needs.counting < needs.groups
-
-
-def test_names_of_metrics_and_weights_are_checked():
-    assert choose(None) == PAPER
-    assert choose("fvd, clip_t,fvd") == ("fvd", "clip_t")
-    with pytest.raises(MetricError, match="did you mean 'face_sim'"):
-        choose("face_sin")
-    with pytest.raises(MetricError, match="names none"):
-        choose(" , ")
-    profile = load_profile(EXAMPLE_PROFILE)
-    assert with_weights(profile, []) is profile
-    profile = load_profile("animatediff")
-    assert with_weights(profile, ["raft=a=b", "i3d=c"]).evaluators["files"] == {"flow": "a=b", "video": "c"}
-
-
-def test_a_shipped_profile_with_evaluators_of_its_own_takes_no_files():
-    with pytest.raises(ProfileError, match="evaluators' weights in one folder"):
-        with_weights(load_profile("mini"), ["raft=x"])
-
-
-def test_the_report_says_what_the_publishers_allow():
-    from pvbench.measuring.report import licences_of
-
-    profile = load_profile("animatediff")
-    assert list(licences_of(profile, ("face",))) == ["face"]
-    assert "non-commercial" in licences_of(profile, ("face",))["face"]
-    assert "Apache" in licences_of(profile, ("face", "hps"))["hps"]
-    own = licences_of(with_weights(profile, ["face=elsewhere"]), ("face", "flow"))
-    assert own["face"] == "a file of your own, whose licence pvbench does not know"
-
-
-def test_metrics_that_rest_on_one_network_have_features_of_their_own(world):
-    few, flow, warp = world / "videos" / "mine" / "ann", ("dynamic_degree",), ("warping_error",)
-    # One after the other in one folder, and then both.
-    one = scores(measure(order(world, few, metrics=flow)))
-    other = measure(order(world, few, metrics=warp))
-    assert other.made == 3
-    both = measure(order(world, few, metrics=flow + warp))
-    assert (both.made, scores(both)) == (0, one | scores(other))
-    assert all(scores(both).values())
-    assert scores(measure(order(world, few, metrics=flow + warp, out=world / "both"))) == scores(both)
-
-
-def test_a_feature_that_evaluators_do_not_make_is_told_before_anything_is_computed(world):
-    asked = order(world, world / "videos" / "mine" / "ann", metrics=("dynamic_degree", "subject_consistency"))
-    with pytest.raises(MetricError, match="'subject_consistency' needs the feature 'dino/frame', which no evaluator"):
-        measure(asked)
-    assert not (world / "out").exists()
-
-
-def test_every_group_of_features_has_a_file_of_its_own(world):
-    names = (*PAPER, "identity_consistency", "warping_error", "background_consistency")
-    measure(order(world, world / "videos" / "mine", metrics=names))
-    for kind in ("video", "reference", "text"):
-        found = [set(load(path.read_bytes())) for path in (world / "out" / "features" / kind).iterdir()]
-        loaders = evaluator_loaders(load_profile(EXAMPLE_PROFILE)).values()
-        groups = [group for loader in loaders for group in loader.groups]
-        assert all(any(names == set(group.features) for group in groups) for names in found)
-
-
-def test_a_file_that_is_listed_several_times_is_decoded_once(world, monkeypatch):
-    lines = [f"videos/mine/ann/surf-0.mkv,ann,surf,mine,{seed}" for seed in range(4)]
-    (world / "list.csv").write_text("\n".join(["video,identity,prompt,method,seed", *lines]) + "\n")
-    done = measure(order(world, world / "list.csv", metrics=("dynamic_degree",)))
-    assert (done.made, done.reused, done.failed) == (1, 0, 0)
-    assert len(set(scores(done).values())) == 2  # the verdict and the flow
-    assert len(scores(done)) == 8
-
-
-def test_nobody_is_no_person_in_intervals_and_tests(world):
-    lines = [
-        f"videos/{method}/{who}/{prompt}-0.mkv,{who if who == 'ann' else ''},{prompt},{method},0"
-        for method in ("mine", "theirs")
-        for who in ("ann", "bob")
-        for prompt in ("surf", "read")
-    ]
-    (world / "list.csv").write_text("\n".join(["video,identity,prompt,method,seed", *lines]) + "\n")
-    done = measure(order(world, world / "list.csv", metrics=("dynamic_degree", "temporal_consistency")))
-    found = report_of(done)["temporal_consistency"]
-    assert (found["n"], found["identities"]) == (4, 1)
-    assert found["interval"] is None or found["interval"]["low"] is None
-    text = (done.report / "report.md").read_text()
-    assert "2 methods, 1 person, 2 prompts, 1 seed: 8 of 8 videos measured." in text
-    assert "It is not known of every video whom it shows" in text
-    assert "over the 2 people" not in text
-
-
-def test_a_report_of_one_extra_metric_has_no_empty_tables(world):
-    done = measure(order(world, world / "videos" / "mine", metrics=("warping_error",)))
-    text = (done.report / "report.md").read_text()
-    assert [line for line in text.splitlines() if line.startswith("## ")] == [
-        "## Extra metrics",
-        "## What the numbers look like",
-        "## How this was made",
-    ]
-    assert "Face Sim" not in text
-    assert "face: " not in text
-    text = (measure(order(world, world / "videos" / "mine", metrics=("clip_t",))).report / "report.md").read_text()
-    assert "CLIP-T is a cosine × 100." in text
-    assert "Dyna. Deg." not in text
-
-
-def test_a_given_reference_set_is_called_by_its_name_throughout(world):
-    for seed in range(3):
-        clip(world / "others" / f"{seed}.mkv", 50 + seed)
-    text = (measure(order(world, reference=str(world / "others"))).report / "report.md").read_text()
-    assert "The set `others@" in text
-    assert "in FVD's reference set, too" not in text
-    assert "`rendered`" not in text
-
-
-def test_videos_that_are_in_their_own_reference_set_are_told(world):
-    done = measure(order(world, world / "videos" / "mine", reference=str(world / "videos")))
-    assert "6 of the 6 videos measured are in FVD's reference set, too" in (done.report / "report.md").read_text()
-
-
-def test_a_preprocessing_that_does_not_exist_is_refused_before_anything_is_computed():
-    profile = load_profile("animatediff")
-    wrong = dataclasses.replace(profile, evaluators={**profile.evaluators, "preprocessing": "cdfv"})
-    with pytest.raises(ProfileError, match=r"unknown preprocessing 'cdfv'.*did you mean.*cdfvd"):
-        settings_of(wrong)
-    assert tuple(i3d.PREPROCESSINGS) == PREPROCESSINGS
-
-
-def test_extra_metrics_are_measured_and_shown_where_they_are_named(world):
-    done = measure(order(world, metrics=choose("all,identity_consistency")))
-    found = scores(done)
-    assert float(found["mine", "ann", "surf", "0", "identity_consistency"]) > 0.9
-    text = (done.report / "report.md").read_text()
-    assert "## Extra metrics" in text
-    assert "A still face is best in ID Cons. and drift" in text
-    assert "What cheats identity_consistency: A still face scores 1" in text
-    assert "HPS is by the network" not in text
-    assert "Extra metrics" not in (measure(order(world)).report / "report.md").read_text()
