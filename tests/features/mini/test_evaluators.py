@@ -14,6 +14,7 @@ from pvbench.features.mini.clip import MiniClip
 from pvbench.features.mini.face import MiniFace
 from pvbench.features.mini.head_networks import HeadRecogniser, LookReader
 from pvbench.features.mini.hps import MiniHps
+from pvbench.features.mini.style_network import StyleReader
 from pvbench.features.mini.video import MiniVideo
 from pvbench.features.mini.video_networks import VideoEncoder
 from pvbench.pixels import resize_photo
@@ -21,6 +22,7 @@ from pvbench.profile import load_profile
 from pvbench.video import Video
 from pvbench.world.head import LOOKS, MiniHead
 from pvbench.world.judge import SEEN, WorldJudge
+from pvbench.world.style_reader import KINDS, MiniStyle
 from pvbench.world.vocabulary import LABELS
 
 PAGE = Path(__file__).parents[3] / "docs" / "features.md"
@@ -33,7 +35,7 @@ WORLD = {"world/action", "world/scene", "world/colour", "world/expression", "tex
 OF_HEADS = {"head/embedding", *(f"look/{name}" for name in LOOKS)}
 OF_PHOTOS = {"reference/head", *(f"reference/look_{name}" for name in LOOKS)}
 OF_COLOURS = {"colours/skin", "colours/crown"}
-OF_PIXELS = {"flow/warp_error", "pixels/difference"}
+OF_PIXELS = {"flow/warp_error", "pixels/difference", "style/probability"}
 EXTRA = {"hps/frame", "text/hps", *WORLD, *OF_HEADS, *OF_COLOURS, *OF_PHOTOS, *OF_PIXELS}
 
 
@@ -51,6 +53,7 @@ def evaluators_of(face, clip):
             "clip": MiniClip(clip, 64, 64),
             "hps": MiniHps(clip),
             "head": MiniHead(HeadRecogniser(width=2).eval(), LookReader(values, width=2).eval(), 64, 64, CPU),
+            "style": MiniStyle(StyleReader(len(KINDS)).eval(), CPU),
             "video": MiniVideo(encoder, torch.device("cpu")),
             "world": WorldJudge(encoder, {label: np.ones((len(LABELS[label]), 24), np.float32) for label in SEEN}),
         }
