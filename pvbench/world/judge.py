@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -26,24 +26,21 @@ SEEN = ("scene", "colour", "expression")
 """What the scoring CLIP tells of a frame; the action is told by the video encoder."""
 
 
-_WORN = {"none": "nothing on the face", "stubble": "stubble"}
+_BARE = "nothing on the face"
+_SAID: Mapping[str, Callable[[str], str]] = {
+    "scene": lambda value: SCENE_PHRASES[value][0],
+    "colour": lambda value: f"wearing {clothes_words(Shot(colour=value))}",
+    "expression": lambda value: EXPRESSION_PHRASES[value][0],
+    "hair": lambda value: "with hair in a bob" if value == "bob" else f"with {value} hair",
+    "hair_colour": lambda value: f"with {value} hair",
+    "beard": lambda value: f"with {({'none': _BARE, 'stubble': value}).get(value) or article(value)}",
+    "glasses": lambda value: f"with {_BARE if value == 'none' else f'{value} glasses'}",
+}
 
 
 def sentences(label: str) -> list[str]:
     """One sentence for every value of a label that CLIP can tell, with "a person" for the person."""
-    if label == "scene":
-        return [f"a person {SCENE_PHRASES[value][0]}" for value in LABELS["scene"]]
-    if label == "colour":
-        return [f"a person wearing {clothes_words(Shot(colour=value))}" for value in LABELS["colour"]]
-    if label == "hair":
-        return [f"a person with {'hair in a bob' if value == 'bob' else f'{value} hair'}" for value in LABELS["hair"]]
-    if label == "hair_colour":
-        return [f"a person with {value} hair" for value in LABELS["hair_colour"]]
-    if label == "beard":
-        return [f"a person with {_WORN.get(value) or article(value)}" for value in LABELS["beard"]]
-    if label == "glasses":
-        return [f"a person with {_WORN.get(value) or f'{value} glasses'}" for value in LABELS["glasses"]]
-    return [f"a person {EXPRESSION_PHRASES[value][0]}" for value in LABELS["expression"]]
+    return [f"a person {_SAID[label](value)}" for value in LABELS[label]]
 
 
 def sentence_embeddings(network: ClipModel, label: str) -> Float[np.ndarray, "values width"]:

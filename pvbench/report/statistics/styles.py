@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,7 +18,7 @@ from pvbench.stats import sign_flip_greater_p
 class InStyle:
     """One row in a style, beside the floor and the ceiling in the same style and beside the row without one.
 
-    A share is None where one of the rows that it needs is missing.
+    A share is None where one of the rows that it needs is missing, or is the row itself.
 
     Attributes:
         reached: mean probability of the style; NaN where it was not measured.
@@ -46,27 +47,28 @@ def rows_in_styles(data: ReportData) -> tuple[InStyle, ...]:
 
 
 def _row(data: ReportData, variant: ReportVariant) -> InStyle:
-    own, ends = variant.label, _ends(data, variant.style)
-    floor = ends[0]
-    between = None not in ends and own not in ends
-    styled = (own, *map(str, ends))
-    without = (variant.plain, *map(str, _ends(data, "")))
-    whole = between and {*without} <= {one.label for one in data.variants}
+    own, (floor, ceiling) = variant.label, _ends(data, variant.style)
+    styled, without = (own, floor, ceiling), (variant.plain, *_ends(data, ""))
     reached = list(data.defined(own, f"style_{variant.style}").values())
+    is_end = own in (floor, ceiling)
+
+    def gained(labels: tuple[str, ...], formula: Callable[..., float]) -> Kept | None:
+        return None if is_end else share(data, "face_sim", labels, formula)
+
+    def kept(column: str) -> Kept | None:
+        return None if own == floor else share(data, column, (own, floor), lambda mine, low: mine / low)
+
     return InStyle(
         label=own,
         style=variant.style,
         reached=float(np.mean(reached)) if reached else math.nan,
-        face=share(data, "face_sim", styled, _gain) if between else None,
-        face_without=share(data, "face_sim", without, _gain) if whole else None,
-        face_lost=share(data, "face_sim", (*without, *styled), _lost) if whole else None,
-        p=_above(data, own, str(floor)) if floor is not None and own not in ends else math.nan,
-        **{
-            name: None
-            if floor is None or own == floor
-            else share(data, column, (own, floor), lambda mine, low: mine / low)
-            for name, column in (("flow", "flow_magnitude"), ("clip_t", "clip_t"), ("action", "action_right"))
-        },
+        face=gained(styled, _gain),
+        face_without=gained(without, _gain) if ceiling and floor else None,
+        face_lost=gained((*without, *styled), _lost),
+        p=math.nan if is_end else _above(data, own, floor),
+        flow=kept("flow_magnitude"),
+        clip_t=kept("clip_t"),
+        action=kept("action_right"),
     )
 
 
@@ -79,17 +81,16 @@ def _lost(*means: float) -> float:
     return _gain(*means[:3]) - _gain(*means[3:])
 
 
-def _ends(data: ReportData, style: str) -> tuple[str | None, str | None]:
-    """Labels of the floor and the ceiling in a style, or without one."""
+def _ends(data: ReportData, style: str) -> tuple[str, str]:
+    """Labels of the floor and the ceiling in a style, or without one; empty for a row that is missing."""
     return _twin(data, "floor", style), _twin(data, "ceiling", style)
 
 
-def _twin(data: ReportData, role: str, style: str) -> str | None:
-    """Label of the row that is the floor or the ceiling of rows in a style, or without one."""
-    plain = next((one.label for one in data.variants if one.role == role), None)
-    if plain is None or not style:
+def _twin(data: ReportData, role: str, style: str) -> str:
+    plain = next((one.label for one in data.variants if one.role == role), "")
+    if not style:
         return plain
-    return next((one.label for one in data.variants if one.style == style and one.plain == plain), None)
+    return next((one.label for one in data.variants if one.style == style and one.plain == plain), "")
 
 
 def _above(data: ReportData, first: str, second: str) -> float:
