@@ -51,7 +51,7 @@ class DreamBoothSettings(KeywordSettings):
     rank: int = 16
     targets: Literal["qkv", "qkvo"] = "qkvo"
     steps: int = 120
-    rate: float = 5e-4
+    rate: float = 1e-3
     batch: int = 4
     prior_weight: float = 0.0
     prior_images: int = 100
