@@ -47,6 +47,12 @@ class StudyResult:
         return tuple(name for name in asked if name in self.data.video_columns)
 
     @property
+    def failed(self) -> int:
+        """How many planned videos of its rows have no numbers."""
+        rows = [variant.label for variant in self.data.variants]
+        return sum(len(self.data.planned(row)) - len(self.data.done(row)) for row in rows)
+
+    @property
     def people(self) -> int:
         """How many it rests on."""
         return len(self.data.people)
@@ -86,6 +92,7 @@ def _blocks(result: StudyResult) -> Iterable[Block]:
     yield Paragraph(
         f"{len(data.people)} people x {len(data.prompts)} prompts x {len(data.seeds)} seeds, profile {data.profile}."
         + (f" {study.caution}" if study.caution else "")
+        + (f" Videos that failed and are left out: {result.failed}." if result.failed else "")
     )
     yield rows_table(result)
     if study.claims:

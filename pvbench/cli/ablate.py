@@ -59,8 +59,8 @@ def ablate(
 ) -> None:
     """Run ablations and print a verdict on each claim, the paper's or ours.
 
-    Stopped at any moment and started again, it goes on where it was. The exit status says nothing of the verdicts; 2:
-    an input cannot be used.
+    Stopped at any moment and started again, it goes on where it was. The exit status says nothing of the verdicts; 1:
+    some videos failed, and are tried again by the next call; 2: an input cannot be used.
     """
     from pvbench.ablation.ablate import ablate as run_studies
     from pvbench.runner.plan import Choice
@@ -92,3 +92,11 @@ def ablate(
                 f"[bold]{one.verdict}[/]"
             )
     console.print(f"tables in [cyan]{escape(str(folder / 'ablation' / 'ablation.md'))}[/]")
+    from pvbench.measuring.imported import counted
+
+    if failed := sum(result.failed for result in results):
+        error_console.print(
+            f"{counted(failed, 'video')} failed: see [cyan]{escape(str(folder / 'failures'))}[/]; the same command "
+            f"tries again"
+        )
+        raise typer.Exit(1)

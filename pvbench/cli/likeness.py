@@ -72,8 +72,12 @@ def likeness(
 
 
 def _advanced(done: int, total: int, name: str) -> None:
-    if console.is_terminal and done < total:
+    if done == total:
+        return
+    if console.is_terminal:
         console.print(f"[dim]{done + 1} of {total}: {escape(name)}[/]")
+    elif 10 * done // total > 10 * (done - 1) // total:
+        error_console.print(f"{done} of {total} are looked at; next {escape(name)}", soft_wrap=True)
 
 
 def _words(found: Likeness) -> dict[str, object]:

@@ -19,7 +19,7 @@ _SHOWN = 3
 
 
 class MeasureObserver:
-    """A bar with the time left. A context manager: leaving it ends the bar."""
+    """A bar with the time left, or without a terminal a line for each tenth. Leaving its context ends the bar."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -33,6 +33,7 @@ class MeasureObserver:
             transient=True,
         )
         self._task = self._progress.add_task("starting", total=None)
+        self._tenth = 0
 
     def __enter__(self) -> MeasureObserver:
         self._progress.start()
@@ -67,6 +68,12 @@ class MeasureObserver:
     def advanced(self, done: int, total: int, doing: str) -> None:
         """So many videos are measured."""
         self._progress.update(self._task, completed=done, total=total, description=readable(doing))
+        tenth = 10 * done // max(total, 1)
+        if not self._console.is_terminal and tenth > self._tenth:
+            self._tenth = tenth
+            left = self._progress.tasks[self._task].time_remaining
+            in_time = f"; about {left / 60:.1f} min left" if left else ""
+            self._console.print(f"measured {done} of {total}{in_time}")
 
 
 def asked_in_words(texts: Iterable[str]) -> str:

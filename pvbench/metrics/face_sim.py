@@ -93,7 +93,9 @@ class FaceSim(Metric):
         ),
     )
 
-    trap: ClassVar[str] = "A reference photo, held still or pasted into the video, scores above the true person."
+    trap: ClassVar[str] = (
+        "A reference photo, held still, scores above the true person, and one pasted into a video most of it."
+    )
 
     def __post_init__(self) -> None:
         if self.reference not in REFERENCES:

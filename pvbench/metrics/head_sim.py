@@ -38,7 +38,7 @@ class HeadSim(Metric):
         Column("head_verified_01", "Head at 0.1 %", "share of frames", True, fmt=".1f", scale=100.0, limits=(0.0, 1.0),
                undefined=NOT_SET),
     )  # fmt: skip
-    trap: ClassVar[str] = "A reference photo, held still or pasted into the video, scores above the true person."
+    trap: ClassVar[str] = "A reference photo, held still, scores above the true person."
 
     def __post_init__(self) -> None:
         check_thresholds(self.name, self.threshold_1, self.threshold_01)

@@ -42,7 +42,7 @@ class LineUp(Metric):
                "glasses; chance is 20 %."),
         Column("line_up_margin", "Margin", "cosine", True, scale=100.0, limits=(-2.0, 2.0), undefined=_TOO_FEW),
     )  # fmt: skip
-    trap: ClassVar[str] = "A reference photo, held still or pasted into the video, is always found."
+    trap: ClassVar[str] = "A reference photo is always found, held still, and nearly always, pasted into a video."
 
     def row(self, features: Features) -> tuple[float, ...]:
         """1 or 0 among the run's people, the same among look-alikes, and the margin to the nearest of the people."""

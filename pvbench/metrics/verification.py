@@ -60,7 +60,7 @@ class Verification(Metric):
         Column("verified_01", "Verified at 0.1 %", "share of frames", True, fmt=".1f", scale=100.0, limits=(0.0, 1.0),
                undefined=NOT_SET),
     )  # fmt: skip
-    trap: ClassVar[str] = "A reference photo, held still or pasted into the video, is accepted in every frame."
+    trap: ClassVar[str] = "A reference photo is accepted in every frame, held still, and in most, pasted into a video."
 
     def __post_init__(self) -> None:
         check_thresholds(self.name, self.threshold_1, self.threshold_01)

@@ -82,7 +82,7 @@ def _pack(profile: Profile) -> tuple[Path, Path]:
         return pack_files(path)
     entry = PUBLISHED.get(given)
     if entry is not None and entry.part == "face":
-        return pack_files(located(entry))
+        return pack_files(located(entry, option="rewards.face"))
     return pack_files(weights_root() / "insightface" / given)
 
 
@@ -312,4 +312,6 @@ class HpsLoader(RewardLoader):
             )
         entry = PUBLISHED.get(given)
         path = Path(given).expanduser()
-        return (located(entry) if entry is not None and entry.part == "hps" and not path.is_file() else path), model
+        if entry is not None and entry.part == "hps" and not path.is_file():
+            path = located(entry, option="rewards.hps")
+        return path, model

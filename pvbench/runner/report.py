@@ -65,7 +65,7 @@ def report_run(result: RunResult, *, anew: bool = False) -> tuple[Path, Mapping[
 def keep_report(result: RunResult, folder: Path) -> Path:
     """The folder, holding a copy of the run's report in place of an earlier one: what is published.
 
-    The gallery, whose videos are many, stays with the run, and the scores are packed.
+    The gallery, whose videos are many, stays with the run, and the scores are packed; what judges said comes along.
 
     Raises:
         ReportError: for a run of the people for development, on whom settings are chosen; one with cells missing; or a
@@ -90,7 +90,8 @@ def keep_report(result: RunResult, folder: Path) -> Path:
     written, refused = report_run(result)
     if refused:
         raise ReportError(f"{len(refused)} cells of {result.store.folder} have no numbers; see its report")
-    names = {path.name for path in written.iterdir()} | {PACKED}
+    judged = result.store.judged_file
+    names = {path.name for path in written.iterdir()} | {PACKED, judged.name}
     if folder.exists() and not (folder.is_dir() and names >= {path.name for path in folder.iterdir()}):
         raise ReportError(f"{folder} holds something else than a report; name an empty folder or a kept report's")
     beside = folder.with_name(f".{folder.name}.new")
@@ -98,6 +99,8 @@ def keep_report(result: RunResult, folder: Path) -> Path:
     shutil.copytree(written, beside, ignore=shutil.ignore_patterns(PAGE, CLIPS, "scores.csv"))
     # Without the time of day, so that the same scores are the same bytes.
     write_bytes(beside / PACKED, gzip.compress((written / "scores.csv").read_bytes(), mtime=0))
+    if judged.is_file():
+        shutil.copy(judged, beside / judged.name)
     shutil.rmtree(folder, ignore_errors=True)
     beside.replace(folder)
     return folder

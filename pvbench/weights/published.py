@@ -207,14 +207,14 @@ def missing_files(entry: Published, root: Path | None = None) -> tuple[Path, ...
     return tuple(root / file for file in entry.files if not (root / file).is_file())
 
 
-def located(entry: Published, root: Path | None = None) -> Path:
+def located(entry: Published, root: Path | None = None, option: str = "") -> Path:
     """The file, or the folder of a pack, after every file was checked.
 
     Raises:
         WeightsError: a file is missing, and the message says where it comes from and where it goes, or has another
-            sha256 than its publisher's.
+            sha256 than its publisher's. `option` is what `--weights` calls it there, else its part's name.
     """
-    root = root or weights_root()
+    root, option = root or weights_root(), option or OPTIONS[entry.part]
     missing = missing_files(entry, root)
     if missing:
         nested = [path for path in missing if (path.parent / path.parent.name / path.name).is_file()]
@@ -227,7 +227,7 @@ def located(entry: Published, root: Path | None = None) -> Path:
             f"{entry.name} ({entry.part}) is not there: {', '.join(map(str, missing))} is missing. It "
             f"is published at {entry.url}"
             + (" (a zip archive that holds it)" if entry.zipped else "")
-            + f"; put it there, or give your own with --weights {OPTIONS[entry.part]}=PATH. "
+            + f"; put it there, or give your own with --weights {option}=PATH. "
             + entry.licence
             + ("" if all(entry.files.values()) else ". It is not fetched: nobody told pvbench its sha256")
         )
@@ -237,7 +237,7 @@ def located(entry: Published, root: Path | None = None) -> Path:
             raise WeightsError(
                 f"{root / file} has sha256 {found[:16]}..., its publisher's has {wanted[:16]}...; the "
                 f"file is damaged or another one: delete it and fetch it again from {entry.url}, or "
-                f"name it as your own with --weights {OPTIONS[entry.part]}=PATH"
+                f"name it as your own with --weights {option}=PATH"
             )
     return root / entry.path
 

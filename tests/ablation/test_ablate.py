@@ -1,6 +1,8 @@
 """`pvbench ablate` on the example profile: tables, matching by seconds, going on where it was, and what is refused."""
 
 import json
+import re
+from pathlib import Path
 
 import pytest
 from example_inputs import EXAMPLE_PROFILE
@@ -148,6 +150,22 @@ def test_the_command_prints_the_verdicts_with_status_0(pvbench, study, people, i
     assert status == 0
     assert "strength: face_sim, half > faint: undecided" in out
     assert "tables in out/ablation/ablation.md" in out
+
+
+def test_videos_that_failed_are_counted_with_status_1_and_made_by_the_next_call(
+    pvbench, study, people, inline, monkeypatch
+):
+    command = ["ablate", study, "--profile", EXAMPLE_PROFILE, "--identities", people, "--device", "cpu"]
+    command += ["--workers", "1", "--out", "out"]
+    monkeypatch.setenv("EXAMPLE_FAILS", "example_stamp:ann:surf")
+    status, _, errors = pvbench(*command)
+    assert status == 1
+    failed = re.search(r"(\d+) videos? failed: see out/failures; the same command tries again", errors)
+    tables = Path("out/ablation/ablation.md")
+    assert f"Videos that failed and are left out: {failed[1]}." in tables.read_text()
+    monkeypatch.delenv("EXAMPLE_FAILS")
+    assert pvbench(*command)[0] == 0
+    assert "failed" not in tables.read_text()
 
 
 def test_a_misspelt_study_is_told_with_status_2(pvbench):

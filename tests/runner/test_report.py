@@ -1,6 +1,7 @@
 """Reports that are kept: of a complete run of the benchmark's people, in place of an earlier one."""
 
 import dataclasses
+import json
 from pathlib import Path
 
 import pandas
@@ -9,7 +10,9 @@ from inline_workers import here
 
 from pvbench.errors import ReportError
 from pvbench.identity import split_root
+from pvbench.report.data import CellKey, Judgement
 from pvbench.report.frame import scores
+from pvbench.report.judged import read_judgements, write_judgements
 from pvbench.report.written import read_report
 from pvbench.runner.grid import run_grid
 from pvbench.runner.observer import Silent
@@ -34,6 +37,20 @@ def test_a_report_is_kept_whole_and_replaces_an_earlier_one(run, tmp_path):
         (folder / "filmstrips" / "old.jpg").touch()
     keep_report(result, folder)
     assert not (folder / "filmstrips" / "old.jpg").exists()
+
+
+def test_what_judges_said_is_kept_with_the_report_and_a_reader_finds_it_in_the_json(run, tmp_path):
+    result = run(prompts="1").result
+    first, second = [variant.label for variant in result.plan.variants][:2]
+    cell = CellKey(result.plan.identities[0].name, result.plan.prompts[0].id, 0)
+    write_judgements(result.store.judged_file, [Judgement("one", cell, first, second, "a")])
+    for _ in range(2):
+        folder = keep_report(result, tmp_path / "kept")
+        assert read_judgements(folder / "judged.csv") == read_judgements(result.store.judged_file)
+    words = json.loads((folder / "aggregates.json").read_text())["judged"]
+    assert words["judges"]["names"] == ["one"]
+    assert [(row["decided"], row["shown"]) for row in words["rows"]] == [(1, 1)]
+    assert words["agreement"]["face_sim"]["pairs"] == 1
 
 
 def test_a_run_for_development_is_not_kept(run, tmp_path):

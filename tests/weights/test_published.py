@@ -84,6 +84,11 @@ def test_offline_the_message_says_which_file_goes_where_and_where_it_is_publishe
     assert "--weights raft=PATH" in text
 
 
+def test_a_reward_calls_the_option_by_its_line(place):
+    with pytest.raises(WeightsError, match=r"give your own with --weights rewards\.hps=PATH"):
+        located(plain(place), option="rewards.hps")
+
+
 def test_where_nothing_can_be_fetched_the_message_says_the_same(place):
     entry = plain(place)
     (place / "published.pth").unlink()

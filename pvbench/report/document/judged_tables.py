@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
-from pvbench.metrics import COLUMNS, metric_of
+from pvbench.metrics import COLUMNS
 from pvbench.report.data import ReportData
 from pvbench.report.document.block import Entry, Table
-from pvbench.report.statistics.judgement import Preference, agreement, between_judges, contradicted, preferences
+from pvbench.report.statistics.judgement import (
+    Preference,
+    about_the_person,
+    agreement,
+    between_judges,
+    contradicted,
+    preferences,
+)
 from pvbench.report.statistics.score import Aggregates
-
-_OF_THE_PERSON = ("reference/", "truth/", "foils/", "others/")
-"""Beginnings of the features by which a number compares with the person."""
 
 
 def judged_tables(data: ReportData) -> tuple[Table, ...]:
@@ -55,16 +59,6 @@ def judged_tables(data: ReportData) -> tuple[Table, ...]:
         notes=("50 is what a coin reaches; pairs of equal numbers count half.",),
     )
     return first, second
-
-
-def about_the_person(data: ReportData) -> Sequence[str]:
-    """The numbers of single videos that compare with the person, among those that the report has."""
-    shown = {name for of_one in data.scores.values() for of_cell in of_one.values() for name in of_cell}
-    return [name for name in COLUMNS if name in shown and _compares(name)]
-
-
-def _compares(name: str) -> bool:
-    return any(need.startswith(_OF_THE_PERSON) for need in metric_of(name).needs)
 
 
 def judged_notes(data: ReportData, numbers: Aggregates, columns: Iterable[str]) -> Iterable[str]:

@@ -10,6 +10,7 @@ from pvbench.metrics import COLUMNS
 from pvbench.report.data import ReportData
 from pvbench.report.published import published_statements, published_table
 from pvbench.report.statistics.agreement import agreements, judged_statements
+from pvbench.report.statistics.judgement import about_the_person, agreement, between_judges, preferences
 from pvbench.report.statistics.score import Aggregates, Comparison, Kept, Score
 from pvbench.report.statistics.styles import InStyle, rows_in_styles
 from pvbench.report.written import FORMAT
@@ -88,6 +89,7 @@ def aggregates_json(data: ReportData, numbers: Aggregates) -> str:
             name: {"value": floor.value, "n": floor.cells, "width": floor.width, "retake": floor.retake or None}
             for name, floor in numbers.floors.items()
         },
+        "judged": _judged(data),
         "published": _published(data, numbers),
         "licences": dict(data.licences),
         "versions": dict(data.versions),
@@ -95,6 +97,25 @@ def aggregates_json(data: ReportData, numbers: Aggregates) -> str:
         "command": data.command,
     }
     return json.dumps(_plain(content), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _judged(data: ReportData) -> dict[str, object]:
+    """Which rows blind judges prefer, and how often each number about the person agrees; empty without judgements."""
+    if not data.judged:
+        return {}
+    same, both = between_judges(data.judged)
+    return {
+        "judges": {"names": sorted({one.judge for one in data.judged}), "same": same, "both": both},
+        "rows": [
+            {"row": one.first, "against": one.second, "won": one.won, "decided": one.decided, "shown": one.shown}
+            for one in preferences(data.judged, [variant.label for variant in data.in_table_order])
+        ],
+        "agreement": {
+            name: {"agrees": agrees, "pairs": pairs}
+            for name in about_the_person(data)
+            for agrees, pairs in [agreement(data, data.judged, name)]
+        },
+    }
 
 
 def _published(data: ReportData, numbers: Aggregates) -> dict[str, object]:

@@ -10,12 +10,15 @@ from itertools import combinations
 
 from scipy.stats import binomtest
 
-from pvbench.metrics import COLUMNS
+from pvbench.metrics import COLUMNS, metric_of
 from pvbench.report.data import CellKey, Judgement, ReportData
 from pvbench.report.statistics.score import SIGNIFICANT, Aggregates
 
 Pair = tuple[CellKey, frozenset[str]]
 """A cell and two of its rows."""
+
+_OF_THE_PERSON = ("reference/", "truth/", "foils/", "others/")
+"""Beginnings of the features by which a number compares with the person."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +88,16 @@ def between_judges(judgements: Sequence[Judgement]) -> tuple[int, int]:
             answers.setdefault((one.cell, frozenset((one.a, one.b))), {})[one.judge] = getattr(one, one.answer)
     both = [pair for of_one in answers.values() for pair in combinations(of_one.values(), 2)]
     return sum(first == second for first, second in both), len(both)
+
+
+def about_the_person(data: ReportData) -> Sequence[str]:
+    """The numbers of single videos that compare with the person, among those that the report has."""
+    shown = {name for of_one in data.scores.values() for of_cell in of_one.values() for name in of_cell}
+    return [name for name in COLUMNS if name in shown and _compares(name)]
+
+
+def _compares(name: str) -> bool:
+    return any(need.startswith(_OF_THE_PERSON) for need in metric_of(name).needs)
 
 
 def agreement(data: ReportData, judgements: Sequence[Judgement], column: str) -> tuple[float, int]:
