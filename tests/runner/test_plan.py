@@ -255,8 +255,8 @@ KEPT = {
         "cbdd2d81a0deb3eac2511ff064e04255aac40ae7f1ec155c18d1d57c68598704",
     ),
     "dreambooth_lora": (
-        "438673235018d87db17f692f3e8b2c241b19bccd7dc312f72f3b6427c6ddffc3",
-        "b7cc5fa56ee714665a3d5d0f6f8898b0182fadcc8ae0bd6b99dea4e72773fe15",
+        "4f8738af0bb59d0826996f0f2f95bd005445f7e941f937cece72de7e70829bfa",
+        "7e50a9e2e827e52102a7bce3e9051ad0d487301cbb61d8106f86b05920fe33c9",
     ),
     "personalvideo": (
         "3c4a3de6661cb8c11f5406d69359b9c47d4b9d1f5b951233301a86196e12f04c",
@@ -282,7 +282,7 @@ REWARDS = {
 class TestKeysOfFinishedRuns:
     """Keys were written down before settings could act in sampling alone; whoever has such a run keeps it.
 
-    Those of `magicme` are of the profile's settings, which were searched since.
+    Those of `magicme` and `dreambooth_lora` are of settings that were searched since.
     """
 
     def plan(self, methods):
