@@ -224,7 +224,7 @@ def is_identity(folder: Path) -> bool:
 def load_identities(names: Sequence[str] | None = None, root: Path | None = None) -> tuple[Identity, ...]:
     """The named identities in the order given; all below `root`, in alphabetical order, without names.
 
-    A name with a path separator is a folder anywhere.
+    A name with a path separator is a folder anywhere: a person's, or one that holds a folder for each person.
 
     Raises:
         IdentityError: for an unknown or repeated name, or an identity that does not load.
@@ -238,13 +238,14 @@ def load_identities(names: Sequence[str] | None = None, root: Path | None = None
     identities = []
     for name in names:
         if "/" in name:
-            identities.append(load_identity(Path(name)))
+            identities.extend(_people_at(Path(name)))
         elif name in known:
             identities.append(load_identity(root / name))
         else:
+            own = f"give ./{name}, which is there," if isdir(name) else "give a path with a /"  # noqa: PTH112
             raise IdentityError(
                 f"unknown identity {name!r}{did_you_mean(name, known)}; there are {', '.join(known)}; "
-                f"give a path with a / for a folder of your own"
+                f"{own} for a folder of your own"
             )
     seen: set[str] = set()
     for identity in identities:
@@ -255,6 +256,12 @@ def load_identities(names: Sequence[str] | None = None, root: Path | None = None
             )
         seen.add(identity.name)
     return tuple(identities)
+
+
+def _people_at(folder: Path) -> tuple[Identity, ...]:
+    """The person of a folder, or those of the folders in it."""
+    people = () if is_identity(folder) else list_identities(folder)
+    return tuple(load_identity(folder / name) for name in people) or (load_identity(folder),)
 
 
 _LISTS = ("images", "scoring_images", "captions")

@@ -240,6 +240,17 @@ class TestPlainFolders:
         assert list_identities(eve.parent) == ("Eve M.",)
         assert load_identities([f"{eve}/"])[0].digest == identity.digest
 
+    def test_a_folder_of_such_folders_is_all_of_its_people(self, eve, monkeypatch):
+        shutil.copytree(eve, eve.with_name("Bo"))
+        people = load_identities([f"{eve.parent}/"])
+        assert [identity.name for identity in people] == ["Bo", "Eve-M"]
+        assert [identity.name for identity in load_identities([f"{eve}/"])] == ["Eve-M"]
+        monkeypatch.chdir(eve.parent.parent)
+        with pytest.raises(
+            IdentityError, match=rf"unknown identity '{eve.parent.name}'.* give \./{eve.parent.name}, wh"
+        ):
+            load_identities([eve.parent.name])
+
     def test_a_photo_that_cannot_serve_is_named_and_left_out(self, eve):
         (eve / "bad.jpg").write_text("no picture")
         (eve / "IMG_1.HEIC").write_bytes(b"\0\0\0\x18ftypheic")

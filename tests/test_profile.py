@@ -6,7 +6,7 @@ import pytest
 from example_inputs import EXAMPLE_PROFILE
 
 from pvbench.errors import ProfileError
-from pvbench.profile import list_profiles, load_profile
+from pvbench.profile import Cost, list_profiles, load_profile
 
 
 @pytest.fixture
@@ -117,3 +117,10 @@ def test_the_digest_passes_over_cost_grid_and_names(path, tmp_path):
 def test_every_shipped_profile_loads():
     for name in list_profiles():
         assert load_profile(name).name == name
+
+
+@pytest.mark.parametrize("name", ["animatediff", "hunyuan", "wan", "wan-vace", "cogvideox", "consisid"])
+def test_a_published_backbone_is_not_planned_at_the_price_of_a_small_one(name):
+    cost, small = load_profile(name).cost, Cost()
+    assert cost.default_video_s > small.default_video_s
+    assert cost.tune_s["personalvideo"] > cost.default_tune_s > small.default_tune_s
