@@ -13,12 +13,12 @@ from pvbench.profile import load_profile
 from pvbench.prompt import load_prompts
 
 SIMULATED = load_prompts("mini_simulated")
-SHORT = {"steps": 1, "warm_steps": 0, "prefixes": 1}
+SHORT = {"steps": 1, "warm_steps": 0, "prefixes": 1, "token_steps": 2}
 
 
 class TestContract(ShortContract):
     method = PersonalVideoPlus
-    settings = {"steps": 2, "warm_steps": 2, "prefixes": 1, "targets": "qkv_motion"}  # noqa: RUF012
+    settings = {"steps": 2, "warm_steps": 2, "prefixes": 1, "token_steps": 2, "targets": "qkv_motion"}  # noqa: RUF012
 
 
 def test_the_frozen_model_takes_a_step_of_the_shipped_profile():
