@@ -247,7 +247,7 @@ def _photos(figure: Figure, size: int, person: Person, number: int, count: int, 
     for k in range(count):
         rng = np.random.default_rng(stable_seed("fakes", number, k, domain))
         shot = Shot(actions[k % 5], "neutral", scenes[(k + number) % 5], "T-shirt", ("blue", "red", "white")[k % 3])
-        out.append(render(figure, person, shot, rng, domain=domain, size=size).frames[-1])
+        out.append(render(figure, person, shot, rng, domain=domain, size=size, last=True).frames[0])
     return out
 
 

@@ -177,6 +177,7 @@ def render(
     body: Body | None = None,
     scene: Scene | None = None,
     single: bool = False,
+    last: bool = False,
 ) -> Rendering:
     """One photo (a single frame out of the action) or video.
 
@@ -187,6 +188,7 @@ def render(
         body: the dressed person, when the caller has it already.
         scene: the painted scene, when the caller has it already.
         single: a single frame out of the action, in every domain; in a style it is lit and framed as a photo.
+        last: draws the last frame alone, which is the same as that of the whole video.
     """
     if domain not in DOMAINS:
         raise ValueError(f"domain is {domain!r}; expected {', '.join(DOMAINS[:-1])} or {DOMAINS[-1]}")
@@ -198,7 +200,8 @@ def render(
     take = _Take.drawn(scene.light, "photo" if single and domain in STYLES else domain, rng)
     backdrop = Image.fromarray((scene.backdrop * 255).astype(np.uint8))
     out, marks, persons, heads = [], [], [], []
-    for i, pose in enumerate(poses):
+    drawn = list(enumerate(poses))[-1:] if last else list(enumerate(poses))
+    for i, pose in drawn:
         pan = take.drift * (i / max(len(poses) - 1, 1) - 0.5) * 2
         camera = take.camera(pan, pose.nearness)
         vertices, points = body.posed(pose)
@@ -218,7 +221,7 @@ def render(
     return Rendering(
         np.stack(out),
         np.stack(marks).astype(np.float32),
-        np.array([pose.yaw for pose in poses], np.float32),
+        np.array([pose.yaw for _, pose in drawn], np.float32),
         np.stack(persons),
         np.stack(heads),
     )

@@ -33,6 +33,13 @@ def test_a_seed_determines_a_video(film):
     assert (film(shot, 1, frames=2).frames != film(shot, 2, frames=2).frames).mean() > 0.3
 
 
+@pytest.mark.parametrize("domain", ["video", "photo", "cartoon"])
+def test_the_last_frame_alone_is_that_of_the_whole(film, domain):
+    whole, alone = film(Shot("nod"), domain=domain), film(Shot("nod"), domain=domain, last=True)
+    for name in ("frames", "landmarks", "yaw", "person", "head"):
+        np.testing.assert_array_equal(getattr(alone, name), getattr(whole, name)[-1:], err_msg=name)
+
+
 def test_an_unknown_domain_is_told(film):
     with pytest.raises(ValueError, match="domain is 'film'; expected photo, video, cartoon or sketch"):
         film(Shot(), domain="film")
