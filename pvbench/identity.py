@@ -235,7 +235,7 @@ def load_identities(names: Sequence[str] | None = None, root: Path | None = None
         names = known
     if not names:
         raise IdentityError(f"no identities in {root}; add a folder of photos for each person")
-    identities = []
+    identities: list[Identity] = []
     for name in names:
         if "/" in name:
             identities.extend(_people_at(Path(name)))

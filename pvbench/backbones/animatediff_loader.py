@@ -14,7 +14,14 @@ from pvbench.errors import MethodError, ProfileError, WeightsError
 from pvbench.machine.devices import torch_device
 from pvbench.profile import Profile
 from pvbench.weights.digests import digest_of
-from pvbench.weights.layout import FOR_SINGLE_FILES, files_digest, find_checkpoint, model_files, read_json
+from pvbench.weights.layout import (
+    FOR_SINGLE_FILES,
+    files_digest,
+    find_checkpoint,
+    find_checkpoints,
+    model_files,
+    read_json,
+)
 
 if TYPE_CHECKING:
     import torch
@@ -34,6 +41,10 @@ _SCHEDULE: Mapping[str, Any] = {
     "clip_sample": False,
 }
 """AnimateDiff's own noise schedule. The one in Stable Diffusion's folder has other betas and another last step."""
+
+
+_CHECKPOINTS = {"base": _BASE, "motion": "guoyww/animatediff-motion-adapter-v1-5-3", "domain": ""}
+"""Lines of `[backbone]` that name checkpoints, and what each is where the profile does not say; no domain LoRA."""
 
 
 @dataclass(frozen=True)
@@ -121,18 +132,16 @@ class AnimateDiffLoader(BackboneLoader):
 
 
 def _places(profile: Profile) -> _Places:
-    def place(line: str, default: str) -> Path:
-        return find_checkpoint(text_line(profile, line, default), where(profile, line))
-
-    base = place("base", _BASE)
+    names = {line: text_line(profile, line, default) for line, default in _CHECKPOINTS.items()}
+    found = find_checkpoints({where(profile, line): name for line, name in names.items() if name})
+    base = found[where(profile, "base")]
     if base.is_file() and base.suffix not in FOR_SINGLE_FILES:
         raise WeightsError(
             f"{where(profile, 'base')}: {base} is no checkpoint; expected a folder in diffusers' layout, or a file "
             f"that ends in {', '.join(FOR_SINGLE_FILES)}"
         )
-    layout = place("layout", _BASE) if base.is_file() else base
-    motion = place("motion", "guoyww/animatediff-motion-adapter-v1-5-3")
-    return _Places(base, layout, motion, place("domain", "") if text_line(profile, "domain") else None)
+    layout = find_checkpoint(text_line(profile, "layout", _BASE), where(profile, "layout")) if base.is_file() else base
+    return _Places(base, layout, found[where(profile, "motion")], found.get(where(profile, "domain")))
 
 
 def _precision(profile: Profile) -> str:

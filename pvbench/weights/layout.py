@@ -92,6 +92,23 @@ def find_checkpoint(name: str, where: str) -> Path:
     )
 
 
+def find_checkpoints(names: Mapping[str, str]) -> dict[str, Path]:
+    """The folders or files of several checkpoints, by what asks for each (`where` of `find_checkpoint`).
+
+    Raises:
+        WeightsError: some are nowhere; the message names all of them.
+    """
+    found, missing = {}, []
+    for where, name in names.items():
+        try:
+            found[where] = find_checkpoint(name, where)
+        except WeightsError as error:
+            missing.append(str(error))
+    if missing:
+        raise WeightsError("\n".join(missing))
+    return found
+
+
 def _published(name: str) -> str:
     entry = REPOSITORIES.get(name)
     if entry is None:

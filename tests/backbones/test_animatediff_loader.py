@@ -188,6 +188,13 @@ def test_a_domain_lora_that_does_not_fit_is_refused(animatediff, tmp_path, chang
 # What is refused
 
 
+def test_all_checkpoints_that_are_nowhere_are_told_at_once(animatediff):
+    with pytest.raises(WeightsError) as refused:
+        AnimateDiffLoader.located(animatediff(base="some/base", motion="some/motion", domain="some/domain"))
+    for name in ("some/base", "some/motion", "some/domain"):
+        assert f"there is no '{name}'" in str(refused.value)
+
+
 def test_a_missing_shard_is_refused_before_anything_is_loaded(animatediff, copied):
     shard = sorted((copied / "unet").glob("*-of-*.safetensors"))[1]
     shard.unlink()
