@@ -124,3 +124,11 @@ def test_a_published_backbone_is_not_planned_at_the_price_of_a_small_one(name):
     cost, small = load_profile(name).cost, Cost()
     assert cost.default_video_s > small.default_video_s
     assert cost.tune_s["personalvideo"] > cost.default_tune_s > small.default_tune_s
+
+
+def test_the_small_tier_of_a_published_backbone_differs_in_the_grid_alone():
+    small, whole = load_profile("animatediff-small"), load_profile("animatediff")
+    assert (small.grid.identities, small.grid.prompts) == (4, 8)
+    assert small.backbone == whole.backbone
+    assert small.sampling == whole.sampling
+    assert small.digest == whole.digest
