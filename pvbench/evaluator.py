@@ -352,7 +352,7 @@ class Evaluators:
         if demands.size is not None and (height, width) != demands.size:
             raise VideoError(
                 f"a video has frames of {height}x{width} pixels; these evaluators see {demands.size[0]}x"
-                f"{demands.size[1]}: resize it, or measure with another profile"
+                f"{demands.size[1]}: resize it, or measure with --profile animatediff, which sees any size"
             )
         if frames < demands.frames or frames % demands.multiple:
             raise VideoError(

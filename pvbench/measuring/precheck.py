@@ -123,7 +123,7 @@ def _facts(path: Path, source: str, needs: Needs) -> VideoFacts | Problem:
         return Problem(
             source,
             f"has {facts.width}x{facts.height} pixels; the profile's evaluators see {needs.size[1]}x"
-            f"{needs.size[0]} alone: resize it, or measure with another --profile",
+            f"{needs.size[0]} alone: resize it, or measure with --profile animatediff, which sees any size",
         )
     unmet = _unmet(facts, needs)
     return Problem(source, next(iter(unmet))) if unmet and needs.groups <= frozenset().union(*unmet.values()) else facts
