@@ -85,3 +85,8 @@ def first_line(error: BaseException) -> str:
 def readable(name: str | os.PathLike[str]) -> str:
     """A path, or a text with paths in it: where a name is no UTF-8, question marks stand for what cannot be read."""
     return os.fspath(name).encode("utf-8", "replace").decode()
+
+
+def counted(count: int, noun: str) -> str:
+    """Such as `1 video`, `2 videos`."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

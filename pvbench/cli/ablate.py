@@ -26,6 +26,7 @@ from pvbench.cli.options import (
     console,
     error_console,
 )
+from pvbench.errors import counted
 
 
 def ablate(
@@ -92,8 +93,6 @@ def ablate(
                 f"[bold]{one.verdict}[/]"
             )
     console.print(f"tables in [cyan]{escape(str(folder / 'ablation' / 'ablation.md'))}[/]")
-    from pvbench.measuring.imported import counted
-
     if failed := sum(result.failed for result in results):
         error_console.print(
             f"{counted(failed, 'video')} failed: see [cyan]{escape(str(folder / 'failures'))}[/]; the same command "

@@ -29,6 +29,7 @@ from pvbench.cli.options import (
     talking,
     to_look_at,
 )
+from pvbench.errors import counted
 
 if TYPE_CHECKING:
     from pvbench.measuring.measure import Measured
@@ -159,7 +160,6 @@ def measure(
 
 def _show(result: Measured, as_json: bool, bars: Sequence[str]) -> bool:
     """Prints what was measured; whether every bar is cleared."""
-    from pvbench.measuring.imported import counted
     from pvbench.measuring.precheck import problems_table
 
     if result.problems:
@@ -180,7 +180,6 @@ def _show(result: Measured, as_json: bool, bars: Sequence[str]) -> bool:
 
 def _write_manifest(path: Path, order: MeasureRequest) -> None:
     """Writes what the videos are taken to show; exit status 1 where names could not be read."""
-    from pvbench.measuring.imported import counted
     from pvbench.measuring.manifest import write_manifest
     from pvbench.measuring.measure import find
     from pvbench.measuring.precheck import problems_table

@@ -9,13 +9,12 @@ from pathlib import Path
 
 import numpy as np
 
-from pvbench.errors import FaceError, PvbenchError, VideoError, WeightsError
+from pvbench.errors import FaceError, PvbenchError, VideoError, WeightsError, counted
 from pvbench.evaluator import Evaluators, FeaturePlan, Features
 from pvbench.identity import load_identity
 from pvbench.likeness.bands import CALIBRATIONS, FEWEST_PHOTOS, Bands, bands_of, template
 from pvbench.likeness.prompts import asked_for
 from pvbench.likeness.seen import Seen, see
-from pvbench.measuring.imported import counted
 from pvbench.measuring.tree import look_below
 from pvbench.pixels import resize_photo
 from pvbench.profile import Profile

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import combinations
 
-from pvbench.measuring.imported import Found, ImportedVideo, counted, name_of
+from pvbench.errors import counted
+from pvbench.measuring.imported import Found, ImportedVideo, name_of
 from pvbench.report import CellKey
 
 _NAMED = 3

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
 
-from pvbench.errors import IdentityError, PromptError, did_you_mean, readable
+from pvbench.errors import IdentityError, PromptError, counted, did_you_mean, readable
 from pvbench.identity import NOBODY, Identity, is_identity, list_identities, load_identities, load_identity
 from pvbench.prompt import PERSON, Prompt
 
@@ -129,11 +129,6 @@ class Given:
     identity: str = ""
     prompt: str = ""
     method: str = ""
-
-
-def counted(count: int, noun: str) -> str:
-    """Such as `1 video`, `2 videos`."""
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def prompt_of(asked: str, by_id: Mapping[str, Prompt]) -> tuple[str, str]:

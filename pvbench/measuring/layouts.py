@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
-from pvbench.errors import IdentityError, PromptError, VideoError, did_you_mean, readable
+from pvbench.errors import IdentityError, PromptError, VideoError, counted, did_you_mean, readable
 from pvbench.identity import Identity, list_identities
 from pvbench.measuring.imported import (
     SHIPPED,
@@ -14,7 +14,6 @@ from pvbench.measuring.imported import (
     ImportedVideo,
     People,
     Problem,
-    counted,
     refuse_twins,
     with_seeds_by_order,
 )

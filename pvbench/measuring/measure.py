@@ -12,11 +12,11 @@ from os.path import isdir
 from pathlib import Path
 
 from pvbench.atomic import write_text
-from pvbench.errors import ProfileError, VideoError
+from pvbench.errors import ProfileError, VideoError, counted
 from pvbench.evaluator import FeaturePlan
 from pvbench.freshness import freshness
 from pvbench.measuring.grid import uneven_notes, with_paired_seeds
-from pvbench.measuring.imported import SHIPPED, Found, People, Problem, counted, refuse_twins
+from pvbench.measuring.imported import SHIPPED, Found, People, Problem, refuse_twins
 from pvbench.measuring.layouts import find_videos, labels_of
 from pvbench.measuring.place import Place
 from pvbench.measuring.precheck import Needs, Precheck, precheck

@@ -12,9 +12,9 @@ from rich import box
 from rich.markup import escape
 from rich.table import Table
 
-from pvbench.errors import VideoError, readable
+from pvbench.errors import VideoError, counted, readable
 from pvbench.features.flow import sampling_interval
-from pvbench.measuring.imported import ImportedVideo, Problem, counted
+from pvbench.measuring.imported import ImportedVideo, Problem
 from pvbench.video import VideoFacts, probe_video
 
 SHOWN = 30

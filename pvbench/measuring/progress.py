@@ -10,8 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from pvbench.errors import readable
-from pvbench.measuring.imported import counted
+from pvbench.errors import counted, readable
 from pvbench.measuring.precheck import Precheck
 
 _SHOWN = 3

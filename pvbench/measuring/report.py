@@ -8,12 +8,12 @@ from typing import Any, cast
 
 import numpy as np
 
-from pvbench.errors import ProfileError, PvbenchError, readable
+from pvbench.errors import ProfileError, PvbenchError, counted, readable
 from pvbench.evaluator import FeaturePlan, evaluator_loaders
 from pvbench.identity import Identity
 from pvbench.machine.facts import machine, versions
 from pvbench.measuring.grid import cell_of, cells_by_method, common_means, expected_cells
-from pvbench.measuring.imported import Found, ImportedVideo, Problem, counted
+from pvbench.measuring.imported import Found, ImportedVideo, Problem
 from pvbench.measuring.precheck import shape_of, some_of
 from pvbench.measuring.request import MeasureRequest, Reported, role_of, runs_among
 from pvbench.measuring.work import Work

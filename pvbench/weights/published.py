@@ -210,9 +210,12 @@ def missing_files(entry: Published, root: Path | None = None) -> tuple[Path, ...
 def located(entry: Published, root: Path | None = None, option: str = "") -> Path:
     """The file, or the folder of a pack, after every file was checked.
 
+    Args:
+        option: what `--weights` calls it where it serves; by default what it calls an evaluator's file of this part.
+
     Raises:
         WeightsError: a file is missing, and the message says where it comes from and where it goes, or has another
-            sha256 than its publisher's. `option` is what `--weights` calls it there, else its part's name.
+            sha256 than its publisher's.
     """
     root, option = root or weights_root(), option or OPTIONS[entry.part]
     missing = missing_files(entry, root)
