@@ -99,8 +99,18 @@ def inline(monkeypatch):
 @pytest.fixture
 def people(tmp_path):
     """The --identities text for two people of the tests' own."""
-    ann = make_identity(tmp_path / "people", "ann", "woman", 90)
-    bob = make_identity(tmp_path / "people", "bob", "man", 180)
+    return _two_people(tmp_path / "people")
+
+
+@pytest.fixture(scope="session")
+def same_people(tmp_path_factory):
+    """The same for tests that share a run of them and leave their photos alone."""
+    return _two_people(tmp_path_factory.mktemp("people"))
+
+
+def _two_people(folder):
+    ann = make_identity(folder, "ann", "woman", 90)
+    bob = make_identity(folder, "bob", "man", 180)
     return f"{ann},{bob}"
 
 

@@ -1,6 +1,5 @@
 """The package in docs/adding_a_backbone.md, taken out of the page, installed and run."""
 
-import json
 import subprocess
 import sys
 
@@ -18,27 +17,6 @@ def package(tmp_path_factory):
         f'extends = "{EXAMPLE_PROFILE}"\nmethods_default = ["base"]\n\n[backbone]\nkind = "stripes"\n'
     )
     return folder
-
-
-def test_the_backbone_is_listed_with_what_it_offers(package):
-    text = pvbench(package, "list", "backbones")
-    assert "moving stripes in the colours that a text names" in text
-    assert "images, latents, lora, styles, tokens, world" in text
-
-
-def test_the_untuned_backbone_is_run_and_reported(package, people, tmp_path):
-    """`base` is the floor of every table, whatever the backbone is."""
-    common = ("--profile", str(package / "quick.toml"), "--identities", people, "--prompts", "2", "--workers", "1")
-    pvbench(package, "run", *common, "--out", str(tmp_path / "run"))
-    report = json.loads((tmp_path / "run" / "report" / "aggregates.json").read_text())
-    assert report["methods"]["base"]["done"] == 4
-    plan = json.loads((tmp_path / "run" / "plan.json").read_text())
-    assert plan["backbone"] == {"backbone": "stripes", "version": 1}
-
-
-def test_doctor_loads_it(package):
-    text = pvbench(package, "doctor", "--profile", str(package / "quick.toml"), "--device", "cpu")
-    assert "stripes loads" in text
 
 
 def test_a_method_that_asks_for_more_is_one_line(package, tmp_path):

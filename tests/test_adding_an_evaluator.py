@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import pytest
-from docs_package import package_of, pvbench
+from docs_package import package_of, pvbench, pvbench_in_turn
 from example_inputs import EXAMPLE_PROFILE
 
 
@@ -24,12 +24,6 @@ def package(tmp_path_factory):
 def run(package, people, out, *more, status=0):
     common = ("--identities", people, "--prompts", "2", "--workers", "1", "--out", str(out))
     return pvbench(package, "run", "--profile", str(package / "quick.toml"), *common, *more, status=status)
-
-
-def test_the_evaluator_is_listed_with_its_features(package):
-    text = pvbench(package, "list", "evaluators")
-    assert "variance of the Laplacian" in text
-    assert "sharpness/laplacian" in text
 
 
 def test_a_run_makes_its_features_where_a_metric_asks_and_no_others_again(package, people, tmp_path):
@@ -53,26 +47,23 @@ def test_a_metric_whose_features_nobody_makes_is_one_line(package, people, tmp_p
     assert "metric 'sharpness' needs the feature 'sharpness/laplacian', which no evaluator makes" in text
 
 
-def test_doctor_loads_it_and_says_who_needs_it(package):
-    text = pvbench(package, "doctor", "--profile", str(package / "quick.toml"), "--device", "cpu")
-    assert "laplacian loads" in " ".join(text.split())
-
-
-@pytest.mark.parametrize(
-    ("part", "message"),
-    [
-        ('sharpness = "laplace"', "unknown evaluator 'laplace' (did you mean 'laplacian'?)"),
-        ('blur = "laplacian"', "blur is 'laplacian', which is an evaluator of the part 'sharpness'"),
-        ("sharpness = 3", "parts is {"),
-    ],
-)
-def test_a_part_that_cannot_be_used_is_one_line(package, people, tmp_path, part, message):
-    profile = tmp_path / "wrong.toml"
-    profile.write_text(f'extends = "{EXAMPLE_PROFILE}"\n\n[evaluators.parts]\n{part}\n')
-    common = ("--identities", people, "--out", str(tmp_path / "run"))
-    text = " ".join(pvbench(package, "run", "--profile", str(profile), *common, status=2).split())
-    assert message in text
-    assert "Traceback" not in text
+def test_a_part_that_cannot_be_used_is_one_line(package, people, tmp_path):
+    expected = {
+        'sharpness = "laplace"': "unknown evaluator 'laplace' (did you mean 'laplacian'?)",
+        'blur = "laplacian"': "blur is 'laplacian', which is an evaluator of the part 'sharpness'",
+        "sharpness = 3": "parts is {",
+    }
+    lines = []
+    for number, part in enumerate(expected):
+        profile = tmp_path / f"wrong{number}.toml"
+        profile.write_text(f'extends = "{EXAMPLE_PROFILE}"\n\n[evaluators.parts]\n{part}\n')
+        lines.append(("run", "--profile", str(profile), "--identities", people, "--out", str(tmp_path / "run")))
+    printed = pvbench_in_turn(package, *lines)
+    for (text, status), message in zip(printed, expected.values(), strict=True):
+        told = " ".join(text.split())
+        assert message in told
+        assert "Traceback" not in told
+        assert status == 2
 
 
 def test_the_pages_test_passes(package, tmp_path):

@@ -1,7 +1,7 @@
 """A package whose parts raise when they are imported is one line each, and stops nothing but itself."""
 
 import pytest
-from docs_package import pvbench, pvbench_in_turn
+from docs_package import pvbench_in_turn
 from example_inputs import EXAMPLE_PROFILE
 
 KINDS = ("methods", "metrics", "backbones", "evaluators", "rewards")
@@ -21,42 +21,45 @@ def broken(request, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def lists(broken):
-    """What `pvbench list` prints of each kind."""
+def printed(broken, same_people, tmp_path_factory):
+    """What commands print, with their status: every list, doctor, a run, runs that ask for a part, the run again."""
     folder, _ = broken
-    printed = pvbench_in_turn(folder, *(("list", kind, "--profile", EXAMPLE_PROFILE) for kind in KINDS))
-    assert {status for _, status in printed} == {0}
-    return dict(zip(KINDS, (text for text, _ in printed), strict=True))
+    run = ("run", "--profile", EXAMPLE_PROFILE, "--identities", same_people, "--prompts", "1", "--workers", "1",
+           "--out", str(tmp_path_factory.mktemp("out") / "run"))  # fmt: skip
+    asking = [("--methods", "broken_methods"), ("--methods", "all"), ("--metrics", "broken_metrics")]
+    lines = {kind: ("list", kind, "--profile", EXAMPLE_PROFILE) for kind in KINDS}
+    lines |= {"doctor": ("doctor", "--profile", EXAMPLE_PROFILE, "--device", "cpu"), "first": run}
+    lines |= {f"asked {n}": (*run, *one) for n, one in enumerate(asking)} | {"last": run}
+    return dict(zip(lines, pvbench_in_turn(folder, *lines.values()), strict=True))
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_list_shows_it_among_the_others(broken, lists, kind):
+def test_list_shows_it_among_the_others(broken, printed, kind):
     _, raised = broken
-    told = " ".join(lists[kind].split())
+    text, status = printed[kind]
+    told = " ".join(text.split())
+    assert status == 0
     assert f"broken_{kind}" in told
     assert raised in told
     assert "Traceback" not in told
 
 
-def test_doctor_names_every_part(broken):
-    folder, _ = broken
-    told = pvbench(folder, "doctor", "--profile", EXAMPLE_PROFILE, "--device", "cpu", status=2)
+def test_doctor_names_every_part(printed):
+    told, status = printed["doctor"]
+    assert status == 2
     assert all(f"{kind.removesuffix('s')} broken_{kind}" in told for kind in KINDS)
     assert "Traceback" not in told
 
 
-def test_a_run_that_does_not_ask_for_it_goes_on_and_one_that_does_ends_with_a_line(broken, people, tmp_path):
-    folder, raised = broken
-    common = ("run", "--profile", EXAMPLE_PROFILE, "--identities", people, "--prompts", "1", "--workers", "1",
-              "--out", str(tmp_path / "run"))  # fmt: skip
-    asking = [("--methods", "broken_methods"), ("--methods", "all"), ("--metrics", "broken_metrics")]
-    first, *asked, last = pvbench_in_turn(folder, common, *((*common, *one) for one in asking), common)
-    assert first[1] == 0
-    for printed, status in asked:
-        told = " ".join(printed.split())
+def test_a_run_that_does_not_ask_for_it_goes_on_and_one_that_does_ends_with_a_line(broken, printed):
+    _, raised = broken
+    assert printed["first"][1] == 0
+    for asked in range(3):
+        text, status = printed[f"asked {asked}"]
+        told = " ".join(text.split())
         assert status == 2
         assert f"does not import from pvbench_broken:Part ({raised}: " in told
         assert "Traceback" not in told
     # What was made is still there.
-    assert last[1] == 0
-    assert "Everything is there already" in " ".join(last[0].split())
+    assert printed["last"][1] == 0
+    assert "Everything is there already" in " ".join(printed["last"][0].split())
