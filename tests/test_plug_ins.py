@@ -5,61 +5,75 @@ from docs_package import pvbench_in_turn
 from example_inputs import EXAMPLE_PROFILE
 
 KINDS = ("methods", "metrics", "backbones", "evaluators", "rewards")
-
-
-@pytest.fixture(scope="module", params=["RuntimeError('no licence')", "OSError('no library')", "SystemExit(3)"])
-def broken(request, tmp_path_factory):
-    """A package with a part of each kind in a module that raises, and what its line says."""
-    folder = tmp_path_factory.mktemp("broken")
-    (folder / "pvbench_broken.py").write_text(f"raise {request.param}\n")
-    metadata = folder / "pvbench_broken-1.0.dist-info"
-    metadata.mkdir()
-    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: pvbench-broken\nVersion: 1.0\n")
-    lines = [f"[pvbench.{kind}]\nbroken_{kind} = pvbench_broken:Part\n" for kind in KINDS]
-    (metadata / "entry_points.txt").write_text("\n".join(lines))
-    return folder, request.param.partition("(")[0]
+RAISED = {"runtime": "RuntimeError('no licence')", "system": "OSError('no library')", "ends": "SystemExit(3)"}
+ASKING = {"methods": ("--methods", "{}_methods"), "metrics": ("--metrics", "{}_metrics")}
 
 
 @pytest.fixture(scope="module")
-def printed(broken, same_people, tmp_path_factory):
+def package(tmp_path_factory):
+    """A package with a part of each kind in each of three modules, which raise."""
+    folder = tmp_path_factory.mktemp("broken")
+    metadata = folder / "pvbench_broken-1.0.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: pvbench-broken\nVersion: 1.0\n")
+    for module, raised in RAISED.items():
+        (folder / f"pvbench_{module}.py").write_text(f"raise {raised}\n")
+    lines = []
+    for kind in KINDS:
+        lines += [f"[pvbench.{kind}]", *(f"{module}_{kind} = pvbench_{module}:Part" for module in RAISED)]
+    (metadata / "entry_points.txt").write_text("\n".join(lines) + "\n")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def printed(package, same_people, tmp_path_factory):
     """What commands print, with their status: every list, doctor, a run, runs that ask for a part, the run again."""
-    folder, _ = broken
     run = ("run", "--profile", EXAMPLE_PROFILE, "--identities", same_people, "--prompts", "1", "--workers", "1",
            "--out", str(tmp_path_factory.mktemp("out") / "run"))  # fmt: skip
-    asking = [("--methods", "broken_methods"), ("--methods", "all"), ("--metrics", "broken_metrics")]
     lines = {kind: ("list", kind, "--profile", EXAMPLE_PROFILE) for kind in KINDS}
     lines |= {"doctor": ("doctor", "--profile", EXAMPLE_PROFILE, "--device", "cpu"), "first": run}
-    lines |= {f"asked {n}": (*run, *one) for n, one in enumerate(asking)} | {"last": run}
-    return dict(zip(lines, pvbench_in_turn(folder, *lines.values()), strict=True))
+    for module in RAISED:
+        for kind, (option, value) in ASKING.items():
+            lines[f"{module} {kind}"] = (*run, option, value.format(module))
+    lines |= {"all": (*run, "--methods", "all"), "last": run}
+    return dict(zip(lines, pvbench_in_turn(package, *lines.values()), strict=True))
 
 
+@pytest.mark.parametrize("module", RAISED)
 @pytest.mark.parametrize("kind", KINDS)
-def test_list_shows_it_among_the_others(broken, printed, kind):
-    _, raised = broken
+def test_list_shows_it_among_the_others(printed, kind, module):
     text, status = printed[kind]
     told = " ".join(text.split())
     assert status == 0
-    assert f"broken_{kind}" in told
-    assert raised in told
+    assert f"{module}_{kind}" in told
+    assert RAISED[module].partition("(")[0] in told
     assert "Traceback" not in told
 
 
 def test_doctor_names_every_part(printed):
     told, status = printed["doctor"]
     assert status == 2
-    assert all(f"{kind.removesuffix('s')} broken_{kind}" in told for kind in KINDS)
+    assert all(f"{kind.removesuffix('s')} {module}_{kind}" in told for kind in KINDS for module in RAISED)
     assert "Traceback" not in told
 
 
-def test_a_run_that_does_not_ask_for_it_goes_on_and_one_that_does_ends_with_a_line(broken, printed):
-    _, raised = broken
+@pytest.mark.parametrize("module", RAISED)
+@pytest.mark.parametrize("kind", ASKING)
+def test_a_run_that_asks_for_it_ends_with_a_line(printed, kind, module):
+    text, status = printed[f"{module} {kind}"]
+    told = " ".join(text.split())
+    assert status == 2
+    assert f"does not import from pvbench_{module}:Part ({RAISED[module].partition('(')[0]}: " in told
+    assert "Traceback" not in told
+
+
+def test_a_run_of_all_methods_ends_with_a_line(printed):
+    text, status = printed["all"]
+    assert status == 2
+    assert "does not import from pvbench_" in " ".join(text.split())
+
+
+def test_a_run_that_does_not_ask_for_it_goes_on_and_keeps_what_it_made(printed):
     assert printed["first"][1] == 0
-    for asked in range(3):
-        text, status = printed[f"asked {asked}"]
-        told = " ".join(text.split())
-        assert status == 2
-        assert f"does not import from pvbench_broken:Part ({raised}: " in told
-        assert "Traceback" not in told
-    # What was made is still there.
     assert printed["last"][1] == 0
     assert "Everything is there already" in " ".join(printed["last"][0].split())
