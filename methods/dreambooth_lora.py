@@ -26,6 +26,7 @@ from pvbench.prompt import PromptSet
 from pvbench.reward import SEMANTIC_REWARD, SemanticReward, load_semantic_reward
 
 if TYPE_CHECKING:
+    from jaxtyping import Float
     from torch import Tensor
 
     from pvbench.words import Words
@@ -220,7 +221,7 @@ class DreamBoothLoRA(KeywordMethod):
                 match.append(self._semantic().scores(picture, plain))
             return float(error), float(torch.cat(match).mean())
 
-    def _prior(self, class_noun: str, seed: int) -> Tensor:
+    def _prior(self, class_noun: str, seed: int) -> Float[Tensor, "n c 1 h w"]:
         """Latents of class pictures by the untuned text-to-image model, kept for the next identity of the class."""
         import torch
 
@@ -234,7 +235,7 @@ class DreamBoothLoRA(KeywordMethod):
                 self._priors[class_noun, seed] = torch.cat([self._drawn(words, number) for number in seeds])
             return self._priors[class_noun, seed]
 
-    def _drawn(self, words: Words, seed: int) -> Tensor:
+    def _drawn(self, words: Words, seed: int) -> Float[Tensor, "1 c 1 h w"]:
         """A picture's latent (1, c, 1, h, w) by the text-to-image model as it is now."""
         return self.backbone.denoise(self.backbone.noise(seed, "image"), words, side="image")
 

@@ -184,7 +184,7 @@ class MagicMe(Method):
 
         settings, n = self.settings, len(images)
 
-        def draw(low: float, high: float) -> Tensor:
+        def draw(low: float, high: float) -> Float[Tensor, " n"]:
             return low + (high - low) * torch.rand(n, generator=generator)
 
         side = torch.where(draw(0, 1) < settings.mirror, -1.0, 1.0)

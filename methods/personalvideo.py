@@ -35,6 +35,7 @@ from pvbench.reward import (
 
 if TYPE_CHECKING:
     import torch
+    from jaxtyping import Float
     from torch import Tensor
 
     from pvbench.latent_backbone import Side
@@ -240,7 +241,9 @@ class PersonalVideo(KeywordMethod):
         side: Side = "video" if self.settings.where == "t2v" else "image"
         return (Stage(side, self.settings.steps, self.settings.rate),)
 
-    def loss(self, prefix: Prefix, reference: Any, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
+    def loss(
+        self, prefix: Prefix, reference: Any, generator: torch.Generator
+    ) -> tuple[Float[Tensor, ""], dict[str, float]]:
         """The loss of one video or picture, with gradient, and its parts: eq. 5, both rewards weighted alike."""
         import torch
 
@@ -252,7 +255,7 @@ class PersonalVideo(KeywordMethod):
         chosen = sorted({face, *some})
         losses: dict[str, float] = {}
 
-        def score(images: Tensor) -> Tensor:
+        def score(images: Float[Tensor, "n 3 H W"]) -> Float[Tensor, ""]:
             loss = images.sum() * 0.0
             jitter = Jitter(reference=settings.jitter)
             lost = identity_reward(images[[chosen.index(face)]], reference, jitter, generator)
@@ -326,7 +329,7 @@ class PersonalVideo(KeywordMethod):
             latent = backbone.denoise(latent, words, 0, first, side)
             return Prefix(side, text, words, latent, backbone.denoise(latent, words, first, None, side))
 
-    def _end(self, prefix: Prefix) -> Tensor:
+    def _end(self, prefix: Prefix) -> Float[Tensor, "1 c T h w"]:
         """The tuned model's end of the trajectory, with gradient from the last `gradient_steps` on."""
         import torch
 

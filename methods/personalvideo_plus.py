@@ -21,6 +21,7 @@ from .personalvideo import PersonalVideo, PersonalVideoSettings, Prefix, Stage, 
 
 if TYPE_CHECKING:
     import torch
+    from jaxtyping import Float
     from torch import Tensor
 
 
@@ -121,7 +122,9 @@ class PersonalVideoPlus(PersonalVideo):
         """Pictures, then what PersonalVideo tunes."""
         return (Stage("image", self.settings.warm_steps, self.settings.warm_rate), *super().stages())
 
-    def loss(self, prefix: Prefix, reference: Any, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
+    def loss(
+        self, prefix: Prefix, reference: Any, generator: torch.Generator
+    ) -> tuple[Float[Tensor, ""], dict[str, float]]:
         """The loss of one video or picture, with gradient, and its parts."""
         settings = self.settings
         identity_reward, semantic_reward = self.rewards()
@@ -132,7 +135,7 @@ class PersonalVideoPlus(PersonalVideo):
         chosen = sorted({*faces, *some})
         losses: dict[str, float] = {}
 
-        def score(images: Tensor) -> Tensor:
+        def score(images: Float[Tensor, "n 3 H W"]) -> Float[Tensor, ""]:
             jitter = Jitter(settings.jitter, settings.crop_jitter, settings.crop_jitter)
             lost = identity_reward(images[[chosen.index(i) for i in faces]], reference, jitter, generator)
             loss = images.sum() * 0.0
@@ -155,7 +158,7 @@ class PersonalVideoPlus(PersonalVideo):
         numbers = [frozen.frames[i] for i in chosen]
         return self.backbone.through_pixels(latent, numbers, score, prefix.side), losses
 
-    def _finished(self, prefix: Prefix, generator: torch.Generator) -> Tensor:
+    def _finished(self, prefix: Prefix, generator: torch.Generator) -> Float[Tensor, "1 c T h w"]:
         """The tuned model's end of the trajectory and, without the adapter, the frozen model's last steps after it."""
         import torch
 
@@ -173,7 +176,7 @@ class PersonalVideoPlus(PersonalVideo):
             return backbone.denoise(latent, prefix.words, last, None, side)
 
 
-def pixel_anchor(drift: Tensor, outside: Tensor) -> Tensor:
+def pixel_anchor(drift: Float[Tensor, "n 3 H W"], outside: Float[Tensor, "n 1 H W"]) -> Float[Tensor, ""]:
     """What the change of images (n, 3, H, W) costs: all of it outside of the face, its colour within, grain everywhere.
 
     Args:
@@ -184,7 +187,7 @@ def pixel_anchor(drift: Tensor, outside: Tensor) -> Tensor:
     return (outside * drift.square() + (1 - outside) * tint.square() + _fine(drift).square()).mean()
 
 
-def _fine(images: Tensor) -> Tensor:
+def _fine(images: Float[Tensor, "n 3 H W"]) -> Float[Tensor, "n 3 H W"]:
     """What 3 x 3 averages take away: grain and the autoencoder's grid, hardly anything of a face."""
     import torch
 

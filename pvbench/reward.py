@@ -21,6 +21,7 @@ from pvbench.registry import Registry
 
 if TYPE_CHECKING:
     import torch
+    from jaxtyping import Float
     from torch import Tensor
 
 Role = Literal["identity", "semantic", "segmenter", "image_prompt", "ip_adapter", "face_control"]
@@ -70,7 +71,9 @@ class IdentityReward(ABC):
         """
 
     @abstractmethod
-    def __call__(self, images: Tensor, reference: Any, jitter: Jitter, generator: torch.Generator) -> Tensor | None:
+    def __call__(
+        self, images: Float[Tensor, "n 3 H W"], reference: Any, jitter: Jitter, generator: torch.Generator
+    ) -> Float[Tensor, " m"] | None:
         """1 - cosine (m,), in [0, 2], of the images that show a face; None where none does.
 
         Args:
@@ -80,7 +83,7 @@ class IdentityReward(ABC):
         """
 
     @abstractmethod
-    def landmarks(self, images: Tensor) -> Tensor:
+    def landmarks(self, images: Float[Tensor, "n 3 H W"]) -> Float[Tensor, "n 5 2"]:
         """Eyes, tip of the nose and corners of the mouth of each image's best face; NaN where there is no face.
 
         Args:
@@ -91,7 +94,7 @@ class IdentityReward(ABC):
         """
 
     @abstractmethod
-    def face_mask(self, images: Tensor) -> Tensor:
+    def face_mask(self, images: Float[Tensor, "n 3 H W"]) -> Float[Tensor, "n 1 H W"]:
         """How near each pixel is to the best face (n, 1, H, W), from 0 to 1; all 0 where there is no face.
 
         Args:
@@ -103,7 +106,7 @@ class SemanticReward(ABC):
     """How well images match a text, by a preference-tuned network, differentiably."""
 
     @abstractmethod
-    def scores(self, images: Tensor, text: str) -> Tensor:
+    def scores(self, images: Float[Tensor, "n 3 H W"], text: str) -> Float[Tensor, " n"]:
         """Cosine (n,) of each image (n, 3, H, W), in about [-1, 1], to the text."""
 
 
@@ -111,7 +114,7 @@ class PersonSegmenter(ABC):
     """Which pixels of a picture show the person, and which the person's head."""
 
     @abstractmethod
-    def person(self, images: Tensor) -> Tensor:
+    def person(self, images: Float[Tensor, "n 3 H W"]) -> Float[Tensor, "n 1 H W"]:
         """How likely each pixel shows the person, head and clothes included: (n, 1, H, W) in [0, 1].
 
         Args:
@@ -119,7 +122,7 @@ class PersonSegmenter(ABC):
         """
 
     @abstractmethod
-    def head(self, images: Tensor) -> Tensor:
+    def head(self, images: Float[Tensor, "n 3 H W"]) -> Float[Tensor, "n 1 H W"]:
         """The same for the head, with hair, ears and what is worn there, without the neck: (n, 1, H, W) in [0, 1]."""
 
 
@@ -135,7 +138,9 @@ class PhotoPrompt(ABC):
     lora: Mapping[str, Tensor]
 
     @abstractmethod
-    def states(self, photos: Sequence[NDArray[np.uint8]], height: int, width: int) -> Tensor:
+    def states(
+        self, photos: Sequence[NDArray[np.uint8]], height: int, width: int
+    ) -> Float[Tensor, "photos length width"]:
         """What the adapter's own image encoder makes of each photo's face: (photos, length, width).
 
         Args:
@@ -147,7 +152,7 @@ class PhotoPrompt(ABC):
         """
 
     @abstractmethod
-    def empty(self) -> Tensor:
+    def empty(self) -> Float[Tensor, "1 length width"]:
         """What it makes of a black picture (1, length, width), for guidance without a prompt."""
 
 
@@ -190,14 +195,14 @@ class FaceControl(ABC):
         """
 
 
-def divergence(tuned: Tensor, frozen: Tensor, temperature: float) -> Tensor:
+def divergence(tuned: Float[Tensor, " m"], frozen: Float[Tensor, " m"], temperature: float) -> Float[Tensor, ""]:
     """KL(softmax(tuned) || softmax(frozen)) over the frames (M,), in nats; 0 where the scores differ by a constant."""
     target = (temperature * tuned).log_softmax(dim=-1)
     source = (temperature * frozen.detach()).log_softmax(dim=-1)
     return (target.exp() * (target - source)).sum()
 
 
-def shortfall(tuned: Tensor, frozen: Tensor, temperature: float) -> Tensor:
+def shortfall(tuned: Float[Tensor, " m"], frozen: Float[Tensor, " m"], temperature: float) -> Float[Tensor, ""]:
     """Mean loss of match per frame, in logits, zero where the tuned frames match as well or better.
 
     The divergence cannot see a match that falls in all frames alike; this can.

@@ -30,7 +30,7 @@ def printed(package, same_people, tmp_path_factory):
     """What commands print, with their status: every list, doctor, a run, runs that ask for a part, the run again."""
     run = ("run", "--profile", EXAMPLE_PROFILE, "--identities", same_people, "--prompts", "1", "--workers", "1",
            "--out", str(tmp_path_factory.mktemp("out") / "run"))  # fmt: skip
-    lines = {kind: ("list", kind, "--profile", EXAMPLE_PROFILE) for kind in KINDS}
+    lines: dict[str, tuple[str, ...]] = {kind: ("list", kind, "--profile", EXAMPLE_PROFILE) for kind in KINDS}
     lines |= {"doctor": ("doctor", "--profile", EXAMPLE_PROFILE, "--device", "cpu"), "first": run}
     for module in RAISED:
         for kind, (option, value) in ASKING.items():

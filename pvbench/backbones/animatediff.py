@@ -170,7 +170,7 @@ class AnimateDiffBackbone(DdimBackbone):
         and a direction that differs only in what the adapter does to an empty prompt.
         """
 
-        def for_frames(states: Tensor) -> Tensor:
+        def for_frames(states: Float[Tensor, "1 length width"]) -> Float[Tensor, "frames length width"]:
             return states.expand(latent.shape[0], -1, -1).repeat_interleave(latent.shape[2], 0)
 
         t = self.schedule.time(step)
@@ -189,7 +189,9 @@ class AnimateDiffBackbone(DdimBackbone):
             without, with_ = both.chunk(2)
         return self._guided(without, with_, side)
 
-    def _guided(self, without: Tensor, with_: Tensor, side: Side) -> Tensor:
+    def _guided(
+        self, without: Float[Tensor, "n c t h w"], with_: Float[Tensor, "n c t h w"], side: Side
+    ) -> Float[Tensor, "n c t h w"]:
         """Classifier-free guidance, by a scale of its own for what differs between the frames of a video."""
         scale, ratio = self.sampling.guidance, self.sampling.motion_guidance
         towards = with_ - without

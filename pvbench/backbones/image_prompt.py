@@ -129,18 +129,25 @@ def cross_attention(unet: Any) -> list[str]:
 class Shown:
     """What processors must know of the image."""
 
-    tokens: Tensor | None = None
+    tokens: Float[Tensor, "batch tokens dim"] | None = None
 
 
 class ImagePromptAttention:
     """A diffusers processor of cross-attention, and the same queries' attention to an image's tokens on top."""
 
-    def __init__(self, own: Any, key: Tensor, value: Tensor, scale: float, shown: Shown) -> None:
+    def __init__(
+        self, own: Any, key: Float[Tensor, "inner dim"], value: Float[Tensor, "inner dim"], scale: float, shown: Shown
+    ) -> None:
         self.own, self.key, self.value, self.scale, self.shown = own, key, value, scale, shown
 
     def __call__(
-        self, attention: Any, hidden_states: Tensor, encoder_hidden_states: Tensor, *rest: Any, **more: Any
-    ) -> Tensor:
+        self,
+        attention: Any,
+        hidden_states: Float[Tensor, "batch pixels width"],
+        encoder_hidden_states: Float[Tensor, "batch words dim"],
+        *rest: Any,
+        **more: Any,
+    ) -> Float[Tensor, "batch pixels width"]:
         """The text's attention, and on top the image's where one is shown."""
         plain: Tensor = self.own(attention, hidden_states, encoder_hidden_states, *rest, **more)
         tokens = self.shown.tokens

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 
 def video_noise(
     shape: tuple[int, ...], shared: float, generator: torch.Generator | None = None, correlation: float = 0.0
-) -> Tensor:
+) -> Float[Tensor, "n c T h w"]:
     """Gaussian noise (n, c, T, h, w) of unit variance, of which a share of the power is the same in all frames.
 
     Frames that start from noise of their own must agree on everything, a face included, through the motion modules
@@ -31,7 +32,7 @@ def video_noise(
     return found
 
 
-def correlated(noise: Tensor, correlation: float) -> Tensor:
+def correlated(noise: Float[Tensor, "n c T h w"], correlation: float) -> Float[Tensor, "n c T h w"]:
     """Noise (n, c, T, h, w) whose frames i and j have the covariance `correlation` ** |i - j|; 0 leaves it as it is.
 
     Source: the 3D Gaussian noise prior of MagicMe (Ma et al., 2024), drawn frame by frame out of the given noise.

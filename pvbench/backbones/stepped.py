@@ -21,13 +21,13 @@ class Steps(Protocol):
     def level(self, step: int) -> float:
         """Share of the noise in the amplitude of the latent that a step is given, from 0 to 1; 0 after the last."""
 
-    def next(self, output: Tensor, step: int, latent: Tensor) -> Tensor:
+    def next(self, output: Float[Tensor, "*s"], step: int, latent: Float[Tensor, "*s"]) -> Float[Tensor, "*s"]:
         """The latent that the next step is given; after the last step, what comes out."""
 
-    def clean(self, output: Tensor, step: int, latent: Tensor) -> Tensor:
+    def clean(self, output: Float[Tensor, "*s"], step: int, latent: Float[Tensor, "*s"]) -> Float[Tensor, "*s"]:
         """The noiseless latent that a model's output in a step predicts."""
 
-    def noised(self, clean: Tensor, step: int, noise: Tensor) -> Tensor:
+    def noised(self, clean: Float[Tensor, "*s"], step: int, noise: Float[Tensor, "*s"]) -> Float[Tensor, "*s"]:
         """A noiseless latent with as much noise as a step is given."""
 
 

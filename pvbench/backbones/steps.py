@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from jaxtyping import Int
+from jaxtyping import Float, Int
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -68,7 +68,7 @@ class DdimSteps:
     """
 
     times: tuple[int, ...]
-    signal: Tensor
+    signal: Float[Tensor, " T"]
     prediction: Prediction
     end: float = 1.0
 
@@ -113,27 +113,29 @@ class DdimSteps:
         """Share of the noise in the amplitude of the latent that a step is given; 0 after the last."""
         return self.noise_power[step] ** 0.5 if step < len(self) else 0.0
 
-    def time(self, step: int) -> Tensor:
+    def time(self, step: int) -> Int[Tensor, ""]:
         """The time step that the model is told in a step."""
         return torch.tensor(self.times[step], device=self.signal.device)
 
-    def clean(self, output: Tensor, step: int, latent: Tensor) -> Tensor:
+    def clean(self, output: Float[Tensor, "*s"], step: int, latent: Float[Tensor, "*s"]) -> Float[Tensor, "*s"]:
         """The noiseless latent that a model's output in a step predicts."""
         return self._parts(output, step, latent)[0]
 
-    def next(self, output: Tensor, step: int, latent: Tensor) -> Tensor:
+    def next(self, output: Float[Tensor, "*s"], step: int, latent: Float[Tensor, "*s"]) -> Float[Tensor, "*s"]:
         """The latent that the next step is given; after the last step, what comes out."""
         clean, noise = self._parts(output, step, latent)
         if step + 1 == len(self):
             return clean if self.end == 1 else self.end**0.5 * clean + (1 - self.end) ** 0.5 * noise
         return self.noised(clean, step + 1, noise)
 
-    def noised(self, clean: Tensor, step: int, noise: Tensor) -> Tensor:
+    def noised(self, clean: Float[Tensor, "*s"], step: int, noise: Float[Tensor, "*s"]) -> Float[Tensor, "*s"]:
         """A noiseless latent with as much noise as a step is given."""
         signal = self.signal[self.times[step]]
         return signal.sqrt() * clean + (1 - signal).sqrt() * noise
 
-    def training_pair(self, clean: Tensor, noise: Tensor, times: Int[Tensor, " n"]) -> tuple[Tensor, Tensor]:
+    def training_pair(
+        self, clean: Float[Tensor, n * shape], noise: Float[Tensor, n * shape], times: Int[Tensor, " n"]
+    ) -> tuple[Float[Tensor, n * shape], Float[Tensor, n * shape]]:
         """Noisy latents (n, ...) at time steps of the training schedule, and what the model should predict of them."""
         # Some schedulers hold their levels in float64.
         signal = self.signal[times].to(clean.dtype).reshape(-1, *[1] * (clean.ndim - 1))
@@ -142,7 +144,9 @@ class DdimSteps:
             return noisy, noise
         return noisy, signal.sqrt() * noise - (1 - signal).sqrt() * clean
 
-    def _parts(self, output: Tensor, step: int, latent: Tensor) -> tuple[Tensor, Tensor]:
+    def _parts(
+        self, output: Float[Tensor, "*s"], step: int, latent: Float[Tensor, "*s"]
+    ) -> tuple[Float[Tensor, "*s"], Float[Tensor, "*s"]]:
         signal = self.signal[self.times[step]]
         if self.prediction == "epsilon":
             return (latent - (1 - signal).sqrt() * output) / signal.sqrt(), output
@@ -184,14 +188,14 @@ class FlowSteps:
         """Share of the noise in the latent that a step is given; 0 after the last."""
         return self.sigmas[step]
 
-    def next(self, output: Tensor, step: int, latent: Tensor) -> Tensor:
+    def next(self, output: Float[Tensor, "*s"], step: int, latent: Float[Tensor, "*s"]) -> Float[Tensor, "*s"]:
         """The latent that the next step is given; after the last step, what comes out."""
         return latent + (self.sigmas[step + 1] - self.sigmas[step]) * output
 
-    def clean(self, output: Tensor, step: int, latent: Tensor) -> Tensor:
+    def clean(self, output: Float[Tensor, "*s"], step: int, latent: Float[Tensor, "*s"]) -> Float[Tensor, "*s"]:
         """The noiseless latent that a model's velocity in a step predicts."""
         return latent - self.sigmas[step] * output
 
-    def noised(self, clean: Tensor, step: int, noise: Tensor) -> Tensor:
+    def noised(self, clean: Float[Tensor, "*s"], step: int, noise: Float[Tensor, "*s"]) -> Float[Tensor, "*s"]:
         """A noiseless latent with as much noise as a step is given."""
         return (1 - self.sigmas[step]) * clean + self.sigmas[step] * noise

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from numpy.typing import NDArray
 from safetensors.torch import load_file
 from torch import Tensor
@@ -46,7 +47,9 @@ class FaceAdapter(PhotoPrompt):
         self.detector, self.encoder, self.tensors, self.lora = detector, encoder, tensors, lora
         self.spread, self.device = spread, device
 
-    def states(self, photos: Sequence[NDArray[np.uint8]], height: int, width: int) -> Tensor:
+    def states(
+        self, photos: Sequence[NDArray[np.uint8]], height: int, width: int
+    ) -> Float[Tensor, "photos length width"]:
         """What the encoder makes of each photo's face: (photos, length, width).
 
         Raises:
@@ -56,14 +59,14 @@ class FaceAdapter(PhotoPrompt):
         side = int(self.encoder.config.image_size)
         return encoded(self.encoder, crop_faces(images, only_faces(self.detector, images), side, self.spread))
 
-    def empty(self) -> Tensor:
+    def empty(self) -> Float[Tensor, "1 length width"]:
         """What the encoder makes of a black picture."""
         side = int(self.encoder.config.image_size)
         return encoded(self.encoder, torch.zeros(1, 3, side, side, device=self.device))
 
 
 @torch.no_grad()
-def encoded(encoder: Any, images: Tensor) -> Tensor:
+def encoded(encoder: Any, images: Float[Tensor, "n 3 side side"]) -> Float[Tensor, "n length width"]:
     """The last but one hidden state (n, length, width) of images (n, 3, side, side)."""
     found: Tensor = encoder(images, output_hidden_states=True).hidden_states[-2]
     return found

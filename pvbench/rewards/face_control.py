@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from numpy.typing import NDArray
 from safetensors.torch import load_file
 from torch import Tensor, nn
@@ -55,7 +56,9 @@ class FaceReader:
         self.spread, self.depths = spread, depths
 
     @torch.no_grad()
-    def heads(self, images: Tensor, landmarks: Tensor, height: int, width: int) -> Tensor:
+    def heads(
+        self, images: Float[Tensor, "n 3 H W"], landmarks: Float[Tensor, "n 5 2"], height: int, width: int
+    ) -> Float[Tensor, "n 3 {height} {width}"]:
         """Aligned heads on white (n, 3, height, width), in colour and with hair.
 
         Args:
@@ -68,12 +71,14 @@ class FaceReader:
             found = functional.interpolate(found, size=(height, width), mode="bilinear", align_corners=False)
         return found.clamp(-1, 1)
 
-    def _alone(self, images: Tensor) -> Tensor:
+    def _alone(self, images: Float[Tensor, "n 3 H W"]) -> Float[Tensor, "n 3 H W"]:
         share = self.segmenter.head(images)
         return images * share + (1 - share)
 
     @torch.no_grad()
-    def local(self, images: Tensor, landmarks: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
+    def local(
+        self, images: Float[Tensor, "n 3 H W"], landmarks: Float[Tensor, "n 5 2"]
+    ) -> tuple[Float[Tensor, "n d"], tuple[Float[Tensor, "n length width"], ...]]:
         """The face's vectors (n, d) and the encoder's hidden states (n, length, width)."""
         side = int(self.encoder.config.image_size)
         grey = crop_faces(self._alone(images), landmarks, side).mean(dim=1, keepdim=True).expand(-1, 3, -1, -1)

@@ -10,6 +10,7 @@ load_torchvision()
 from pathlib import Path
 
 import torch
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional
 from torchvision.models import resnet18
@@ -31,7 +32,7 @@ class _Block(nn.Module):
         self.conv = nn.Conv2d(given, made, size, padding=size // 2, bias=False)
         self.bn = nn.BatchNorm2d(made)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Float[Tensor, "n a H W"]) -> Float[Tensor, "n b h w"]:
         found: Tensor = self.bn(self.conv(x))
         return found.relu()
 
@@ -45,7 +46,7 @@ class _Refined(nn.Module):
         self.conv_atten = nn.Conv2d(made, made, 1, bias=False)
         self.bn_atten = nn.BatchNorm2d(made)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Float[Tensor, "n a H W"]) -> Float[Tensor, "n b h w"]:
         found: Tensor = self.conv(x)
         weight = self.bn_atten(self.conv_atten(found.mean(dim=(2, 3), keepdim=True))).sigmoid()
         refined: Tensor = found * weight
@@ -63,7 +64,7 @@ class _Context(nn.Module):
         self.conv_head32, self.conv_head16 = _Block(128, 128), _Block(128, 128)
         self.conv_avg = _Block(512, 128, 1)
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, x: Float[Tensor, "n 3 H W"]) -> tuple[Float[Tensor, "n d h w"], Float[Tensor, "n d h w"]]:
         net = self.resnet
         x = net.maxpool(net.relu(net.bn1(net.conv1(x))))
         eighth = net.layer2(net.layer1(x))
@@ -85,7 +86,7 @@ class _Fused(nn.Module):
         self.conv1 = nn.Conv2d(made, made // 4, 1, bias=False)
         self.conv2 = nn.Conv2d(made // 4, made, 1, bias=False)
 
-    def forward(self, fine: Tensor, coarse: Tensor) -> Tensor:
+    def forward(self, fine: Float[Tensor, "n a h w"], coarse: Float[Tensor, "n b h w"]) -> Float[Tensor, "n c h w"]:
         found: Tensor = self.convblk(torch.cat([fine, coarse], dim=1))
         weight = self.conv2(functional.relu(self.conv1(found.mean(dim=(2, 3), keepdim=True)))).sigmoid()
         fused: Tensor = found * weight + found
@@ -98,7 +99,7 @@ class _Output(nn.Module):
         self.conv = _Block(given, between)
         self.conv_out = nn.Conv2d(between, CLASSES, 1, bias=False)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Float[Tensor, "n a H W"]) -> Float[Tensor, "n b h w"]:
         found: Tensor = self.conv_out(self.conv(x))
         return found
 
@@ -114,14 +115,14 @@ class FaceParser(nn.Module):
         super().__init__()
         self.cp, self.ffm, self.conv_out = _Context(), _Fused(256, 256), _Output(256, 256)
 
-    def forward(self, images: Tensor) -> Tensor:
+    def forward(self, images: Float[Tensor, "n 3 H W"]) -> Float[Tensor, "n 19 H W"]:
         """Scores (n, 19, H, W) of each class, of images (n, 3, H, W) in [0, 1]; sides are multiples of 32."""
         mean, deviation = (torch.tensor(values, device=images.device).view(3, 1, 1) for values in (_MEAN, _DEVIATION))
         fine, coarse = self.cp((images - mean) / deviation)
         scores = self.conv_out(self.ffm(fine, coarse))
         return functional.interpolate(scores, size=images.shape[2:], mode="bilinear", align_corners=True)
 
-    def background(self, images: Tensor) -> Tensor:
+    def background(self, images: Float[Tensor, "n 3 H W"]) -> Bool[Tensor, "n 1 H W"]:
         """Which pixels (n, 1, H, W) show neither face nor hair."""
         label = self(images).argmax(dim=1, keepdim=True)
         return torch.isin(label, torch.tensor(BACKGROUND, device=label.device))

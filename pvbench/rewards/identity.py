@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
@@ -23,7 +24,7 @@ from pvbench.rewards.photos import only_faces
 class Reference:
     """A person as the reward knows them: aligned crops of the reference photos."""
 
-    crops: Tensor
+    crops: Float[Tensor, "photos 3 side side"]
 
 
 class AlignedFaceReward(IdentityReward):
@@ -39,19 +40,19 @@ class AlignedFaceReward(IdentityReward):
     device: torch.device
 
     @abstractmethod
-    def landmarks(self, images: Tensor) -> Tensor:
+    def landmarks(self, images: Float[Tensor, "n 3 H W"]) -> Float[Tensor, "n 5 2"]:
         """Five points (n, 5, 2) of each image's best face, x and y in pixels; NaN where there is none."""
 
     @abstractmethod
-    def crop(self, images: Tensor, landmarks: Tensor) -> Tensor:
-        """Aligned crops (n, 3, side, side) of images (n, 3, H, W) in about [-1, 1], with gradient in the images."""
+    def crop(self, images: Float[Tensor, "n 3 H W"], landmarks: Float[Tensor, "n 5 2"]) -> Float[Tensor, "n 3 s s"]:
+        """Aligned crops (n, 3, s, s) of images (n, 3, H, W) in about [-1, 1], with gradient in the images."""
 
     @abstractmethod
-    def embed(self, crops: Tensor) -> Tensor:
+    def embed(self, crops: Float[Tensor, "n 3 s s"]) -> Float[Tensor, "n D"]:
         """Unit embeddings (n, D) of crops in about [-1, 1], with gradient."""
 
     @torch.no_grad()
-    def face_mask(self, images: Tensor, reach: float = 1.5) -> Tensor:
+    def face_mask(self, images: Float[Tensor, "n 3 H W"], reach: float = 1.5) -> Float[Tensor, "n 1 H W"]:
         """How near each pixel is to the best face (n, 1, H, W): 1 at its middle, a Gaussian falling off around it.
 
         Args:
@@ -69,8 +70,8 @@ class AlignedFaceReward(IdentityReward):
         return mask
 
     def __call__(
-        self, images: Tensor, reference: Reference, jitter: Jitter, generator: torch.Generator
-    ) -> Tensor | None:
+        self, images: Float[Tensor, "n 3 H W"], reference: Reference, jitter: Jitter, generator: torch.Generator
+    ) -> Float[Tensor, " m"] | None:
         """1 - cosine (m,) of the generated images that show a face to the references' mean; None where none does.
 
         Args:
@@ -95,7 +96,9 @@ class AlignedFaceReward(IdentityReward):
         result: Tensor | None = 1 - found @ wanted
         return result
 
-    def _moved(self, landmarks: Tensor, jitter: float, generator: torch.Generator) -> Tensor:
+    def _moved(
+        self, landmarks: Float[Tensor, "m 5 2"], jitter: float, generator: torch.Generator
+    ) -> Float[Tensor, "m 5 2"]:
         """Landmarks (m, 5, 2) of a crop that is shifted and scaled a little at random."""
         m = len(landmarks)
         eyes = (landmarks[:, 1] - landmarks[:, 0]).norm(dim=-1)[:, None, None]
@@ -105,7 +108,9 @@ class AlignedFaceReward(IdentityReward):
         found: Tensor = middle + (landmarks - middle) * scale + shift
         return found
 
-    def _blurred(self, crops: Tensor, jitter: float, generator: torch.Generator) -> Tensor:
+    def _blurred(
+        self, crops: Float[Tensor, "m 3 side side"], jitter: float, generator: torch.Generator
+    ) -> Float[Tensor, "m 3 side side"]:
         """The crops, blurred at random: what a likeness in the finest pixels earns is lost."""
         if jitter == 0:
             return crops
@@ -136,7 +141,7 @@ class FaceReward(AlignedFaceReward):
         return Reference(crop_faces(images, only_faces(self.detector, images)))
 
     @torch.no_grad()
-    def landmarks(self, images: Tensor) -> Tensor:
+    def landmarks(self, images: Float[Tensor, "n 3 H W"]) -> Float[Tensor, "n 5 2"]:
         """Five points (n, 5, 2) of each image's best face, x and y in pixels; NaN where there is none."""
         found = torch.full((len(images), 5, 2), torch.nan, device=images.device)
         for i, faces in enumerate(self.detector.detect(images.clamp(-1, 1), self.threshold)):
@@ -144,10 +149,10 @@ class FaceReward(AlignedFaceReward):
                 found[i] = faces.landmarks[0]
         return found
 
-    def crop(self, images: Tensor, landmarks: Tensor) -> Tensor:
+    def crop(self, images: Float[Tensor, "n 3 H W"], landmarks: Float[Tensor, "n 5 2"]) -> Float[Tensor, "n 3 s s"]:
         """Aligned crops (n, 3, 32, 32)."""
         return crop_faces(images, landmarks)
 
-    def embed(self, crops: Tensor) -> Tensor:
+    def embed(self, crops: Float[Tensor, "n 3 s s"]) -> Float[Tensor, "n D"]:
         """Unit embeddings (n, D), of each crop and its mirror image together."""
         return embed_faces(self.recogniser, crops)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
@@ -47,15 +48,15 @@ class PackReward(AlignedFaceReward):
         return Reference(torch.cat(crops))
 
     @torch.no_grad()
-    def landmarks(self, images: Tensor) -> Tensor:
+    def landmarks(self, images: Float[Tensor, "n 3 H W"]) -> Float[Tensor, "n 5 2"]:
         """Five points (n, 5, 2) of each image's largest face, x and y in pixels; NaN where there is none."""
         levels = ((images.detach().float().clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
         frames = levels.permute(0, 2, 3, 1).cpu().numpy()
         found = [self.faces.find(frame) for frame in frames]
         return torch.from_numpy(np.stack(found)).to(images.device)
 
-    def crop(self, images: Tensor, landmarks: Tensor) -> Tensor:
-        """Aligned crops (n, 3, side, side) as the recogniser takes them: bilinear, black outside of the picture."""
+    def crop(self, images: Float[Tensor, "n 3 H W"], landmarks: Float[Tensor, "n 5 2"]) -> Float[Tensor, "n 3 s s"]:
+        """Aligned crops (n, 3, s, s) as the recogniser takes them: bilinear, black outside of the picture."""
         side, (height, width) = self.network.side, images.shape[-2:]
         axis = torch.arange(side, device=images.device, dtype=torch.float32)
         y, x = torch.meshgrid(axis, axis, indexing="ij")
@@ -66,13 +67,13 @@ class PackReward(AlignedFaceReward):
         grid = (places / torch.tensor([width / 2, height / 2], device=images.device) - 1).view(-1, side, side, 2)
         return functional.grid_sample(images.float() + 1, grid, mode="bilinear", align_corners=False) - 1
 
-    def embed(self, crops: Tensor) -> Tensor:
+    def embed(self, crops: Float[Tensor, "n 3 s s"]) -> Float[Tensor, "n D"]:
         """Unit embeddings (n, D), of each crop alone, as the scoring side has them."""
         scaled = ((crops + 1) * 127.5 - self.mean) / self.deviation
         return functional.normalize(self.network(scaled), dim=-1)
 
 
-def _to_template(landmarks: Tensor, side: int) -> tuple[Tensor, Tensor]:
+def _to_template(landmarks: Float[Tensor, "n 5 2"], side: int) -> tuple[Float[Tensor, "n 2 2"], Float[Tensor, "n 1 2"]]:
     """Turning and scaling (n, 2, 2) and shift (n, 1, 2) from the picture to the crop.
 
     Least squares in the crop, as recognisers are trained and scored with. `pvbench.features.face.similarity` has them

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from pvbench.errors import FaceError
 from pvbench.features.mini.face_networks import FaceDetector
 
 
-def only_faces(detector: FaceDetector, images: Tensor) -> Tensor:
+def only_faces(detector: FaceDetector, images: Float[Tensor, "n 3 H W"]) -> Float[Tensor, "n 5 2"]:
     """Five landmarks (n, 5, 2), x and y in pixels, of the one face in each image (n, 3, H, W) in [-1, 1].
 
     Raises:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Float, UInt8
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
@@ -107,7 +108,9 @@ class AnimatorPrompt(PhotoPrompt):
         self.faces, self.encoder, self.tensors, self.lora, self.device = faces, encoder, tensors, lora, device
         self.side = int(encoder.config.image_size)
 
-    def states(self, photos: Sequence[NDArray[np.uint8]], height: int, width: int) -> Tensor:
+    def states(
+        self, photos: Sequence[NDArray[np.uint8]], height: int, width: int
+    ) -> Float[Tensor, "photos length width"]:
         """The last but one hidden state of each photo's face: (photos, 257, 1280).
 
         Raises:
@@ -117,11 +120,13 @@ class AnimatorPrompt(PhotoPrompt):
         crops = [self.seen(*each) for each in zip(photos, found.landmarks, found.box, strict=True)]
         return encoded(self.encoder, torch.stack(crops).to(self.device))
 
-    def empty(self) -> Tensor:
+    def empty(self) -> Float[Tensor, "1 length width"]:
         """What the encoder makes of zeros, which stand for a picture of mean colour."""
         return encoded(self.encoder, torch.zeros(1, 3, self.side, self.side, device=self.device))
 
-    def seen(self, photo: NDArray[np.uint8], points: NDArray[np.float32], box: NDArray[np.float32]) -> Tensor:
+    def seen(
+        self, photo: UInt8[np.ndarray, "H W 3"], points: Float[np.ndarray, "5 2"], box: Float[np.ndarray, 4]
+    ) -> Float[Tensor, "3 side side"]:
         """The face as the image encoder takes it (3, side, side): aligned at 112 pixels and enlarged.
 
         Args:
@@ -130,7 +135,7 @@ class AnimatorPrompt(PhotoPrompt):
         return clip_values(warp_affine(np.ascontiguousarray(photo), alignment(points, _CROP), _CROP), self.side)
 
 
-def clip_values(picture: NDArray[np.uint8], side: int) -> Tensor:
+def clip_values(picture: UInt8[np.ndarray, "H W 3"], side: int) -> Float[Tensor, "3 {side} {side}"]:
     """A picture as CLIP's image encoder takes it (3, side, side)."""
     resized = Image.fromarray(picture).resize((side, side))
     values = (np.asarray(resized, np.float32) / 255 - np.array(_MEAN, np.float32)) / np.array(_DEVIATION, np.float32)

@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 import timm
 import torch
+from jaxtyping import Float
 from numpy.typing import NDArray
 from PIL import Image
 from timm.models.eva import checkpoint_filter_fn
@@ -90,7 +91,9 @@ class ConsisIdFaces(FaceControl):
         picture = _stretched(torch.where(background, white, head), height, width)
         return FaceSeen(picture, torch.cat([whose, described], dim=-1), states)
 
-    def _looked_at(self, head: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
+    def _looked_at(
+        self, head: Float[Tensor, "1 3 H W"]
+    ) -> tuple[Float[Tensor, "1 d"], tuple[Float[Tensor, "1 length width"], ...]]:
         """EVA-CLIP's vector of length 1 and its blocks' outputs, class token first."""
         side = self.eva.patch_embed.img_size[0]
         mean, deviation = (torch.tensor(values, device=self.device).view(3, 1, 1) for values in (_MEAN, _DEVIATION))
@@ -103,7 +106,7 @@ class ConsisIdFaces(FaceControl):
         return functional.normalize(self.eva.forward_head(last), dim=-1), states
 
 
-def _stretched(picture: Tensor, height: int, width: int) -> Tensor:
+def _stretched(picture: Float[Tensor, "1 3 H W"], height: int, width: int) -> Float[Tensor, "1 3 {height} {width}"]:
     """A picture in [0, 1] as a frame in [-1, 1], by way of whole numbers and Pillow, as the published code does it."""
     whole = (picture[0].permute(1, 2, 0).cpu().numpy() * 255).astype(np.uint8)
     resized = np.array(Image.fromarray(whole).resize((width, height), Image.Resampling.LANCZOS))

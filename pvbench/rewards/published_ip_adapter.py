@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Float, UInt8
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.torch import load_file
@@ -29,7 +30,9 @@ class IpAdapterPrompt(AnimatorPrompt):
     detector's box, with half as much room again.
     """
 
-    def seen(self, photo: NDArray[np.uint8], points: NDArray[np.float32], box: NDArray[np.float32]) -> Tensor:
+    def seen(
+        self, photo: UInt8[np.ndarray, "H W 3"], points: Float[np.ndarray, "5 2"], box: Float[np.ndarray, 4]
+    ) -> Float[Tensor, "3 side side"]:
         """The face as the image encoder takes it (3, side, side), grey where the photo ends."""
         middle, half = (box[:2] + box[2:]) / 2, ROOM * float(max(box[2:] - box[:2])) / 2
         corners = [round(float(value)) for value in (*(middle - half), *(middle + half))]

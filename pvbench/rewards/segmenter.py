@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
@@ -19,15 +20,15 @@ class NetworkSegmenter(PersonSegmenter):
     def __init__(self, network: Segmenter, device: torch.device) -> None:
         self.network, self.device = network, device
 
-    def person(self, images: Tensor) -> Tensor:
+    def person(self, images: Float[Tensor, "n 3 H W"]) -> Float[Tensor, "n 1 H W"]:
         """How likely each pixel shows the person (n, 1, H, W)."""
         return self._shares(images)[0]
 
-    def head(self, images: Tensor) -> Tensor:
+    def head(self, images: Float[Tensor, "n 3 H W"]) -> Float[Tensor, "n 1 H W"]:
         """How likely each pixel shows the head (n, 1, H, W)."""
         return self._shares(images)[1]
 
-    def _shares(self, images: Tensor) -> tuple[Tensor, Tensor]:
+    def _shares(self, images: Float[Tensor, "n 3 H W"]) -> tuple[Float[Tensor, "n 1 H W"], Float[Tensor, "n 1 H W"]]:
         high, wide = images.shape[-2:]
         size = (-(-high // _MULTIPLE) * _MULTIPLE, -(-wide // _MULTIPLE) * _MULTIPLE)
         seen = images.clamp(-1, 1).to(self.device)

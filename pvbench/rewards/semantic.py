@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Protocol, runtime_checkable
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from pvbench.features.published.open_clip_model import OpenClip, hps_prepared
@@ -15,11 +16,11 @@ from pvbench.reward import SemanticReward
 class PreferenceModel(Protocol):
     """A preference-tuned CLIP, frozen; embeddings (n, E) have length 1."""
 
-    def images(self, images: Tensor) -> Tensor:
+    def images(self, images: Float[Tensor, "n 3 H W"]) -> Float[Tensor, "n d"]:
         """Of images (n, 3, H, W) in [-1, 1]; differentiable."""
         ...
 
-    def texts(self, texts: list[str]) -> Tensor:
+    def texts(self, texts: list[str]) -> Float[Tensor, "n d"]:
         """Of texts; what is beyond the context is cut off."""
         ...
 
@@ -34,11 +35,11 @@ class HpsModel:
     def __init__(self, network: OpenClip) -> None:
         self.network = network
 
-    def images(self, images: Tensor) -> Tensor:
+    def images(self, images: Float[Tensor, "n 3 H W"]) -> Float[Tensor, "n d"]:
         """Unit features (n, d) of pictures (n, 3, H, W) in -1..1, with gradient."""
         return self.network.images(hps_prepared((images + 1) / 2, self.network.side))
 
-    def texts(self, texts: list[str]) -> Tensor:
+    def texts(self, texts: list[str]) -> Float[Tensor, "n d"]:
         """Unit features (n, d) of prompts."""
         return torch.from_numpy(self.network.texts(texts)).to(self.network.device)
 
@@ -54,7 +55,7 @@ class PreferenceReward(SemanticReward):
     def __init__(self, model: PreferenceModel) -> None:
         self.model = model
 
-    def scores(self, images: Tensor, text: str) -> Tensor:
+    def scores(self, images: Float[Tensor, "n 3 H W"], text: str) -> Float[Tensor, " n"]:
         """Cosine (n,) of each image to the text; differentiable."""
         with torch.no_grad():
             wanted = self.model.texts([text])[0]
