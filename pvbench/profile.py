@@ -97,6 +97,11 @@ class Profile:
     cost: Cost = field(default_factory=Cost)
     lineage: tuple[str, ...] = ()
 
+    @property
+    def is_miniature(self) -> bool:
+        """Whether videos are looked at by the networks of the miniature world, which can render every one of them."""
+        return self.evaluators.get("kind") == "mini"
+
     @cached_property
     def digest(self) -> str:
         """Sha256, in hex, of everything that moves a number, but for the prompts, which have a digest of their own."""

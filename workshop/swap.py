@@ -119,7 +119,7 @@ def swap(row: str, profile: Profile, people: Sequence[Identity], prompts: int, a
         raise PvbenchError(f"{variant.label} is drawn in a style, which is not measured here; leave the style out")
     cls = METHODS.get(variant.method)
     method = cls(settings_of(variant, profile), load_backbone(profile, "cpu"), profile)
-    if profile.evaluators["kind"] != "mini":
+    if not profile.is_miniature:
         raise PvbenchError(
             f"profile {profile.name!r}: [evaluators] kind is {profile.evaluators['kind']!r}; here judge those of the "
             f"miniature world: name a profile that has them"

@@ -253,7 +253,7 @@ def _people(order: MeasureRequest) -> People:
     named = str(order.identities) == SHIPPED
     if order.identities is not None and not named:
         return People(order.identities)
-    return People(shipped=named or order.profile.evaluators.get("kind") == "mini" or bool(runs_among(order)))
+    return People(shipped=named or order.profile.is_miniature or bool(runs_among(order)))
 
 
 def _own_folders(order: MeasureRequest) -> tuple[Path, ...]:

@@ -71,13 +71,12 @@ def runs_among(order: MeasureRequest) -> list[Store]:
 
 def takes_renderings(order: MeasureRequest) -> bool:
     """Whether FVD's reference set is the miniature world's own."""
-    mini = order.profile.evaluators.get("kind") == "mini"
-    if order.reference == _RENDERED and not mini:
+    if order.reference == _RENDERED and not order.profile.is_miniature:
         raise ProfileError(
             f"--reference rendered is for the miniature world; the profile {order.profile.name!r} takes "
             f"a folder of videos"
         )
-    return mini and order.reference in ("", _RENDERED)
+    return order.profile.is_miniature and order.reference in ("", _RENDERED)
 
 
 def role_of(name: str) -> Role:

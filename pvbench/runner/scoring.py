@@ -21,7 +21,7 @@ from pvbench.report import CellKey, ReferenceSet, ReportData, ReportIdentity, Re
 from pvbench.report.judged import read_judgements
 from pvbench.runner.plan import Cell, Plan, PlannedVariant
 from pvbench.runner.result import RunResult
-from pvbench.runner.survey import REFERENCE_METHODS, reference_surveys
+from pvbench.runner.survey import reference_surveys
 from pvbench.world.foils import foils_of
 
 
@@ -155,11 +155,11 @@ def _truths(result: RunResult) -> dict[CellKey, dict[str, np.ndarray]]:
 def _reference_sets(result: RunResult) -> tuple[ReferenceSet, ...]:
     """Videos that FVD refers to and that are no row here, as far as earlier runs left them in the folder."""
     sets = []
-    for name, (_, survey) in reference_surveys(result.plan, result.store).items():
+    for name, (plan, survey) in reference_surveys(result.plan, result.store).items():
         embeddings = {
             CellKey(cell.identity, cell.prompt, cell.seed): features["video/embedding"]
             for cell, features in survey.measured.items()
         }
-        description = f"the videos of {REFERENCE_METHODS[name]}, from an earlier run in this folder"
+        description = f"the videos of {plan.variants[0].label}, from an earlier run in this folder"
         sets.append(ReferenceSet(name, description, embeddings))
     return tuple(sets)

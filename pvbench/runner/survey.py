@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import sha256
@@ -13,7 +13,7 @@ from pvbench.digest import file_digest
 from pvbench.errors import MethodError
 from pvbench.identity import Identity
 from pvbench.measuring.kept import Files, KeptFeatures
-from pvbench.method import tokens_path, words_digest
+from pvbench.method import METHODS, Role, tokens_path, words_digest
 from pvbench.metrics import reads
 from pvbench.runner.jobs import ReferenceJob, TextJob, TuneJob, VideoToMeasure, WantedVideo
 from pvbench.runner.plan import Cell, Plan, PlannedVariant, plan_variants
@@ -24,8 +24,8 @@ STAGES = ("tune", "generate", "measure")
 
 Reference = Literal["rendered", "base"]
 
-REFERENCE_METHODS: dict[Reference, str] = {"rendered": "oracle", "base": "base"}
-"""FVD's reference sets, and the methods whose videos they are."""
+_REFERENCE_ROLES: Mapping[Reference, Role] = {"rendered": "ceiling", "base": "floor"}
+"""FVD's reference sets, and the role of the method whose videos each is."""
 
 
 @dataclass
@@ -79,22 +79,27 @@ def take_survey(plan: Plan, store: Store, without: Collection[Cell] = ()) -> Sur
 
 
 def reference_surveys(plan: Plan, store: Store) -> dict[Reference, tuple[Plan, Survey]]:
-    """What the folder holds of the videos that FVD refers to, for reference methods that are no row of the plan."""
-    rows = {variant.variant.method for variant in plan.variants if variant.style is None}
+    """What the folder holds of the videos that FVD refers to, for roles that no row of the plan has."""
+    rows = {variant.cls.role for variant in plan.variants if variant.style is None}
     surveys: dict[Reference, tuple[Plan, Survey]] = {}
-    for name, method in REFERENCE_METHODS.items():
-        if method in rows:
-            continue
-        try:
-            variants = plan_variants([method], plan.profile)
-        except MethodError:
-            # Not installed, or not for this profile: the report says that the set is missing.
-            continue
-        reference = dataclasses.replace(plan, variants=variants)
-        survey = take_survey(reference, store)
-        if survey.measured:
-            surveys[name] = (reference, survey)
+    for name, role in _REFERENCE_ROLES.items():
+        for variants in () if role in rows else _of_role(role, plan):
+            reference = dataclasses.replace(plan, variants=variants)
+            survey = take_survey(reference, store)
+            if survey.measured:
+                surveys[name] = (reference, survey)
+                break
     return surveys
+
+
+def _of_role(role: Role, plan: Plan) -> Iterator[tuple[PlannedVariant, ...]]:
+    """Every installed method of a role that suits the profile, as a plan's rows; none: a report says what is missing."""
+    for name in METHODS.names():
+        try:
+            if METHODS.get(name).role == role:
+                yield plan_variants([name], plan.profile)
+        except MethodError:
+            continue
 
 
 def tune_job(plan: Plan, store: Store, variant: PlannedVariant, identity: Identity) -> TuneJob:

@@ -76,7 +76,7 @@ class MethodContract:
     @classmethod
     def bystander(cls, profile: Profile, backbone: Backbone | None) -> Method | None:
         """Another method on the same backbone; None where there is none to watch."""
-        if backbone is None or cls.method.name == "base":
+        if backbone is None or cls.method.role == "floor":
             return None
         base = METHODS.get("base")
         return base(base.Settings(), backbone, profile)

@@ -38,7 +38,7 @@ def foils_of(profile: Profile, people: Iterable[Identity]) -> dict[str, dict[str
 
 def _shipped(profile: Profile) -> dict[tuple[str, str], dict[str, np.ndarray]]:
     name = profile.evaluators.get("weights")
-    if profile.evaluators.get("kind") != "mini" or not isinstance(name, str):
+    if not profile.is_miniature or not isinstance(name, str):
         return {}
     folder = weights_folder(name)
     if f"{FOLDER}/{FILE}" not in manifest(folder):
