@@ -93,7 +93,7 @@ def reference_surveys(plan: Plan, store: Store) -> dict[Reference, tuple[Plan, S
 
 
 def _of_role(role: Role, plan: Plan) -> Iterator[tuple[PlannedVariant, ...]]:
-    """Every installed method of a role that suits the profile, as a plan's rows; none: a report says what is missing."""
+    """The installed methods of a role that suit the profile, each as a plan's rows."""
     for name in METHODS.names():
         try:
             if METHODS.get(name).role == role:
