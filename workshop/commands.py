@@ -198,9 +198,10 @@ def measure(
     profile: Annotated[str, typer.Option(help="Profile whose weights are measured.")] = "mini",
     videos: Annotated[int, typer.Option(help="Videos to sample for 'base'.")] = 200,
     people: Annotated[int, typer.Option(help="Held-out people for 'fakes' and 'thresholds'.")] = 40,
-    out: Annotated[Path, typer.Option(help="JSON to write; 'base' puts a sheet of frames beside it.")] = Path(
-        "quality.json"
-    ),
+    out: Annotated[
+        Path,
+        typer.Option(help="JSON to write; 'base' puts a sheet of frames beside it, 'fakes' a CSV of every cosine."),
+    ] = Path("quality.json"),
     device: Annotated[str, typer.Option(help="cpu, cuda or auto.")] = "auto",
 ) -> None:
     """Measure the weights. 'base' costs 4 s a video on one core, 'fakes' some 10 s a person."""
@@ -217,7 +218,9 @@ def measure(
         found = asdict(quality.base_quality(profile, videos, device, out.with_suffix(".png")))
     elif what == "fakes":
         folder = weights_folder(load_profile(profile).evaluators["weights"])
-        found = fakes.fakes_table(folder, people, device).in_words()
+        table = fakes.fakes_table(folder, people, device)
+        table.write(out.with_suffix(".csv"))
+        found = table.in_words()
     elif what == "thresholds":
         found = dict(fakes.thresholds(weights_folder(load_profile(profile).evaluators["weights"]), people, device))
     else:

@@ -2,33 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from pvbench.atomic import replacing
 from pvbench.backbones.patch_autoencoder import PatchAutoencoder
 from pvbench.digest import stable_seed
 from pvbench.errors import WeightsError
 from pvbench.features.face import crop_faces, embed_faces
-from pvbench.features.mini.face_extractor import FaceExtractor, load_detector, load_recogniser, load_state
-from pvbench.features.mini.head_networks import HeadRecogniser, seen_heads
+from pvbench.features.mini.face_extractor import load_detector, load_recogniser
 from pvbench.pixels import to_tensor
 from pvbench.rewards.identity import FaceReward
 from pvbench.weights import verified
+from workshop.judges import FaceJudge, Image, load_judges
 
 if TYPE_CHECKING:
     from pvbench.world.figure import Figure
     from pvbench.world.person import Person
 
-Image = NDArray[np.uint8]
 _SATURATED = 0.95  # cosine under the reward's recogniser
 Photos = Callable[["Person", int, int, str], list[Image]]
 """Makes pictures of a person, from a number that seeds them, how many there shall be, and their domain."""
@@ -102,17 +103,48 @@ _EDITS: dict[str, Callable[[Image], Image]] = {
 }
 
 
+STRANGER = "stranger"
+"""The kind of row that compares a true picture with the references of somebody else."""
+
+_ABOUT = ("kind", "person", "shown", "picture")
+
+
 @dataclass(frozen=True)
 class Fakes:
     """What judges give to true and faked pictures of held-out people.
 
     Attributes:
-        cosines: by judge and kind of picture, the cosine of each to the person's references; NaN without a face.
-        strangers: by judge, the cosines of true pictures of everybody to the references of everybody else.
+        rows: a row a picture and person: `kind`, `person` (whose references), `shown` (who was rendered, of
+            strangers), `picture` (its number), and a column of cosines for each judge; NaN without a face.
     """
 
-    cosines: Mapping[str, Mapping[str, NDArray[np.float64]]]
-    strangers: Mapping[str, NDArray[np.float64]]
+    rows: pd.DataFrame
+
+    @property
+    def judges(self) -> tuple[str, ...]:
+        """Names of the judges."""
+        return tuple(name for name in self.rows.columns if name not in _ABOUT)
+
+    @property
+    def strangers(self) -> Mapping[str, NDArray[np.float64]]:
+        """By judge, the cosines of true pictures of everybody to the references of everybody else."""
+        seen = self.rows[self.rows["kind"] == STRANGER]
+        return {judge: seen[judge].to_numpy(np.float64) for judge in self.judges}
+
+    def cosines(self, judge: str) -> Mapping[str, NDArray[np.float64]]:
+        """By kind of picture, the cosine of each to the person's references."""
+        seen = self.rows[self.rows["kind"] != STRANGER]
+        return {str(kind): of_one[judge].to_numpy(np.float64) for kind, of_one in seen.groupby("kind", sort=False)}
+
+    def write(self, path: Path) -> None:
+        """Every cosine as CSV, to five decimals."""
+        with replacing(path) as beside:
+            self.rows.to_csv(beside, index=False, float_format="%.5f", lineterminator="\n")
+
+    @classmethod
+    def read(cls, path: Path) -> Fakes:
+        """What `write` wrote."""
+        return cls(pd.read_csv(path, dtype={"shown": str}).fillna({"shown": ""}))
 
     def threshold(self, judge: str, accepts: float) -> float:
         """The cosine that so large a share of strangers' pictures reaches."""
@@ -121,7 +153,7 @@ class Fakes:
     def table(self, judge: str) -> dict[str, dict[str, float]]:
         """By kind: mean, 5th and 95th percentile, shares with a face and accepted at each threshold, how many."""
         at = {name: self.threshold(judge, share) for name, share in ACCEPTS.items()}
-        return {kind: _summary(values, at) for kind, values in self.cosines[judge].items()}
+        return {kind: _summary(values, at) for kind, values in self.cosines(judge).items()}
 
     def correlation(self, one: str, other: str) -> float:
         """How two judges agree on strangers: Pearson's correlation of their cosines."""
@@ -132,7 +164,7 @@ class Fakes:
         """Everything, as plain numbers for a file."""
         pairs = [(one, other) for one in self.strangers for other in self.strangers if one < other]
         return {
-            **{f"{judge}: {kind}": row for judge in self.cosines for kind, row in self.table(judge).items()},
+            **{f"{judge}: {kind}": row for judge in self.judges for kind, row in self.table(judge).items()},
             **{
                 f"{judge}: threshold at {share:.1%}": self.threshold(judge, share)
                 for judge in self.strangers
@@ -146,11 +178,14 @@ ACCEPTS: Mapping[str, float] = {"accepted_1": 0.01, "accepted_01": 0.001}
 """Shares of strangers that thresholds let pass."""
 
 
-def fakes_table(weights: Path, people: int = 40, device: str = "cpu", size: int = 64) -> Fakes:
+def fakes_table(
+    weights: Path, people: int = 40, device: str = "cpu", size: int = 64, only: Collection[int] | None = None
+) -> Fakes:
     """What the judges give to true and faked pictures of held-out people.
 
     Args:
         weights: folder of the mini weights.
+        only: numbers of the people whose rows are made, out of so many; all by default.
     """
     from pvbench.world.figure import load_figure
     from pvbench.world.person import pool_person
@@ -166,10 +201,10 @@ def fakes_table(weights: Path, people: int = 40, device: str = "cpu", size: int 
     sliders = figure.face_sliders()
     crowd = [pool_person("held-out", 5000 + k, sliders) for k in range(people)]
     photos: Photos = partial(_photos, figure, size)
-    found: dict[str, dict[str, list[float]]] = {name: {} for name in judges}
-    templates: dict[str, list[NDArray[np.float32]]] = {name: [] for name in judges}
-    true: dict[str, list[NDArray[np.float32]]] = {name: [] for name in judges}
+    parts, pictures, templates = [], {}, {}
     for number, person in enumerate(crowd):
+        if only is not None and number not in only:
+            continue
         references = photos(person, number, 5, "photo")
         same_noun = [p for p in crowd if p.class_noun == person.class_noun and p is not person]
         other = same_noun[number % len(same_noun)]
@@ -180,16 +215,39 @@ def fakes_table(weights: Path, people: int = 40, device: str = "cpu", size: int 
             *_of_another(photos, person, other, number + 2000),
             *_tuned(reward, vae, references, photos(other, number + 2000, 2, "video")),
         ]
-        for name, judge in judges.items():
-            target = _unit(np.nanmean(judge(references), axis=0))
-            templates[name].append(target)
-            for kind, images in kinds:
-                embedding = judge(images)
-                found[name].setdefault(kind, []).extend(float(c) for c in embedding @ target)
-                if kind == TRUE:
-                    true[name].append(embedding)
-    cosines = {name: {kind: np.array(values) for kind, values in of_one.items()} for name, of_one in found.items()}
-    return Fakes(cosines, {name: _to_others(true[name], templates[name]) for name in judges})
+        templates[number] = {name: _template(judge, references) for name, judge in judges.items()}
+        for kind, images in kinds:
+            seen = {name: judge(images) for name, judge in judges.items()}
+            parts.append(_rows(kind, number, "", seen, templates[number]))
+            if kind == TRUE:
+                pictures[number] = seen
+    parts += _of_strangers(pictures, templates)
+    return Fakes(pd.concat(parts, ignore_index=True))
+
+
+def _template(judge: FaceJudge, references: Sequence[Image]) -> NDArray[np.float32]:
+    return _unit(np.nanmean(judge(references), axis=0))
+
+
+def _rows(
+    kind: str, person: int, shown: str, seen: Mapping[str, NDArray[np.float32]], template: Mapping[str, Any]
+) -> pd.DataFrame:
+    """The rows of one kind of pictures of one person, `seen` as embeddings by judge."""
+    cosines = {judge: (embeddings @ template[judge]).astype(np.float64) for judge, embeddings in seen.items()}
+    count = len(next(iter(cosines.values())))
+    return pd.DataFrame({"kind": kind, "person": person, "shown": shown, "picture": range(count), **cosines})
+
+
+def _of_strangers(
+    pictures: Mapping[int, Mapping[str, NDArray[np.float32]]], templates: Mapping[int, Mapping[str, Any]]
+) -> list[pd.DataFrame]:
+    """Everybody's true pictures beside the templates of everybody else."""
+    return [
+        _rows(STRANGER, whose, str(who), seen, template)
+        for who, seen in pictures.items()
+        for whose, template in templates.items()
+        if who != whose
+    ]
 
 
 def thresholds(weights: Path, people: int = 60, device: str = "cpu", size: int = 64) -> dict[str, float]:
@@ -202,33 +260,19 @@ def thresholds(weights: Path, people: int = 60, device: str = "cpu", size: int =
 
     judges, figure = load_judges(weights, device), load_figure()
     sliders = figure.face_sliders()
-    templates: dict[str, list[NDArray[np.float32]]] = {name: [] for name in judges}
-    true: dict[str, list[NDArray[np.float32]]] = {name: [] for name in judges}
+    pictures, templates = {}, {}
     for number in range(people):
         person = pool_person("held-out", 6000 + number, sliders)
         references = _photos(figure, size, person, number, 5, "photo")
-        pictures = _photos(figure, size, person, number + 1000, 6, "video")
-        for name, judge in judges.items():
-            templates[name].append(_unit(np.nanmean(judge(references), axis=0)))
-            true[name].append(judge(pictures))
-    strangers = {name: _to_others(true[name], templates[name]) for name in judges}
-    found = Fakes({name: {} for name in judges}, strangers)
+        true = _photos(figure, size, person, number + 1000, 6, "video")
+        templates[number] = {name: _template(judge, references) for name, judge in judges.items()}
+        pictures[number] = {name: judge(true) for name, judge in judges.items()}
+    found = Fakes(pd.concat(_of_strangers(pictures, templates), ignore_index=True))
     return {f"{name}: {key}": found.threshold(name, share) for name in judges for key, share in ACCEPTS.items()}
 
 
 def _unit(row: NDArray[np.float32]) -> NDArray[np.float32]:
     return row / np.linalg.norm(row)
-
-
-def _to_others(pictures: list[NDArray[np.float32]], templates: list[NDArray[np.float32]]) -> NDArray[np.float64]:
-    """Cosines of everybody's pictures to the templates of everybody else."""
-    rows = [
-        images @ template
-        for who, images in enumerate(pictures)
-        for whose, template in enumerate(templates)
-        if who != whose
-    ]
-    return np.concatenate(rows).astype(np.float64)
 
 
 TRUE = "same person"
@@ -329,50 +373,3 @@ def _summary(values: NDArray[np.float64], thresholds: Mapping[str, float]) -> di
         **{name: float((seen >= threshold).sum() / len(values)) for name, threshold in thresholds.items()},
         "n": float(len(values)),
     }
-
-
-class FaceJudge:
-    """A recogniser of faces: embeddings (n, 128) of pictures, NaN rows where there is no face."""
-
-    def __init__(self, extractor: FaceExtractor) -> None:
-        self.extractor = extractor
-
-    def __call__(self, images: Sequence[Image]) -> NDArray[np.float32]:
-        """Embeddings of pictures of one size."""
-        return self.extractor(np.stack(images)).embedding
-
-
-class HeadJudge(FaceJudge):
-    """The recogniser of heads, on the landmarks of the scoring side's detector."""
-
-    def __init__(self, extractor: FaceExtractor, recogniser: HeadRecogniser) -> None:
-        super().__init__(extractor)
-        self.recogniser = recogniser
-
-    def __call__(self, images: Sequence[Image]) -> NDArray[np.float32]:
-        """Embeddings of the heads in pictures of one size."""
-        frames = np.stack(images)
-        landmarks = self.extractor(frames).landmarks
-        found = np.full((len(frames), 128), np.nan, np.float32)
-        if np.isfinite(landmarks).all(axis=(1, 2)).any():
-            seen, heads = seen_heads(frames, landmarks, self.extractor.device)
-            with torch.no_grad():
-                found[seen] = embed_faces(self.recogniser, heads).cpu().numpy()
-        return found
-
-
-def load_judges(weights: Path, device: str = "cpu") -> dict[str, FaceJudge]:
-    """The judges of faces and heads, and `coach`, the reward's recogniser, which is none."""
-    face = load_face_extractor(weights, device)
-    place = face.device
-    coach = FaceExtractor(load_detector(weights, place), load_recogniser(weights, "reward", place), place)
-    heads = load_state(HeadRecogniser(), verified(weights, "head_recogniser"), place)
-    return {"face": FaceJudge(face), "head": HeadJudge(face, heads), "coach": FaceJudge(coach)}  # type: ignore[arg-type]
-
-
-def load_face_extractor(weights: Path, device: str = "cpu") -> FaceExtractor:
-    """The scoring side's detector and recogniser alone."""
-    from pvbench.machine.devices import torch_device
-
-    place = torch_device(device)
-    return FaceExtractor(load_detector(weights, place), load_recogniser(weights, "scoring", place), place)

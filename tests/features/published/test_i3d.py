@@ -127,9 +127,9 @@ def test_black_against_white_has_the_published_distance_under_the_real_weights(r
 
 def test_fvd_of_the_recorded_videos_is_that_of_the_public_script(reference, synthetic, inputs):
     """From frames to the number: what calculate_fvd of common_metrics gave for these sixteen videos and their blur."""
-    sets = inputs.fvd_sets()
+    sets, network = inputs.fvd_sets(), I3DOnCpu(synthetic)
     real, blur = (
-        np.stack([embed(synthetic, frames, "styleganv") for frames in sets[name]]).astype(float)
+        np.stack([embed(network, frames, "styleganv") for frames in sets[name]]).astype(float)
         for name in ("real", "blur")
     )
     expected = json.loads((reference / "expected" / "fvd.json").read_text())["end_to_end"]
