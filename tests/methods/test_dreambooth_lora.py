@@ -30,11 +30,11 @@ def test_prior_preservation_is_off_as_in_diffusers_and_has_a_hundred_pictures_wh
 
 def test_it_reconstructs_better_as_it_goes(make, ada):
     losses = []
-    method = make("dreambooth_lora", steps=60, batch=8, rate=3e-3, rank=16, token="rare")
+    method = make("dreambooth_lora", steps=30, batch=8, rate=5e-3, rank=16, token="rare")
     adapter = method.tune(
         ada, SIMULATED, seed=0, progress=lambda step, total, found: losses.append(found["reconstruction"])
     )
-    assert np.mean(losses[-20:]) < np.mean(losses[:20])
+    assert np.mean(losses[-8:]) < np.mean(losses[:8])
     # The same noise before and after says it without chance.
     assert adapter.info["photo_error"] < 0.9
     assert adapter.info["attempts"] == 1
@@ -74,7 +74,7 @@ def test_a_tuning_that_diverged_is_done_again_at_half_the_rate_and_says_so(make,
 
 def test_a_rate_far_too_high_diverges_and_is_an_error_where_halving_does_not_help(make, ada, quiet):
     with pytest.raises(MethodError, match=r"'ada': the tuning diverged at rate 1000 .* down to 250; set a lower rate"):
-        make("dreambooth_lora", steps=8, rate=1e3, token="rare").tune(ada, SIMULATED, seed=0, progress=quiet)
+        make("dreambooth_lora", steps=3, rate=1e3, token="rare").tune(ada, SIMULATED, seed=0, progress=quiet)
 
 
 @pytest.mark.parametrize(
@@ -87,13 +87,13 @@ def test_photos_and_prompts_both_tell_a_divergence(photos, prompts, diverged):
 
 def test_pictures_of_a_class_noun_are_drawn_once(make, ada, monkeypatch):
     """And the next identity of the class gets the adapter that it would have got alone."""
-    settings = {"steps": 1, "prior_weight": 1.0, "prior_images": 3, "token": "rare"}
+    settings = {"steps": 1, "prior_weight": 1.0, "prior_images": 2, "token": "rare"}
     alone = make("dreambooth_lora", **settings).tune(ada, SIMULATED, seed=0, progress=lambda *_: None)
     method, drawn = make("dreambooth_lora", **settings), []
     prior = DreamBoothLoRA._drawn
     monkeypatch.setattr(DreamBoothLoRA, "_drawn", lambda self, *args: (drawn.append(args), prior(self, *args))[1])
     # Two prompts before and after the tuning show whether it diverged.
-    for person, expected in ((load_identities(["chloe"])[0], 3 + 4), (ada, 4)):
+    for person, expected in ((load_identities(["chloe"])[0], 2 + 4), (ada, 4)):
         drawn.clear()
         adapter = method.tune(person, SIMULATED, seed=0, progress=lambda *_: None)
         assert len(drawn) == expected
