@@ -12,6 +12,7 @@ from pvbench.stats import (
     Interval,
     cluster_bootstrap,
     crossed_interval,
+    detectable_difference,
     holm,
     jackknife_interval,
     jackknife_p,
@@ -265,3 +266,18 @@ def test_few_or_equal_values_do_not_stand_apart():
     assert outlying(np.array([1.0, 1.0, 1.0, 50.0])) == ()
     assert outlying(np.array([1.0, 1.0, 1.0, 1.0, 50.0])) == ()
     assert outlying(np.array([])) == ()
+
+
+@pytest.mark.parametrize("people", [8, 20])
+def test_four_of_five_samples_find_the_difference_that_is_called_detectable(people):
+    rng = np.random.default_rng(3)
+    # Of a true spread of 2.
+    exact = np.array([-1.0, 1.0] * (people // 2)) * 2 * np.sqrt((people - 1) / people)
+    assert exact.std(ddof=1) == pytest.approx(2)
+    samples = rng.normal(detectable_difference(exact), 2, (4000, people))
+    found = scipy_stats.ttest_1samp(samples, 0, axis=1).pvalue < 0.05
+    assert found.mean() == pytest.approx(0.8, abs=0.02)
+
+
+def test_one_person_says_nothing_of_what_is_detectable():
+    assert np.isnan(detectable_difference(np.array([1.0])))

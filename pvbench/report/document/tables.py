@@ -7,7 +7,7 @@ from pvbench.metrics import COLUMNS, PAPER, columns_in, metric_of
 from pvbench.report.data import ReportData, ReportVariant
 from pvbench.report.document.block import Entry, Table
 from pvbench.report.document.judged_tables import judged_notes
-from pvbench.report.document.notes import main_notes, power_notes, signature_lines
+from pvbench.report.document.notes import detectable_notes, main_notes, power_notes, signature_lines
 from pvbench.report.statistics.score import Aggregates, Comparison, Kept, Place, Score
 from pvbench.stats import Interval
 
@@ -165,6 +165,7 @@ def comparison_table(data: ReportData, numbers: Aggregates) -> Table:
             "the methods among each other, each method against the floor, the ceiling against each method, and the "
             "ceiling against the floor.",
             *power_notes(data, numbers),
+            *detectable_notes(data, numbers),
         ),
         text_columns=3,
     )

@@ -184,6 +184,7 @@ def _comparison(test: Comparison) -> dict[str, object]:
         "better": test.winner or None,
         "test": test.test,
         "effect": test.effect,
+        "detectable": test.detectable,
         "outlying": list(test.outlying),
         "n": test.cells,
         "identities": test.identities,

@@ -13,7 +13,15 @@ from pvbench.identity import NOBODY
 from pvbench.metrics import COLUMNS
 from pvbench.report.data import CellKey, ReportData, ReportVariant
 from pvbench.report.statistics.score import Comparison, Family, Kept, Left
-from pvbench.stats import crossed_interval, holm, jackknife_interval, jackknife_p, outlying, sign_flip_p
+from pvbench.stats import (
+    crossed_interval,
+    detectable_difference,
+    holm,
+    jackknife_interval,
+    jackknife_p,
+    outlying,
+    sign_flip_p,
+)
 
 FEWEST_PEOPLE = 6
 """With fewer, numbers of sets are not compared: the sign-flip test of the other numbers decides nothing either."""
@@ -109,6 +117,7 @@ def _compare(
         cells=len(both),
         identities=len(by_identity),
         effect=_effect(differences),
+        detectable=detectable_difference(differences),
         outlying=tuple(np.array(list(by_identity))[list(outlying(differences))].tolist()),
     )
 

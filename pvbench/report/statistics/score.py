@@ -49,6 +49,8 @@ class Comparison:
     Attributes:
         interval: of the difference, over people and prompts; of a number of sets over people.
         effect: the mean difference in standard deviations of the people's differences; NaN where these are equal.
+        detectable: the true difference that four of five such comparisons would find significant, before Holm; NaN
+            where the people's differences say nothing about their spread.
         outlying: people whose difference stands apart from the others'.
     """
 
@@ -65,6 +67,7 @@ class Comparison:
     identities: int
     test: TestKind = "sign flip"
     effect: float = math.nan
+    detectable: float = math.nan
     outlying: tuple[str, ...] = ()
 
     @property

@@ -1,8 +1,9 @@
 """What a reader is told below the tables: who competes, what the intervals cover, what could not have been decided."""
 
 import dataclasses
+import re
 
-from pvbench.report.document.notes import main_notes, power_notes, separation_notes, signature_lines
+from pvbench.report.document.notes import detectable_notes, main_notes, power_notes, separation_notes, signature_lines
 from pvbench.report.statistics.aggregate import aggregate
 
 ROWS = {"base": 0.1, "dreambooth_lora": 0.3, "personalvideo": 0.5, "oracle": 0.9}
@@ -71,6 +72,19 @@ class TestPower:
 
     def test_enough_people_are_told_nothing(self, make_run):
         assert told(make_run(), power_notes) == ""
+
+
+class TestWhatIsDetectable:
+    def test_the_size_of_a_difference_that_would_be_found_is_said_of_each_number(self, make_run):
+        text = told(make_run(), detectable_notes)
+        assert re.search(r"With these 8 people .* in four of five such runs .*: Face Sim\. \d+\.\d", text)
+        assert "which does not make methods equal" in text
+
+    def test_where_nothing_could_be_significant_nothing_is_said(self, make_run):
+        assert told(make_run(people=4), detectable_notes) == ""
+
+    def test_a_single_method_has_no_pair(self, make_run):
+        assert told(make_run(labels=("base", "personalvideo", "oracle")), detectable_notes) == ""
 
 
 def test_signatures_stand_once_each_without_the_number_of_videos(make_run):
