@@ -44,7 +44,7 @@ class Description:
         folder: where the command runs; by default the file's own.
         suffix: of the file that `{out}` names.
         timeout_s: how long one video may take, in seconds.
-        environment: variables that are set besides.
+        environment: further variables that are set.
         name, summary, source, licence, gpu_memory_gib: what it is, for readers; no part of a key.
     """
 

@@ -44,7 +44,7 @@ class Oracle(Method):
 
     @classmethod
     def asks(cls, settings: Any) -> frozenset[str]:
-        """A backbone of the miniature world: elsewhere nobody knows the true video."""
+        """A backbone of the miniature world: elsewhere the true video is not known."""
         return frozenset({WORLD})
 
     @classmethod

@@ -27,7 +27,7 @@ class OtherPerson(Oracle):
         """Refuses people who are not of the miniature world.
 
         Raises:
-            SettingError: nobody knows who looks like an identity.
+            SettingError: it is not known who looks like an identity.
         """
         from pvbench.world.benchmark import LOOK_ALIKES
 

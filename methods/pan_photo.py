@@ -41,7 +41,7 @@ class PanPhotoSettings:
 
 
 class PanPhoto(Method):
-    """The first reference photo, enlarged, seen by a camera that sweeps over it; nobody in it moves."""
+    """The first reference photo, enlarged, seen by a camera that sweeps over it; the person in it does not move."""
 
     name: ClassVar[str] = "pan_photo"
     version: ClassVar[int] = 1

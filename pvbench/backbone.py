@@ -44,7 +44,7 @@ WORLD = "world"
 class Backbone(ABC):
     """A loaded text-to-video model.
 
-    This much is asked of every backbone; what methods that tune need besides is `pvbench.latent_backbone`.
+    This much is asked of every backbone; what methods that tune also need is `pvbench.latent_backbone`.
 
     Attributes:
         sampling: steps, guidance, size and frame rate of a video, as the profile has them.

@@ -1,4 +1,4 @@
-"""Errors that a user can mend: each says what is wrong, where, what was expected and what to do next."""
+"""Errors that a user can fix: each says what is wrong, where, what was expected and what to do next."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class WeightsError(PvbenchError):
 
 
 class VideoError(PvbenchError):
-    """A video cannot be read, or an array is no video."""
+    """A video cannot be read, or an array is not a video."""
 
 
 class DeviceError(PvbenchError):

@@ -21,7 +21,7 @@ from pvbench.toml import only_fields, read_toml
 from pvbench.video import PICTURE_SUFFIXES, read_picture
 
 NOBODY = "-"
-"""Stands in reports where nobody says whom a video shows."""
+"""Stands in reports where nothing says whom a video shows."""
 
 CARD = "card.toml"
 CLASS_NOUNS = ("man", "woman", "person")
@@ -107,7 +107,7 @@ def load_identity(folder: Path) -> Identity:
     card = folder / CARD
     if _is_picture(folder):
         stem = folder.stem if not folder.stem.isdecimal() else f"{folder.resolve().parent.name}-{folder.stem}"
-        return _plain(stem, folder.parent, (folder,), f"{folder} is no photo that can be read")
+        return _plain(stem, folder.parent, (folder,), f"{folder} is not a photo that can be read")
     if not isfile(card):  # noqa: PTH113 - the path's own method raises for a name that is too long
         return _load_plain(folder)
     fields: dict[str, Any] = {"class_noun": CLASS_NOUNS[-1]} | read_toml(card, IdentityError)

@@ -77,7 +77,7 @@ def at_least(demand: str, settings: Any, names: tuple[str, ...], least: float) -
         SettingError: for a value below it, or one that is not a number.
     """
     for name in names:
-        # NaN fails every comparison, and infinity is no setting.
+        # NaN fails every comparison, and infinity is not a setting.
         if not least <= getattr(settings, name) < math.inf:
             raise SettingError(f"{name} {demand}; it is {getattr(settings, name)}")
 

@@ -131,7 +131,7 @@ class Method(ABC):
     def files_digest(cls, settings: Any, identity: Identity) -> str:
         """Digest of files of the user's, named by the settings, that a person's videos depend on; '' without any.
 
-        Their paths are no part of a key: the settings that hold them are declared with `place`.
+        Their paths are not part of a key: the settings that hold them are declared with `place`.
         """
         return ""
 

@@ -134,7 +134,7 @@ class Store:
         return found
 
     def log(self, entry: Mapping[str, Any]) -> None:
-        """One more line in log.jsonl, which holds times and is no part of what two runs have in common."""
+        """One more line in log.jsonl, which holds times and is not part of what two runs have in common."""
         try:
             with (self.folder / "log.jsonl").open("a") as file:
                 file.write(json.dumps(entry) + "\n")
@@ -177,11 +177,9 @@ class Store:
                 f"that `pvbench run --out` made"
             ) from error
         except ValueError as error:
-            raise StoreError(
-                f"{path} is corrupt ({error}); run the same `pvbench run` again to write it anew"
-            ) from error
+            raise StoreError(f"{path} is corrupt ({error}); run the same `pvbench run` again to rewrite it") from error
         if not isinstance(content, dict):
-            raise StoreError(f"{path} is corrupt; run the same `pvbench run` again to write it anew")
+            raise StoreError(f"{path} is corrupt; run the same `pvbench run` again to rewrite it")
         return content
 
     def _failure_path(self, key: str) -> Path:

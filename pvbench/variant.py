@@ -38,7 +38,7 @@ class Variant:
     def tuned(self) -> Variant:
         """The row whose adapters this one is sampled with: the same without what acts in sampling alone."""
         left_out = in_sampling_alone(METHODS.get(self.method).Settings)
-        # The style, which is no setting, goes with them.
+        # The style, which is not a setting, goes with them.
         return _variant(self.method, {name: value for name, value in self.overrides.items() if name not in left_out})
 
 
@@ -50,7 +50,7 @@ def parse_variant(text: str) -> Variant:
     """
     match = re.fullmatch(r"\s*([\w.-]+)\s*(?:\[(.*)\])?\s*", text)
     if match is None:
-        raise MethodError(f"{text!r} is no method; expected a name, or name[setting=value,setting=value]")
+        raise MethodError(f"{text!r} is not a method; expected a name, or name[setting=value,setting=value]")
     name, inside = match[1], match[2] or ""
     known = METHODS.names()
     if name not in known:
@@ -59,7 +59,7 @@ def parse_variant(text: str) -> Variant:
     for part in filter(str.strip, inside.split(",")):
         setting, equals, value = (piece.strip() for piece in part.partition("="))
         if not (setting and equals and value):
-            raise MethodError(f"{text!r}: {part.strip()!r} is no setting; expected setting=value")
+            raise MethodError(f"{text!r}: {part.strip()!r} is not a setting; expected setting=value")
         if setting in overrides:
             raise MethodError(f"{text!r} sets {setting!r} twice; set it once")
         overrides[setting] = value

@@ -15,7 +15,7 @@ import jaxtyping
 import pvbench
 import workshop
 
-# warp reads its kernels' annotations as its own types; a checked function is no kernel any more.
+# warp reads its kernels' annotations as its own types; a checked function is not a kernel any more.
 _UNCHECKED = ("pvbench.world.raster",)
 
 

@@ -97,8 +97,8 @@ def test_a_prompt_can_be_given_as_text(pvbench, inline, tmp_path):
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
-        ("nobody/surf.mkv", [], "its folder 'nobody' is no identity"),
-        ("x/unheard-of.mkv", ["--identity", "people/ann"], "nobody says what was asked for"),
+        ("nobody/surf.mkv", [], "its folder 'nobody' is not an identity"),
+        ("x/unheard-of.mkv", ["--identity", "people/ann"], "nothing says what was asked for"),
         ("x/surf.mkv", ["--identity", "people/bob"], "no card.toml in people/bob"),
         ("x/surf.mkv", ["--metrics", "clip_x"], "unknown metric 'clip_x' (did you mean 'clip_"),
         ("x/surf.mkv", ["--weights", "raft"], "expected NAME=PATH"),

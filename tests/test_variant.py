@@ -36,11 +36,11 @@ def test_a_variant_is_a_name_with_settings(text, variant):
     ("text", "message"),
     [
         ("example_drfit", r"unknown method 'example_drfit' \(did you mean 'example_drift'\?\); installed: "),
-        ("example_drift[speed]", "'speed' is no setting; expected setting=value"),
+        ("example_drift[speed]", "'speed' is not a setting; expected setting=value"),
         ("example_drift[speed=]", "expected setting=value"),
         ("example_drift[speed=1,speed=2]", "sets 'speed' twice"),
-        ("example_drift]", "is no method; expected a name"),
-        ("", "is no method"),
+        ("example_drift]", "is not a method; expected a name"),
+        ("", "is not a method"),
     ],
 )
 def test_a_wrong_text_is_told(text, message):

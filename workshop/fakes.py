@@ -276,7 +276,7 @@ def _unit(row: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 TRUE = "same person"
-"""The kind of picture that is no fake."""
+"""The kind of picture that is not a fake."""
 
 
 def _photos(figure: Figure, size: int, person: Person, number: int, count: int, domain: str) -> list[Image]:

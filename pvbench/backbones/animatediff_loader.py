@@ -137,7 +137,7 @@ def _places(profile: Profile) -> _Places:
     base = found[where(profile, "base")]
     if base.is_file() and base.suffix not in FOR_SINGLE_FILES:
         raise WeightsError(
-            f"{where(profile, 'base')}: {base} is no checkpoint; expected a folder in diffusers' layout, or a file "
+            f"{where(profile, 'base')}: {base} is not a checkpoint; expected a folder in diffusers' layout, or a file "
             f"that ends in {', '.join(FOR_SINGLE_FILES)}"
         )
     layout = find_checkpoint(text_line(profile, "layout", _BASE), where(profile, "layout")) if base.is_file() else base

@@ -28,7 +28,7 @@ from pvbench.words import Words
 TARGETS = {
     "qkv": r"transformer_blocks\.\d+\.attn1\.to_[qkv]$",
     "qkvo": r"transformer_blocks\.\d+\.attn1\.to_([qkv]|out\.0)$",
-    # Text, space and time are attended to together, so that there are no motion modules besides.
+    # Text, space and time are attended to together, so that there are no separate motion modules.
     "qkv_motion": r"transformer_blocks\.\d+\.attn1\.to_[qkv]$",
 }
 """Layers that an adapter can be put on: queries, keys and values of the attention, or its output projections too."""
@@ -148,7 +148,7 @@ class CogVideoXBackbone(TransformerBackbone, DdimBackbone):
         return latent
 
     def face(self, n: int, words: Words) -> Mapping[str, Any]:
-        """What the layers of ConsisID are given besides; nothing in plain CogVideoX."""
+        """What the layers of ConsisID are also given; nothing in plain CogVideoX."""
         return {}
 
     def _rotary(self, times: int) -> tuple[Tensor, Tensor] | None:
@@ -244,7 +244,7 @@ class ConsisIdBackbone(CogVideoXBackbone):
     """ConsisID: a head's latent on further channels of the first latent, and attention to a face in every second block.
 
     Words without a face are denoised with zeros on those channels and without that attention, which is how the model
-    would be asked for a video of nobody; it was trained without a reference in 5 % of its clips.
+    would be asked for a video of no one; it was trained without a reference in 5 % of its clips.
 
     Source: Yuan et al., "ConsisID", 2024; diffusers' `ConsisIDPipeline`.
     """

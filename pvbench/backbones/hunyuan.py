@@ -29,7 +29,7 @@ _BLOCKS = r"(single_)?transformer_blocks\.\d+\.attn\."
 TARGETS = {
     "qkv": _BLOCKS + r"to_[qkv]$",
     "qkvo": _BLOCKS + r"to_([qkv]|out\.0)$",
-    # Space and time are attended to together, so that there are no motion modules besides.
+    # Space and time are attended to together, so that there are no separate motion modules.
     "qkv_motion": _BLOCKS + r"to_[qkv]$",
     "qkv_text": _BLOCKS + r"(to_[qkv]|add_[qkv]_proj)$",
 }

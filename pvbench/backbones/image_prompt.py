@@ -18,7 +18,7 @@ class ImagePromptSlot:
     """The image prompt of one UNet.
 
     The UNet's own processors stay in their places and compute the text's part to the bit: an image adds to them, where
-    one is shown. diffusers' loader would make every processor anew, those by which frames see each other too.
+    one is shown. diffusers' loader would replace every processor, those by which frames see each other too.
 
     Source: Ye et al., "IP-Adapter", 2023; the files are those that diffusers' `load_ip_adapter` reads.
 
@@ -54,7 +54,7 @@ class ImagePromptSlot:
         if given != wanted:
             raise MethodError(
                 f"the image prompt does not fit this backbone: it lacks {sorted(wanted - given)[:2]} and has "
-                f"{sorted(given - wanted)[:2]} besides; expected keys and values for {len(names)} layers"
+                f"{sorted(given - wanted)[:2]} in addition; expected keys and values for {len(names)} layers"
             )
         state = {key.removeprefix("image_proj."): value for key, value in tensors.items() if key not in given}
         processors = dict(self.unet.attn_processors)

@@ -60,7 +60,7 @@ def _check_shards(files: ModelFiles) -> None:
     for path in files.weights:
         try:
             with safe_open(path, framework="pt") as shard:
-                found |= {(key, path.name) for key in shard.keys()}  # noqa: SIM118 - it is no mapping
+                found |= {(key, path.name) for key in shard.keys()}  # noqa: SIM118 - it is not a mapping
         except (SafetensorError, OSError) as error:
             raise WeightsError(f"{path} cannot be read as safetensors ({error}); fetch it again") from error
     wanted = {(str(key), str(name)) for key, name in listed.items()}

@@ -30,7 +30,7 @@ def video_transformer_gib(folder: Path, sampling: Sampling, *, gradient: bool, c
         width = int(config["num_attention_heads"]) * int(config["attention_head_dim"])
         blocks = int(config["num_layers"]) + int(config.get("num_single_layers", 0))
     except (ValueError, KeyError, TypeError) as error:
-        raise WeightsError(f"{path} is no transformer's configuration ({error}); fetch the folder again") from error
+        raise WeightsError(f"{path} is not a transformer's configuration ({error}); fetch the folder again") from error
     files = (file for part in ("transformer", "vae") for file in (folder / part).glob("*.safetensors"))
     weights = sum(file.stat().st_size for file in files)
     frames = (sampling.frames - 1) // 4 + 1

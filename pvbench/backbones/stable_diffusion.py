@@ -98,7 +98,7 @@ def _text_encoder(state: Mapping[str, Tensor], layout: Path, path: Path) -> Any:
     own = {
         key.removeprefix(_TEXT).removeprefix("text_model."): value.float()
         for key, value in state.items()
-        # Position ids count up, and are no weights.
+        # Position ids count up, and are not weights.
         if key.startswith(_TEXT) and not key.endswith("position_ids")
     }
     known = model.state_dict()

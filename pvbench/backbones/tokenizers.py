@@ -103,7 +103,7 @@ def _of_pieces(path: Path) -> Any:
         model.ParseFromString(path.read_bytes())
     except Exception as error:
         # protobuf's own class, which it names otherwise in each of its versions.
-        raise WeightsError(f"{path} is no sentencepiece model ({first_line(error)}); fetch it again") from error
+        raise WeightsError(f"{path} is not a sentencepiece model ({first_line(error)}); fetch it again") from error
     pieces = [(piece.piece, piece.score) for piece in model.pieces]
     if [piece for piece, _ in pieces[:3]] != ["<pad>", "</s>", "<unk>"]:
         raise WeightsError(

@@ -28,7 +28,7 @@ from pvbench.words import Words
 TARGETS = {
     "qkv": r"blocks\.\d+\.attn[12]\.to_[qkv]$",
     "qkvo": r"blocks\.\d+\.attn[12]\.to_([qkv]|out\.0)$",
-    # Space and time are attended to together, so that there are no motion modules besides.
+    # Space and time are attended to together, so that there are no separate motion modules.
     "qkv_motion": r"blocks\.\d+\.attn[12]\.to_[qkv]$",
     "qkv_video": r"blocks\.\d+\.attn1\.to_[qkv]$",
 }

@@ -39,8 +39,10 @@ WORKERS_HELP = "Worker processes [dim](default: one a core, on CUDA one a GPU)[/
 MetricsOption = Annotated[
     str | None,
     typer.Option(
-        help="Metrics by comma: all for the six of the paper, and others besides; `pvbench list metrics` shows them "
-        "[dim](default: all)[/]",
+        "--metrics",
+        "--protocol",
+        help="Metrics by comma, by name (`pvbench list metrics` shows them) or by that of a published protocol: all or "
+        "personalvideo for the paper's six, opens2v, consisid, ipvg, vbench [dim](default: all)[/]",
         show_default=False,
     ),
 ]
@@ -116,7 +118,7 @@ DeviceOption = Annotated[str, typer.Option(help="cpu, cuda, or auto: CUDA where 
 
 @contextmanager
 def talking(as_json: bool) -> Iterator[None]:
-    """Within it, what is told goes to standard error where standard output is for JSON."""
+    """Within it, messages go to standard error where standard output is for JSON."""
     before, console.stderr = console.stderr, as_json or console.stderr
     try:
         yield

@@ -100,7 +100,7 @@ def report(
     fail_under: FailUnderOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Write the report of a run or a measuring anew, from the features that are there."""
+    """Write the report of a run or a measuring again, from the features that are there."""
     from pvbench.report.gate import read_bars
     from pvbench.runner.plan import plan_from_summary
     from pvbench.runner.report import keep_report
@@ -122,7 +122,7 @@ def report(
 
 
 def _measured_anew(folder: Path, keep: Path | None, as_json: bool, bars: Sequence[str]) -> bool:
-    """Whether the folder is that of a measuring, whose report then is written anew."""
+    """Whether the folder is that of a measuring, whose report then is written again."""
     import contextlib
 
     from pvbench.cli import app

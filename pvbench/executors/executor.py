@@ -90,7 +90,7 @@ class Executor(ABC):
     @property
     @abstractmethod
     def running(self) -> int:
-        """How many jobs are under way, or have ended without `wait` having told of it."""
+        """How many jobs are under way, or have ended without `wait` having reported it."""
 
     def choose(self, jobs: Sequence[Job]) -> Job:
         """Which of the jobs, all as good to the caller, should be submitted next; the first, if it is all the same."""

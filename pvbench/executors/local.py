@@ -63,8 +63,8 @@ class LocalExecutor(Executor):
 
     @property
     def running(self) -> int:
-        """How many jobs are under way, those whose end `wait` has not told of included."""
-        # Several jobs may have ended at once: those that `wait` has not told of yet count.
+        """How many jobs are under way, those whose end `wait` has not reported included."""
+        # Several jobs may have ended at once: those that `wait` has not reported yet count.
         ended = sum(not isinstance(event, Noted) for event in self._events)
         return ended + sum(worker.job is not None for worker in self._workers)
 
@@ -82,7 +82,7 @@ class LocalExecutor(Executor):
         return jobs[0]
 
     def submit(self, job: Job) -> None:
-        """Hands a job to the idle worker that suits its affinity best; a worker that has died is told of by `wait`."""
+        """Hands a job to the idle worker that suits its affinity best; a worker that has died is reported by `wait`."""
         wanted = affinity(job)
         worker = self._free_worker(wanted)
         worker.job = job

@@ -106,7 +106,7 @@ class RayExecutor(Executor):
     """Workers that Ray places; each calls `start(argument)` once, before its first job.
 
     On CUDA there are two kinds: `workers` with a GPU each, and workers with a CPU for jobs that ask for none
-    (`needs_device` False), whose argument has the device `cpu`. A worker or node that is lost is told of as a crash,
+    (`needs_device` False), whose argument has the device `cpu`. A worker or node that is lost is reported as a crash,
     and the caller gives the piece to another. All nodes must see `shared`, the folder that jobs write into, at the same
     path.
 
@@ -182,7 +182,7 @@ class RayExecutor(Executor):
 
     @property
     def running(self) -> int:
-        """How many jobs are under way, those whose end `wait` has not told of included."""
+        """How many jobs are under way, those whose end `wait` has not reported included."""
         return len(self._busy) + sum(not isinstance(event, Noted) for event in self._events)
 
     def choose(self, jobs: Sequence[Job]) -> Job:
@@ -296,7 +296,7 @@ class _Hand:
 
 @dataclass(eq=False)
 class _Task:
-    """A job under way, and how many of its notes were told of."""
+    """A job under way, and how many of its notes were reported."""
 
     job: Job
     hand: _Hand

@@ -108,7 +108,7 @@ def look(
 def _texts(
     evaluators: Evaluators, texts: Sequence[str], *, required: bool
 ) -> tuple[Mapping[str, Features], tuple[str, ...]]:
-    """Features of each text, and notes; none where CLIP's weights are missing and nobody asked for the prompt.
+    """Features of each text, and notes; none where CLIP's weights are missing and the prompt was not asked for.
 
     Raises:
         WeightsError: they are missing, and the prompt is required.

@@ -13,11 +13,11 @@ from pvbench.prompt import load_prompts
 
 
 def asked_for(paths: Sequence[Path], profile: Profile, class_noun: str, prompt: str = "") -> list[str]:
-    """The text that each file was asked for, with the class noun for `<V>`; empty where nobody says.
+    """The text that each file was asked for, with the class noun for `<V>`; empty where nothing says.
 
     A name says it where it is the id of a prompt of the profile or a text of several words, with a seed or without, as
-    `pvbench measure` reads names. A single word is no prompt here, since checkpoints are called `step-500` as well, and
-    a slip in an id is none either, since no name has to be right.
+    `pvbench measure` reads names. A single word is not a prompt here, since checkpoints are called `step-500` as well,
+    and a slip in an id is none either, since no name has to be right.
 
     Args:
         prompt: id or text of the prompt of all files, whatever their names are.

@@ -36,7 +36,7 @@ class Seen:
         motion: mean of the fastest 5 % of the optical flow, in pixels an eighth of a second at a short side of 256; NaN
             for a picture.
         copied: number of the photo, from 1, that a frame is nearer to than photos are to one another; 0 for none.
-        text: what was asked for; empty where nobody says.
+        text: what was asked for; empty where nothing says.
         prompt: CLIP-T, the mean cosine of the frames to the text; NaN without one.
     """
 
@@ -143,7 +143,7 @@ def turned(landmarks: Float[np.ndarray, "faces 5 2"]) -> float:
     """The widest turn of the head to a side, in degrees from 0 to 90; NaN without a face.
 
     It is by how much the tip of the nose lies beside the middle of the eyes, along the line between them, so that a
-    tilted head is no turned one.
+    tilted head is not a turned one.
 
     Args:
         landmarks: in pixels: eyes, nose tip, corners of the mouth, the viewer's left first.

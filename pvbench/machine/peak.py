@@ -28,7 +28,7 @@ def measured_peak(device: str) -> Iterator[Peak]:
     """Within it, the peak of memory is watched; it is known when the work is done.
 
     On CUDA it is what torch allocated on the device. Elsewhere it is the resident memory of this process, which Linux
-    alone counts anew for each piece.
+    alone starts from zero for each piece.
 
     Args:
         device: such as `cpu` or `cuda:1`.

@@ -78,7 +78,7 @@ def uneven_notes(videos: Sequence[ImportedVideo]) -> list[str]:
 def common_means(
     scores: Mapping[str, Mapping[CellKey, Mapping[str, float]]], columns: Mapping[str, tuple[str, float]]
 ) -> list[str]:
-    """A sentence with the means over the cells that all methods have, where some have others besides.
+    """A sentence with the means over the cells that all methods have, where some have others as well.
 
     Args:
         columns: by name, what a number is called and by how much it is multiplied.

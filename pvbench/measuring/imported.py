@@ -22,9 +22,9 @@ class ImportedVideo:
 
     Attributes:
         path: the video file, or the folder that holds its frames as pictures.
-        identity: who it shows; None where nobody says.
+        identity: who it shows; None where nothing says.
         prompt_id: the prompt's id, or one made from its text or from the file's name.
-        text: what was asked for, with `<V>` or without; empty where nobody says.
+        text: what was asked for, with `<V>` or without; empty where nothing says.
         source: where all this comes from, for messages.
     """
 
@@ -38,7 +38,7 @@ class ImportedVideo:
 
     @property
     def rendered_text(self) -> str:
-        """The text that CLIP compares with: `<V>` is the person's class noun, or "person" where nobody is known."""
+        """The text that CLIP compares with: `<V>` is the person's class noun, or "person" where it is not known."""
         return render_text(self.prompt_id, self.text, self.identity.class_noun if self.identity else None)
 
 
@@ -56,7 +56,7 @@ class Problem:
     """Something that keeps a video, or a line of a manifest, from being measured as asked.
 
     Attributes:
-        stops: whether nothing is computed before it is mended, or allowed; else it is listed alone.
+        stops: whether nothing is computed before it is fixed, or allowed; else it is listed alone.
     """
 
     where: str
@@ -116,7 +116,7 @@ class People:
             return load_identity(Path(name))
         if not self.names:
             raise IdentityError(
-                f"nobody says who {name!r} is; give the folder with the photos of each person with --identities, or "
+                f"nothing says who {name!r} is; give the folder with the photos of each person with --identities, or "
                 f"one person's with --identity"
             )
         return load_identities([name], self._root)[0]

@@ -9,7 +9,7 @@ from pvbench.identity import Identity
 from pvbench.measuring.imported import slug
 
 _NAMED = re.compile(r"prompt\d+")
-"""What the challenge calls texts and videos; photos' own captions are called as the photos are, and are no prompts."""
+"""What the challenge calls texts and videos; photos' own captions are called as the photos are, and are not prompts."""
 
 
 def text_beside(person: Identity, name: str) -> tuple[str, str] | None:
@@ -23,7 +23,7 @@ def text_beside(person: Identity, name: str) -> tuple[str, str] | None:
         name: of the video, without suffix and seed.
 
     Returns:
-        None where the name is no number of a prompt, or no prompts lie beside the person's photos.
+        None where the name is not a number of a prompt, or no prompts lie beside the person's photos.
 
     Raises:
         PromptError: other prompts lie there and not this one, or it holds no text in UTF-8.

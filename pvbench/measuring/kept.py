@@ -24,7 +24,7 @@ class KeptFeatures:
 
     Args:
         store: where features are written.
-        others: folders that are looked into besides, such as that of the run whose videos are measured.
+        others: further folders that are looked into, such as that of the run whose videos are measured.
     """
 
     def __init__(self, plan: FeaturePlan, store: Store, others: Sequence[Store] = ()) -> None:

@@ -47,7 +47,7 @@ def find_videos(
     A folder is read as `METHOD/IDENTITY/PROMPT[-SEED].mp4`, `IDENTITY/PROMPT[-SEED].mp4` or `PROMPT-INDEX.mp4` (as
     VBench names videos). PROMPT is the id of one of `prompts`, or a text, which has spaces or, in the last form, is a
     word in small letters; `prompt1`, `prompt2` and so on are texts beside the person's photos, where they lie there (as
-    the IPVG challenge has them). A folder above a video that is no identity is a method. A manifest (a table) has
+    the IPVG challenge has them). A folder above a video that is not an identity is a method. A manifest (a table) has
     the fields video, identity, prompt and, if wanted, method and seed; its paths start from its folder and stay in it.
     A single video is read as one in a folder, where that is named after a person.
 
@@ -140,7 +140,7 @@ def _read_folder(
 
 
 def _namesakes(folder: Path, videos: Sequence[Path], people: People) -> list[str]:
-    """A sentence on folders that have the names of people whom pvbench ships, and whom nobody means."""
+    """A sentence on folders that have the names of people whom pvbench ships, and who are not meant."""
     if people.names:
         return []
     above = {name for path in videos for name in path.relative_to(folder).parts[:-1]}
@@ -200,7 +200,7 @@ def _folders_say(folders: Sequence[str], label: str, people: People, given: Give
         identity = None
         if len(folders) > 1:
             raise IdentityError(
-                f"its folder {inner!r} is no identity{did_you_mean(inner, people.names)}; expected "
+                f"its folder {inner!r} is not an identity{did_you_mean(inner, people.names)}; expected "
                 f"METHOD/IDENTITY/PROMPT, or say who the videos show with --identity"
             )
     outer = folders[:-1] if is_person else folders

@@ -130,7 +130,7 @@ class _Places:
                 path = (self._start / name.replace("\\", "/")).resolve()
         except (OSError, ValueError) as error:
             raise VideoError(
-                f"{field} {name[:60]!r} is no path that can be looked up ({error}); mend the line"
+                f"{field} {name[:60]!r} is not a path that can be looked up ({error}); fix the line"
             ) from error
         if not path.is_relative_to(self._root):
             inside = "the manifest's folder" if self._root == self._start else str(self._root)

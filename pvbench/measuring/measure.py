@@ -52,7 +52,7 @@ class ProblemsError(VideoError):
     def __init__(self, found: Precheck) -> None:
         count = len(found.problems)
         super().__init__(
-            f"{counted(count, 'problem')} with the videos; mend {'it' if count == 1 else 'them'}, or go "
+            f"{counted(count, 'problem')} with the videos; fix {'it' if count == 1 else 'them'}, or go "
             f"on without with --allow-partial"
         )
         self.found = found
@@ -155,7 +155,7 @@ def _report(order: MeasureRequest, metrics: Sequence[Metric], found: Found, work
 def made_anew(folder: Path) -> Iterator[tuple[tuple[str, ...], Path] | None]:
     """The command that measured what is in a folder, and where it was given; None where none was.
 
-    Within it, the same command writes the report anew, though nothing has changed.
+    Within it, the same command writes the report again, though nothing has changed.
     """
     written = folder / _MEASURED
     try:

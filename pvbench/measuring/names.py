@@ -71,7 +71,7 @@ def name_says(stem: str, by_id: Mapping[str, Prompt], given: Given, *, flat: boo
         return slug(name), name, seed
     if near:
         raise PromptError(
-            f"its name {stem!r} begins with no prompt's id{near}; mend it, or say what the videos show with --prompt"
+            f"its name {stem!r} begins with no prompt's id{near}; fix it, or say what the videos show with --prompt"
         )
     # A name that says nothing: fine for the metrics that need no prompt.
     return slug(stem), "", 0

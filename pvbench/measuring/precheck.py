@@ -175,7 +175,7 @@ def _lacking(videos: Iterable[ImportedVideo], needs: Needs) -> list[Problem]:
             problems.append(
                 Problem(
                     video.source,
-                    f"nobody says who it shows (its folder {folder!r} is no identity), "
+                    f"nothing says who it shows (its folder {folder!r} is not an identity), "
                     f"which {' and '.join(needs.identity)} need: sort videos into "
                     f"folders named after identities, say it with --identity or in a "
                     f"manifest, or choose --metrics that do without",
@@ -185,7 +185,7 @@ def _lacking(videos: Iterable[ImportedVideo], needs: Needs) -> list[Problem]:
             problems.append(
                 Problem(
                     video.source,
-                    f"nobody says what was asked for, which {' and '.join(needs.prompt)} "
+                    f"nothing says what was asked for, which {' and '.join(needs.prompt)} "
                     f"needs: begin its name with a prompt's id or text, say it with "
                     f"--prompt or in a manifest, or choose --metrics that do without",
                 )

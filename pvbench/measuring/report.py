@@ -219,7 +219,7 @@ def _faces(videos: Sequence[ImportedVideo], work: Work) -> Iterable[str]:
 
 
 def _left_out(found: Found) -> tuple[tuple[str, str], ...]:
-    """Files and lines of manifests that are no cell: of nobody known, of no prompt, or the second of one cell."""
+    """Files and lines of manifests that are not cells: of nobody known, of no prompt, or the second of one cell."""
     cells = {video.source for video in found.videos}
     return tuple((problem.where, problem.what) for problem in found.problems if problem.where not in cells)
 

@@ -44,7 +44,7 @@ def text_of(path: Path) -> str:
     """A file's text: as its first bytes say, else UTF-8, else as Windows in western Europe writes it.
 
     Raises:
-        VideoError: it cannot be read, or is no text.
+        VideoError: it cannot be read, or is not a text.
     """
     try:
         content = path.read_bytes()

@@ -12,6 +12,20 @@ from pvbench.registry import Registry
 PAPER = ("face_sim", "dynamic_degree", "temporal_consistency", "clip_t", "clip_i", "fvd")
 """The metrics of the paper's Table 1, which are made where none is named."""
 
+SETS: Mapping[str, tuple[str, ...]] = {
+    "all": PAPER,
+    "personalvideo": PAPER,
+    "opens2v": ("opens2v_face",),
+    "consisid": ("consisid_face", "consisid_fid", "consisid_clip_score"),
+    "ipvg": ("consisid_face", "consisid_fid", "consisid_clip_score"),
+    "vbench": ("dynamic_degree", "subject_consistency", "background_consistency", "temporal_flickering"),
+}
+"""Names that stand for several metrics: the paper's, and those of published protocols.
+
+The IPVG challenge has released no scorer; its four numbers are those of ConsisID's script. VBench's sixteen dimensions
+are the four that these networks compute.
+"""
+
 _BUILT_IN = (
     *PAPER,
     "identity_consistency",
@@ -123,7 +137,7 @@ def columns_in(group: str, names: Collection[str] | None = None) -> tuple[str, .
 
 
 def choose(text: str | None, default: Sequence[str] = ("all",)) -> tuple[str, ...]:
-    """The metrics that a text names by comma, `all` for those of the paper.
+    """The metrics that a text names by comma, each by its name or several by that of a set, as in `SETS`.
 
     Args:
         default: what is taken for None, as a profile says.
@@ -133,13 +147,14 @@ def choose(text: str | None, default: Sequence[str] = ("all",)) -> tuple[str, ..
     """
     known = tuple(one.name for one in installed())
     asked = list(default) if text is None else [part.strip() for part in text.split(",") if part.strip()]
-    names = [name for one in asked for name in (PAPER if one == "all" else (one,))]
+    names = [name for one in asked for name in SETS.get(one, (one,))]
     for name in names:
         if name not in METRICS.names():
-            raise MetricError(f"unknown metric {name!r}{did_you_mean(name, known)}; known: all, {', '.join(known)}")
+            near = did_you_mean(name, (*SETS, *known))
+            raise MetricError(f"unknown metric {name!r}{near}; known: {', '.join((*SETS, *known))}")
         metric_class(name)
     if not names:
-        raise MetricError(f"--metrics names none; known: all, {', '.join(known)}")
+        raise MetricError(f"--metrics names none; known: {', '.join((*SETS, *known))}")
     return tuple(dict.fromkeys(names))
 
 

@@ -30,7 +30,7 @@ class Copying(Metric):
                group="beside",
                note="Copying: 1 a tuned photo's face, -1 that of the true video, 0 as near to both, as strangers are."),
     )  # fmt: skip
-    trap: ClassVar[str] = "A stranger's face is as far from the one as from the other, and so is nobody's copy."
+    trap: ClassVar[str] = "A stranger's face is as far from the one as from the other, and so is no one's copy."
 
     def row(self, features: Features) -> tuple[float, ...]:
         """In [-1, 1]; NaN where no frame has a face, or the true video or the photos are not known."""

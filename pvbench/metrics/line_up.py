@@ -12,7 +12,7 @@ FEWEST = 5
 """People of a line-up, the right one among them; with fewer, chance is right too often."""
 
 _TOO_FEW = f"fewer than {FEWEST} people in the run"
-_NO_FOILS = "nobody has rendered look-alikes of the person"
+_NO_FOILS = "no look-alikes of the person were rendered"
 
 
 @dataclass(frozen=True)

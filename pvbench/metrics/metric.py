@@ -25,7 +25,7 @@ Facts = Mapping[str, str | int | float | bool]
 
 Group = Literal["main", "beside", "extra"]
 """Which table of a report a number stands in: the paper's, that of its companions, or that of what was asked for
-besides, which is made only where its metric is named."""
+besides it, which is made only where its metric is named."""
 
 Set = Literal["", "rendered", "base"]
 """The videos that a number of a set refers to: the true ones, the untuned model's, or none for a single video's."""

@@ -84,7 +84,7 @@ class ReportPrompt:
 
 @dataclass(frozen=True)
 class ReferenceSet:
-    """Videos that FVD measures the distance to, by cell, for sets that are no row of the report."""
+    """Videos that FVD measures the distance to, by cell, for sets that are not a row of the report."""
 
     name: str
     """``rendered`` and ``base`` are compared cell by cell; any other name stands for videos of their own choice."""

@@ -99,5 +99,5 @@ def _read(text: str) -> Bar:
     except ValueError:
         limit = math.nan
     if not math.isfinite(limit):
-        raise SettingError(f"--fail-under {text!r}: {found['limit']!r} is no limit; {expected}")
+        raise SettingError(f"--fail-under {text!r}: {found['limit']!r} is not a limit; {expected}")
     return Bar((found["row"] or "").strip(), column, end, found["sign"], limit)

@@ -88,7 +88,7 @@ class WrittenReport:
                         cell = CellKey(row["identity"], row["prompt"], int(row["seed"]))
                         found.setdefault((row["method"], row["metric"]), {})[cell] = value
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise ReportError(f"{path}: it cannot be read ({error}); write the report anew: pvbench report") from None
+            raise ReportError(f"{path}: it cannot be read ({error}); write the report again: pvbench report") from None
         return found
 
     def known(self, label: str) -> str:
@@ -141,7 +141,7 @@ def read_report(folder: Path | str) -> WrittenReport:
         ReportError: there is none, or it is damaged or of another version.
     """
     path = find_report(folder) / "aggregates.json"
-    again = "write it anew: pvbench report, or pvbench measure with the same options"
+    again = "write it again: pvbench report, or pvbench measure with the same options"
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         version = content["format"]

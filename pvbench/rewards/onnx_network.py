@@ -56,7 +56,7 @@ class OnnxNetwork(nn.Module):
         """The network of a file, frozen, on the CPU.
 
         Raises:
-            WeightsError: the file is missing or damaged, or its graph is no recogniser's.
+            WeightsError: the file is missing or damaged, or its graph is not a recogniser's.
             ExtraError: the package onnx is not installed.
         """
         try:

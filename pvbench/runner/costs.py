@@ -1,6 +1,6 @@
 """What each row of a run cost: seconds and memory, as its log has them, beside the run's report.
 
-Times differ from run to run, and a run that goes on measures some of them again, so that they are no part of the
+Times differ from run to run, and a run that goes on measures some of them again, so that they are not part of the
 report, whose bytes two runs have in common.
 """
 

@@ -328,7 +328,7 @@ def _check_room(plan: Plan) -> None:
 
 
 def feature_plan(profile: Profile, metrics: Collection[str] | None) -> FeaturePlan:
-    """The features that are made for metrics: what those of the paper need always, what others need besides.
+    """The features that are made for metrics: what those of the paper need always, what others need in addition.
 
     Raises:
         ProfileError: the profile's evaluators cannot be used.
@@ -368,7 +368,7 @@ def _worked_out(variant: Variant, settings: Any, profile: Profile) -> PlannedVar
 
 
 def plan_from_summary(summary: Mapping[str, Any], path: Path) -> Plan:
-    """The plan that a plan.json tells of, made anew from its choice.
+    """The plan that a plan.json tells of, made again from its choice.
 
     Raises:
         StoreError: for a summary that is none, or one whose inputs have changed since.
@@ -377,7 +377,9 @@ def plan_from_summary(summary: Mapping[str, Any], path: Path) -> Plan:
         choice = Choice(**{**summary["choice"], "weights": tuple(summary["choice"].get("weights", ()))})
         keyed = {name: summary[name] for name in _INPUTS}
     except (KeyError, TypeError) as error:
-        raise StoreError(f"{path} is no plan of this version of pvbench ({error}); run `pvbench run` again") from error
+        raise StoreError(
+            f"{path} is not a plan of this version of pvbench ({error}); run `pvbench run` again"
+        ) from error
     plan = make_plan(choice)
     now = json.loads(json.dumps(plan.summary()))
     changed = [name for name in _INPUTS if now[name] != keyed[name]]

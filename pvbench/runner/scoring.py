@@ -111,7 +111,7 @@ def score_run(result: RunResult) -> Scored:
 
 
 def _role(variant: PlannedVariant) -> Role:
-    """What a row is in tables: one in a style is shown apart, as controls are, and is no floor and no ceiling."""
+    """What a row is in tables: one in a style is shown apart, as controls are, and is neither floor nor ceiling."""
     return "control" if variant.style else variant.cls.role
 
 
@@ -153,7 +153,7 @@ def _truths(result: RunResult) -> dict[CellKey, dict[str, np.ndarray]]:
 
 
 def _reference_sets(result: RunResult) -> tuple[ReferenceSet, ...]:
-    """Videos that FVD refers to and that are no row here, as far as earlier runs left them in the folder."""
+    """Videos that FVD refers to and that are not a row here, as far as earlier runs left them in the folder."""
     sets = []
     for name, (plan, survey) in reference_surveys(result.plan, result.store).items():
         embeddings = {

@@ -14,7 +14,7 @@ _GIF_EXTENSION, _GIF_IMAGE = 0x21, 0x2C
 def ends_early(path: Path) -> bool:
     """Whether a Matroska, WebM, MP4, MOV, GIF or WebP file was cut short; False for other kinds.
 
-    It is False, too, where nothing says so. What follows the end of a whole file is no matter.
+    It is False, too, where nothing says so. What follows the end of a whole file does not matter.
 
     Source: RFC 8794 and 9559 (Matroska), ISO 14496-12 (MP4), GIF89a, RFC 9649 (WebP).
     """

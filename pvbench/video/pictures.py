@@ -67,7 +67,7 @@ def read_picture(path: Path) -> UInt8[np.ndarray, "height width 3"]:
     """A picture in RGB, turned as its file says; of 16 bits a colour the upper eight, as Pillow itself takes of RGB.
 
     Raises:
-        VideoError: it is no picture or corrupt, or has colours of 32 bits, whose range nobody knows.
+        VideoError: it is not a picture or corrupt, or has colours of 32 bits, whose range is not known.
     """
     from PIL import ImageOps
 

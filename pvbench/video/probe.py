@@ -50,11 +50,11 @@ def probe_video(path: Path) -> VideoFacts:
 
 
 def _check_file(path: Path) -> None:
-    """Refuses what is no file with something in it."""
+    """Refuses what is not a file with something in it."""
     if path.is_symlink() and not path.exists():
-        raise VideoError(f"{path} is a link to {path.readlink()}, which is not there; mend the link, or remove it")
+        raise VideoError(f"{path} is a link to {path.readlink()}, which is not there; fix the link, or remove it")
     if path.exists() and not path.is_file():
-        raise VideoError(f"{path} is no regular file; put a video in its place")
+        raise VideoError(f"{path} is not a regular file; put a video in its place")
     if not path.is_file():
         raise VideoError(f"no video at {path}; check the path")
     if not path.stat().st_size:

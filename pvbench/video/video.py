@@ -30,7 +30,7 @@ class Video:
         shown: seconds from the first frame at which each is shown, and at which the last ends; None for equal times.
 
     Raises:
-        VideoError: for an array that is no video, an empty one, or a rate that is not positive and finite.
+        VideoError: for an array that is not a video, an empty one, or a rate that is not positive and finite.
     """
 
     frames: UInt8[np.ndarray, "T H W 3"]

@@ -58,8 +58,8 @@ def lora_file(name: str, where: str) -> Path:
             raise WeightsError(f"{where}: {path.parent} has no {NAME}; name the LoRA's file itself")
     if path.suffix != ".safetensors":
         raise WeightsError(
-            f"{where}: {path} is no safetensors file; a {path.suffix or 'file without an ending'} can hold code: save "
-            f"the LoRA's tensors as .safetensors"
+            f"{where}: {path} is not a safetensors file; a {path.suffix or 'file without an ending'} can hold code: "
+            f"save the LoRA's tensors as .safetensors"
         )
     try:
         with safe_open(path, framework="numpy") as file:

@@ -232,7 +232,7 @@ def located(entry: Published, root: Path | None = None, option: str = "") -> Pat
             + (" (a zip archive that holds it)" if entry.zipped else "")
             + f"; put it there, or give your own with --weights {option}=PATH. "
             + entry.licence
-            + ("" if all(entry.files.values()) else ". It is not fetched: nobody told pvbench its sha256")
+            + ("" if all(entry.files.values()) else ". It is not fetched: pvbench does not know its sha256")
         )
     for file, wanted in entry.files.items():
         found = digest_of(root / file)

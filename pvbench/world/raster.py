@@ -1,7 +1,7 @@
 """A small triangle rasteriser in warp: visibility, one shadow map and shading, on the CPU or CUDA.
 
 A 64x64 frame asks for 37 000 samples of 27 000 tiny triangles, where walking the triangles, shading included, costs a
-third of casting rays against a hierarchy that every pose needs anew (measured in `benchmarks/test_raster.py`).
+third of casting rays against a hierarchy that must be built for every pose (measured in `benchmarks/test_raster.py`).
 """
 
 from __future__ import annotations

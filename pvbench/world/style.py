@@ -35,9 +35,9 @@ class Layers:
     """What a style draws from: arrays (h, w) or (h, w, 3) at `FINE` samples a pixel, displayed colours in [0, 1].
 
     Attributes:
-        colour: the person's own colours, without light; black where there is nobody.
+        colour: the person's own colours, without light; black where there is no one.
         shade: luminance under the scene's light, divided by that of `colour`; about 0.2 in shadow, 1 in full light.
-        depth: metres from the camera; more than any of the person's where there is nobody.
+        depth: metres from the camera; more than any of the person's where there is no one.
         person, head: 1 where the person, and the person's head, covers the sample, else 0.
         backdrop: the place behind the person.
     """

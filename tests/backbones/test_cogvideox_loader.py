@@ -128,7 +128,7 @@ def test_what_is_no_model_of_pieces_is_told(checkpoints, tmp_path):
     with pytest.raises(WeightsError, match="makes token 90, and the text encoder knows 50"):
         load_piece_tokenizer(folder, 50)
     (folder / "spiece.model").write_bytes(b"not a model")
-    with pytest.raises(WeightsError, match=r"spiece\.model (is no sentencepiece model|begins with)"):
+    with pytest.raises(WeightsError, match=r"spiece\.model (is not a sentencepiece model|begins with)"):
         load_piece_tokenizer(folder, 1000)
     (folder / "spiece.model").write_bytes(b"")
     with pytest.raises(WeightsError, match="begins with"):

@@ -147,5 +147,5 @@ def test_a_ckpt_with_code_is_refused_and_nothing_of_it_is_run(animatediff, check
 
 def test_a_file_of_another_kind_is_told(animatediff, checkpoints, tmp_path):
     (tmp_path / "model.gguf").write_bytes(b"x")
-    with pytest.raises(WeightsError, match=r"model\.gguf is no checkpoint"):
+    with pytest.raises(WeightsError, match=r"model\.gguf is not a checkpoint"):
         AnimateDiffLoader.signature(animatediff(base=str(tmp_path / "model.gguf"), layout=str(checkpoints / "sd")))

@@ -117,7 +117,9 @@ def test_what_is_named_as_a_video_and_is_no_file_is_no_less_found(tmp_path, crow
     os.mkfifo(tmp_path / "v" / "surf-3.mp4")
     videos = find_videos(tmp_path / "v", crowd, PROMPTS).videos
     for video, message in zip(
-        videos, ("holds no pictures", "is a link to .*nothing, which is not there", "is no regular file"), strict=True
+        videos,
+        ("holds no pictures", "is a link to .*nothing, which is not there", "is not a regular file"),
+        strict=True,
     ):
         with pytest.raises(VideoError, match=message):
             probe_video(video.path)
@@ -159,7 +161,7 @@ def test_the_command_line_goes_before_folders_and_names(tmp_path, crowd):
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("magicme/anne/surf.mp4", "'anne' is no identity (did you mean 'ann'?)"),
+        ("magicme/anne/surf.mp4", "'anne' is not an identity (did you mean 'ann'?)"),
         ("magicme/ann/surv.mp4", "begins with no prompt's id (did you mean 'surf'?)"),
     ],
 )
@@ -312,7 +314,7 @@ def test_a_folder_of_photos_is_a_person(tmp_path):
     assert {video.rendered_text for video in both} == {"A person surfs"}
     one = find_videos(tmp_path / "v", People(tmp_path / "photos" / "eve"), PROMPTS)
     assert [video.identity.name for video in one.videos] == ["eve"]
-    assert "'ben' is no identity" in one.problems[0].what
+    assert "'ben' is not an identity" in one.problems[0].what
 
 
 def test_a_shipped_person_is_not_taken_for_one_of_the_same_name(tmp_path, monkeypatch):

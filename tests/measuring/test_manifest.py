@@ -51,9 +51,9 @@ def test_a_manifest_says_it_all(tmp_path, crowd, kind):
         ("a.mp4,/etc/eve,surf", "identity '/etc/eve' lies outside of the manifest's folder"),
         ("a.mp4,link/eve,surf", "identity 'link/eve' lies outside of the manifest's folder"),
         ("a.mp4,people/eve,surf", "no card.toml in"),
-        ("a\0b.mp4,ann,surf", "is no path that can be looked up"),
-        ("a.mp4,x\0/y,surf", "is no path that can be looked up"),
-        ("a" * 300 + ".mp4,ann,surf", "is no path that can be looked up"),
+        ("a\0b.mp4,ann,surf", "is not a path that can be looked up"),
+        ("a.mp4,x\0/y,surf", "is not a path that can be looked up"),
+        ("a" * 300 + ".mp4,ann,surf", "is not a path that can be looked up"),
     ],
 )
 def test_a_manifests_line_that_cannot_be_used_is_told_by_its_number(tmp_path, crowd, line, message):

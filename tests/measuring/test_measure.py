@@ -274,5 +274,5 @@ def test_what_stands_for_no_cell_is_listed_in_the_report_and_counted_apart(world
     text = (done.report / "report.md").read_text()
     assert "12 of 12 videos measured. 2 more were given and stand for no cell" in text
     assert "Given, but no cell: 2" in text
-    assert "is no identity" in text
+    assert "is not an identity" in text
     assert "stands for the same method, identity, prompt and seed" in text

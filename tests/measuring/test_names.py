@@ -27,7 +27,7 @@ NOBODY = Given()
         ("surf SEED=3", "surf", 3),
         ("surf_seed_12_", "surf", 12),
         ("a-b-c-7", "a-b-c", 7),
-        # What is no number at the end is a part of the name.
+        # What is not a number at the end is a part of the name.
         ("surf", "surf", 0),
         ("surf3", "surf3", 0),
         ("3", "3", 0),

@@ -174,7 +174,7 @@ def test_frames_of_different_sizes_are_no_video(tmp_path):
 
 
 def test_broken_files_are_told_apart(tmp_path):
-    (tmp_path / "text.mp4").write_text("this is no video")
+    (tmp_path / "text.mp4").write_text("this is not a video")
     (tmp_path / "empty.mp4").write_bytes(b"")
     whole = encode(tmp_path / "whole.mp4", frames=60).read_bytes()
     (tmp_path / "cut.mp4").write_bytes(whole[: len(whole) // 2])
@@ -258,9 +258,9 @@ def test_problems_that_differ_in_names_and_numbers_are_of_one_kind():
 def test_what_a_metric_needs_and_nobody_says_is_a_problem(tmp_path):
     path = encode(tmp_path / "a.mp4")
     whats, _ = problems(path, needs=Needs(identity=("face_sim",)))
-    assert "nobody says who it shows" in whats[0]
+    assert "nothing says who it shows" in whats[0]
     whats, _ = problems(path, needs=Needs(prompt=("clip_t",)), text="")
-    assert "nobody says what was asked for, which clip_t needs" in whats[0]
+    assert "nothing says what was asked for, which clip_t needs" in whats[0]
 
 
 def test_the_content_decides_the_digest_and_not_the_name(tmp_path):

@@ -41,7 +41,7 @@ def test_broken_videos_of_the_reference_set_are_listed_and_the_sets_digest_cover
     for index in range(4):
         clip(world / "real" / f"{index}.mkv", 20 + index)
     whole = report_of(measure(order(world, reference=str(world / "real"))))["fvd"]["signature_long"]
-    (world / "real" / "text.mp4").write_text("this is no video")
+    (world / "real" / "text.mp4").write_text("this is not a video")
     (world / "real" / "empty.webm").write_bytes(b"")
     with pytest.raises(ProblemsError) as refused:
         measure(order(world, reference=str(world / "real")))
@@ -71,7 +71,7 @@ def test_a_reference_video_that_breaks_while_measured_is_listed(world):
 
 def test_a_reference_set_of_which_one_video_is_whole_is_refused(world):
     clip(world / "real" / "0.mkv", 20)
-    (world / "real" / "1.mkv").write_text("this is no video")
+    (world / "real" / "1.mkv").write_text("this is not a video")
     with pytest.raises(VideoError, match="1 of its 2 videos can be used"):
         measure(order(world, reference=str(world / "real"), allow_partial=True))
 

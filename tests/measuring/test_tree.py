@@ -31,7 +31,7 @@ def tree(tmp_path):
         (["m/1.png", "m/x/1.png"], ["m/x"], ["m/1.png"]),
         (["surf-0.mp4/1.png"], ["surf-0.mp4"], []),
         (["surf-0.mp4/readme"], ["surf-0.mp4"], []),
-        # A person's photos are no video.
+        # A person's photos are not a video.
         (["ann/card.toml", "ann/1.png"], [], ["ann/1.png", "ann/card.toml"]),
         # What begins with a dot is not shown.
         ([".a.mp4", ".cache/b.mp4", "c.mp4"], ["c.mp4"], []),

@@ -22,7 +22,7 @@ class TestContract(ShortContract):
 
 
 def test_the_frozen_model_takes_a_step_of_the_shipped_profile():
-    """And a finish that is shorter than a step is no finish: it is refused."""
+    """And a finish that is shorter than a step is not a finish: it is refused."""
     profile, ada = load_profile("mini"), load_identities(["ada"])
     steps = profile.sampling.steps
     assert PersonalVideoPlusSettings().finish * steps >= 1

@@ -1,16 +1,28 @@
 """The extra metrics, on values worked by hand."""
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from pvbench.features.differences import frame_differences
 from pvbench.features.flow import flow_fields, warping_errors
-from pvbench.metrics import EXTRA_COLUMNS, PAPER, Metric, MetricError, installed, load_metrics
+from pvbench.metrics import (
+    EXTRA_COLUMNS,
+    PAPER,
+    SETS,
+    Metric,
+    MetricError,
+    choose,
+    installed,
+    load_metrics,
+    metric_class,
+)
 from pvbench.metrics.background_consistency import BackgroundConsistency
 from pvbench.metrics.hps_score import HpsScore
 from pvbench.metrics.identity_consistency import IdentityConsistency
+from pvbench.metrics.metric import Signed
 from pvbench.metrics.subject_consistency import SubjectConsistency
 from pvbench.metrics.temporal_flickering import TemporalFlickering
 from pvbench.metrics.warping_error import WarpingError
@@ -148,3 +160,23 @@ def test_extra_metrics_are_made_where_they_are_named_alone():
     named = load_metrics({}, ("warping_error", "clip_t"))
     assert [metric.name for metric in named] == ["clip_t", "warping_error"]
     assert set(EXTRA_COLUMNS) == {column.name for metric in EXTRA for column in metric.columns}
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_a_protocol_stands_for_metrics_that_there_are(name):
+    assert choose(name) == SETS[name]
+    assert all(issubclass(metric_class(metric), Signed) for metric in SETS[name])
+
+
+def test_protocols_and_metrics_are_named_together_and_each_is_made_once():
+    assert choose("opens2v,ipvg,consisid,clip_t") == ("opens2v_face", *SETS["consisid"], "clip_t")
+
+
+def test_a_protocol_that_is_unknown_is_refused_with_the_nearest():
+    with pytest.raises(MetricError, match=r"unknown metric 'opensv2' \(did you mean 'opens2v'\?\); known: all, "):
+        choose("opensv2")
+
+
+def test_every_protocol_is_on_the_page_of_published_numbers():
+    page = (Path(__file__).parents[2] / "docs" / "published_numbers.md").read_text(encoding="utf-8")
+    assert [name for name in SETS if f"`{name}`" not in page] == []

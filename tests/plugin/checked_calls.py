@@ -44,7 +44,7 @@ def _of_closure(fn):
     """As `_checked`; beartype's wrapper has its function as a default, which another of the same code can replace."""
     key = fn.__module__, fn.__qualname__, fn.__code__
     if not all(isinstance(hint, str) for hint in fn.__annotations__.values()):
-        # What is no text may be another type in another closure.
+        # What is not a text may be another type in another closure.
         return _checked(fn)
     if key not in _closures:
         checked = _checked(fn)

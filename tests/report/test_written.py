@@ -149,8 +149,8 @@ def test_a_number_without_a_value_clears_no_bar(make_run, reported):
         ("face_sim=30", "expected a number of the report"),
         ("face_sm>3", "did you mean 'face_sim'"),
         ("face_sim.mean>3", r"\.low and \.high are the interval's ends"),
-        ("face_sim>thirty", "'thirty' is no limit"),
-        ("face_sim>nan", "'nan' is no limit"),
+        ("face_sim>thirty", "'thirty' is not a limit"),
+        ("face_sim>nan", "'nan' is not a limit"),
     ],
 )
 def test_a_bar_that_is_none_is_refused(text, message):

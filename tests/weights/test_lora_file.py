@@ -33,7 +33,7 @@ def test_adapters_of_other_kinds_are_refused_with_their_kind(tmp_path, key, kind
 @pytest.mark.parametrize("name", ["a.ckpt", "a.pt", "a.bin", "a"])
 def test_what_could_hold_code_is_refused(tmp_path, name):
     (tmp_path / name).write_bytes(b"\x80\x04")
-    with pytest.raises(WeightsError, match=r"is no safetensors file; a .* can hold code: save"):
+    with pytest.raises(WeightsError, match=r"is not a safetensors file; a .* can hold code: save"):
         lora_file(str(tmp_path / name), "x")
 
 

@@ -58,7 +58,7 @@ def test_what_is_not_the_publishers_is_not_kept(place):
 
 def test_a_file_whose_sha256_nobody_knows_is_taken_where_it_lies_and_never_fetched(place):
     entry = Published("net", "hps", {"hps/net.pt": ""}, plain(place).url, "free")
-    with pytest.raises(WeightsError, match=r"hps/net.pt is missing.*not fetched: nobody told pvbench its sha256"):
+    with pytest.raises(WeightsError, match=r"hps/net.pt is missing.*not fetched: pvbench does not know its sha256"):
         fetch(entry)
     path = place / "weights" / "hps" / "net.pt"
     path.parent.mkdir(parents=True)

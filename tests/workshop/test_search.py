@@ -64,7 +64,7 @@ def test_each_addition_of_plus_is_left_out_once_and_is_on_by_default():
     cls, found = METHODS.get("personalvideo_plus"), leave_one_out("personalvideo_plus")
     added = {field.name for field in dataclasses.fields(cls.Settings)}
     added -= {field.name for field in dataclasses.fields(METHODS.get("personalvideo").Settings)}
-    # A rate is no addition: without warm steps there is nothing that it belongs to.
+    # A rate is not an addition: without warm steps there is nothing that it belongs to.
     assert {name for settings in found.values() for name in settings} == added - {"warm_rate"}
     for settings in found.values():
         for name, value in settings.items():

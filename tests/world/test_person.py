@@ -95,7 +95,7 @@ def test_traits_stay_with_a_person_and_tell_people_apart():
     people = [pool_person("train-a", k, SLIDERS) for k in range(100)]
     rows = np.stack([traits(person) for person in people])
     assert rows.dtype == np.float32
-    assert (rows.std(axis=0) > 0).all()  # what everybody has alike is no trait
+    assert (rows.std(axis=0) > 0).all()  # what everybody has alike is not a trait
     rng = np.random.default_rng(0)
     np.testing.assert_array_equal(traits(restyle(people[0], rng)), rows[0])
     for changed in (replace(people[0], skin=(0.1, 0.1, 0.1)), replace(people[0], iris=(0.0, 0.0, 0.0))):

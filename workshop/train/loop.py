@@ -122,7 +122,7 @@ def generator_on(device: torch.device, rng: np.random.Generator) -> torch.Genera
 def _by_muon(name: str, weight: Tensor, plan: Plan) -> bool:
     if plan.optimiser != "muon" or "embedding" in name:
         return False
-    # A kernel that leads to a few channels, as a network's last, is no map between spaces of features.
+    # A kernel that leads to a few channels, as a network's last, is not a map between spaces of features.
     return weight.ndim == 2 or (plan.muon_kernels and weight.ndim > 2 and min(len(weight), weight[0].numel()) >= 16)
 
 

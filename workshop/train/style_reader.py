@@ -28,7 +28,7 @@ def train_style_reader(place: Place, plan: Plan = PLAN) -> None:
     """Trains on photos, videos, cartoons and sketches of pool `train-b`; saves `<out>/style_reader`.
 
     Styles are taught to the backbone on pool `train-a`. Half of a batch is seen through the autoencoder, so that its
-    blur is no sign of a style.
+    blur is not a sign of a style.
     """
     frames = _pictures(place, "train-b")
     held = {name: found[:_MEASURED] for name, found in _pictures(place, "held-out").items()}

@@ -30,7 +30,7 @@ _POINTS = {
     4: (Fraction(0), Fraction(1), Fraction(-1), Fraction(2), Fraction(-1, 2), Fraction(-2)),
     5: (Fraction(0), Fraction(1), Fraction(-1), Fraction(2), Fraction(-2), Fraction(1, 2), Fraction(-1, 2)),
 }
-"""By the kernel's width: where polynomials are evaluated, infinity besides."""
+"""By the kernel's width: where polynomials are evaluated, and infinity."""
 
 KERNELS = (1, *_POINTS)
 """Widths of a kernel along an axis that there are transforms for."""

@@ -38,7 +38,7 @@ def load_state(network: nn.Module, folder: Path, device: torch.device) -> nn.Mod
     missing = [name for name in missing if not name.endswith("num_batches_tracked")]
     if missing or unexpected:
         raise WeightsError(
-            f"{file} does not fit {type(network).__name__}: lacks {missing[:3]}, has {unexpected[:3]} besides"
+            f"{file} does not fit {type(network).__name__}: lacks {missing[:3]}, has {unexpected[:3]} in addition"
         )
     return network.to(device).requires_grad_(False).eval()
 

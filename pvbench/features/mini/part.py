@@ -28,7 +28,7 @@ class MiniPart(EvaluatorLoader):
 
     @classmethod
     def signature(cls, profile: Profile) -> Mapping[str, Any]:
-        """Digests of the weights, and what moves a feature besides."""
+        """Digests of the weights, and what else moves a feature."""
         _refuse_files(profile)
         weights = weights_signature(folder(profile), *cls.models)
         return {"extractor": f"mini-{cls.part}", "version": VERSION, "weights": weights, **cls.facts(profile)}

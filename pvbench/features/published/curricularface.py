@@ -102,7 +102,7 @@ def load_curricularface(path: Path, device: torch.device, network: CurricularFac
     except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
         raise WeightsError(f"{path} cannot be read as a checkpoint ({error}); {what}") from error
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise WeightsError(f"{path} is no table of tensors; {what}")
+        raise WeightsError(f"{path} is not a table of tensors; {what}")
     wanted = network.state_dict()
     lacks, extra = sorted(wanted.keys() - state.keys()), sorted(state.keys() - wanted.keys())
     other = [name for name in wanted.keys() & state.keys() if wanted[name].shape != state[name].shape]

@@ -84,7 +84,7 @@ def load_pack(
             InsightFace's old default; 2.1 would detect at 128 and at 640, and find other faces.
 
     Raises:
-        WeightsError: the folder is no pack, or a file in it is damaged.
+        WeightsError: the folder is not a pack, or a file in it is damaged.
         DeviceError: onnxruntime cannot use the device.
         InsightFaceMissingError: insightface is not installed.
     """
@@ -112,7 +112,7 @@ def load_pack(
         if place.type == "cuda" and model.session.get_providers()[0] != "CUDAExecutionProvider":
             raise DeviceError(
                 f"onnxruntime put {file.name} on the CPU although {place} was asked for: its CUDA and "
-                f"cuDNN libraries do not load; use --device cpu or mend them"
+                f"cuDNN libraries do not load; use --device cpu or fix them"
             )
         models[task] = model
     detector, recogniser = models["detection"], models["recognition"]
@@ -371,7 +371,7 @@ def _fields(data: memoryview) -> Iterator[tuple[int, int | memoryview]]:
         elif key & 7 in (1, 5):
             at += 8 if key & 7 == 1 else 4
         else:
-            raise ValueError("it is no protobuf message")
+            raise ValueError("it is not a protobuf message")
 
 
 def _varint(data: memoryview, at: int) -> tuple[int, int]:
@@ -383,4 +383,4 @@ def _varint(data: memoryview, at: int) -> tuple[int, int]:
         if byte < 128:
             return value, at
         if shift > 63:
-            raise ValueError("it is no protobuf message")
+            raise ValueError("it is not a protobuf message")

@@ -301,7 +301,7 @@ def _fill(network: nn.Module, state: dict[str, Tensor], complaint: str, ignore_o
     others = [] if ignore_others else [name for name in state if name not in shapes]
     if missing or others:
         raise WeightsError(
-            f"{complaint}: it lacks {missing[:3]} and has {others[:3]} besides; name the model that the "
+            f"{complaint}: it lacks {missing[:3]} and has {others[:3]} in addition; name the model that the "
             f"weights were trained for"
         )
     for name, shape in shapes.items():

@@ -209,7 +209,7 @@ class PublishedPart(EvaluatorLoader):
 
     @classmethod
     def located(cls, profile: Profile) -> str:
-        """Where published weights lie; a file of the user's, whose sha256 nobody knows, has to be loaded."""
+        """Where published weights lie; a file of the user's, whose sha256 is not known, has to be loaded."""
         settings = settings_of(profile)
         path = weights_of(settings, cls.part)
         return "" if cls.part in settings["files"] else str(path)

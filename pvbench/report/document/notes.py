@@ -67,7 +67,7 @@ def separation_notes(data: ReportData, numbers: Aggregates) -> Iterable[str]:
         yield (
             "Ceiling above floor: whether the number tells the true person's videos from the untuned model's at this "
             "size, with the effect in standard deviations over people (d) and the test's p. A no beside a small p: it "
-            "does on these prompts, but other prompts could turn it round. In a number that does not, nobody is best"
+            "does on these prompts, but other prompts could turn it round. In a number that does not, no row is best"
             + (f": {', '.join(blind)} here." if blind else ".")
         )
 

@@ -40,7 +40,7 @@ def left_out_table(data: ReportData) -> Table | None:
 
 def doubts_table(data: ReportData) -> Table | None:
     """The other problems, the first so many; None when there are none."""
-    caption = f"Problems besides: {len(data.doubts)}; some numbers rest on less for them, or do not compare"
+    caption = f"Further problems: {len(data.doubts)}; some numbers rest on less for them, or do not compare"
     return _problems_table("doubts", caption, data.doubts)
 
 

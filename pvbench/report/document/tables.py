@@ -63,7 +63,7 @@ def beside_tables(data: ReportData, numbers: Aggregates) -> tuple[Table, ...]:
 
 
 def extra_table(data: ReportData, numbers: Aggregates) -> Table | None:
-    """The metrics that were asked for besides; None without any."""
+    """The metrics that were asked for in addition; None without any."""
     names = columns_in("extra", data.metrics)
     return _score_table(data, numbers, "extra", "Extra metrics", names, _notes(names)) if names else None
 

@@ -34,7 +34,7 @@ def write_gallery(folder: Path, data: ReportData) -> list[Path]:
     """The files of the gallery, written to `folder`: index.html, and a small copy of every video and photo.
 
     A copy that is there already is kept, and one that no cell has any more is removed. A video that cannot be read is
-    told of in its place. Nothing is written where videos cannot be encoded.
+    reported in its place. Nothing is written where videos cannot be encoded.
 
     Raises:
         StoreError: the folder cannot be written, or the disk is full.

@@ -34,7 +34,7 @@ class Strip:
 def chosen_cells(data: ReportData, count: int) -> tuple[CellKey, ...]:
     """Up to `count` cells spread evenly over people and prompts, those that all methods have first.
 
-    Chosen by their place in the grid alone, so that nobody picks the pretty ones.
+    Chosen by their place in the grid alone, so that the pretty ones are not picked.
     """
     has = [data.videos.get(variant.label, {}) for variant in data.variants]
     complete = [cell for cell in data.cells if has and all(cell in of_one for of_one in has)]

@@ -43,7 +43,7 @@ class _Sets:
 
     name: str
     row: str
-    """The label of the variant whose videos it is; empty where it is no row."""
+    """The label of the variant whose videos it is; empty where it is not a row."""
     embeddings: Mapping[CellKey, np.ndarray]
     cells: tuple[CellKey, ...]
     pool: Mapping[str, np.ndarray] | None

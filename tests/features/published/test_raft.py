@@ -1,4 +1,4 @@
-"""RAFT gives VBench's numbers, whatever the batch; a file that is no checkpoint of it is refused."""
+"""RAFT gives VBench's numbers, whatever the batch; a file that is not a checkpoint of it is refused."""
 
 import json
 import re
