@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from hashlib import sha256
 from importlib.resources import files
@@ -85,6 +85,10 @@ class Identity:
         # A plain folder may be scored without one of its photos, which one with a card may not.
         kind = ["plain"] if self.plain else []
         return digest([*kind, *(sha256(image.read_bytes()).hexdigest() for image in images)])
+
+    def called(self, class_noun: str) -> Identity:
+        """The same person without a card, under another class noun."""
+        return replace(self, class_noun=class_noun, description=f"a {class_noun}")
 
     def scoring_photos(self) -> list[UInt8[np.ndarray, "_ _ 3"]]:
         """The photos with which videos are compared, in RGB.

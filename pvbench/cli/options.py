@@ -61,6 +61,14 @@ IdentitiesOption = Annotated[
         show_default=False,
     ),
 ]
+ClassNounOption = Annotated[
+    str | None,
+    typer.Option(
+        help="What prompts call people whose folders have no card: a noun for all of them, or ann=woman,bob=man "
+        "[dim](default: person)[/]",
+        show_default=False,
+    ),
+]
 PromptsOption = Annotated[
     str | None,
     typer.Option(

@@ -14,6 +14,7 @@ from rich.table import Table
 
 from pvbench.cli.options import (
     WORKERS_HELP,
+    ClassNounOption,
     DeviceOption,
     IdentitiesOption,
     JsonOption,
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 def plan(
     methods: MethodsOption = None,
     identities: IdentitiesOption = None,
+    class_noun: ClassNounOption = None,
     prompts: PromptsOption = None,
     seeds: SeedsOption = None,
     metrics: MetricsOption = None,
@@ -52,10 +54,11 @@ def plan(
     from pvbench.machine.devices import default_workers, resolve_device
     from pvbench.runner.forecast import forecast
     from pvbench.runner.plan import Choice, make_plan
+    from pvbench.runner.selection import notes_on
     from pvbench.store import Store
 
     made = make_plan(
-        Choice(profile, methods, identities, prompts, seeds, split, metrics, tuple(weights or ()), refined)
+        Choice(profile, methods, identities, prompts, seeds, split, metrics, tuple(weights or ()), refined, class_noun)
     )
     resolved = resolve_device(device)
     folder = out or Path("runs") / made.default_folder
@@ -64,6 +67,8 @@ def plan(
         typer.echo(json.dumps(found.in_words(), indent=1))
         return
     _show(found, folder, resolved)
+    for note in notes_on(made.identities):
+        console.print(note, style="yellow", markup=False)
 
 
 def _show(found: Forecast, folder: Path, device: str) -> None:

@@ -15,6 +15,7 @@ from pvbench.cli.options import (
     INTERRUPTED,
     WORKERS_HELP,
     AddressOption,
+    ClassNounOption,
     DeviceOption,
     ExecutorOption,
     FailUnderOption,
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 def run(
     methods: MethodsOption = None,
     identities: IdentitiesOption = None,
+    class_noun: ClassNounOption = None,
     prompts: PromptsOption = None,
     seeds: SeedsOption = None,
     metrics: MetricsOption = None,
@@ -75,7 +77,9 @@ def run(
     read_bars(bars)  # before hours of work
     try:
         plan = make_plan(
-            Choice(profile, methods, identities, prompts, seeds, split, metrics, tuple(weights or ()), refined)
+            Choice(
+                profile, methods, identities, prompts, seeds, split, metrics, tuple(weights or ()), refined, class_noun
+            )
         )
         store = Store(out or Path("runs") / plan.default_folder)
         with talking(as_json):

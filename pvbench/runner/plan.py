@@ -23,7 +23,7 @@ from pvbench.profile import Profile, load_profile
 from pvbench.prompt import Prompt, PromptSet, check_disjoint, load_prompts
 from pvbench.reward import Role, check_apart, reward_signature, roles_asked
 from pvbench.runner.refined import read_refined
-from pvbench.runner.selection import scored_prompts, select_identities, select_prompts, select_seeds
+from pvbench.runner.selection import scored_prompts, select_identities, select_prompts, select_seeds, with_class_nouns
 from pvbench.runner.weights import with_own_weights
 from pvbench.style import Style
 from pvbench.variant import Variant, select_variants, settings_of, split_variants, style_of
@@ -99,12 +99,14 @@ class Choice:
     """Each `NAME=PATH`, in the place of what the profile names."""
     refined: str | None = None
     """A file of longer texts, see `read_refined`; None asks with the prompts' own."""
+    class_noun: str | None = None
+    """What people without a card are called, see `with_class_nouns`; None is `person`."""
 
     @property
     def command(self) -> str:
         """The command that makes this run again."""
         options = [
-            f"--{name} {shlex.quote(value)}"
+            f"--{name.replace('_', '-')} {shlex.quote(value)}"
             for name, value in dataclasses.asdict(self).items()
             if isinstance(value, str) and (name, value) != ("split", SPLITS[0])
         ]
@@ -279,6 +281,7 @@ def make_plan(choice: Choice) -> Plan:
     identities = select_identities(
         str(profile.grid.identities) if choice.identities is None else choice.identities, people
     )
+    identities = with_class_nouns(identities, choice.class_noun)
     prompts = select_prompts(str(profile.grid.prompts) if choice.prompts is None else choice.prompts, evaluation)
     refined = read_refined(Path(choice.refined), evaluation, prompts) if choice.refined is not None else {}
     asked = dataclasses.replace(evaluation, prompts=(*evaluation.prompts, *refined.values()))

@@ -15,6 +15,7 @@ from rich.text import Text
 
 from pvbench.runner.observer import Tally
 from pvbench.runner.plan import Cell, Plan, PlannedVariant
+from pvbench.runner.selection import notes_on
 from pvbench.runner.survey import STAGES, Survey
 from pvbench.store import Failure
 
@@ -38,6 +39,8 @@ class RichObserver:
     def planned(self, plan: Plan, survey: Survey, tallies: Mapping[str, Tally], workers: int, seconds: float) -> None:
         """The plan, then the bars."""
         self._console.print(plan_table(plan, survey))
+        for note in notes_on(plan.identities):
+            self._console.print(note, style="yellow", markup=False)
         grid = [
             (len(plan.variants), "method"),
             (len(plan.identities), "identity"),

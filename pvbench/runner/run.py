@@ -18,6 +18,7 @@ def run(
     profile: str = "mini",
     methods: str | None = None,
     identities: str | None = None,
+    class_noun: str | None = None,
     prompts: str | None = None,
     seeds: str | None = None,
     metrics: str | None = None,
@@ -39,7 +40,9 @@ def run(
     Raises:
         PvbenchError: an input cannot be used, or every further cell would fail too.
     """
-    plan = make_plan(Choice(profile, methods, identities, prompts, seeds, split, metrics, tuple(weights), refined))
+    plan = make_plan(
+        Choice(profile, methods, identities, prompts, seeds, split, metrics, tuple(weights), refined, class_noun)
+    )
     result = run_grid(plan, Store(out), observer or Silent(), device=device, workers=workers)
     folder, _ = report_run(result)
     return folder

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from pvbench.errors import IdentityError, PromptError, SettingError, did_you_mean
-from pvbench.identity import SPLITS, Identity, list_identities, load_identities
+from pvbench.identity import CLASS_NOUNS, SPLITS, Identity, list_identities, load_identities
 from pvbench.profile import Profile
 from pvbench.prompt import Prompt, PromptSet
 
@@ -46,6 +47,48 @@ def select_identities(text: str, root: Path | None = None) -> tuple[Identity, ..
     if not chosen:
         raise IdentityError(f"--identities is {text!r}; expected names or folders by comma, a number, or all")
     return load_identities(chosen, root)
+
+
+def with_class_nouns(people: Sequence[Identity], text: str | None) -> tuple[Identity, ...]:
+    """The identities, those without a card under the class noun that a text gives them.
+
+    Args:
+        text: a noun for all of them, or `ann=woman,bob=man`; None leaves them as they are.
+
+    Raises:
+        IdentityError: for an unknown noun, a name that none of them has, or people who all have a card.
+    """
+    if text is None:
+        return tuple(people)
+    plain = [one.name for one in people if one.plain]
+    if not plain:
+        raise IdentityError(f"--class-noun {text!r}: every identity here has a card, which says its class noun")
+    given = dict(part.partition("=")[::2] if "=" in part else ("", part) for part in _parts(text))
+    for name, noun in given.items():
+        if noun not in CLASS_NOUNS:
+            near = did_you_mean(noun, CLASS_NOUNS)
+            raise IdentityError(f"--class-noun {text!r}: {noun!r} is not one of {', '.join(CLASS_NOUNS)}{near}")
+        if name and name not in plain:
+            near = did_you_mean(name, plain)
+            raise IdentityError(
+                f"--class-noun {text!r}: {name!r} is not an identity without a card{near}; these are {', '.join(plain)}"
+            )
+    return tuple(
+        one.called(noun) if one.plain and (noun := given.get(one.name, given.get("", ""))) else one for one in people
+    )
+
+
+def notes_on(people: Sequence[Identity]) -> tuple[str, ...]:
+    """What is to be said of photos that come without a card before anything is made of them."""
+    plain = [one for one in people if one.plain]
+    if not plain:
+        return ()
+    called = ", ".join(f"{one.name} ({one.class_noun})" for one in plain)
+    return (
+        f"Without a card, which would say whose consent there is: {called}. Make videos of people only where they "
+        "agree. Prompts call each by the noun in brackets; --class-noun NAME=woman says another.",
+        *(f"identity {one.name}: {why}; it is left out" for one in plain for why in one.left_out),
+    )
 
 
 def select_prompts(text: str, prompts: PromptSet) -> tuple[Prompt, ...]:
