@@ -7,7 +7,7 @@ from workshop.sensitivity import CHANGES, sensitivity, table
 
 @pytest.fixture(scope="module")
 def effects():
-    return sensitivity(people=3, prompts=8)
+    return sensitivity(people=2, prompts=6)
 
 
 @pytest.mark.parametrize(

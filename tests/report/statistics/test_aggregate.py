@@ -135,7 +135,7 @@ def test_a_number_that_cannot_tell_ceiling_from_floor_crowns_nobody(planted):
 
 def test_a_column_of_noise_crowns_nobody_in_most_runs(make_run):
     crowned = 0
-    for seed in range(20):
+    for seed in range(12):
         data, rng = make_run(people=8, prompts=4), np.random.default_rng(seed)
         for label in ("dreambooth_lora", "personalvideo"):
             for cell in data.cells:
@@ -146,7 +146,7 @@ def test_a_column_of_noise_crowns_nobody_in_most_runs(make_run):
         found = aggregate(data)
         assert found.separates("clip_i_face") is True
         crowned += bool(found.best["clip_i_face"])
-    assert crowned <= 3
+    assert crowned <= 2
 
 
 def test_separation_is_not_known_without_both_ends(make_run):
