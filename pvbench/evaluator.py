@@ -224,13 +224,19 @@ class FeaturePlan:
     Args:
         wanted: names of features; those of all groups that are not on demand by default. The groups that they read come
             with them.
+        sign: is given what makes the signature of a part, and gives the signature.
 
     Raises:
         ProfileError: the profile's evaluators cannot be used.
     """
 
-    def __init__(self, profile: Profile, wanted: Collection[str] | None = None) -> None:
-        self.profile, self.loaders = profile, evaluator_loaders(profile)
+    def __init__(
+        self,
+        profile: Profile,
+        wanted: Collection[str] | None = None,
+        sign: Callable[[Callable[[], Mapping[str, Any]]], Mapping[str, Any]] = lambda make: make(),
+    ) -> None:
+        self.profile, self.loaders, self._sign = profile, evaluator_loaders(profile), sign
         self._owners = {group.name: part for part, loader in self.loaders.items() for group in loader.groups}
         every = [group for loader in self.loaders.values() for group in loader.groups]
         self._makers = {feature: group for group in every for feature in group.features}
@@ -266,7 +272,7 @@ class FeaturePlan:
     @functools.cached_property
     def signature(self) -> dict[str, Mapping[str, Any]]:
         """What identifies each part that is needed."""
-        return {part: self.loaders[part].signature(self.profile) for part in self.parts}
+        return {part: self._sign(functools.partial(self.loaders[part].signature, self.profile)) for part in self.parts}
 
     def of(self, thing: Thing) -> tuple[FeatureGroup, ...]:
         """The groups that are made of a kind of thing, those that others read first."""

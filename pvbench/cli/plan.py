@@ -50,25 +50,33 @@ def plan(
     workers: Annotated[int | None, typer.Option(min=1, help=WORKERS_HELP, show_default=False)] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Say what `pvbench run` with the same options would still make, and what it would take. Makes nothing."""
+    """Say what `pvbench run` with the same options would still make, and what it would take. Makes nothing.
+
+    Exit status 1: weights are missing, all of which are named.
+    """
     from pvbench.machine.devices import default_workers, resolve_device
     from pvbench.runner.forecast import forecast
+    from pvbench.runner.missing import Missing
     from pvbench.runner.plan import Choice, make_plan
     from pvbench.runner.selection import notes_on
     from pvbench.store import Store
 
+    missing = Missing(tolerated=True)
     made = make_plan(
-        Choice(profile, methods, identities, prompts, seeds, split, metrics, tuple(weights or ()), refined, class_noun)
+        Choice(profile, methods, identities, prompts, seeds, split, metrics, tuple(weights or ()), refined, class_noun),
+        missing,
     )
     resolved = resolve_device(device)
     folder = out or Path("runs") / made.default_folder
-    found = forecast(made, Store(folder), resolved, workers or default_workers(resolved))
+    found = forecast(made, Store(folder), resolved, workers or default_workers(resolved), missing)
     if as_json:
         typer.echo(json.dumps(found.in_words(), indent=1))
-        return
-    _show(found, folder, resolved)
-    for note in notes_on(made.identities):
-        console.print(note, style="yellow", markup=False)
+    else:
+        _show(found, folder, resolved)
+        for note in notes_on(made.identities):
+            console.print(note, style="yellow", markup=False)
+    if found.missing:
+        raise typer.Exit(1)
 
 
 def _show(found: Forecast, folder: Path, device: str) -> None:
@@ -95,3 +103,5 @@ def _show(found: Forecast, folder: Path, device: str) -> None:
         console.print(f"Memory of the evaluator of {escape(part)}: about {need:g} GiB.")
     for part, terms in found.licences.items():
         console.print(f"Licence of {escape(part)}: {escape(terms)}")
+    for text in found.missing:
+        console.print(f"[red]Missing:[/] {escape(text)}")

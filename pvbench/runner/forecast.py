@@ -13,6 +13,7 @@ from pvbench.backbone import backbone_loader
 from pvbench.evaluator import evaluator_loaders
 from pvbench.runner.estimate import Costs
 from pvbench.runner.memory import expected_gib
+from pvbench.runner.missing import Missing
 from pvbench.runner.plan import Plan
 from pvbench.runner.survey import STAGES, Survey, take_survey
 from pvbench.store import Store
@@ -56,6 +57,7 @@ class Forecast:
         memory_gib: by part of the evaluators, about how much its network and work take.
         licences: by part, what the publishers of its weights allow.
         gpu_gib: by row, about how much memory of a GPU it takes, where the backbone says so.
+        missing: what is said of weights that are missing; without them no run begins.
     """
 
     cells: int
@@ -66,6 +68,7 @@ class Forecast:
     memory_gib: Mapping[str, float]
     licences: Mapping[str, str]
     gpu_gib: Mapping[str, float] = field(default_factory=dict)
+    missing: tuple[str, ...] = ()
 
     @property
     def worker_hours(self) -> float:
@@ -90,15 +93,22 @@ class Forecast:
             "memory_gib": dict(self.memory_gib),
             "licences": dict(self.licences),
             "gpu_gib": dict(self.gpu_gib),
+            "missing": list(self.missing),
             "work": [{**asdict(one), "hours": one.hours} for one in self.work],
         }
 
 
-def forecast(plan: Plan, store: Store, device: str, workers: int) -> Forecast:
+def forecast(plan: Plan, store: Store, device: str, workers: int, missing: Missing | None = None) -> Forecast:
     """What the folder lacks of the plan, and what it will take on a device; nothing is made or loaded.
 
     Seconds come from the folder's log, of the same device, where it has some, and from the profile otherwise.
+
+    Args:
+        missing: what the plan noted of weights that are missing.
     """
+    missing, memory = missing or Missing(), {}
+    with missing.noted():
+        memory = expected_gib(plan)
     survey, log = take_survey(plan, store), store.read_log()
     costs = Costs(plan.profile.cost, device, log)
     seen = Counter((entry.get("stage"), entry.get("method")) for entry in log if entry.get("device") == device)
@@ -120,7 +130,8 @@ def forecast(plan: Plan, store: Store, device: str, workers: int) -> Forecast:
         disk_bytes=_disk(plan, store, work),
         memory_gib={part: loader.memory_gib for part, loader in loaders.items() if loader.memory_gib},
         licences={part: text for part, text in terms.items() if text},
-        gpu_gib=expected_gib(plan),
+        gpu_gib=memory,
+        missing=tuple(missing.messages),
     )
 
 

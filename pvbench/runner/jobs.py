@@ -22,7 +22,8 @@ from pvbench.measuring.kept import Files, make_features
 from pvbench.method import METHODS, Adapter, Method, Request, load_adapter, save_adapter
 from pvbench.profile import Profile
 from pvbench.prompt import PromptSet
-from pvbench.runner.plan import Cell, PlannedVariant
+from pvbench.runner.plan import Cell
+from pvbench.runner.planned import PlannedVariant
 from pvbench.shelf import shelf
 from pvbench.style import Style
 from pvbench.video import Video, read_video, write_video

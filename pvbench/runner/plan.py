@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import itertools
 import json
 import shlex
@@ -17,61 +18,19 @@ from pvbench.digest import digest
 from pvbench.errors import PromptError, StoreError
 from pvbench.evaluator import FeaturePlan
 from pvbench.identity import SPLITS, Identity, split_root
-from pvbench.method import METHODS, Method, Request, keyed, request_for, tuned_with
+from pvbench.method import Request, request_for
 from pvbench.metrics import check_features, choose, load_metrics, metric_class
 from pvbench.profile import Profile, load_profile
 from pvbench.prompt import Prompt, PromptSet, check_disjoint, load_prompts
-from pvbench.reward import Role, check_apart, reward_signature, roles_asked
+from pvbench.reward import check_apart
+from pvbench.runner.missing import Missing
+from pvbench.runner.planned import PlannedVariant, plan_variants
 from pvbench.runner.refined import read_refined
 from pvbench.runner.selection import scored_prompts, select_identities, select_prompts, select_seeds, with_class_nouns
 from pvbench.runner.weights import with_own_weights
-from pvbench.style import Style
-from pvbench.variant import Variant, select_variants, settings_of, split_variants, style_of
+from pvbench.variant import split_variants
 
 _INPUTS = ("methods", "identities", "prompts", "seeds", "sampling", "backbone", "evaluators")
-
-
-@dataclass(frozen=True)
-class PlannedVariant:
-    """A row of the tables, with its settings worked out, and the signatures of the rewards that it tunes with.
-
-    Where `shares` is set, the row is sampled with the adapters of that one, from which it differs in sampling alone.
-    """
-
-    variant: Variant
-    settings: Any
-    data_digest: str
-    rewards: Mapping[Role, Mapping[str, Any]] = field(default_factory=dict)
-    shares: PlannedVariant | None = None
-    style: Style | None = None
-
-    @property
-    def label(self) -> str:
-        """Its name in tables."""
-        return self.variant.label
-
-    @property
-    def cls(self) -> type[Method]:
-        """The method's class."""
-        return METHODS.get(self.variant.method)
-
-    @property
-    def tuned(self) -> PlannedVariant:
-        """The row whose adapters this one is sampled with; it need not be a row of the plan."""
-        return self.shares or self
-
-    @property
-    def identifying(self) -> dict[str, Any]:
-        """What its keys rest on."""
-        style = {"style": self.style.identifying} if self.style else {}
-        return {
-            **style,
-            "method": self.cls.name,
-            "version": self.cls.version,
-            "settings": keyed(self.settings),
-            "data": self.data_digest,
-            "rewards": dict(self.rewards),
-        }
 
 
 @dataclass(frozen=True)
@@ -264,20 +223,24 @@ class Plan:
         return self.backbone_signature if swapped is self.profile else backbone_loader(swapped).signature(swapped)
 
 
-def make_plan(choice: Choice) -> Plan:
+def make_plan(choice: Choice, missing: Missing | None = None) -> Plan:
     """The plan for what was asked for, with every input checked.
+
+    Args:
+        missing: notes weights that are missing; without it they are an error. No run can be made of such a plan.
 
     Raises:
         PvbenchError: for every input that cannot be used: profile, method, setting, identity, prompt, weights.
     """
+    missing = missing or Missing()
     profile = with_own_weights(load_profile(choice.profile), choice.weights)
     metrics = choose(choice.metrics, profile.metrics_default)
     load_metrics(profile.evaluators.get("metrics", {}), metrics)
-    features = feature_plan(profile, metrics)
+    features = feature_plan(profile, metrics, missing)
     people = split_root(choice.split)
     evaluation = load_prompts(scored_prompts(profile, choice.split))
     simulated = load_prompts(profile.prompts.simulated)
-    variants = plan_variants(_method_texts(choice, profile), profile)
+    variants = plan_variants(_method_texts(choice, profile), profile, missing)
     identities = select_identities(
         str(profile.grid.identities) if choice.identities is None else choice.identities, people
     )
@@ -288,9 +251,11 @@ def make_plan(choice: Choice) -> Plan:
     check_disjoint(asked, simulated, "evaluation" if choice.split == SPLITS[0] else choice.split)
     for variant in variants:
         for texts in (simulated, asked):
-            variant.cls.check(variant.settings, profile, identities, texts)
+            with missing.noted():
+                variant.cls.check(variant.settings, profile, identities, texts)
         for role in variant.rewards:
-            check_apart(profile, role, features.signature)
+            with missing.noted():
+                check_apart(profile, role, features.signature)
     plan = Plan(
         choice=choice,
         profile=profile,
@@ -300,13 +265,14 @@ def make_plan(choice: Choice) -> Plan:
         evaluation=evaluation,
         simulated=simulated,
         seeds=profile.grid.seeds if choice.seeds is None else select_seeds(choice.seeds),
-        backbone_signature=backbone_loader(profile).signature(profile),
+        backbone_signature=missing.signature(functools.partial(backbone_loader(profile).signature, profile)),
         features=features,
         metrics=metrics,
         refined=refined,
     )
     if refined:
-        _check_room(plan)
+        with missing.noted():
+            _check_room(plan)
     return plan
 
 
@@ -330,44 +296,18 @@ def _check_room(plan: Plan) -> None:
             )
 
 
-def feature_plan(profile: Profile, metrics: Collection[str] | None) -> FeaturePlan:
+def feature_plan(profile: Profile, metrics: Collection[str] | None, missing: Missing) -> FeaturePlan:
     """The features that are made for metrics: what those of the paper need always, what others need in addition.
 
     Raises:
         ProfileError: the profile's evaluators cannot be used.
         MetricError: a metric needs what no evaluator makes.
     """
-    features = FeaturePlan(profile)
+    features = FeaturePlan(profile, sign=missing.signature)
     check_features(metrics or (), features.features)
     default = frozenset(name for group in features.groups for name in group.features)
     needed = frozenset(need for name in metrics or () for need in metric_class(name).needs)
-    return features if needed <= default else FeaturePlan(profile, default | needed)
-
-
-def plan_variants(texts: Sequence[str], profile: Profile) -> tuple[PlannedVariant, ...]:
-    """The variants that the texts name, with their settings worked out.
-
-    Raises:
-        MethodError: for an unknown method, or one that the profile does not support.
-        SettingError: for an unknown setting or a wrong value.
-    """
-    return tuple(_planned(variant, profile) for variant in select_variants(texts, profile))
-
-
-def _planned(variant: Variant, profile: Profile) -> PlannedVariant:
-    settings = settings_of(variant, profile)
-    planned = dataclasses.replace(_worked_out(variant, settings, profile), style=style_of(variant, profile))
-    tuned = variant.tuned
-    common = tuned_with(settings_of(tuned, profile))
-    if (tuned.label, common) == (variant.label, settings):
-        return planned
-    return dataclasses.replace(planned, shares=_worked_out(tuned, common, profile))
-
-
-def _worked_out(variant: Variant, settings: Any, profile: Profile) -> PlannedVariant:
-    cls = METHODS.get(variant.method)
-    rewards = {role: reward_signature(profile, role) for role in roles_asked(cls.asks(settings))}
-    return PlannedVariant(variant, settings, cls.data_digest(profile), rewards)
+    return features if needed <= default else FeaturePlan(profile, default | needed, missing.signature)
 
 
 def plan_from_summary(summary: Mapping[str, Any], path: Path) -> Plan:

@@ -14,7 +14,8 @@ from rich.table import Table
 from rich.text import Text
 
 from pvbench.runner.observer import Tally
-from pvbench.runner.plan import Cell, Plan, PlannedVariant
+from pvbench.runner.plan import Cell, Plan
+from pvbench.runner.planned import PlannedVariant
 from pvbench.runner.selection import notes_on
 from pvbench.runner.survey import STAGES, Survey
 from pvbench.store import Failure

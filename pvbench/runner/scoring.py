@@ -19,7 +19,8 @@ from pvbench.metrics.face_sim import face_trace
 from pvbench.metrics.gallery import TRUTHS, UNKNOWN, others_of, truth_of
 from pvbench.report import CellKey, ReferenceSet, ReportData, ReportIdentity, ReportPrompt, ReportVariant
 from pvbench.report.judged import read_judgements
-from pvbench.runner.plan import Cell, Plan, PlannedVariant
+from pvbench.runner.plan import Cell, Plan
+from pvbench.runner.planned import PlannedVariant
 from pvbench.runner.result import RunResult
 from pvbench.runner.survey import reference_surveys
 from pvbench.world.foils import foils_of

@@ -16,7 +16,8 @@ from pvbench.measuring.kept import Files, KeptFeatures
 from pvbench.method import METHODS, Role, tokens_path, words_digest
 from pvbench.metrics import reads
 from pvbench.runner.jobs import ReferenceJob, TextJob, TuneJob, VideoToMeasure, WantedVideo
-from pvbench.runner.plan import Cell, Plan, PlannedVariant, plan_variants
+from pvbench.runner.plan import Cell, Plan
+from pvbench.runner.planned import PlannedVariant, plan_variants
 from pvbench.store import Features, Store
 from pvbench.video import written_digest
 

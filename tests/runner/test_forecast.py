@@ -4,8 +4,10 @@ import json
 
 import pytest
 
+from pvbench.errors import WeightsError
 from pvbench.runner.forecast import forecast
-from pvbench.runner.plan import make_plan
+from pvbench.runner.missing import Missing
+from pvbench.runner.plan import Choice, make_plan
 from pvbench.store import Store
 
 
@@ -93,3 +95,34 @@ def test_an_adapter_that_rows_share_is_counted_once(ahead, run):
     run(methods="example_stamp", prompts="1")
     later = ahead(methods="example_stamp[lift=9],example_stamp")
     assert (by_stage(later, "example_stamp[lift=9]")["tune"].left, later.made) == (0, 2)
+
+
+def test_all_weights_that_are_missing_are_named_at_once_and_the_rest_is_said(tmp_path, monkeypatch):
+    monkeypatch.setenv("PVBENCH_WEIGHTS", str(tmp_path / "none"))
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    choice = Choice("hunyuan", "base,personalvideo", "2", "3")
+    with pytest.raises(WeightsError):
+        make_plan(choice)
+    missing = Missing(tolerated=True)
+    found = forecast(make_plan(choice, missing), Store(tmp_path / "run"), "cuda", 1, missing)
+    assert found.cells == 12
+    assert found.worker_hours > 1
+    assert found.in_words()["missing"] == list(found.missing)
+    told = "\n".join(found.missing)
+    for said in ("buffalo_l (face) is not there", "HPS_v2.1 (hps) is not there", "there is no 'hunyuanvideo-community"):
+        assert told.count(said) == 1, said
+
+
+def test_a_plan_of_which_weights_are_missing_ends_with_one(pvbench, tmp_path, monkeypatch):
+    monkeypatch.setenv("PVBENCH_WEIGHTS", str(tmp_path / "none"))
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    asked = ("plan", "--profile", "wan", "--methods", "base", "--identities", "1", "--prompts", "1", "--device", "cpu")
+    status, printed, told = pvbench(*asked)
+    assert status == 1, told
+    assert "0 of 1 videos" in printed
+    assert "Missing: profile 'wan' [backbone] base: there is no" in " ".join(printed.split())
+    status, printed, _ = pvbench(*asked, "--json")
+    assert status == 1
+    assert len(json.loads(printed)["missing"]) == 1
