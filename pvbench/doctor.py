@@ -19,7 +19,7 @@ from rich.table import Table
 
 import pvbench
 from pvbench.backbone import BACKBONES, backbone_loader, load_backbone
-from pvbench.errors import PvbenchError
+from pvbench.errors import MethodError, PvbenchError
 from pvbench.evaluator import EVALUATORS, EvaluatorLoader, FeaturePlan, evaluator_loaders
 from pvbench.identity import load_identities
 from pvbench.machine.devices import default_workers, memory_of, resolve_device
@@ -30,6 +30,7 @@ from pvbench.profile import Profile, load_profile
 from pvbench.prompt import check_disjoint, load_prompts
 from pvbench.registry import Registry
 from pvbench.reward import REWARDS, ROLES, Role, reward_loader, roles_asked
+from pvbench.runner.memory import row_gib
 from pvbench.runner.weights import with_own_weights
 from pvbench.variant import missing, parse_variant, settings_of
 
@@ -175,6 +176,7 @@ def _networks(profile: Profile, device: str) -> Iterator[Finding]:
     if known.verdict == "bad":
         yield known
     else:
+        yield from _memory(profile, device)
         brought = bool(backbone_loader(profile).licence(profile))
         yield _noted(_tried("backbone", backbone), brought, "pvbench run needs it, pvbench measure does not")
         for role, methods in _users(profile).items():
@@ -182,6 +184,29 @@ def _networks(profile: Profile, device: str) -> Iterator[Finding]:
                 found = _tried(f"{role} reward", lambda role=role: reward(role))  # type: ignore[misc]
                 yield _noted(found, brought, f"needed by {', '.join(methods)}, not by pvbench measure")
     yield from _evaluators(profile, device)
+
+
+def _memory(profile: Profile, device: str) -> Iterator[Finding]:
+    """Which rows fit the GPU that is there; nothing where the backbone does not say what it takes."""
+    needs: dict[float, list[str]] = {}
+    with contextlib.suppress(PvbenchError):
+        for name in METHODS.names():
+            with contextlib.suppress(MethodError):
+                variant = parse_variant(name)
+                if not missing(variant, profile):
+                    need = row_gib(METHODS.get(name), settings_of(variant, profile), profile)
+                    needs.setdefault(need, []).append(name)
+    needs.pop(0.0, None)
+    if not needs:
+        return
+    said = "; ".join(f"{', '.join(rows)} about {need:.0f} GiB" for need, rows in sorted(needs.items()))
+    if not device.startswith("cuda"):
+        yield Finding("GPU memory", "note", f"by estimate, {said}; no GPU is used here")
+        return
+    have = memory_of(device) / _GIBI
+    short = [row for need, rows in needs.items() for row in rows if need > have]
+    fit = f"all fit {device}" if not short else f"{', '.join(short)} do not fit {device}"
+    yield Finding("GPU memory", "note" if short else "good", f"by estimate, {said}; {fit}, which has {have:.0f} GiB")
 
 
 def _users(profile: Profile) -> dict[Role, list[str]]:

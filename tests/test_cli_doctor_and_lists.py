@@ -9,7 +9,8 @@ import pytest
 import torch
 from example_inputs import EXAMPLE_PROFILE
 
-from pvbench import __version__
+from pvbench import __version__, doctor
+from pvbench.profile import load_profile
 from pvbench.torchvision_shim import load_torchvision
 from pvbench.weights.published import OPTIONS
 
@@ -89,6 +90,23 @@ def test_the_doctor_looks_at_weights_of_ones_own_and_says_what_each_part_takes(p
     status, out, _ = pvbench(*options, "hps=my.pth")
     assert status == 2
     assert any(line.split()[:2] == ["bad", "hps:"] for line in out.splitlines())
+
+
+@pytest.mark.parametrize(
+    ("gib", "verdict", "said"),
+    [(141, "good", "all fit cuda:0, which has 141 GiB"), (16, "note", "personalvideo, personalvideo_plus do not fit")],
+)
+def test_the_doctor_says_which_rows_fit_the_gpu(monkeypatch, gib, verdict, said):
+    monkeypatch.setattr(doctor, "memory_of", lambda device: gib * 2**30)
+    (found,) = doctor._memory(load_profile("animatediff"), "cuda:0")
+    assert found.verdict == verdict
+    assert said in found.detail
+    assert re.search(
+        r"base, .*dreambooth_lora.* about \d+ GiB; personalvideo, personalvideo_plus about \d+", found.detail
+    )
+    (here,) = doctor._memory(load_profile("animatediff"), "cpu")
+    assert here.detail.endswith("no GPU is used here")
+    assert not list(doctor._memory(load_profile("mini"), "cuda:0"))
 
 
 def test_the_doctor_stops_at_a_profile_that_does_not_load(pvbench):

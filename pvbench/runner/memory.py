@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from pvbench.backbone import backbone_loader
 from pvbench.errors import DeviceError
 from pvbench.machine.devices import memory_of
+from pvbench.method import Method
+from pvbench.profile import Profile
 from pvbench.reward import IDENTITY_REWARD
 from pvbench.runner.plan import Plan
 
@@ -12,19 +16,27 @@ _GIB = 1024**3
 
 
 def expected_gib(plan: Plan) -> dict[str, float]:
-    """By row, about how much memory of a GPU it takes.
+    """By row, about how much memory of a GPU it takes; rows of which that is little or not known are left out.
 
-    Rows without a backbone are left out, and all where the backbone says nothing. A row that tunes by an identity
-    reward carries gradients through sampled videos, which takes the most.
+    Raises:
+        WeightsError: a file of the backbone is missing.
     """
-    loader, found = backbone_loader(plan.profile), {}
-    for variant in plan.variants:
-        if not variant.cls.uses_backbone:
-            continue
-        rewarded = variant.cls.tunes and IDENTITY_REWARD in variant.cls.asks(variant.settings)
-        if need := loader.memory_gib(plan.profile, gradient=rewarded):
-            found[variant.label] = need
-    return found
+    needs = {variant.label: row_gib(variant.cls, variant.settings, plan.profile) for variant in plan.variants}
+    return {label: need for label, need in needs.items() if need}
+
+
+def row_gib(cls: type[Method], settings: Any, profile: Profile) -> float:
+    """About how much memory of a GPU a row takes; 0 without a backbone, or where the backbone does not say.
+
+    A row that tunes by an identity reward carries gradients through sampled videos, which takes the most.
+
+    Raises:
+        WeightsError: a file of the backbone is missing.
+    """
+    if not cls.uses_backbone:
+        return 0.0
+    rewarded = cls.tunes and IDENTITY_REWARD in cls.asks(settings)
+    return backbone_loader(profile).memory_gib(profile, gradient=rewarded)
 
 
 def check_memory(plan: Plan, device: str, have: float | None = None) -> None:
