@@ -1,5 +1,7 @@
 """The oracle shows the benchmark's people, and those for development, as the renderer draws them."""
 
+from importlib.util import find_spec
+
 import numpy as np
 import pytest
 
@@ -7,9 +9,15 @@ from pvbench.identity import load_identities, split_root
 from pvbench.method import request_for
 from pvbench.methods.oracle import Oracle, OracleSettings
 from pvbench.prompt import load_prompts
+from pvbench.testing import MethodContract
 from pvbench.weights import weights_folder
 
 EVALUATION = load_prompts("mini_evaluation").prompts
+
+
+@pytest.mark.skipif(find_spec("anny") is None, reason='a second seed is rendered: pip install "pvbench[world]"')
+class TestContract(MethodContract):
+    method = Oracle
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """A look-alike's true videos: whose they are, and people of whom no look-alike is known."""
 
 from dataclasses import replace
+from importlib.util import find_spec
 
 import pytest
 
@@ -10,9 +11,15 @@ from pvbench.method import request_for
 from pvbench.methods.oracle import Oracle, OracleSettings
 from pvbench.methods.other_person import OtherPerson
 from pvbench.prompt import load_prompts
+from pvbench.testing import MethodContract
 from pvbench.world.benchmark import DEVELOPMENT_NAMES, LOOK_ALIKES, NAMES, look_alike
 
 EVALUATION = load_prompts("mini_evaluation")
+
+
+@pytest.mark.skipif(find_spec("anny") is None, reason='a second seed is rendered: pip install "pvbench[world]"')
+class TestContract(MethodContract):
+    method = OtherPerson
 
 
 def test_it_shows_the_look_alike_and_not_the_person(ada, mini_profile):

@@ -1,5 +1,7 @@
 """A second rendering of every cell: the same person and scene, other chance."""
 
+from importlib.util import find_spec
+
 import numpy as np
 import pytest
 
@@ -8,9 +10,15 @@ from pvbench.method import request_for
 from pvbench.methods.oracle import Oracle, OracleSettings
 from pvbench.methods.retake import Retake
 from pvbench.prompt import load_prompts
+from pvbench.testing import MethodContract
 from pvbench.weights import weights_folder
 
 EVALUATION = load_prompts("mini_evaluation").prompts
+
+
+@pytest.mark.skipif(find_spec("anny") is None, reason='a second seed is rendered: pip install "pvbench[world]"')
+class TestContract(MethodContract):
+    method = Retake
 
 
 def shown(method, profile, person, place):
