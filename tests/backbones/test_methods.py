@@ -1,0 +1,76 @@
+"""Every method keeps its contract on every family that serves it, loaded from tiny random folders."""
+
+import pytest
+import torch
+from tiny_models import write_toml
+
+from pvbench.backbone import load_backbone
+from pvbench.method import METHODS
+from pvbench.profile import load_profile
+from pvbench.testing import MethodContract
+
+TUNED = {
+    "base": {},
+    "dreambooth_lora": {"steps": 2, "token_steps": 1, "references": 1, "batch": 1},
+    "personalvideo": {"steps": 2, "token_steps": 1, "references": 1, "prefixes": 1, "rank": 2},
+}
+# Transformers take no learned words.
+RARE = {name: settings | {"token": "rare"} if settings else {} for name, settings in TUNED.items()}
+ON_PICTURES = {
+    "magicme": {"steps": 2, "references": 1, "batch": 1},
+    "personalvideo_plus": {
+        "steps": 1, "warm_steps": 1, "token_steps": 1, "references": 1, "prefixes": 1, "rank": 2, "icr_frames": 2,
+        "scr_frames": 2,
+    },
+}  # fmt: skip
+SIZE = {"steps": 4, "frames": 9, "height": 64, "width": 64, "fps": 8.0}
+FAMILIES = {
+    "animatediff": (("base", "motion"), SIZE | {"frames": 4}, TUNED | ON_PICTURES),
+    "hunyuan": (("base",), SIZE, RARE),
+    "wan": (("base",), SIZE, RARE),
+    "cogvideox": (("base",), SIZE, RARE),
+    "consisid": (("base",), SIZE, {"base": {}, "consisid": {}}),
+}
+FOLDERS = {"animatediff": {"base": "sd", "motion": "motion"}}
+
+
+class OnTinyFolders(MethodContract):
+    """Backbone and rewards are random or miniature; what a method learns does not matter here, what it keeps does."""
+
+    family = ""
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def profile(cls, checkpoints, tmp_path_factory):
+        lines, sampling, _ = FAMILIES[cls.family]
+        folders = FOLDERS.get(cls.family, {"base": cls.family})
+        rewards = {"identity": "mini_identity", "semantic": "mini_semantic", "segmenter": "mini_segmenter"}
+        if cls.family == "consisid":
+            rewards["face_control"] = "example_control:MeanColourLoader"
+        path = write_toml(
+            tmp_path_factory.mktemp(cls.family) / "tiny.toml",
+            extends=cls.family,
+            backbone={**{line: str(checkpoints / folders[line]) for line in lines}, "precision": "float32"},
+            sampling=sampling,
+            rewards={**rewards, "weights": "mini"},
+            prompts={"evaluation": "mini_evaluation", "simulated": "mini_simulated"},
+        )
+        return load_profile(str(path))
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def backbone(cls, profile):
+        torch.set_num_threads(1)
+        return load_backbone(profile, "cpu")
+
+
+def _contract(family, method, settings):
+    name = f"Test{family.title()}{method.title().replace('_', '')}"
+    return name, type(name, (OnTinyFolders,), {"family": family, "method": METHODS.get(method), "settings": settings})
+
+
+globals().update(
+    _contract(family, method, settings)
+    for family, (_, _, methods) in FAMILIES.items()
+    for method, settings in methods.items()
+)
