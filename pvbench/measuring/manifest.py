@@ -5,12 +5,13 @@ from __future__ import annotations
 import csv
 import io
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from pvbench.atomic import write_text
 from pvbench.errors import IdentityError, PromptError, VideoError, did_you_mean, readable
 from pvbench.identity import Identity
+from pvbench.measuring.consisid_bench import COLUMNS, rows_of_consisid
 from pvbench.measuring.imported import Found, Given, ImportedVideo, People, Problem, prompt_of, slug
 from pvbench.measuring.table import PICTURES, TABLE_SUFFIXES, read_rows
 from pvbench.prompt import Prompt
@@ -48,7 +49,7 @@ def read_manifest(
     by_id = {prompt.id: prompt for prompt in prompts}
     places = _Places(path.parent.resolve(), (root or path.parent).resolve())
     unread: dict[str, None] = {}
-    for number, row in read_rows(path):
+    for number, row in _rows(path):
         where = f"{readable(path)} line {number}"
         fields = _fields(row, where)
         unread |= dict.fromkeys(name for name in row if name and fields.get(_field(name)) != row[name])
@@ -61,6 +62,14 @@ def read_manifest(
     if unread:
         found.notes.append(f"{readable(path)}: not read, as no fields of a manifest: {', '.join(unread)}")
     return found
+
+
+def _rows(path: Path) -> Iterable[tuple[int, Mapping[str, str]]]:
+    """A table's rows; those of ConsisID's table of prompts are the videos that were made of them."""
+    rows = dict(read_rows(path))
+    if rows and set(next(iter(rows.values()))) >= COLUMNS:
+        return rows_of_consisid(path, rows)
+    return rows.items()
 
 
 def _field(name: str) -> str:
