@@ -14,6 +14,7 @@ from pvbench.torchvision_shim import load_torchvision
 load_torchvision()
 
 from diffusers import (  # noqa: E402
+    AutoencoderKL,
     AutoencoderKLCogVideoX,
     AutoencoderKLHunyuanVideo,
     AutoencoderKLWan,
@@ -23,18 +24,29 @@ from diffusers import (  # noqa: E402
     MotionAdapter,
     UNet2DConditionModel,
     WanTransformer3DModel,
+    WanVACETransformer3DModel,
 )
 
 from pvbench.backbones import animatediff, cogvideox, hunyuan, wan  # noqa: E402
 
 MODELS = {
     "Stable Diffusion 1.5": lambda: UNet2DConditionModel(sample_size=64, cross_attention_dim=768, attention_head_dim=8),
+    "Stable Diffusion's autoencoder": lambda: AutoencoderKL(
+        down_block_types=("DownEncoderBlock2D",) * 4,
+        up_block_types=("UpDecoderBlock2D",) * 4,
+        block_out_channels=(128, 256, 512, 512),
+        layers_per_block=2,
+    ),
     "motion adapter v1-5-3": lambda: MotionAdapter(use_motion_mid_block=False, motion_max_seq_length=32),
     "motion adapter v1-5-2": lambda: MotionAdapter(motion_max_seq_length=32),
     "HunyuanVideo": lambda: HunyuanVideoTransformer3DModel(guidance_embeds=True),
     "HunyuanVideo's autoencoder": AutoencoderKLHunyuanVideo,
     "Wan 2.1 1.3B": lambda: WanTransformer3DModel(num_attention_heads=12, ffn_dim=8960, num_layers=30),
     "Wan 2.1 14B": WanTransformer3DModel,
+    "Wan 2.1 VACE 1.3B": lambda: WanVACETransformer3DModel(
+        num_attention_heads=12, ffn_dim=8960, num_layers=30, vace_layers=list(range(0, 30, 2))
+    ),
+    "Wan 2.1 VACE 14B": WanVACETransformer3DModel,
     "Wan's autoencoder": AutoencoderKLWan,
     "CogVideoX 2B": CogVideoXTransformer3DModel,
     "CogVideoX 5B": lambda: CogVideoXTransformer3DModel(
@@ -80,12 +92,15 @@ def digest_of_shapes(model):
     ("name", "parameters", "tensors", "digest"),
     [
         ("Stable Diffusion 1.5", 859_520_964, 686, "5159ace1d6e60acb"),
+        ("Stable Diffusion's autoencoder", 83_653_863, 248, "600696bc94ffc80f"),
         ("motion adapter v1-5-3", 417_137_600, 540, "4d60c69412ff1d17"),
         ("motion adapter v1-5-2", 453_209_280, 567, "f4c8d5244ce8856a"),
         ("HunyuanVideo", 12_821_012_544, 1264, "fde2d6a46540060b"),
         ("HunyuanVideo's autoencoder", 246_478_803, 248, "17569677cc0fb8d2"),
         ("Wan 2.1 1.3B", 1_418_996_800, 825, "b2eaf9531529e021"),
         ("Wan 2.1 14B", 14_288_491_584, 1095, "ad7258a9920ce3dd"),
+        ("Wan 2.1 VACE 1.3B", 2_153_972_032, 1264, "c7ccfe99c1bd69b5"),
+        ("Wan 2.1 VACE 14B", 17_337_592_896, 1331, "65ff411c6ab07ba4"),
         ("Wan's autoencoder", 126_892_531, 194, "d7d79a2ea173562d"),
         ("CogVideoX 2B", 1_693_783_872, 736, "11cfec1bab69c004"),
         ("CogVideoX 5B", 5_570_283_072, 1024, "ce0b44ab80a43a43"),
