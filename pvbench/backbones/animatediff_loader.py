@@ -64,7 +64,7 @@ class AnimateDiffLoader(BackboneLoader):
     that lies in the weights folder or in the cache of its own programs:
         base: Stable Diffusion 1.5, or a model tuned from it: a folder in diffusers' layout or a single file.
         layout: for a single file, a folder in that layout, of which configurations and tokenizer are read.
-        motion: the motion adapter, a folder.
+        motion: the motion adapter, a folder, or one of AnimateDiff's own files (`mm_sd_v15_v2.ckpt`).
         domain: a LoRA that is fused into the text-to-video network; none by default.
         precision: float32, or bfloat16 for what the networks compute.
         checkpointing: computes activations again in backward passes: less memory, a third more time.
@@ -153,7 +153,7 @@ def _digests(places: _Places) -> dict[str, str]:
     tokenizer = places.layout / "tokenizer"
     found = {
         "tokenizer": files_digest(sorted(p for p in tokenizer.glob("*") if p.is_file()), tokenizer),
-        "motion_adapter": model_files(places.motion).digest,
+        "motion_adapter": _motion_digest(places.motion),
     }
     if places.base.is_file():
         whole = digest_of(places.base)[:16]
@@ -166,6 +166,10 @@ def _digests(places: _Places) -> dict[str, str]:
     if places.domain is not None:
         found["domain_adapter"] = digest_of(_lora_file(places.domain))[:16]
     return found
+
+
+def _motion_digest(place: Path) -> str:
+    return digest_of(place)[:16] if place.is_file() else model_files(place).digest
 
 
 def _lora_file(place: Path) -> Path:
@@ -187,7 +191,7 @@ def _lora_file(place: Path) -> Path:
 def _check_size(profile: Profile, places: _Places) -> None:
     """Refuses what the networks cannot do, read from their configurations."""
     s = profile.sampling
-    longest = int(read_json(places.motion / "config.json").get("motion_max_seq_length", 32))
+    longest = _longest(places.motion)
     levels = sum(
         len(read_json(places.layout / part / "config.json").get("block_out_channels", [0] * 4)) - 1
         for part in ("unet", "vae")
@@ -204,16 +208,26 @@ def _check_size(profile: Profile, places: _Places) -> None:
         )
 
 
+def _longest(place: Path) -> int:
+    """How many frames motion modules know places in time for."""
+    if place.is_file():
+        from pvbench.backbones.motion_file import longest_motion
+
+        return longest_motion(place)
+    return int(read_json(place / "config.json").get("motion_max_seq_length", 32))
+
+
 def _load(places: _Places, profile: Profile, device: torch.device, signature: Mapping[str, Any]) -> AnimateDiffBackbone:
     # ruff: noqa: I001  the backbone's module makes torchvision importable, which diffusers needs
     from pvbench.backbones.animatediff import AnimateDiffBackbone
     from diffusers import AnimateDiffPipeline, DDIMScheduler, MotionAdapter
 
     from pvbench.backbones.loading import load_model
+    from pvbench.backbones.motion_file import load_motion_file
     from pvbench.backbones.stable_diffusion import load_stable_diffusion
 
     base = load_stable_diffusion(places.base, places.layout)
-    motion = load_model(MotionAdapter, places.motion)
+    motion = load_motion_file(places.motion) if places.motion.is_file() else load_model(MotionAdapter, places.motion)
     _check_fit(base.unet, motion, places)
     # The pipeline builds its own text-to-video UNet out of the image UNet's values; the image UNet stays as it is.
     pipe = AnimateDiffPipeline(
