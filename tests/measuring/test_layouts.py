@@ -323,7 +323,7 @@ def test_a_shipped_person_is_not_taken_for_one_of_the_same_name(tmp_path, monkey
     found = find_videos(tmp_path / "v", nobody, PROMPTS)
     assert [video.identity for video in found.videos] == [None, None]
     assert "pvbench ships rendered people named ben, maya: the folders of these names are not taken" in found.notes[0]
-    with pytest.raises(IdentityError, match="nobody says who 'maya' is; give the folder with the photos"):
+    with pytest.raises(IdentityError, match="nothing says who 'maya' is; give the folder with the photos"):
         nobody.find("maya")
     assert People().find("maya").licence.startswith("CC0")
     # A folder of that name beside the user is the user's own.

@@ -82,7 +82,7 @@ def test_one_small_word_with_an_index_is_a_text_among_vbenchs_names_alone(flat, 
 
 @pytest.mark.parametrize("stem", ["walk_prak", "walk-park-3", "Walk_Park"])
 def test_a_name_that_is_nearly_an_id_is_refused(stem):
-    with pytest.raises(PromptError, match=r"begins with no prompt's id \(did you mean 'walk_park'\?\); mend it"):
+    with pytest.raises(PromptError, match=r"begins with no prompt's id \(did you mean 'walk_park'\?\); fix it"):
         name_says(stem, KNOWN, NOBODY, flat=True)
 
 

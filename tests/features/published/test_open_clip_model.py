@@ -342,10 +342,10 @@ def test_weights_of_another_model_are_told(open_clip, files, tmp_path):
     with pytest.raises(WeightsError, match=rf"does not fit {NAME}: visual.proj has the shape \(64, 32\), expected"):
         load_open_clip(NAME, tmp_path / "wide.pt")
     torch.save({name: value for name, value in state.items() if name != "visual.proj"}, tmp_path / "less.pt")
-    with pytest.raises(WeightsError, match=r"it lacks \['visual.proj'\] and has \[\] besides"):
+    with pytest.raises(WeightsError, match=r"it lacks \['visual.proj'\] and has \[\] in addition"):
         load_open_clip(NAME, tmp_path / "less.pt")
     torch.save(state | {"more": torch.zeros(1)}, tmp_path / "more.pt")
-    with pytest.raises(WeightsError, match=r"it lacks \[\] and has \['more'\] besides"):
+    with pytest.raises(WeightsError, match=r"it lacks \[\] and has \['more'\] in addition"):
         load_open_clip(NAME, tmp_path / "more.pt")
 
 

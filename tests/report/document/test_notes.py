@@ -50,7 +50,7 @@ class TestTheMainNotes:
 class TestSeparation:
     def test_numbers_that_do_not_separate_are_named(self, planted):
         blind = planted(**{**ROWS, "oracle": 0.1})
-        assert "nobody is best: Face Sim." in told(blind, separation_notes)
+        assert "no row is best: Face Sim." in told(blind, separation_notes)
         assert "Face Sim." not in told(planted(**ROWS), separation_notes)
 
     def test_without_a_floor_or_a_ceiling_nothing_is_said(self, make_run):
