@@ -95,7 +95,7 @@ def _blocks(result: StudyResult) -> Iterable[Block]:
         + (f" Videos that failed and are left out: {result.failed}." if result.failed else "")
     )
     yield rows_table(result)
-    if study.claims:
+    if result.claims():
         yield claims_table(result)
     if study.table:
         yield ablation_table(study.table)
@@ -104,10 +104,13 @@ def _blocks(result: StudyResult) -> Iterable[Block]:
 def rows_table(result: StudyResult) -> Table:
     """Each row's numbers with intervals, and below its difference to the complete row where that is significant."""
     found = {(one.first, one.column): one for one in result.differences()}
-    names = {label: name for name, label in result.labels.items()}
+    names: dict[str, list[str]] = {}
+    for name, label in result.labels.items():
+        # Matched steps may be those of another row: one row of numbers with both names.
+        names.setdefault(label, []).append(name)
     rows = tuple(
         (
-            Entry(names.get(variant.label, variant.label)),
+            Entry(" = ".join(names.get(variant.label, [variant.label]))),
             *(_number(result, variant.label, column, found) for column in result.columns),
             Entry(_seconds(result.seconds.get(variant.label, math.nan))),
         )
@@ -132,7 +135,7 @@ def rows_table(result: StudyResult) -> Table:
 
 def _ordered(result: StudyResult) -> list[Any]:
     """The complete row first, the others as the study has them, floor and ceiling last."""
-    order = {label: place for place, label in enumerate(result.labels.values())}
+    order = {label: place for place, label in reversed(list(enumerate(result.labels.values())))}
     complete = result.labels[result.study.complete]
     return sorted(result.data.variants, key=lambda one: (one.label != complete, order.get(one.label, len(order))))
 

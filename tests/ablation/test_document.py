@@ -100,6 +100,24 @@ def test_a_number_that_should_fall_has_the_better_row_below():
     assert claim_words(Claim("warping_error", "all", "without")) == "all < without"
 
 
+def test_rows_that_are_the_same_are_one_row_with_both_names():
+    """As where the steps that take another row's seconds are a row's own."""
+    labels = {**ROWS, AGAIN: ROWS["short"]}
+    planted = result()
+    data = replace(planted.data, variants=tuple(one for one in planted.data.variants if one.label != LABELS[AGAIN]))
+    same = StudyResult.of(planted.study, data, labels, SECONDS)
+    assert list(texts(rows_table(same))) == ["all", "without", f"short = {AGAIN}", "base"]
+
+
+def test_claims_about_numbers_that_were_not_measured_have_no_table():
+    (block,) = [
+        block
+        for block in document([result(claims=[Claim("face_sim", "all", "without")])]).sections[0].blocks
+        if isinstance(block, Table)
+    ]
+    assert block.name == "parts-rows"
+
+
 def test_few_people_decide_nothing_and_are_called_exploratory():
     few, many = result(people=5), replace(result(people=6), study=replace(STUDY, name="enough"))
     assert claimed(few)[4].text == "undecided"

@@ -57,6 +57,13 @@ def test_claims_name_rows_and_an_equality_its_margin():
     assert {claim.first for claim in scr.claims} == {"SCR"}
 
 
+def test_the_higher_row_of_a_number_that_should_fall_is_the_worse_one(write):
+    path = write(GOOD.replace('column = "face_sim"', 'column = "warping_error"'))
+    (study,) = select_studies([path])
+    (claim,) = study.claims
+    assert (claim.first, claim.second) == ("none", "all")
+
+
 def test_all_are_taken_where_none_is_named_and_each_once():
     assert [study.name for study in select_studies([])] == list(shipped_studies())
     assert [study.name for study in select_studies(["scr", "span", "scr"])] == ["scr", "span"]

@@ -128,7 +128,8 @@ def _without_each(
         rest = replace(sets, cells=tuple(cell for cell in sets.cells if cell.identity != person))
         if len(rest.cells) < 2:
             return {}
-        numbers = sets.metric.compare(rest.stacked(embeddings), rest.reference, None)
+        paired = [cell.identity for cell in rest.cells] if sets.pool is None else None
+        numbers = sets.metric.compare(rest.stacked(embeddings), rest.reference, paired)
         for column in columns:
             found[column.name][person] = numbers[column.of or column.name].value
     return found
@@ -168,7 +169,8 @@ def _distances(sets: _Sets, embeddings: Mapping[CellKey, np.ndarray], columns: S
     scores = {}
     for column in columns:
         number = found[column.of or column.name]
-        interval = jackknife_interval(number.value, np.array(number.without)) if number.without else None
+        known = bool(number.without) and NOBODY not in people
+        interval = jackknife_interval(number.value, np.array(number.without)) if known else None
         scores[column.name] = Score(number.value, *rests_on, interval=interval, terms=number.terms or None)
     return scores
 

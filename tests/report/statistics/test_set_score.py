@@ -13,6 +13,7 @@ from pvbench.metrics.fvd import frechet_distance, reference_floor
 from pvbench.report import CellKey, ReferenceSet
 from pvbench.report.statistics.comparison import report_rng
 from pvbench.report.statistics.set_score import set_scores
+from pvbench.stats import jackknife_interval
 
 
 @pytest.fixture
@@ -193,6 +194,8 @@ def test_nobody_is_left_out_where_somebody_is_not_known(made):
     assert found.left == {}
     assert found.scores["personalvideo"]["fvd"].value == approx((2 / 3) ** 2 + 1 / 3)
     assert found.scores["personalvideo"]["fvd"].identities == 2
+    # Two videos of the same unknown person would count as two people.
+    assert found.scores["personalvideo"]["kvd"].interval is None
 
 
 def test_metrics_that_were_not_asked_for_have_no_numbers(made):
@@ -205,3 +208,17 @@ def test_metrics_that_were_not_asked_for_have_no_numbers(made):
 def test_an_embedding_that_is_no_number_stops_the_report(made):
     with pytest.raises(MetricError, match="NaN or infinite"):
         set_scores(made(personalvideo=(math.nan, 1.0), oracle=(0.0, 0.0)), "rendered")
+
+
+def test_the_numbers_left_are_of_the_same_kind_as_the_whole(made):
+    """Paired cells are compared as pairs when a person is left out, too: the mean of these is near the whole."""
+    rng = np.random.default_rng(4)
+    shared = rng.normal(0, 3, 8)
+    rows = {"personalvideo": shared + 0.01 * rng.normal(size=8), "oracle": shared}
+    found = set_scores(made(**{label: tuple(row) for label, row in rows.items()}), "rendered")
+    left = found.left["kvd"]["personalvideo"]
+    interval = found.scores["personalvideo"]["kvd"].interval
+    values = np.array(list(left.without.values()))
+    assert values.mean() == approx(left.value, abs=(interval.high - interval.low) / 2)
+    assert len(values) == 8
+    assert jackknife_interval(left.value, values) == interval
