@@ -166,7 +166,7 @@ def _claim(one: Mapping[str, Any], names: Sequence[str], where: str) -> Claim:
     keys = set(one) - {"published"}
     if keys == direction:
         # The better row comes first, whichever way the number counts.
-        better = ("higher", "lower") if COLUMNS[column].higher_is_better else ("lower", "higher")
+        better = ("higher", "lower") if COLUMNS[str(column)].higher_is_better else ("lower", "higher")
         pair, margin = [one[name] for name in better], 0.0
     elif keys == equal and isinstance(one["equal"], list) and len(one["equal"]) == 2 and one["margin"] > 0:
         pair, margin = one["equal"], float(one["margin"])

@@ -138,7 +138,9 @@ class BackboneContract:
         for step in range(latents.steps):
             added = latents.noised(torch.zeros_like(clean), step, noise)
             assert self.near(added, latents.level(step) * noise)
-            assert latents.noised(clean, step, noise).shape == clean.shape
+            both = latents.noised(clean, step, noise)
+            assert both.shape == clean.shape
+        assert not torch.equal(both, added), "the last step is given nothing of the latent"
 
     # Pixels
 
@@ -273,11 +275,15 @@ class BackboneContract:
 
     def test_a_reset_leaves_the_model_as_it_was_loaded(self, latents: LatentBackbone) -> None:
         """Whatever was put in, on either side."""
-        before = self.end(latents)
+        before, picture = self.end(latents), self.picture(latents)
         self.learn(latents)
-        latents.add_lora(2, 2.0, next(iter(latents.targets)), torch.Generator().manual_seed(0), side="image", name="b")
+        generator = torch.Generator().manual_seed(0)
+        for value in latents.add_lora(2, 2.0, next(iter(latents.targets)), generator, side="image", name="b"):
+            value.data.normal_(0, 0.3, generator=generator)
+        assert not torch.equal(self.picture(latents), picture), "an adapter of pictures changes no picture"
         latents.reset()
         assert torch.equal(self.end(latents), before)
+        assert torch.equal(self.picture(latents), picture)
 
     def test_a_style_outlasts_what_methods_put_in_and_is_gone_when_taken_off(
         self, latents: LatentBackbone, tmp_path: Path
@@ -336,6 +342,12 @@ class BackboneContract:
         """What the last step predicts from noise, with whatever adapters there are."""
         words, last = latents.encode(TEXT), latents.steps - 1
         return latents.clean(latents.noise(5), words, last, last + 1)
+
+    @torch.no_grad()
+    def picture(self, latents: LatentBackbone) -> torch.Tensor:
+        """The same of a picture."""
+        words, last = latents.encode(TEXT), latents.steps - 1
+        return latents.clean(latents.noise(5, "image"), words, last, last + 1, "image")
 
     def end_without(self, latents: LatentBackbone) -> torch.Tensor:
         """The same without the identity's adapter."""

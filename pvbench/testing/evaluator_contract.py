@@ -110,6 +110,19 @@ class EvaluatorContract:
         for photo, copy in zip(photos, kept, strict=True):
             np.testing.assert_array_equal(photo, copy)
 
+    def test_features_that_a_group_reads_are_left_as_they_were(
+        self, evaluator: Evaluator, video: Video, photos: list[np.ndarray]
+    ) -> None:
+        """Other groups read them, too."""
+        for group in self.loader.groups:
+            have = self.read(group, video, photos)
+            copies = {name: array.copy() for name, array in have.items()}
+            given = {"video": video, "reference": photos, "text": TEXT}[group.of]
+            evaluator.make(group.name, given, have)
+            assert set(have) == set(copies), group.name
+            for name, array in copies.items():
+                np.testing.assert_array_equal(have[name], array, name)
+
     def test_another_video_has_other_features(
         self, evaluator: Evaluator, video: Video, photos: list[np.ndarray]
     ) -> None:

@@ -100,6 +100,11 @@ class MetricContract(_Stated):
         for place, features in enumerate(videos):
             np.testing.assert_array_equal(self.made().rows([features])[0], together[place])
 
+    def test_nothing_is_read_but_what_it_needs(self, videos: list[Features]) -> None:
+        """A run makes no more than that."""
+        needed = [{name: array for name, array in features.items() if name in self.metric.needs} for features in videos]
+        np.testing.assert_array_equal(self.made().rows(needed), self.made().rows(videos))
+
     def test_features_are_left_as_they_were(self, videos: list[Features]) -> None:
         """Other metrics read them, too."""
         before = [{name: array.copy() for name, array in features.items()} for features in videos]
