@@ -184,6 +184,15 @@ def test_an_evaluator_that_leaves_something_behind_is_found(methods):
     assert failing_of(making(**methods)) == {"test_the_same_thing_has_the_same_features"}
 
 
+def test_a_group_that_changes_what_it_reads_is_found():
+    def glow(self, video, have):
+        found = Tint.glow(self, video, have)
+        have["face/landmarks"][:] += 1
+        return found
+
+    assert failing_of(making(glow=glow)) == {"test_features_that_a_group_reads_are_left_as_they_were"}
+
+
 def test_a_group_of_videos_that_cannot_move_is_found():
     def tint(self, video, have):
         return {"tint/frame": np.ones((len(video.frames), 3), np.float32), "tint/mean": np.ones(3, np.float32)}

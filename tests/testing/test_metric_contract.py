@@ -143,6 +143,11 @@ def changes_features(self, features):
     return Jitter.row(self, features)
 
 
+def reads_more(self, features):
+    extra = features.get("clip/frame", np.zeros(1)).mean()
+    return (Jitter.row(self, features)[0] + abs(float(extra)),)
+
+
 def beside_the_others(self, features):
     rows = Metric.rows(self, features)
     return rows - rows.min()
@@ -163,6 +168,7 @@ def mean_of_nothing(self, rows):
 OF_VIDEOS = [
     ("test_every_video_has_every_number", {"row": out_of_limits}),
     ("test_a_number_moves_with_its_video", {"row": constant}),
+    ("test_nothing_is_read_but_what_it_needs", {"row": reads_more}),
     ("test_features_are_left_as_they_were", {"row": changes_features}),
     ("test_a_video_is_scored_alone", {"rows": beside_the_others}),
     ("test_a_feature_that_is_missing_is_told", {"rows": fills_in}),
