@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+from collections import Counter
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -38,8 +39,9 @@ def machine() -> dict[str, str]:
     processor = _field(Path("/proc/cpuinfo"), "model name")
     if processor:
         parts["processor"] = processor
-    for card in sorted(Path("/proc/driver/nvidia/gpus").glob("*/information")):
-        parts["accelerator"] = _field(card, "Model")
+    cards = Counter(_field(card, "Model") for card in sorted(Path("/proc/driver/nvidia/gpus").glob("*/information")))
+    if cards:
+        parts["accelerator"] = ", ".join(f"{count} x {model}" if count > 1 else model for model, count in cards.items())
     return parts
 
 

@@ -20,6 +20,7 @@ Rows = Iterator[tuple[int, dict[str, str]]]
 _MARKS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16", b"\xef\xbb\xbf": "utf-8-sig"}
 _SEPARATORS = (",", ";", "\t", "|")
 _WINDOWS = "cp1252"
+_LOOKED_AT = 256
 
 
 def read_rows(path: Path) -> Rows:
@@ -48,24 +49,36 @@ def text_of(path: Path) -> str:
     """
     try:
         content = path.read_bytes()
-        marked = next((name for mark, name in _MARKS.items() if content.startswith(mark)), "utf-8")
-        try:
-            return content.decode(marked)
-        except UnicodeDecodeError:
-            return content.decode(_WINDOWS)
-    except (OSError, UnicodeDecodeError) as error:
+        marked = next((name for mark, name in _MARKS.items() if content.startswith(mark)), "")
+        return content.decode(marked) if marked else _unmarked(content)
+    except (OSError, UnicodeError) as error:
         raise VideoError(f"{path} cannot be read as a table ({error}); save it as CSV in UTF-8") from error
+
+
+def _unmarked(content: bytes) -> str:
+    """A text without a mark at its beginning; every other byte is 0 where it is in UTF-16."""
+    for start, name in ((1, "utf-16-le"), (0, "utf-16-be")):
+        if 0 < len(content[:_LOOKED_AT]) // 2 == content[start:_LOOKED_AT:2].count(0):
+            return content.decode(name)
+    try:
+        return content.decode()
+    except UnicodeDecodeError:
+        return content.decode(_WINDOWS)
 
 
 def _separated(path: Path) -> Rows:
     import pandas
 
-    text, first = text_of(path), 2
+    # Old programs end lines as the Macintosh did; blank lines before the names are left out.
+    lines = text_of(path).replace("\r\n", "\n").replace("\r", "\n")
+    text = lines.lstrip("\n")
+    first = 2 + len(lines) - len(text)
     head, _, rest = text.partition("\n")
+    separator = ""
     if head.startswith("sep="):
-        text, first, separator = rest, 3, head[4:5]
-    else:
-        separator = _separator(head)
+        text, first, separator = rest, first + 1, head[4:5]
+        head = rest.partition("\n")[0]
+    separator = separator or _separator(head)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", pandas.errors.ParserWarning)
@@ -86,7 +99,7 @@ def _separated(path: Path) -> Rows:
         if "Expected" in str(error):
             raise VideoError(_too_wide(path, str(error).partition("in ")[2].partition(",")[0] or "a line")) from error
         raise VideoError(f"{path} is no CSV ({error}); a double quote is perhaps not closed") from error
-    yield from _of_frame(frame, first)
+    yield from _of_frame(frame, first, lines=True)
 
 
 def _too_wide(path: Path, where: str) -> str:
@@ -95,32 +108,48 @@ def _too_wide(path: Path, where: str) -> str:
 
 def _separator(head: str) -> str:
     """What stands between the names in a first line: whatever makes most of them."""
-    return max(_SEPARATORS, key=lambda one: len(next(csv.reader([head], delimiter=one), [])))
+
+    def names(one: str) -> int:
+        try:
+            return len(next(csv.reader([head], delimiter=one), []))
+        except csv.Error:
+            # A line that is longer than any field may be holds no names.
+            return 0
+
+    return max(_SEPARATORS, key=names)
 
 
 def _sheet(path: Path) -> Rows:
     import pandas
 
     try:
-        frame = pandas.read_excel(path, dtype=str, keep_default_na=False, na_filter=False)
+        frame = pandas.read_excel(path, header=None, dtype=str, keep_default_na=False, na_filter=False)
     except ImportError as error:
         raise VideoError(f"{path} needs openpyxl to be read: pip install openpyxl, or save it as CSV") from error
     except Exception as error:
         raise VideoError(f"{path} is damaged or no Excel file ({error}); save it again, or as CSV") from error
-    yield from _of_frame(frame, 2)
+    blank = next((place for place, row in enumerate(frame.to_numpy()) if any(map(_plain, row))), len(frame))
+    if blank == len(frame):
+        raise VideoError(f"{path} is empty; expected a first row with the names of its columns")
+    frame.columns = frame.iloc[blank]
+    yield from _of_frame(frame.iloc[blank + 1 :], blank + 2)
 
 
-def _of_frame(frame: Any, first: int) -> Rows:
+def _of_frame(frame: Any, first: int, lines: bool = False) -> Rows:
+    """The rows of a frame from a number on; `lines` where these count lines of a text."""
     names = [str(name).strip() for name in frame.columns]
-    for number, values in enumerate(frame.itertuples(index=False, name=None), start=first):
+    number = first
+    for values in frame.itertuples(index=False, name=None):
         yield number, {name: _plain(value) for name, value in zip(names, values, strict=True)}
+        # A text in quotes may go over several lines.
+        number += 1 + sum(str(value).count("\n") for value in values) * lines
 
 
 def _json(path: Path) -> Rows:
     """A list of objects, or an object of prompts or objects by video, as VBench and OpenS2V write them."""
     try:
         content = json.loads(text_of(path))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise VideoError(f"{path} is no JSON ({error})") from error
     if isinstance(content, dict):
         rows = [
@@ -139,7 +168,7 @@ def _json_lines(path: Path) -> Rows:
         if line.strip():
             try:
                 row = json.loads(line)
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
                 raise VideoError(f"{path} line {number} is no JSON ({error})") from error
             yield number, _object(row, f"{path} line {number}")
 

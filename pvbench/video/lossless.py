@@ -21,11 +21,16 @@ def write_video(path: Path, video: Video) -> None:
     """`path` holds the video without loss (FFV1 in Matroska): the same video gives the same bytes.
 
     Raises:
-        VideoError: for a name that does not end in .mkv.
+        VideoError: for a name that does not end in .mkv, or frames that are not all shown equally long.
         StoreError: for a folder that cannot be written or a full disk.
     """
     if path.suffix != ".mkv":
         raise VideoError(f"videos are written as .mkv, without loss; got {path.name!r}")
+    if video.shown is not None:
+        raise VideoError(
+            f"{path.name}: its frames are shown for unequal times, and videos are written at an even rate; make it at "
+            f"the profile's frames a second"
+        )
     write_bytes(path, _encode(video))
 
 

@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from pvbench.errors import WeightsError
+from pvbench.weights.torchscript import is_archive
 
 
 def read_checkpoint(path: Path, expected: str) -> dict[str, Tensor]:
@@ -25,6 +26,8 @@ def read_checkpoint(path: Path, expected: str) -> dict[str, Tensor]:
     """
     if not path.is_file():
         raise WeightsError(f"{path} is not there; put {expected} in its place")
+    if is_archive(path):
+        raise WeightsError(f"{path} is a TorchScript archive, which is a program; put {expected} in its place")
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
@@ -47,6 +50,8 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     Raises:
         WeightsError: the file is missing, damaged, or holds code.
     """
+    if not path.is_file():
+        raise WeightsError(f"{path} is not there; check the path")
     if path.suffix != ".safetensors":
         return _inner(_read_nested(path))
     try:
@@ -62,6 +67,8 @@ def _read_nested(path: Path) -> dict[str, Any]:
     Raises:
         WeightsError: the file is damaged or holds code.
     """
+    if is_archive(path):
+        raise WeightsError(f"{path} is a TorchScript archive, which is a program; take the checkpoint as .safetensors")
     try:
         found = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:

@@ -33,9 +33,12 @@ def read_archive(path: Path) -> dict[str, Tensor]:
         pickle.UnpicklingError: the archive asks for more than tensors and modules.
         OSError, ValueError, KeyError: it is damaged.
     """
-    with zipfile.ZipFile(path) as file:
-        root = next(name for name in file.namelist() if name.endswith("/constants.pkl")).removesuffix("constants.pkl")
-        return dict(_tensors_below(_TensorReader(file, root).load(), ""))
+    try:
+        with zipfile.ZipFile(path) as file:
+            constants = next(name for name in file.namelist() if name.endswith("/constants.pkl"))
+            return dict(_tensors_below(_TensorReader(file, constants.removesuffix("constants.pkl")).load(), ""))
+    except (zipfile.BadZipFile, StopIteration, RuntimeError, EOFError) as error:
+        raise ValueError(f"the archive is damaged: {error or 'it has no constants'}") from error
 
 
 class _Scripted:
@@ -86,6 +89,10 @@ _ALLOWED: Mapping[tuple[str, str], Any] = {
     ("torch", "DoubleStorage"): torch.float64,
     ("torch", "LongStorage"): torch.int64,
     ("torch", "IntStorage"): torch.int32,
+    ("torch", "BFloat16Storage"): torch.bfloat16,
+    ("torch", "ShortStorage"): torch.int16,
+    ("torch", "CharStorage"): torch.int8,
+    ("torch", "ByteStorage"): torch.uint8,
     ("torch", "BoolStorage"): torch.bool,
     ("torch.jit._pickle", "restore_type_tag"): _as_given,
     **{("torch.jit._pickle", f"build_{kind}list"): _as_given for kind in ("int", "tensor", "double", "bool")},

@@ -72,3 +72,11 @@ def test_an_accelerator_is_told_by_its_model(place):
 
 def test_a_machine_without_an_accelerator_names_none(place):
     assert "accelerator" not in facts.machine()
+
+
+def test_cards_are_counted(place):
+    for slot in ("0000:01:00.0", "0000:02:00.0"):
+        gpu(place, slot, "NVIDIA H200")
+    assert facts.machine()["accelerator"] == "2 x NVIDIA H200"
+    gpu(place, "0000:03:00.0", "NVIDIA L4")
+    assert facts.machine()["accelerator"] == "2 x NVIDIA H200, NVIDIA L4"

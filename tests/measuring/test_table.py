@@ -116,3 +116,62 @@ def test_what_is_no_table_is_refused_with_its_path_and_what_is_wrong(rows, tmp_p
 def test_a_missing_file_is_told(tmp_path, name):
     with pytest.raises(VideoError, match=f"{name} .*No such file"):
         list(read_rows(tmp_path / name))
+
+
+def test_lines_may_end_as_on_the_macintosh(rows):
+    assert rows("a.csv", "video;prompt\r1;a\r2;b\r") == [
+        (2, {"video": "1", "prompt": "a"}),
+        (3, {"video": "2", "prompt": "b"}),
+    ]
+
+
+def test_blank_lines_before_the_names_are_left_out_and_counted(rows):
+    assert rows("a.csv", "\n\nvideo,prompt\n1,a\n") == [(4, {"video": "1", "prompt": "a"})]
+
+
+def test_blank_rows_of_a_sheet_before_the_names_are_left_out_and_counted(tmp_path):
+    import pandas
+
+    frame = pandas.DataFrame([["", ""], ["video", "prompt"], ["1.mp4", "a"]])
+    frame.to_excel(tmp_path / "a.xlsx", header=False, index=False)
+    assert list(read_rows(tmp_path / "a.xlsx")) == [(3, {"video": "1.mp4", "prompt": "a"})]
+
+
+def test_a_sheet_that_holds_nothing_is_refused(tmp_path):
+    import pandas
+
+    pandas.DataFrame([["", ""]]).to_excel(tmp_path / "a.xlsx", header=False, index=False)
+    with pytest.raises(VideoError, match=r"a\.xlsx is empty; expected a first row with the names of its columns"):
+        list(read_rows(tmp_path / "a.xlsx"))
+
+
+@pytest.mark.parametrize("text", ["x" * 200_000, "video,prompt\n1," + "x" * 200_000 + "\n"])
+def test_a_line_of_any_length_is_read(rows, text):
+    found = rows("a.csv", text)
+    assert found == [] or found[0][1]["prompt"] == "x" * 200_000
+
+
+def test_a_separator_that_is_announced_and_missing_is_found(rows):
+    assert rows("a.csv", "sep=\nvideo;prompt\n1;a, b\n") == [(3, {"video": "1", "prompt": "a, b"})]
+
+
+@pytest.mark.parametrize(("name", "content"), [("a.json", "[" * 100_000), ("a.jsonl", "[" * 100_000)])
+def test_lists_in_lists_without_end_are_refused(rows, name, content):
+    with pytest.raises(VideoError, match="is no JSON"):
+        rows(name, content)
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+def test_text_of_two_bytes_a_letter_needs_no_mark(rows, encoding):
+    assert rows("a.csv", "video,prompt\nnæringsliv.mp4,a\n".encode(encoding)) == [
+        (2, {"video": "næringsliv.mp4", "prompt": "a"})
+    ]
+
+
+def test_a_text_that_is_cut_within_a_letter_is_refused(rows):
+    with pytest.raises(VideoError, match=r"a\.csv cannot be read as a table .*save it as CSV in UTF-8"):
+        rows("a.csv", "\ufeffvideo\n1.mp4\n".encode("utf-16-le")[:-1])
+
+
+def test_numbers_are_those_of_lines_after_a_text_of_several(rows):
+    assert [number for number, _ in rows("a.csv", 'video,prompt\n1,"a\nb\nc"\n2,d\n')] == [2, 5]

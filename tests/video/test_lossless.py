@@ -1,5 +1,7 @@
 """Files that are written without loss, and the digest in their heads."""
 
+import dataclasses
+
 import av
 import numpy as np
 import pytest
@@ -84,3 +86,11 @@ def test_a_digest_behind_the_head_is_none(tmp_path, video):
     (tmp_path / "behind.mkv").write_bytes(bytes(5000) + tagged)
     assert written_digest(tmp_path / "head.mkv") == video.digest
     assert written_digest(tmp_path / "behind.mkv") is None
+
+
+def test_frames_that_are_shown_for_unequal_times_are_not_written(tmp_path, video):
+    """The file would have an even rate, and be taken for damaged when it is read."""
+    uneven = dataclasses.replace(video, shown=np.array([1, 1, 2, 1, 1, 3]) / 16)
+    with pytest.raises(VideoError, match=r"a\.mkv: its frames are shown for unequal times"):
+        write_video(tmp_path / "a.mkv", uneven)
+    assert not list(tmp_path.iterdir())

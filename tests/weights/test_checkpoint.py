@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import warnings
 
 import pytest
 import torch
@@ -118,3 +119,19 @@ def test_a_pickle_called_safetensors_is_not_unpickled(tmp_path):
     with pytest.raises(WeightsError, match="cannot be read as safetensors"):
         read_tensors(path)
     assert not (tmp_path / "proof").exists()
+
+
+def test_a_file_that_is_not_there_is_not_called_damaged(tmp_path):
+    for name in ("net.ckpt", "net.safetensors"):
+        with pytest.raises(WeightsError, match=rf"{name} is not there; check the path"):
+            read_tensors(tmp_path / name)
+
+
+def test_a_program_is_told_from_a_damaged_file(tmp_path):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        torch.jit.script(torch.nn.Linear(2, 2)).save(str(tmp_path / "net.ckpt"))
+    with pytest.raises(WeightsError, match="is a TorchScript archive, which is a program; take the checkpoint as"):
+        read_tensors(tmp_path / "net.ckpt")
+    with pytest.raises(WeightsError, match="is a TorchScript archive, which is a program; put the network in its"):
+        read_checkpoint(tmp_path / "net.ckpt", "the network")

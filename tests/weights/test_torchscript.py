@@ -109,7 +109,7 @@ def test_source_code_in_an_archive_is_left_alone(parts, tmp_path):
 
 def test_memory_beyond_the_bytes_of_a_tensor_is_never_read(parts, tmp_path):
     path = copied(parts[0], tmp_path / "net.pt", lambda name, old: old[:4] if "/data/" in name else old)
-    with pytest.raises(RuntimeError, match="out of bounds"):
+    with pytest.raises(ValueError, match=r"the archive is damaged: .*out of bounds"):
         read_archive(path)
 
 
@@ -117,3 +117,35 @@ def test_bytes_that_are_not_there_are_an_error(parts, tmp_path):
     path = copied(parts[0], tmp_path / "net.pt", lambda name, old: None if name.endswith("/data/0") else old)
     with pytest.raises(KeyError, match="data/0"):
         read_archive(path)
+
+
+class Odd(nn.Module):
+    """Tensors of types that networks seldom have."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("wide", torch.tensor([1.5, -2.0], dtype=torch.bfloat16))
+        for name, dtype in (("bytes", torch.uint8), ("signed", torch.int8), ("shorts", torch.int16)):
+            self.register_buffer(name, torch.tensor([1, 2, 3], dtype=dtype))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Holds tensors; what it computes does not matter."""
+        return x
+
+
+def test_small_numbers_and_bfloat16_are_tensors_too(tmp_path):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        torch.jit.script(Odd()).save(str(tmp_path / "odd.pt"))
+    found = read_archive(tmp_path / "odd.pt")
+    assert {name: value.dtype for name, value in found.items()} == {
+        "wide": torch.bfloat16, "bytes": torch.uint8, "signed": torch.int8, "shorts": torch.int16,
+    }  # fmt: skip
+    assert found["wide"].tolist() == [1.5, -2.0]
+
+
+@pytest.mark.parametrize("content", [b"no archive", b"PK\x03\x04 no more"])
+def test_a_file_that_is_no_archive_is_damaged(tmp_path, content):
+    (tmp_path / "net.pt").write_bytes(content)
+    with pytest.raises(ValueError, match="the archive is damaged"):
+        read_archive(tmp_path / "net.pt")
