@@ -17,7 +17,7 @@ from pvbench.errors import PvbenchError
 from pvbench.evaluator import EVALUATORS
 from pvbench.identity import SPLITS, load_identities, split_root
 from pvbench.method import METHODS
-from pvbench.metrics import METRICS, PAPER, metric_class
+from pvbench.metrics import METRICS, PAPER, SETS, metric_class
 from pvbench.profile import list_profiles, load_profile
 from pvbench.prompt import load_prompts
 from pvbench.reward import REWARDS
@@ -155,6 +155,9 @@ def _metrics(profile_name: str, split: str) -> Table:
             "\n".join("higher" if column.higher_is_better else "lower" for column in columns),
             escape(metric.trap),
         )
+    several = [f"{name}: {', '.join(metrics)}" for name, metrics in SETS.items()]
+    table.caption = escape("Names for several, of published protocols:\n" + "\n".join(several))
+    table.caption_justify = "left"
     return table
 
 

@@ -12,7 +12,7 @@ from pvbench.evaluator import EVALUATORS
 from pvbench.identity import SPLITS, load_identities, split_root
 from pvbench.listing import listing
 from pvbench.method import METHODS
-from pvbench.metrics import METRICS
+from pvbench.metrics import METRICS, SETS
 from pvbench.profile import list_profiles, load_profile
 from pvbench.prompt import load_prompts
 from pvbench.reward import REWARDS
@@ -101,6 +101,11 @@ def test_metrics_are_told_with_a_unit_and_a_direction_for_each_number():
         assert set(better.splitlines()) <= {"higher", "lower"}
     assert "(only where named)" not in cells("metrics")["face_sim"][0]
     assert "(only where named)" in cells("metrics")["warping_error"][0]
+
+
+def test_names_for_several_metrics_stand_below_them():
+    caption = str(listing("metrics", "mini").caption)
+    assert [name for name in SETS if f"\n{name}: {SETS[name][0]}" not in caption] == []
 
 
 def test_a_narrow_terminal_cuts_no_name():
