@@ -8,13 +8,17 @@ PIP_INSTALL = $(VENV)/bin/python -m pip install --quiet --disable-pip-version-ch
 
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: run test lint environment clean
+.PHONY: run test lint tests environment clean
 
 run: $(VENV)/.installed
 	$(VENV)/bin/pvbench run --profile mini-quick --out $(OUT)
 
-test: lint
-	$(VENV)/bin/python -m pytest --numprocesses 2 --dist loadfile
+# Side by side: many tests wait for processes of their own, and leave time on two cores.
+test: $(VENV)/.installed-dev
+	$(MAKE) --jobs=2 lint tests
+
+tests: $(VENV)/.installed-dev
+	$(VENV)/bin/python -m pytest --numprocesses 3 --dist loadfile
 
 lint: $(VENV)/.installed-dev
 	$(VENV)/bin/ruff check .
