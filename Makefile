@@ -19,7 +19,7 @@ test: $(VENV)/.installed-dev
 	$(MAKE) --jobs=2 lint tests
 
 tests: $(VENV)/.installed-dev
-	$(VENV)/bin/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
+	$(VENV)/bin/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 lint: $(VENV)/.installed-dev
 	$(VENV)/bin/ruff check .
