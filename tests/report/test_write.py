@@ -24,7 +24,12 @@ def written(run, tmp_path_factory):
 
 
 def bytes_of(folder):
-    return {path.relative_to(folder): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+    """Every file's bytes; of small copies of videos the name alone, since the encoder does not always choose alike."""
+    return {
+        path.relative_to(folder): b"" if path.suffix == ".mp4" else path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
 
 
 def test_a_report_is_these_files(written):
