@@ -7,7 +7,7 @@ from pvbench.torchvision_shim import load_torchvision
 
 load_torchvision()
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +76,25 @@ def refuse_keys(wrong: dict[str, list[str]], what: str) -> None:
             f"{what}: of its tensors, {'; '.join(told)}. It is damaged, or of another model: fetch it again, or name "
             f"another checkpoint"
         )
+
+
+def fill(model: nn.Module, state: Mapping[str, Tensor], what: str) -> None:
+    """Puts tensors into a network, as float32, if they are its own by name and shape.
+
+    Args:
+        what: what does not fit what, in the words of the error.
+
+    Raises:
+        WeightsError: a tensor is missing, too many or of another shape.
+    """
+    own = model.state_dict()
+    wrong = {
+        "missing": sorted(set(own) - set(state)),
+        "unexpected": sorted(set(state) - set(own)),
+        "mismatched": sorted(name for name in set(own) & set(state) if state[name].shape != own[name].shape),
+    }
+    refuse_keys(wrong, what)
+    model.load_state_dict({name: value.float() for name, value in state.items()})
 
 
 def frozen(model: nn.Module, where: str) -> nn.Module:

@@ -13,7 +13,7 @@ from typing import Any
 
 from torch import Tensor
 
-from pvbench.backbones.loading import frozen, refuse_keys
+from pvbench.backbones.loading import fill, frozen
 from pvbench.errors import WeightsError
 from pvbench.weights.checkpoint import read_tensors
 
@@ -48,14 +48,7 @@ def load_motion_file(path: Path) -> Any:
         motion_max_seq_length=_places(state),
         use_motion_mid_block=any(name.startswith("mid_block.") for name in state),
     )
-    wanted = adapter.state_dict()
-    wrong = {
-        "missing": sorted(set(wanted) - set(state)),
-        "unexpected": sorted(set(state) - set(wanted)),
-        "mismatched": sorted(name for name in set(state) & set(wanted) if state[name].shape != wanted[name].shape),
-    }
-    refuse_keys(wrong, f"{path} does not fit MotionAdapter")
-    adapter.load_state_dict({name: value.float() for name, value in state.items()})
+    fill(adapter, state, f"{path} does not fit MotionAdapter")
     return frozen(adapter, str(path))
 
 

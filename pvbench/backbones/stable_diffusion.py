@@ -17,7 +17,7 @@ from diffusers import AutoencoderKL, UNet2DConditionModel
 from torch import Tensor
 from transformers import CLIPTextConfig, CLIPTextModel
 
-from pvbench.backbones.loading import fingerprints, frozen, load_model, refuse_keys
+from pvbench.backbones.loading import fill, fingerprints, frozen, load_model
 from pvbench.backbones.tokenizers import load_clip_tokenizer
 from pvbench.errors import WeightsError
 from pvbench.weights.checkpoint import read_tensors
@@ -96,17 +96,10 @@ def _text_encoder(state: Mapping[str, Tensor], layout: Path, path: Path) -> Any:
     config = CLIPTextConfig.from_pretrained(str(layout / "text_encoder"), local_files_only=True)
     model = CLIPTextModel(config)
     own = {
-        key.removeprefix(_TEXT).removeprefix("text_model."): value.float()
+        key.removeprefix(_TEXT).removeprefix("text_model."): value
         for key, value in state.items()
         # Position ids count up, and are not weights.
         if key.startswith(_TEXT) and not key.endswith("position_ids")
     }
-    known = model.state_dict()
-    wrong = {
-        "missing": sorted(set(known) - set(own)),
-        "unexpected": sorted(set(own) - set(known)),
-        "mismatched": sorted(key for key in set(own) & set(known) if own[key].shape != known[key].shape),
-    }
-    refuse_keys(wrong, f"{path}: its text encoder is not that of {layout / 'text_encoder'}")
-    model.load_state_dict(own)
+    fill(model, own, f"{path}: its text encoder is not that of {layout / 'text_encoder'}")
     return frozen(model, str(path))
