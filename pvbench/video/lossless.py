@@ -61,8 +61,10 @@ def _encode(video: Video) -> bytes:
         context.thread_count = 1
         context.flags |= av.codec.context.Flags.bitexact
         context.options = {"level": "3", "slicecrc": "0"}
+        reformatter = av.video.reformatter.VideoReformatter()
         for index, frame in enumerate(video.frames):
-            picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24").reformat(format="bgr0")
+            shown = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")
+            picture = reformatter.reformat(shown, format="bgr0", threads=1)
             picture.pts = index
             for packet in stream.encode(picture):
                 container.mux(packet)

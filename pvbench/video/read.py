@@ -47,7 +47,7 @@ def read_video(path: Path) -> Video:
                 raise VideoError(f"{path} holds no video stream; expected a video file")
             stream = container.streams.video[0]
             refuse_unknown(stream, path)
-            # One thread decodes small frames fastest.
+            # One thread decodes and converts small frames fastest.
             stream.codec_context.thread_count = 1
             reformatter = av.video.reformatter.VideoReformatter()
             for frame in container.decode(stream):
@@ -56,7 +56,7 @@ def read_video(path: Path) -> Video:
                         f"{path} is corrupt: frame {len(shapes) + 1} does not decode whole; fetch or make it again"
                     )
                 width = square_width(stream, frame)
-                picture = reformatter.reformat(frame, width, format="rgb24").to_ndarray()
+                picture = reformatter.reformat(frame, width, format="rgb24", threads=1).to_ndarray()
                 turned = np.ascontiguousarray(orient(frame)(picture))
                 shapes.append(turned.shape)
                 stamps.append(frame.pts)

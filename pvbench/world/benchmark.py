@@ -370,8 +370,9 @@ def read_archive(path: Path, frames: int, fps: float) -> Iterator[Video]:
     images: list[NDArray[np.uint8]] = []
     with av.open(str(path)) as container:
         container.streams.video[0].thread_type = "NONE"
+        reformatter = av.video.reformatter.VideoReformatter()
         for frame in container.decode(video=0):
-            images.append(frame.to_ndarray(format="rgb24"))
+            images.append(reformatter.reformat(frame, format="rgb24", threads=1).to_ndarray())
             if len(images) == frames:
                 yield Video(np.stack(images), fps)
                 images = []

@@ -1,7 +1,7 @@
 """Whole runs on tiny random checkpoints in the published layouts: no network; killed and gone on, the same bytes.
 
-What is killed are processes of their own. What is compared with them is made in this process, which has loaded all
-libraries already.
+What is killed are processes of their own: for one family a command with its worker, for the others a fork of this
+process, which has loaded all libraries already. What is compared with them is made in this process.
 """
 
 import json
@@ -10,12 +10,15 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 from pathlib import Path
 
 import pytest
 import torch
 from example_inputs import EXAMPLE_PROFILE, contents
 from tiny_models import write_toml
+
+from pvbench import cli
 
 BLOCKED = """
 import socket
@@ -53,10 +56,6 @@ def command(home, *arguments):
     }
 
 
-def in_a_process(home, *arguments):
-    return subprocess.run(**command(home, *arguments), capture_output=True, timeout=600, check=False)
-
-
 @pytest.fixture
 def here(pvbench, inline, no_network, tmp_path, monkeypatch):
     """Runs a command line in this process: (exit status, standard output, standard error)."""
@@ -76,14 +75,35 @@ def killed_run(home, profile, out, methods):
         started = subprocess.Popen(
             **command(home, *asked(profile, out, methods)), stdout=log, stderr=log, start_new_session=True
         )
-    adapters, end = home / out / "adapters", time.monotonic() + 300
-    while not any(adapters.rglob("*.safetensors")):
-        assert started.poll() is None, (home / "killed.log").read_text()
-        assert time.monotonic() < end, "no adapter in five minutes"
-        time.sleep(0.02)
+    until_an_adapter(home, out, lambda: started.poll() is None)
     os.killpg(started.pid, signal.SIGKILL)
     assert started.wait() == -signal.SIGKILL
     assert not (home / out / "report" / "scores.csv").exists()
+
+
+def killed_fork(home, profile, out, methods, monkeypatch):
+    """The same of a process that is this one up to here; `here` has prepared it."""
+    monkeypatch.setattr(sys, "argv", ["pvbench", *asked(profile, out, methods)])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # threads of this process are not needed in the other
+        started = os.fork()
+    if not started:
+        try:
+            cli.main()
+        finally:
+            os._exit(3)
+    until_an_adapter(home, out, lambda: os.waitpid(started, os.WNOHANG) == (0, 0))
+    os.kill(started, signal.SIGKILL)
+    assert os.waitstatus_to_exitcode(os.waitpid(started, 0)[1]) == -signal.SIGKILL
+    assert not (home / out / "report" / "scores.csv").exists()
+
+
+def until_an_adapter(home, out, alive):
+    adapters, end = home / out / "adapters", time.monotonic() + 300
+    while not any(adapters.rglob("*.safetensors")):
+        assert alive(), "the run ended before it was killed"
+        assert time.monotonic() < end, "no adapter in five minutes"
+        time.sleep(0.02)
 
 
 @pytest.fixture
@@ -133,11 +153,11 @@ def hunyuan_toml(checkpoints, tmp_path_factory):
     )
 
 
-def test_hunyuan_runs_from_its_folder_and_killed_goes_on_to_the_same_bytes(run, hunyuan_toml, tmp_path):
+def test_hunyuan_runs_from_its_folder_and_killed_goes_on_to_the_same_bytes(run, hunyuan_toml, tmp_path, monkeypatch):
     methods = "base,dreambooth_lora,personalvideo"
     first = run(hunyuan_toml, "one", methods)
     assert done_of(tmp_path, "one") == dict.fromkeys(methods.split(","), 1)
-    killed_run(tmp_path, hunyuan_toml, "two", methods)
+    killed_fork(tmp_path, hunyuan_toml, "two", methods, monkeypatch)
     assert run(hunyuan_toml, "two", methods) == first
 
 
@@ -153,11 +173,11 @@ def wan_toml(checkpoints, tmp_path_factory):
     )
 
 
-def test_wan_runs_from_its_folder_and_killed_goes_on_to_the_same_bytes(run, wan_toml, tmp_path):
+def test_wan_runs_from_its_folder_and_killed_goes_on_to_the_same_bytes(run, wan_toml, tmp_path, monkeypatch):
     methods = "base,dreambooth_lora,personalvideo"
     first = run(wan_toml, "one", methods)
     assert done_of(tmp_path, "one") == dict.fromkeys(methods.split(","), 1)
-    killed_run(tmp_path, wan_toml, "two", methods)
+    killed_fork(tmp_path, wan_toml, "two", methods, monkeypatch)
     assert run(wan_toml, "two", methods) == first
 
 
@@ -182,11 +202,13 @@ def cogvideox_toml(checkpoints, tmp_path_factory):
     )
 
 
-def test_cogvideox_runs_from_its_folder_and_killed_goes_on_to_the_same_bytes(run, cogvideox_toml, tmp_path):
+def test_cogvideox_runs_from_its_folder_and_killed_goes_on_to_the_same_bytes(
+    run, cogvideox_toml, tmp_path, monkeypatch
+):
     methods = "base,dreambooth_lora,personalvideo"
     first = run(cogvideox_toml, "one", methods)
     assert done_of(tmp_path, "one") == dict.fromkeys(methods.split(","), 1)
-    killed_run(tmp_path, cogvideox_toml, "two", methods)
+    killed_fork(tmp_path, cogvideox_toml, "two", methods, monkeypatch)
     assert run(cogvideox_toml, "two", methods) == first
 
 
@@ -214,14 +236,12 @@ def test_a_method_that_a_backbone_cannot_serve_is_one_message(here, hunyuan_toml
     assert "asks for tokens" in told
 
 
-def test_what_is_wrong_with_a_checkpoint_is_one_message_and_status_two(animatediff_toml, checkpoints, tmp_path):
+def test_what_is_wrong_with_a_checkpoint_is_one_message_and_status_two(here, animatediff_toml, checkpoints, tmp_path):
     wrong = write_toml(
         tmp_path / "wrong.toml", extends=str(animatediff_toml), backbone={"motion": str(checkpoints / "sd" / "vae")}
     )
-    done = in_a_process(
-        tmp_path, "run", "--profile", str(wrong), "--methods", "base", "--identities", "ada", "--prompts", "1"
-    )
-    assert done.returncode == 2
-    assert done.stderr.count("error:") == 1
-    assert "does not load as MotionAdapter" in done.stderr
-    assert "Traceback" not in done.stdout + done.stderr
+    status, printed, told = here(*asked(wrong, "out", "base"))
+    assert status == 2
+    assert told.count("error:") == 1
+    assert "does not load as MotionAdapter" in told
+    assert "Traceback" not in printed + told

@@ -27,8 +27,9 @@ def cluster():
 
 
 @pytest.fixture
-def executor(cluster, tmp_path):
-    with RayExecutor(start, 10, workers=2, shared=tmp_path) as pool:
+def one(cluster, tmp_path):
+    """A worker of the test's own."""
+    with RayExecutor(start, 10, workers=1, shared=tmp_path) as pool:
         yield pool
 
 
@@ -49,23 +50,49 @@ def test_results_come_out_and_state_stays_with_the_worker(cluster, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_idle_and_running_count_the_workers(executor):
-    assert (executor.idle, executor.running) == (2, 0)
-    executor.submit(Numbered(1))
-    executor.submit(Numbered(2))
-    assert (executor.idle, executor.running) == (0, 2)
-    assert not executor.accepts(Numbered(3))
-    with pytest.raises(RuntimeError, match="idle"):
-        executor.submit(Numbered(3))
-    assert sorted(event.result for event in drain(executor)) == [1, 2]
-    with pytest.raises(RuntimeError, match="without a job"):
-        executor.wait()
+class TestTwoWorkers:
+    """What leaves them alive, one pair for all."""
 
+    @pytest.fixture(scope="class")
+    @classmethod
+    def executor(cls, cluster, tmp_path_factory):
+        with RayExecutor(start, 10, workers=2, shared=tmp_path_factory.mktemp("shared")) as pool:
+            yield pool
 
-def test_notes_come_before_the_result(executor):
-    job = Note(30)
-    executor.submit(job)
-    assert drain(executor) == [*(Noted(job, number) for number in range(30)), Done(job, None)]
+    def test_idle_and_running_count_the_workers(self, executor):
+        assert (executor.idle, executor.running) == (2, 0)
+        executor.submit(Numbered(1))
+        executor.submit(Numbered(2))
+        assert (executor.idle, executor.running) == (0, 2)
+        assert not executor.accepts(Numbered(3))
+        with pytest.raises(RuntimeError, match="idle"):
+            executor.submit(Numbered(3))
+        assert sorted(event.result for event in drain(executor)) == [1, 2]
+        with pytest.raises(RuntimeError, match="without a job"):
+            executor.wait()
+
+    def test_notes_come_before_the_result(self, executor):
+        job = Note(30)
+        executor.submit(job)
+        assert drain(executor) == [*(Noted(job, number) for number in range(30)), Done(job, None)]
+
+    def test_workers_have_one_thread(self, executor):
+        executor.submit(Environment())
+        assert drain(executor)[0].result == {
+            "OMP_NUM_THREADS": "1",
+            "MKL_NUM_THREADS": "1",
+            "OPENBLAS_NUM_THREADS": "1",
+        }
+
+    def test_a_job_is_given_to_the_worker_that_is_ready_for_it(self, executor):
+        executor.submit(Kin("man"))
+        executor.submit(Kin("woman"))
+        by_kin = {event.job.affinity: event.result for event in drain(executor)}
+        assert len(set(by_kin.values())) == 2
+        assert executor.choose([Kin("child"), Kin("woman")]).affinity == "woman"
+        for kin in ("woman", "man", "woman"):
+            executor.submit(Kin(kin))
+            assert drain(executor)[0].result == by_kin[kin]
 
 
 def test_a_job_that_raises_fails_and_the_worker_lives_on(cluster, tmp_path):
@@ -78,14 +105,14 @@ def test_a_job_that_raises_fails_and_the_worker_lives_on(cluster, tmp_path):
         assert drain(pool)[0].result == 11
 
 
-def test_a_killed_worker_is_told_of_and_replaced(executor):
-    executor.submit(Die())
-    (event,) = drain(executor)
+def test_a_killed_worker_is_told_of_and_replaced(one):
+    one.submit(Die())
+    (event,) = drain(one)
     assert isinstance(event, Failed)
     assert event.crashed
     assert "the worker was lost" in event.message
-    executor.submit(Count())
-    assert drain(executor)[0].result == 11
+    one.submit(Count())
+    assert drain(one)[0].result == 11
 
 
 @dataclass(frozen=True)
@@ -98,9 +125,9 @@ class _NoteAndDie:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-def test_no_note_is_lost_with_its_worker(executor):
-    executor.submit(_NoteAndDie())
-    *notes, end = drain(executor)
+def test_no_note_is_lost_with_its_worker(one):
+    one.submit(_NoteAndDie())
+    *notes, end = drain(one)
     assert [event.note for event in notes] == [0, 1, 2, 3, 4]
     assert end.crashed
 
@@ -110,22 +137,6 @@ def test_a_start_that_raises_fails_the_job(cluster, tmp_path):
         pool.submit(Count())
         (event,) = drain(pool)
     assert (event.error, event.message, event.crashed) == ("WeightsError", "no weights", False)
-
-
-def test_workers_have_one_thread(executor):
-    executor.submit(Environment())
-    assert drain(executor)[0].result == {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-
-
-def test_a_job_is_given_to_the_worker_that_is_ready_for_it(executor):
-    executor.submit(Kin("man"))
-    executor.submit(Kin("woman"))
-    by_kin = {event.job.affinity: event.result for event in drain(executor)}
-    assert len(set(by_kin.values())) == 2
-    assert executor.choose([Kin("child"), Kin("woman")]).affinity == "woman"
-    for kin in ("woman", "man", "woman"):
-        executor.submit(Kin(kin))
-        assert drain(executor)[0].result == by_kin[kin]
 
 
 def test_closing_ends_workers_that_are_busy(cluster, tmp_path):
@@ -150,12 +161,17 @@ class _Slow:
 
     def run(self, state, notify):
         notify(os.getpid())
-        time.sleep(0.3)
+        time.sleep(0.2)
         return self.number
 
 
-def test_of_workers_killed_twenty_times_nothing_is_lost_or_done_twice(executor):
+def test_of_workers_killed_twenty_times_nothing_is_lost_or_done_twice(cluster, tmp_path):
     """By the caller's rule: what was lost with its worker is given to another."""
+    with RayExecutor(start, 10, workers=3, shared=tmp_path) as pool:
+        _kill_twenty_times(pool)
+
+
+def _kill_twenty_times(executor):
     rng = random.Random(0)
     left, running, done, kills = deque(range(24)), {}, Counter(), 0
     while left or executor.running:
@@ -166,7 +182,7 @@ def test_of_workers_killed_twenty_times_nothing_is_lost_or_done_twice(executor):
             running[event.job.number] = event.note
             if kills < 20 and rng.uniform(0, 1) < 0.6:
                 kills += 1
-                threading.Timer(rng.uniform(0, 0.25), os.kill, (event.note, signal.SIGKILL)).start()
+                threading.Timer(rng.uniform(0, 0.15), os.kill, (event.note, signal.SIGKILL)).start()
         elif isinstance(event, Done):
             done[event.result] += 1
         else:
@@ -213,10 +229,10 @@ def test_a_lost_node_takes_its_workers_places_along(cluster, tmp_path, monkeypat
         assert pool.idle == 2
 
 
-def test_a_folder_that_a_node_does_not_see_is_refused(executor):
-    executor._mark.unlink()
-    executor.submit(Count())
-    (event,) = drain(executor)
+def test_a_folder_that_a_node_does_not_see_is_refused(one):
+    one._mark.unlink()
+    one.submit(Count())
+    (event,) = drain(one)
     assert event.error == "StoreError"
     assert "all nodes share at the same path" in event.message
 

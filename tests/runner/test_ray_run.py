@@ -23,20 +23,20 @@ def cluster():
 
 @pytest.fixture
 def on_ray(cluster, run, monkeypatch):
-    """Runs the example grid on two workers of the cluster, in a folder of its own."""
+    """Runs the example grid on workers of the cluster, in a folder of its own."""
     monkeypatch.setattr(ray_executor, "HANDED_ON", ("PVBENCH_", "EXAMPLE_"))
 
-    def go(folder):
+    def go(folder, workers=1):
         def start(setup, workers):
             return RayExecutor(start_worker, setup, workers, shared=folder)
 
-        return run(folder=folder, workers=2, executor=start)
+        return run(folder=folder, workers=workers, executor=start)
 
     return go
 
 
 def test_a_run_has_the_bytes_of_a_local_one(on_ray, run, tmp_path):
-    found = on_ray(tmp_path / "ray")
+    found = on_ray(tmp_path / "ray", workers=2)
     assert found.work == {"tune": 2, "generate": 12, "measure": 12}
     run(folder=tmp_path / "local")
     assert contents(tmp_path / "ray") == contents(tmp_path / "local")

@@ -47,9 +47,11 @@ def encode_clip(video: Video) -> bytes:
         context.flags |= av.codec.context.Flags.bitexact
         # Key frames often enough to step through frame by frame; no B-frames, whose delay shifts the first frame.
         context.options = {"crf": QUALITY, "preset": "fast", "g": str(_KEY_FRAMES), "bf": "0"}
+        reformatter = av.video.reformatter.VideoReformatter()
         for index, frame in enumerate(video.frames):
-            picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24").reformat(
-                width, height, "yuv420p", dst_colorspace="ITU709", interpolation="BICUBIC"
+            shown = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")
+            picture = reformatter.reformat(
+                shown, width, height, "yuv420p", dst_colorspace="ITU709", interpolation="BICUBIC", threads=1
             )
             picture.pts = index
             for packet in stream.encode(picture):
