@@ -192,28 +192,31 @@ def measure(
     what: Annotated[
         str,
         typer.Argument(
-            help="base: the untuned model's videos; fakes: what known fakes score; thresholds: what strangers reach."
+            help="base: the untuned model's videos; fakes: what known fakes score; thresholds: what strangers reach; "
+            "same-person: which true and faked videos pass as the person, and the limits for it."
         ),
     ],
     profile: Annotated[str, typer.Option(help="Profile whose weights are measured.")] = "mini",
     videos: Annotated[int, typer.Option(help="Videos to sample for 'base'.")] = 200,
-    people: Annotated[int, typer.Option(help="Held-out people for 'fakes' and 'thresholds'.")] = 40,
+    people: Annotated[int, typer.Option(help="Held-out people for all but 'base'.")] = 40,
     out: Annotated[
         Path,
-        typer.Option(help="JSON to write; 'base' puts a sheet of frames beside it, 'fakes' a CSV of every cosine."),
+        typer.Option(
+            help="JSON to write; beside it, 'base' puts a sheet of frames, 'fakes' and 'same-person' a CSV of all rows."
+        ),
     ] = Path("quality.json"),
     device: Annotated[str, typer.Option(help="cpu, cuda or auto.")] = "auto",
 ) -> None:
-    """Measure the weights. 'base' costs 4 s a video on one core, 'fakes' some 10 s a person."""
+    """Measure the weights. On one core 'base' costs 4 s a video, 'fakes' 10 s a person, 'same-person' 45 s."""
     from dataclasses import asdict
 
     from pvbench.errors import PvbenchError, did_you_mean
     from pvbench.profile import load_profile
     from pvbench.weights import weights_folder
-    from workshop import fakes, quality
+    from workshop import fake_videos, fakes, quality
 
     found: dict[str, object]
-    kinds = ["base", "fakes", "thresholds"]
+    kinds = ["base", "fakes", "thresholds", "same-person"]
     if what == "base":
         found = asdict(quality.base_quality(profile, videos, device, out.with_suffix(".png")))
     elif what == "fakes":
@@ -223,6 +226,8 @@ def measure(
         found = table.in_words()
     elif what == "thresholds":
         found = dict(fakes.thresholds(weights_folder(load_profile(profile).evaluators["weights"]), people, device))
+    elif what == "same-person":
+        found = fake_videos.measure(load_profile(profile), people, device, out.with_suffix(".csv"))
     else:
         raise PvbenchError(f"cannot measure {what!r}{did_you_mean(what, kinds)}; known: {', '.join(kinds)}")
     quality.write_quality(out, **found)

@@ -3,36 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
-from torch.nn import functional
 
 from pvbench.atomic import replacing
-from pvbench.backbones.patch_autoencoder import PatchAutoencoder
 from pvbench.digest import stable_seed
-from pvbench.errors import WeightsError
-from pvbench.features.face import crop_faces, embed_faces
-from pvbench.features.mini.face_extractor import load_detector, load_recogniser
 from pvbench.pixels import to_tensor
 from pvbench.rewards.identity import FaceReward
-from pvbench.weights import verified
+from workshop.attack import Attack
 from workshop.judges import FaceJudge, Image, load_judges
 
 if TYPE_CHECKING:
     from pvbench.world.figure import Figure
-    from pvbench.world.person import Person
+    from pvbench.world.person import Look, Person
 
-_SATURATED = 0.95  # cosine under the reward's recogniser
 Photos = Callable[["Person", int, int, str], list[Image]]
-"""Makes pictures of a person, from a number that seeds them, how many there shall be, and their domain."""
+"""Makes pictures (H, W, 3), or videos (T, H, W, 3), of a person, from a number that seeds them, how many there shall
+be, and their domain."""
 
 
 def gaussian_blur(image: Image, sigma: float) -> Image:
@@ -68,31 +61,6 @@ def wiped(image: Image, landmarks: NDArray[np.float32], rows: slice) -> Image:
     smooth = gaussian_blur(image, 0.35 * eyes).astype(float)
     found: Image = (image + inside * (smooth - image)).round().astype(np.uint8)
     return found
-
-
-def tuned_on_reward(
-    reward: FaceReward, vae: PatchAutoencoder, images: Tensor, wanted: Tensor, steps: int = 80, rate: float = 0.05
-) -> tuple[Tensor, float]:
-    """Pictures (n, 3, H, W) changed until the reward's recogniser takes them for the people `wanted` (n, D).
-
-    What tuning on the reward alone comes to: Adam on the latents, nothing that keeps the picture. Returns the
-    pictures and the mean cosine they reach under the reward's recogniser.
-    """
-    points = torch.stack([found.landmarks[0] for found in reward.detector.detect(images)])
-    with torch.no_grad():
-        latents = vae.encode(images).latent_dist.mode()  # type: ignore[union-attr]
-    latents = latents.clone().requires_grad_(True)
-    optimiser = torch.optim.Adam([latents], lr=rate)
-    for _ in range(steps):
-        decoded = vae.decode(latents).sample  # type: ignore[union-attr]
-        cosine = (embed_faces(reward.recogniser, crop_faces(decoded, points)) * wanted).sum(dim=-1)
-        (-cosine.sum()).backward()
-        optimiser.step()
-        optimiser.zero_grad(set_to_none=True)
-    with torch.no_grad():
-        images = vae.decode(latents).sample.clamp(-1, 1)  # type: ignore[union-attr]
-        cosine = (embed_faces(reward.recogniser, crop_faces(images, points)) * wanted).sum(dim=-1)
-    return images, float(cosine.mean())
 
 
 _EDITS: dict[str, Callable[[Image], Image]] = {
@@ -191,16 +159,10 @@ def fakes_table(
     from pvbench.world.person import pool_person
 
     judges = load_judges(weights, device)
-    extractor = judges["face"].extractor
-    reward = FaceReward(
-        load_detector(weights, extractor.device), load_recogniser(weights, "reward", extractor.device), extractor.device
-    )
-    vae = PatchAutoencoder.from_pretrained(verified(weights, "vae")).float().to(extractor.device)
-    vae.requires_grad_(False).eval()
-    figure = load_figure()
+    attack, figure = Attack.load(weights, device), load_figure()
     sliders = figure.face_sliders()
     crowd = [pool_person("held-out", 5000 + k, sliders) for k in range(people)]
-    photos: Photos = partial(_photos, figure, size)
+    photos: Photos = partial(photos_of, figure, size)
     parts, pictures, templates = [], {}, {}
     for number, person in enumerate(crowd):
         if only is not None and number not in only:
@@ -210,10 +172,10 @@ def fakes_table(
         other = same_noun[number % len(same_noun)]
         far = max(same_noun, key=lambda one: float(np.linalg.norm(np.subtract(one.skin, person.skin))))
         kinds = [
-            *_of_the_same(reward, photos(person, number + 1000, 6, "video")),
-            *_changed(photos, person, far, number + 1000),
-            *_of_another(photos, person, other, number + 2000),
-            *_tuned(reward, vae, references, photos(other, number + 2000, 2, "video")),
+            *_of_the_same(attack.reward, photos(person, number + 1000, 6, "video")),
+            *changed(photos, person, far, number + 1000),
+            *of_another(photos, person, other, number + 2000),
+            *attack(references, photos(other, number + 2000, 2, "video")),
         ]
         templates[number] = {name: _template(judge, references) for name, judge in judges.items()}
         for kind, images in kinds:
@@ -263,8 +225,8 @@ def thresholds(weights: Path, people: int = 60, device: str = "cpu", size: int =
     pictures, templates = {}, {}
     for number in range(people):
         person = pool_person("held-out", 6000 + number, sliders)
-        references = _photos(figure, size, person, number, 5, "photo")
-        true = _photos(figure, size, person, number + 1000, 6, "video")
+        references = photos_of(figure, size, person, number, 5, "photo")
+        true = photos_of(figure, size, person, number + 1000, 6, "video")
         templates[number] = {name: _template(judge, references) for name, judge in judges.items()}
         pictures[number] = {name: judge(true) for name, judge in judges.items()}
     found = Fakes(pd.concat(_of_strangers(pictures, templates), ignore_index=True))
@@ -279,7 +241,7 @@ TRUE = "same person"
 """The kind of picture that is not a fake."""
 
 
-def _photos(figure: Figure, size: int, person: Person, number: int, count: int, domain: str) -> list[Image]:
+def photos_of(figure: Figure, size: int, person: Person, number: int, count: int, domain: str) -> list[Image]:
     """Pictures of a person in five scenes and actions in turn; `number` says which scene comes first, and seeds."""
     from pvbench.world.render import Shot, render
 
@@ -306,11 +268,9 @@ def _of_the_same(reward: FaceReward, true: list[Image]) -> Iterator[tuple[str, l
     yield "same person, eyes wiped out", [wiped(image, points, slice(0, 2)) for image, points in faces]
 
 
-def _changed(photos: Photos, person: Person, other: Person, number: int) -> Iterator[tuple[str, list[Image]]]:
+def changed(photos: Photos, person: Person, other: Person, number: int) -> Iterator[tuple[str, list[Image]]]:
     """Pictures of the person's own face with the look, or the skin and eyes, or all of that, of another person."""
-    from pvbench.world.person import restyle
-
-    restyled = restyle(person, np.random.default_rng(stable_seed("fakes", number, "look")))
+    restyled = _restyled(person, number)
     for kind, shown in {
         "same face, other hair, beard and glasses": restyled,
         "same face, other skin tone": replace(person, skin=other.skin, iris=other.iris),
@@ -319,7 +279,20 @@ def _changed(photos: Photos, person: Person, other: Person, number: int) -> Iter
         yield kind, photos(shown, number, 6, "video")
 
 
-def _of_another(photos: Photos, person: Person, other: Person, number: int) -> Iterator[tuple[str, list[Image]]]:
+def _restyled(person: Person, number: int) -> Person:
+    """The person with a look of which at least a word is another."""
+    from pvbench.world.person import restyle
+
+    def words(look: Look) -> dict[str, Any]:
+        return {**asdict(look), "hair_seed": 0}
+
+    rng = np.random.default_rng(stable_seed("fakes", number, "look"))
+    while words((found := restyle(person, rng)).look) == words(person.look):
+        pass
+    return found
+
+
+def of_another(photos: Photos, person: Person, other: Person, number: int) -> Iterator[tuple[str, list[Image]]]:
     """Pictures of another person, who takes over more and more of what is not the face."""
     hair = replace(other, look=person.look)
     both = replace(hair, skin=person.skin, iris=person.iris)
@@ -338,28 +311,6 @@ def _average(person: Person) -> Person:
     middle = dict.fromkeys(person.sliders, 0.0)
     thirds = {"african": 0.33, "asian": 0.33, "caucasian": 0.34, "muscle": 0.5, "weight": 0.5}
     return replace(person, sliders=middle, phenotypes=person.phenotypes | thirds)
-
-
-def _tuned(
-    reward: FaceReward, vae: PatchAutoencoder, references: list[Image], others: list[Image]
-) -> list[tuple[str, list[Image]]]:
-    """Others' pictures tuned on the reward until it saturates; none where a face is unseen.
-
-    Raises:
-        WeightsError: the reward was not satisfied, so that the pictures show nothing.
-    """
-    pictures = to_tensor(np.stack(others), reward.device)
-    if not all(len(seen.scores) for seen in reward.detector.detect(pictures)):
-        return []
-    size = len(references[0])
-    crops = reward.reference(references, size, size).crops
-    with torch.no_grad():
-        wanted = functional.normalize(embed_faces(reward.recogniser, crops).mean(dim=0), dim=-1)
-    fooled, reached = tuned_on_reward(reward, vae, pictures, wanted.expand(len(pictures), -1))
-    if reached < _SATURATED:
-        raise WeightsError(f"pictures tuned on the reward reach {reached:.2f} with it; expected {_SATURATED} or more")
-    frames = ((fooled + 1) * 127.5).round().byte().permute(0, 2, 3, 1).cpu().numpy()
-    return [("another person, tuned on the reward", list(frames))]
 
 
 def _summary(values: NDArray[np.float64], thresholds: Mapping[str, float]) -> dict[str, float]:

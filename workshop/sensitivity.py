@@ -9,12 +9,13 @@ import argparse
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import UInt8
 
-from pvbench.evaluator import Evaluators, FeaturePlan
+from pvbench.evaluator import Evaluators, FeaturePlan, Features
 from pvbench.identity import load_identities
 from pvbench.metrics import load_metrics, score
 from pvbench.metrics.fvd import Fvd
@@ -112,16 +113,22 @@ def sensitivity(people: int = 4, prompts: int = 10, seed: int = 0) -> list[Effec
     }
     rng = np.random.default_rng(seed)
 
+    @cache
+    def as_rendered(i: int, j: int) -> Features:
+        return evaluators.all("video", Video(films[i][j].frames, sampling.fps))
+
     def measured(change: Change | None) -> tuple[dict[str, np.ndarray], np.ndarray]:
         rows, embeddings = [], []
         for i in range(people):
             for j in range(prompts):
                 other_i = (i + (change.person if change else 0)) % people
                 other_j = (j + (change.prompt if change else 0)) % prompts
-                frames = films[other_i][other_j].frames
+                own: Features
                 if change is not None and change.frames is not None:
-                    frames = change.frames(frames, rng)
-                own = evaluators.all("video", Video(np.ascontiguousarray(frames), sampling.fps))
+                    made = np.ascontiguousarray(change.frames(films[other_i][other_j].frames, rng))
+                    own = evaluators.all("video", Video(made, sampling.fps))
+                else:
+                    own = as_rendered(other_i, other_j)
                 rows.append(score({**own, **references[i], **asked[i, j]}, metrics))
                 embeddings.append(own["video/embedding"])
         return {name: np.array([row[name] for row in rows]) for name in rows[0]}, np.stack(embeddings)

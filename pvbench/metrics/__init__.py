@@ -39,6 +39,7 @@ _BUILT_IN = (
     "verification",
     "head_sim",
     "look",
+    "same_person",
     "copying",
 )
 _TABLE = ("face_sim", "dynamic_degree", "fvd", "temporal_consistency", "clip_t", "clip_i")

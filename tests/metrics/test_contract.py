@@ -11,7 +11,10 @@ class TestFvd(SetMetricContract):
     metric = Fvd
 
 
-SETTINGS = {"verification": {"threshold_1": 0.01, "threshold_01": 0.02}}
+SETTINGS = {
+    "verification": {"threshold_1": 0.01, "threshold_01": 0.02},
+    "same_person": {"face": 0.01, "skin": 40.0, "hair": 40.0, "look": 0.01},
+}
 
 
 def _suite(kind):
