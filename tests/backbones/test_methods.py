@@ -23,13 +23,13 @@ ON_PICTURES = {
         "scr_frames": 2,
     },
 }  # fmt: skip
-SIZE = {"steps": 4, "frames": 9, "height": 64, "width": 64, "fps": 8.0}
+SIZE = {"steps": 4, "frames": 5, "height": 64, "width": 64, "fps": 8.0}
 FAMILIES = {
     "animatediff": (("base", "motion"), SIZE | {"frames": 4}, TUNED | ON_PICTURES),
     "hunyuan": (("base",), SIZE, RARE),
     "wan": (("base",), SIZE, RARE),
-    "cogvideox": (("base",), SIZE, RARE),
-    "consisid": (("base",), SIZE, {"base": {}, "consisid": {}}),
+    "cogvideox": (("base",), SIZE | {"frames": 9}, RARE),
+    "consisid": (("base",), SIZE | {"frames": 9}, {"base": {}, "consisid": {}}),
 }
 FOLDERS = {"animatediff": {"base": "sd", "motion": "motion"}}
 

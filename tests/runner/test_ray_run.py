@@ -42,11 +42,13 @@ def test_a_run_has_the_bytes_of_a_local_one(on_ray, run, tmp_path):
     assert contents(tmp_path / "ray") == contents(tmp_path / "local")
 
 
-@pytest.mark.parametrize("moment", ["example_stamp:bob:step0", "example_drift:ann:read", "measuring"])
-def test_work_that_is_lost_with_its_worker_is_done_by_another(on_ray, run, tmp_path, monkeypatch, moment):
-    monkeypatch.setenv("EXAMPLE_KILLS_WORKER", f"{moment}@{tmp_path / 'marker'}")
+def test_work_that_is_lost_with_its_worker_is_done_by_another(on_ray, run, tmp_path, monkeypatch):
+    """A worker is killed while it tunes, the next one while it makes a video, the third while it measures."""
+    moments = ("example_stamp:bob:step0", "example_drift:ann:read", "measuring")
+    markers = [tmp_path / f"killed{number}" for number in range(3)]
+    monkeypatch.setenv("EXAMPLE_KILLS_WORKER", "|".join(map("{}@{}".format, moments, markers)))
     found = on_ray(tmp_path / "ray")
-    assert (tmp_path / "marker").exists()
+    assert all(marker.exists() for marker in markers)
     assert found.result.complete
     assert found.store.failures() == {}
     # Each piece once, and no more.
