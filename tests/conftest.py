@@ -44,6 +44,7 @@ def pytest_collection_finish():
     """Modules and tests stay to the end: to look through them for garbage takes a third of a second each time."""
     gc.collect()
     gc.freeze()
+    gc.set_threshold(10_000, 20, 20)
 
 
 MISSING = 'rendering people needs pip install "pvbench[world]"'

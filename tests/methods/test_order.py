@@ -29,7 +29,7 @@ def profile(tmp_path):
 
 def made(profile, folder, rows, people):
     """Adapters and videos, in the order in which one worker makes them."""
-    choice = Choice(str(profile), ",".join(rows), ",".join(people), "1", metrics="clip_t")
+    choice = Choice(str(profile), ",".join(rows), ",".join(people), "1", metrics="dynamic_degree")
     result = run_grid(make_plan(choice), Store(folder), Silent(), device="cpu", workers=1, executor=here)
     assert result.complete
     return {name: held for name, held in contents(folder).items() if name.startswith(("adapters/", "videos/"))}

@@ -66,17 +66,17 @@ def goes_on(home, pvbench, inline, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "moment",
+    ("moment", "workers"),
     [
-        "evaluators",
-        "example_stamp:ann:step1",
-        "example_stamp:bob:read",
-        "example_drift:ann:wave",
+        ("evaluators", 1),
+        ("example_stamp:ann:step1", 2),
+        ("example_stamp:bob:read", 1),
+        ("example_drift:ann:wave", 2),
     ],
 )
-def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(home, undisturbed, goes_on, moment):
+def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(home, undisturbed, goes_on, moment, workers):
     out = moment.replace(":", "-")
-    killed = in_a_process(home, out, EXAMPLE_KILLS_RUN=moment)
+    killed = in_a_process(home, out, workers, EXAMPLE_KILLS_RUN=moment)
     assert killed.returncode == -signal.SIGKILL
     assert contents(home / out).keys() != undisturbed.keys()
     assert goes_on(out) == undisturbed
@@ -89,9 +89,9 @@ def test_a_run_killed_at_every_stage_in_turn_ends_with_the_same_bytes(home, undi
     assert contents(home / "often") == undisturbed
 
 
-@pytest.mark.parametrize("variable", ["EXAMPLE_INTERRUPTS_RUN", "EXAMPLE_ENDS_RUN"])
-def test_an_interrupted_run_says_that_it_can_go_on(home, undisturbed, goes_on, variable):
-    stopped = in_a_process(home, variable, **{variable: "example_drift:ann:read"})
+@pytest.mark.parametrize(("variable", "workers"), [("EXAMPLE_INTERRUPTS_RUN", 2), ("EXAMPLE_ENDS_RUN", 1)])
+def test_an_interrupted_run_says_that_it_can_go_on(home, undisturbed, goes_on, variable, workers):
+    stopped = in_a_process(home, variable, workers, **{variable: "example_drift:ann:read"})
     assert stopped.returncode == 130
     assert "run the same command again to go on" in stopped.stderr
     assert "Traceback" not in stopped.stderr
