@@ -31,6 +31,7 @@ def _modules(path, prefix):
 
 
 jaxtyping.jaxtyped = checked_calls.jaxtyped
+checked_calls.leave_libraries_alone()
 jaxtyping.install_import_hook(
     [*_modules(pvbench.__path__, "pvbench."), *_modules(workshop.__path__, "workshop.")], "checked_calls.check"
 )

@@ -9,9 +9,11 @@ import functools
 import inspect
 from types import CodeType, FunctionType
 from typing import Any, get_args, get_type_hints
+from unittest.mock import patch
 
 import jaxtyping
 from beartype import BeartypeConf, beartype
+from jaxtyping import _import_hook
 
 check = beartype(conf=BeartypeConf(is_pep484_tower=True))
 _WRAPPED = "__beartype_func"
@@ -30,6 +32,22 @@ def jaxtyped(fn=None, *, typechecker=check):
         fn.__init__ = _checked(fn.__init__)  # type: ignore[method-assign]
         return fn
     return _with_shapes(fn, typechecker=typechecker)
+
+
+def leave_libraries_alone():
+    """jaxtyping's byte code is looked for under a name of its own, and only that of the modules that it changes.
+
+    Its loader changes the name while a module runs, too, so that whatever the module imports first, torch among it, is
+    compiled from source: eight seconds in every process.
+    """
+
+    def exec_module(self, module):
+        name = functools.partial(_import_hook._optimized_cache_from_source, self._typechecker.get_hash())
+        with patch("importlib._bootstrap_external.cache_from_source", name):
+            code = self.get_code(module.__name__)
+        exec(code, vars(module))
+
+    _import_hook._JaxtypingLoader.exec_module = exec_module  # type: ignore[method-assign]
 
 
 def _checked(fn):
