@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from pvbench.evaluator import Evaluator, FeatureGroup, Features
-from pvbench.features.mini.part import MiniPart, folder, size
+from pvbench.features.mini.part import MiniPart, folder, laid_out, size
 from pvbench.profile import Profile
 
 if TYPE_CHECKING:
@@ -81,4 +81,6 @@ class MiniClipLoader(MiniPart):
         from pvbench.features.mini.clip_networks import ClipModel
         from pvbench.machine.devices import torch_device
 
-        return MiniClip(ClipModel.load(folder(profile), "scoring", torch_device(device)), *size(profile))
+        network = ClipModel.load(folder(profile), "scoring", torch_device(device))
+        network.model = laid_out(network.model)
+        return MiniClip(network, *size(profile))

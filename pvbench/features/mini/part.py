@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pvbench.errors import ProfileError
 from pvbench.evaluator import Demands, EvaluatorLoader
@@ -12,9 +12,22 @@ from pvbench.profile import Profile
 from pvbench.weights import signature as weights_signature
 from pvbench.weights import weights_folder
 
+if TYPE_CHECKING:
+    from torch import nn
+
 VERSION = 3
 HEAD_SIDE, HEAD_SPREAD = 48, 1.9
 """Pixels of a side of a head's crop, and how much wider it is than a recogniser's of faces: hair and chin are in it."""
+
+
+def laid_out(network: nn.Module) -> nn.Module:
+    """The network with its weights in the order in which a CPU convolves small pictures fastest.
+
+    Embeddings differ by 1e-6 from those of the other order.
+    """
+    import torch
+
+    return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 
 
 class MiniPart(EvaluatorLoader):
