@@ -21,7 +21,6 @@ from pvbench.weights import verified
 from workshop.judges import Image
 
 _SATURATED = 0.95  # cosine under the reward's recogniser
-_SATISFIED = 0.9  # the least with which pictures show anything
 _STEPS = (80, 320)  # how many are tried in turn
 
 
@@ -32,13 +31,15 @@ class Attack:
     Attributes:
         reward: the reward of methods, on the coach's networks.
         vae: decodes the latents that are tuned.
+        least: the cosine under the reward's recogniser with which pictures show something.
     """
 
     reward: FaceReward
     vae: PatchAutoencoder
+    least: float = _SATURATED
 
     @classmethod
-    def load(cls, weights: Path, device: str = "cpu") -> Attack:
+    def load(cls, weights: Path, device: str = "cpu", least: float = _SATURATED) -> Attack:
         """The reward and the autoencoder of a folder of mini weights."""
         from pvbench.machine.devices import torch_device
 
@@ -46,7 +47,7 @@ class Attack:
         reward = FaceReward(load_detector(weights, place), load_recogniser(weights, "reward", place), place)
         vae = PatchAutoencoder.from_pretrained(verified(weights, "vae")).float().to(place)
         vae.requires_grad_(False).eval()
-        return cls(reward, vae)
+        return cls(reward, vae, least)
 
     def __call__(self, references: Sequence[Image], others: list[Image]) -> list[tuple[str, list[Image]]]:
         """The others' pictures after it; none where a face is unseen.
@@ -65,9 +66,9 @@ class Attack:
             fooled, reached = tuned_on_reward(self.reward, self.vae, pictures, wanted.expand(len(pictures), -1), steps)
             if reached >= _SATURATED:
                 break
-        if reached < _SATISFIED:
+        if reached < self.least:
             raise WeightsError(
-                f"pictures tuned on the reward reach {reached:.2f} with it; expected {_SATISFIED} or more"
+                f"pictures tuned on the reward reach {reached:.2f} with it; expected {self.least} or more"
             )
         frames = ((fooled + 1) * 127.5).round().byte().permute(0, 2, 3, 1).cpu().numpy()
         return [("another person, tuned on the reward", list(frames))]

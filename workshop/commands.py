@@ -207,7 +207,7 @@ def measure(
     ] = Path("quality.json"),
     device: Annotated[str, typer.Option(help="cpu, cuda or auto.")] = "auto",
 ) -> None:
-    """Measure the weights. On one core 'base' costs 4 s a video, 'fakes' 10 s a person, 'same-person' 45 s."""
+    """Measure the weights. On one core 'base' costs 4 s a video, 'fakes' 10 s a person, 'same-person' 35 s."""
     from dataclasses import asdict
 
     from pvbench.errors import PvbenchError, did_you_mean

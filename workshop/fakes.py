@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,7 +21,7 @@ from workshop.judges import FaceJudge, Image, load_judges
 
 if TYPE_CHECKING:
     from pvbench.world.figure import Figure
-    from pvbench.world.person import Look, Person
+    from pvbench.world.person import Person
 
 Photos = Callable[["Person", int, int, str], list[Image]]
 """Makes pictures (H, W, 3), or videos (T, H, W, 3), of a person, from a number that seeds them, how many there shall
@@ -283,11 +283,8 @@ def _restyled(person: Person, number: int) -> Person:
     """The person with a look of which at least a word is another."""
     from pvbench.world.person import restyle
 
-    def words(look: Look) -> dict[str, Any]:
-        return {**asdict(look), "hair_seed": 0}
-
     rng = np.random.default_rng(stable_seed("fakes", number, "look"))
-    while words((found := restyle(person, rng)).look) == words(person.look):
+    while replace((found := restyle(person, rng)).look, hair_seed=0) == replace(person.look, hair_seed=0):
         pass
     return found
 

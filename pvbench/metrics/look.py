@@ -51,11 +51,21 @@ class Look(Metric):
         return float(np.mean(shares)), *shares
 
 
-def _agreement(features: Features, label: str, found: np.ndarray) -> float:
+def label_rows(features: Features, label: str, found: np.ndarray) -> tuple[np.ndarray, int]:
+    """The probabilities (found, values) of a label in the frames with a face, and the value that the photos show.
+
+    Raises:
+        MetricError: a frame with a face has none.
+    """
     frames, wanted = features[f"look/{label}"], told(f"reference/look_{label}", features[f"reference/look_{label}"])
     if frames.shape[0] != found.size or not np.isfinite(frames[found]).all():
         raise MetricError(
             f"the feature 'look/{label}' must have a finite row for each of the {int(found.sum())} frames with a face; "
             "measure the video again"
         )
-    return float((frames[found].argmax(axis=1) == wanted).sum()) / found.size
+    return frames[found], wanted
+
+
+def _agreement(features: Features, label: str, found: np.ndarray) -> float:
+    frames, wanted = label_rows(features, label, found)
+    return float((frames.argmax(axis=1) == wanted).sum()) / found.size

@@ -7,7 +7,7 @@ from typing import ClassVar
 import numpy as np
 
 from pvbench.metrics.head_colours import HeadColours
-from pvbench.metrics.look import LABELS, told
+from pvbench.metrics.look import LABELS, label_rows
 from pvbench.metrics.metric import Column, Facts, Features, Metric, MetricError, face_rows, finite, unit_rows
 
 
@@ -92,11 +92,5 @@ def evidence(features: Features) -> tuple[float, float, float, float]:
 
 
 def _probability(features: Features, label: str, detected: np.ndarray) -> float:
-    rows = np.asarray(features[f"look/{label}"], np.float64)
-    if len(rows) != detected.size or not np.isfinite(rows[detected]).all():
-        raise MetricError(
-            f"the feature 'look/{label}' must have a finite row for each of the {int(detected.sum())} frames with a "
-            "face; measure the video again"
-        )
-    wanted = told(f"reference/look_{label}", features[f"reference/look_{label}"])
-    return float(np.exp(np.log(rows[detected, wanted] + 1e-6).mean())) if detected.any() else math.nan
+    frames, wanted = label_rows(features, label, detected)
+    return float(np.exp(np.log(frames[:, wanted].astype(np.float64) + 1e-6).mean())) if len(frames) else math.nan

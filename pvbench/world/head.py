@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from pvbench.evaluator import Demands, Evaluator, FeatureGroup, Features
-from pvbench.features.mini.part import HEAD_SIDE, HEAD_SPREAD, MiniPart, folder, laid_out, size
+from pvbench.features.mini.part import HEAD_SIDE, HEAD_SPREAD, MiniPart, channels_last, folder, size
 from pvbench.profile import Profile
 from pvbench.world.vocabulary import LABELS
 
@@ -110,6 +110,6 @@ class MiniHeadLoader(MiniPart):
         place = torch_device(device)
         of_heads, of_looks = (verified(folder(profile), name) for name in cls.models)
         reader = LookReader(**json.loads((of_looks / "config.json").read_text()))
-        recogniser = laid_out(load_state(HeadRecogniser(), of_heads, place))
-        looks = laid_out(load_state(reader, of_looks, place))
+        recogniser = channels_last(load_state(HeadRecogniser(), of_heads, place))
+        looks = channels_last(load_state(reader, of_looks, place))
         return MiniHead(recogniser, looks, *size(profile), place)  # type: ignore[arg-type]

@@ -22,7 +22,7 @@ NAMES = {
     "same person, mild blur (sigma 0.6 px)": BLURRED,
     "same person, strong blur (sigma 2.5 px)": "same person, strong blur",
     "same person, nose and mouth wiped out": "same person, mouth wiped out",
-    "another person, tuned on the reward until it saturates (pictures)": "another person, tuned on the reward",
+    "another person, tuned on the reward to at least .9 (pictures)": "another person, tuned on the reward",
     "any of the others": STRANGER,
 }
 

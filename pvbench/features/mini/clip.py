@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from pvbench.evaluator import Evaluator, FeatureGroup, Features
-from pvbench.features.mini.part import MiniPart, folder, laid_out, size
+from pvbench.features.mini.part import MiniPart, channels_last, folder, size
 from pvbench.profile import Profile
 
 if TYPE_CHECKING:
@@ -82,5 +82,5 @@ class MiniClipLoader(MiniPart):
         from pvbench.machine.devices import torch_device
 
         network = ClipModel.load(folder(profile), "scoring", torch_device(device))
-        network.model = laid_out(network.model)
+        network.model = channels_last(network.model)
         return MiniClip(network, *size(profile))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from pvbench.evaluator import Evaluator, FeatureGroup, Features
-from pvbench.features.mini.part import MiniPart, folder, laid_out, size
+from pvbench.features.mini.part import MiniPart, channels_last, folder, size
 from pvbench.profile import Profile
 
 if TYPE_CHECKING:
@@ -75,4 +75,4 @@ class MiniFaceLoader(MiniPart):
 
         weights, place = folder(profile), torch_device(device)
         detector, recogniser = load_detector(weights, place), load_recogniser(weights, "scoring", place)
-        return MiniFace(FaceExtractor(detector, laid_out(recogniser), place, THRESHOLD), *size(profile))
+        return MiniFace(FaceExtractor(detector, channels_last(recogniser), place, THRESHOLD), *size(profile))

@@ -20,7 +20,7 @@ HEAD_SIDE, HEAD_SPREAD = 48, 1.9
 """Pixels of a side of a head's crop, and how much wider it is than a recogniser's of faces: hair and chin are in it."""
 
 
-def laid_out(network: nn.Module) -> nn.Module:
+def channels_last(network: nn.Module) -> nn.Module:
     """The network with its weights in the order in which a CPU convolves small pictures fastest.
 
     Embeddings differ by 1e-6 from those of the other order.
