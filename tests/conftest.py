@@ -191,6 +191,16 @@ def short_backbone(short_profile):
     return load_backbone(short_profile, "cpu")
 
 
+@pytest.fixture(autouse=True)
+def nothing_left_on_the_short_backbone(request):
+    """The next test finds the backbone as it was loaded, whichever tests a worker had before it."""
+    yield
+    if "short_backbone" in request.fixturenames:
+        backbone = request.getfixturevalue("short_backbone")
+        backbone.reset()
+        backbone.wear(None)
+
+
 @pytest.fixture(scope="session")
 def ada():
     from pvbench.identity import load_identities

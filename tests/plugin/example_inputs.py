@@ -23,11 +23,10 @@ def make_identity(folder: Path, name: str, class_noun: str = "woman", brightness
 
 
 def contents(folder):
-    """Everything in a run folder that two runs of the same plan have in common, by path; of the gallery's clips the
-    name, which is their video's digest, since the encoder does not always choose alike."""
+    """Everything in a run folder that two runs of the same plan have in common, by path."""
     apart = {"log.jsonl", "workers.log", ".lock", "cost.md", "cost.json", "cost.png"}
     return {
-        str(path.relative_to(folder)): b"" if path.parent.name == "clips" else path.read_bytes()
+        str(path.relative_to(folder)): path.read_bytes()
         for path in sorted(folder.rglob("*"))
         if path.is_file() and path.name not in apart
     }

@@ -117,6 +117,7 @@ class Raft:
             return Flow(np.empty(0, np.float32), np.empty(0, np.float32))
         return Flow(torch.cat(top5).cpu().numpy(), torch.cat(mean).cpu().numpy())
 
+    @torch.no_grad()
     def fields(
         self, frames: UInt8[np.ndarray, "frames height width 3"]
     ) -> Iterator[Float[Tensor, "pairs 2 padded_height padded_width"]]:
@@ -131,22 +132,21 @@ class Raft:
         size = working_size(height, width)
         scale = torch.tensor([width / size[1], height / size[0]], device=self.device)[:, None, None]
         pairs = pairs_at_once(*size)
-        with torch.no_grad():
-            try:
-                last = self._features(self._images(frames[:1], size))
-                for start in range(0, len(frames) - 1, pairs):
-                    images = self._images(frames[start : start + pairs + 1], size)
-                    maps = torch.cat([last, self._features(images[1:])])
-                    yield self._flow(maps[:-1], maps[1:], self._context(images[:-1])) * scale
-                    last = maps[-1:]
-            except RuntimeError as error:
-                # torch has no other sign of a CPU's memory being used up.
-                if "memory" not in str(error):
-                    raise
-                raise VideoError(
-                    f"frames of {width}x{height} pixels are too large for RAFT and the memory there is: "
-                    f"scale the video down, or leave out the metrics that need flow"
-                ) from error
+        try:
+            last = self._features(self._images(frames[:1], size))
+            for start in range(0, len(frames) - 1, pairs):
+                images = self._images(frames[start : start + pairs + 1], size)
+                maps = torch.cat([last, self._features(images[1:])])
+                yield self._flow(maps[:-1], maps[1:], self._context(images[:-1])) * scale
+                last = maps[-1:]
+        except RuntimeError as error:
+            # torch has no other sign of a CPU's memory being used up.
+            if "memory" not in str(error):
+                raise
+            raise VideoError(
+                f"frames of {width}x{height} pixels are too large for RAFT and the memory there is: "
+                f"scale the video down, or leave out the metrics that need flow"
+            ) from error
 
     def _images(self, frames: np.ndarray, size: tuple[int, int]) -> Tensor:
         """Frames in [-1, 1], enlarged to the size, padded on all sides to multiples of 8."""
