@@ -93,6 +93,12 @@ _GENTLE: Mapping[str, Any] = {**_WORDS, "rank": 16, "targets": "qkvo", "rate": 5
 _PLAIN: Mapping[str, Any] = {"decay": 0.0, "largest": 1.0, "correlation": 0.05, "rate": 5e-3, "steps": 200}
 _SHARP: Mapping[str, Any] = {"temperature": 100.0, "scr_frames": 8}
 _EARLY: Mapping[str, Any] = {"temperature": 50.0, "scr_frames": 8, "span_noise": 0.86}
+# The printed method as the second stage chose it, whose pictures have a grid and a tint: additions one after another.
+_PRINTED: Mapping[str, Any] = {
+    **_WORDS, "temperature": 50.0, "scr_frames": 8, "targets": "qkv_motion", "gradient_steps": 0, "prefixes": 6,
+    "jitter": 0.2, "rate": 2e-3, "steps": 120, "warm_steps": 0, "icr_frames": 1, "scr_weight": 1.0, "ceiling": 1.0,
+    "finish": 0.0, "pixel_anchor": 24.0,
+}  # fmt: skip
 BY_HAND: Mapping[str, Sequence[Mapping[str, Any]]] = {
     "dreambooth_lora": (
         {**_GENTLE, "steps": 240},
@@ -132,6 +138,11 @@ BY_HAND: Mapping[str, Sequence[Mapping[str, Any]]] = {
          "gradient_steps": 1, "ceiling": 0.7, "finish": 0.0, "jitter": 0.2},
         {**_WORDS, **_SHARP, "targets": "qkv_motion", "rate": 2e-3, "steps": 120, "warm_steps": 0, "gradient_steps": 0,
          "ceiling": 1.0, "finish": 0.0, "jitter": 0.2, "scr_weight": 1.0, "pixel_anchor": 8.0},
+        {**_PRINTED},
+        {**_PRINTED, "finish": 0.125},
+        {**_PRINTED, "finish": 0.125, "icr_frames": 4, "ceiling": 0.7},
+        {**_PRINTED, "finish": 0.125, "rate": 4e-3, "ceiling": 0.7},
+        {**_PRINTED, "finish": 0.125, "warm_steps": 280, "warm_rate": 8e-3, "steps": 80, "rate": 8e-4},
     ),
 }  # fmt: skip
 """What was tried after the drawn trials: the defaults of their time, changed where a trial or a picture said so."""
