@@ -110,10 +110,10 @@ class _PhotoPromptLoader(RewardLoader):
 
     @classmethod
     def _files(cls, profile: Profile) -> tuple[Path, Path]:
-        found = []
+        found, missing = [], []
         for line, publisher in (
             (cls.line, cls.published),
-            ("image_encoder", "the folder image_encoder of ID-Animator/ID-Animator"),
+            ("image_encoder", "the folder image_encoder of ID-Animator/ID-Animator (2.5 GB)"),
         ):
             given = profile.rewards.get(line)
             if not isinstance(given, str):
@@ -123,11 +123,12 @@ class _PhotoPromptLoader(RewardLoader):
             path = Path(given).expanduser()
             path = path if path.exists() else weights_root() / given
             if not path.exists():
-                raise WeightsError(
-                    f"profile {profile.name!r} [rewards]: there is no {path}; {publisher} on huggingface.co goes there"
-                    f", or set {line} to where it lies"
+                missing.append(
+                    f"there is no {path}; {publisher} on huggingface.co goes there, or set {line} to where it lies"
                 )
             found.append(path)
+        if missing:
+            raise WeightsError(f"profile {profile.name!r} [rewards]: {'; '.join(missing)}")
         return found[0], found[1]
 
     @classmethod
@@ -179,7 +180,7 @@ class IpAdapterFaceLoader(_PhotoPromptLoader):
     role: ClassVar[Role] = "ip_adapter"
     line: ClassVar[str] = "ip_adapter_file"
     weights: ClassVar[tuple[str, ...]] = ("ip_adapter_file", "image_encoder", "face")
-    published: ClassVar[str] = "models/ip-adapter-plus-face_sd15.safetensors of h94/IP-Adapter"
+    published: ClassVar[str] = "models/ip-adapter-plus-face_sd15.safetensors of h94/IP-Adapter (98 MB)"
 
     @classmethod
     def load(cls, profile: Profile, device: str) -> IpAdapterPrompt:

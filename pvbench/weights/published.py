@@ -38,6 +38,7 @@ class Published:
             fetched nor checked, only named by its digest in signatures.
         url: the file itself, or a zip archive that holds the files under their last names.
         licence: what the publisher allows.
+        megabytes: what has to be fetched, about: the archive, or as many bytes as the weights take.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Published:
     files: Mapping[str, str]
     url: str
     licence: str
+    megabytes: int
     zipped: bool = False
 
     @property
@@ -72,6 +74,7 @@ PUBLISHED: Mapping[str, Published] = {
             },
             f"{_INSIGHTFACE}/antelopev2.zip",
             _RESEARCH,
+            361,
             zipped=True,
         ),
         Published(
@@ -83,6 +86,7 @@ PUBLISHED: Mapping[str, Published] = {
             },
             f"{_INSIGHTFACE}/buffalo_l.zip",
             _RESEARCH,
+            289,
             zipped=True,
         ),
         Published(
@@ -91,6 +95,7 @@ PUBLISHED: Mapping[str, Published] = {
             {"curricularface/glint360k_curricular_face_r101_backbone.bin": ""},
             "https://huggingface.co/BestWishYsh/ConsisID-preview (face_encoder)",
             "published with ConsisID (Apache-2.0); trained on Glint360K, which is for research only",
+            261,
         ),
         Published(
             "inception-v3-google",
@@ -98,6 +103,7 @@ PUBLISHED: Mapping[str, Published] = {
             {"inception/inception_v3_google-0cc3c7bd.pth": ""},
             "https://download.pytorch.org/models/inception_v3_google-0cc3c7bd.pth",
             "BSD-3-Clause (torchvision); trained on ImageNet, which is for research only",
+            109,
         ),
         Published(
             "raft-things",
@@ -105,6 +111,7 @@ PUBLISHED: Mapping[str, Published] = {
             {"raft/raft-things.pth": "fcfa4125d6418f4de95d84aec20a3c5f4e205101715a79f193243c186ac9a7e1"},
             "https://dl.dropboxusercontent.com/s/4j4z58wuv8o0mfz/models.zip",
             "BSD-3-Clause (princeton-vl/RAFT); the weights carry no licence of their own",
+            82,
             zipped=True,
         ),
         Published(
@@ -113,6 +120,7 @@ PUBLISHED: Mapping[str, Published] = {
             {"raft/raft-small.pth": "c7d41b9cc88442bb8aa911dbb33086dac55a226394b142937ff22d5578717332"},
             "https://dl.dropboxusercontent.com/s/4j4z58wuv8o0mfz/models.zip",
             "BSD-3-Clause (princeton-vl/RAFT); the weights carry no licence of their own",
+            82,
             zipped=True,
         ),
         Published(
@@ -121,6 +129,7 @@ PUBLISHED: Mapping[str, Published] = {
             {"i3d/i3d_torchscript.pt": "bec6519f66ea534e953026b4ae2c65553c17bf105611c746d904657e5860a5e2"},
             "https://www.dropbox.com/s/ge9e5ujwgetktms/i3d_torchscript.pt?dl=1",
             _KINETICS,
+            51,
         ),
         Published(
             "ViT-B-32",
@@ -128,6 +137,7 @@ PUBLISHED: Mapping[str, Published] = {
             {"clip/ViT-B-32.pt": "40d365715913c9da98579312b702a82c18be219cc2a73407c4526f58eba950af"},
             f"{_OPENAI}/40d365715913c9da98579312b702a82c18be219cc2a73407c4526f58eba950af/ViT-B-32.pt",
             "MIT (openai/CLIP)",
+            354,
         ),
         Published(
             "ViT-L-14",
@@ -135,6 +145,7 @@ PUBLISHED: Mapping[str, Published] = {
             {"clip/ViT-L-14.pt": "b8cca3fd41ae0c99ba7e8951adf17d267cdb84cd88be6f7c2e0eca1737a03836"},
             f"{_OPENAI}/b8cca3fd41ae0c99ba7e8951adf17d267cdb84cd88be6f7c2e0eca1737a03836/ViT-L-14.pt",
             "MIT (openai/CLIP)",
+            933,
         ),
         Published(
             "dino-vitb16",
@@ -142,6 +153,7 @@ PUBLISHED: Mapping[str, Published] = {
             {"dino/dino_vitbase16_pretrain.pth": ""},
             "https://dl.fbaipublicfiles.com/dino/dino_vitbase16_pretrain/dino_vitbase16_pretrain.pth",
             "Apache-2.0 (facebookresearch/dino)",
+            343,
         ),
         Published(
             "HPS_v2.1",
@@ -149,6 +161,7 @@ PUBLISHED: Mapping[str, Published] = {
             {"hps/HPS_v2.1_compressed.pt": ""},
             "https://huggingface.co/xswu/HPSv2/resolve/main/HPS_v2.1_compressed.pt",
             "Apache-2.0 (tgxs002/HPSv2)",
+            1970,
         ),
         Published(
             "HPS_v2",
@@ -156,6 +169,7 @@ PUBLISHED: Mapping[str, Published] = {
             {"hps/HPS_v2_compressed.pt": ""},
             "https://huggingface.co/xswu/HPSv2/resolve/main/HPS_v2_compressed.pt",
             "Apache-2.0 (tgxs002/HPSv2)",
+            1970,
         ),
     )
 }
@@ -228,8 +242,8 @@ def located(entry: Published, root: Path | None = None, option: str = "") -> Pat
             )
         raise WeightsError(
             f"{entry.name} ({entry.part}) is not there: {', '.join(map(str, missing))} is missing. It "
-            f"is published at {entry.url}"
-            + (" (a zip archive that holds it)" if entry.zipped else "")
+            f"is published at {entry.url} ({_size_of(entry)}"
+            + (", a zip archive that holds it)" if entry.zipped else ")")
             + f"; put it there, or give your own with --weights {option}=PATH. "
             + entry.licence
             + ("" if all(entry.files.values()) else ". It is not fetched: pvbench does not know its sha256")
@@ -243,6 +257,11 @@ def located(entry: Published, root: Path | None = None, option: str = "") -> Pat
                 f"name it as your own with --weights {option}=PATH"
             )
     return root / entry.path
+
+
+def _size_of(entry: Published) -> str:
+    """`354 MB`, or `1.97 GB`."""
+    return f"{entry.megabytes} MB" if entry.megabytes < 1000 else f"{entry.megabytes / 1000:g} GB"
 
 
 def fetch(entry: Published, root: Path | None = None) -> Path:

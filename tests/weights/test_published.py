@@ -24,7 +24,7 @@ def place(tmp_path, monkeypatch):
 
 def plain(place, content=CONTENT):
     (place / "published.pth").write_bytes(content)
-    return Published("net", "flow", {"raft/net.pth": SHA}, (place / "published.pth").as_uri(), "free")
+    return Published("net", "flow", {"raft/net.pth": SHA}, (place / "published.pth").as_uri(), "free", 12)
 
 
 def packed(place):
@@ -32,7 +32,7 @@ def packed(place):
         for name in ("a.onnx", "b.onnx", "c.onnx"):
             file.writestr(f"pack/{name}", CONTENT)
     files = {"faces/pack/a.onnx": SHA, "faces/pack/b.onnx": SHA}
-    return Published("pack", "face", files, (place / "pack.zip").as_uri(), "research only", zipped=True)
+    return Published("pack", "face", files, (place / "pack.zip").as_uri(), "research only", 1970, zipped=True)
 
 
 def test_a_missing_file_is_fetched_once(place):
@@ -57,7 +57,7 @@ def test_what_is_not_the_publishers_is_not_kept(place):
 
 
 def test_a_file_whose_sha256_nobody_knows_is_taken_where_it_lies_and_never_fetched(place):
-    entry = Published("net", "hps", {"hps/net.pt": ""}, plain(place).url, "free")
+    entry = Published("net", "hps", {"hps/net.pt": ""}, plain(place).url, "free", 12)
     with pytest.raises(WeightsError, match=r"hps/net.pt is missing.*not fetched: pvbench does not know its sha256"):
         fetch(entry)
     path = place / "weights" / "hps" / "net.pt"
@@ -81,7 +81,13 @@ def test_offline_the_message_says_which_file_goes_where_and_where_it_is_publishe
     text = str(refused.value)
     assert str(place / "weights" / "raft" / "net.pth") in text
     assert "published at file://" in text
+    assert "(12 MB)" in text
     assert "--weights raft=PATH" in text
+
+
+def test_a_missing_archive_is_told_with_its_size(place):
+    with pytest.raises(WeightsError, match=r"\(1\.97 GB, a zip archive that holds it\)"):
+        located(packed(place))
 
 
 def test_a_reward_calls_the_option_by_its_line(place):
