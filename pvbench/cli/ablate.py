@@ -13,6 +13,7 @@ from pvbench.cli.options import (
     INTERRUPTED,
     WORKERS_HELP,
     AddressOption,
+    ClassNounOption,
     DeviceOption,
     ExecutorOption,
     MetricsOption,
@@ -45,6 +46,7 @@ def ablate(
             show_default=False,
         ),
     ] = None,
+    class_noun: ClassNounOption = None,
     prompts: PromptsOption = None,
     seeds: SeedsOption = None,
     metrics: MetricsOption = None,
@@ -68,7 +70,9 @@ def ablate(
     from pvbench.runner.progress import RichObserver
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    choice = Choice(profile, None, identities, prompts, seeds, split, metrics, tuple(weights or ()), refined)
+    choice = Choice(
+        profile, None, identities, prompts, seeds, split, metrics, tuple(weights or ()), refined, class_noun
+    )
     folder = out or Path("runs") / f"{Path(profile).stem}-ablation"
     try:
         results = run_studies(

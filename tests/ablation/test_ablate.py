@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
-from example_inputs import EXAMPLE_PROFILE
+from example_inputs import EXAMPLE_PROFILE, make_identity
 
 from pvbench.ablation.ablate import ablate
 from pvbench.ablation.matching import FILE, tuning_seconds
@@ -150,6 +150,17 @@ def test_the_command_prints_the_verdicts_with_status_0(pvbench, study, people, i
     assert status == 0
     assert "strength: face_sim, half > faint: undecided" in out
     assert "tables in out/ablation/ablation.md" in out
+
+
+def test_people_without_a_card_are_called_as_one_says(pvbench, study, inline, tmp_path):
+    for name in ("eve", "max"):
+        (make_identity(tmp_path / "photos", name) / "card.toml").unlink()
+    options = ["--profile", EXAMPLE_PROFILE, "--identities", str(tmp_path / "photos"), "--prompts", "1"]
+    options += ["--device", "cpu", "--workers", "1", "--class-noun", "eve=woman,max=man", "--out", "out"]
+    status, printed, told = pvbench("ablate", study, *options)
+    assert status == 0, told
+    assert "eve (woman), max (man)" in " ".join(printed.split())
+    assert json.loads(Path("out/plan.json").read_text())["choice"]["class_noun"] == "eve=woman,max=man"
 
 
 def test_videos_that_failed_are_counted_with_status_1_and_made_by_the_next_call(
