@@ -15,7 +15,7 @@ from torch import Tensor
 
 from pvbench.backbones.loading import fill, frozen
 from pvbench.errors import WeightsError
-from pvbench.weights.checkpoint import read_tensors
+from pvbench.weights.checkpoint import read_tensors, unwrapped
 
 _RENAMED = (
     (".temporal_transformer", ""),
@@ -64,8 +64,7 @@ def longest_motion(path: Path) -> int:
 def _renamed(path: Path) -> dict[str, Tensor]:
     """The tensors under diffusers' names, without those that a file may hold besides motion modules."""
     found = {}
-    for name, value in read_tensors(path).items():
-        key = name.removeprefix("module.")
+    for key, value in unwrapped(read_tensors(path), str(path)).items():
         if ".motion_modules." in key and not key.endswith(_SECOND_PLACES):
             for theirs, ours in _RENAMED:
                 key = key.replace(theirs, ours)

@@ -19,6 +19,7 @@ from pvbench.errors import WeightsError
 from pvbench.features.published.insightface_faces import InsightFaces, alignment, warp_affine
 from pvbench.reward import PhotoPrompt
 from pvbench.rewards.face_adapter import encoded, image_encoder
+from pvbench.weights.checkpoint import unwrapped
 
 LAYERS = tuple(
     f"{block}.attentions.{number}.transformer_blocks.0.attn2"
@@ -79,7 +80,7 @@ def converted(
 def _parts(checkpoint: Mapping[str, Any]) -> tuple[Mapping[str, Tensor], Mapping[str, Tensor]]:
     if "state_dict" not in checkpoint:
         return checkpoint.get("image_proj", {}), checkpoint.get("face_adapter", {})
-    state = {str(key).removeprefix("module."): value for key, value in checkpoint["state_dict"].items()}
+    state = unwrapped(checkpoint["state_dict"], "the checkpoint")
 
     def below(prefix: str) -> dict[str, Tensor]:
         return {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,27 @@ def read_checkpoint(path: Path, expected: str) -> dict[str, Tensor]:
         ) from error
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
         raise WeightsError(f"{path} holds a {type(state).__name__}, expected the tensors of {expected} by name")
-    return {str(name).removeprefix("module."): value for name, value in state.items()}
+    return unwrapped(state, str(path))
+
+
+def unwrapped(state: Mapping[Any, Tensor], what: str) -> dict[str, Tensor]:
+    """Tensors by their names without the prefix of a data-parallel training.
+
+    Args:
+        what: whose they are, in the words of messages.
+
+    Raises:
+        WeightsError: one is there with the prefix and without it, and nothing says which is meant.
+    """
+    found: dict[str, Tensor] = {}
+    for name, value in state.items():
+        key = str(name).removeprefix("module.")
+        if key in found:
+            raise WeightsError(
+                f"{what} holds both {key!r} and 'module.{key}': save one of the two alone"
+            )
+        found[key] = value
+    return found
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:

@@ -43,6 +43,15 @@ def test_tensors_come_by_their_names_from_files_of_either_age(read, tmp_path, zi
     assert all(torch.equal(found[name], value) for name, value in tensors.items())
 
 
+def test_the_prefix_of_a_data_parallel_training_is_taken_off_unless_that_hides_a_tensor(tmp_path):
+    path = tmp_path / "net.pth"
+    torch.save({"module.a": WEIGHT, "b": 2 * WEIGHT}, path)
+    assert list(READERS["read_checkpoint"](path)) == ["a", "b"]
+    torch.save({"module.a": WEIGHT, "a": 2 * WEIGHT}, path)
+    with pytest.raises(WeightsError, match=r"net\.pth holds both 'a' and 'module\.a': save one"):
+        READERS["read_checkpoint"](path)
+
+
 @pytest.mark.parametrize("form", ["torch", "old torch", "pickle", "whole network"])
 def test_code_is_refused_and_not_run(read, tmp_path, form):
     path, state = tmp_path / "net.pth", {"weight": Touch(tmp_path / "proof")}

@@ -26,6 +26,7 @@ from pvbench.features.face import crop_faces
 from pvbench.machine.devices import torch_device
 from pvbench.torchvision_shim import load_open_clip_package
 from pvbench.weights.blank import Blank
+from pvbench.weights.checkpoint import unwrapped
 from pvbench.weights.torchscript import is_archive, read_archive
 
 FACE_SPREAD = 1.9
@@ -87,7 +88,7 @@ def load_open_clip(model: str, path: Path, device: torch.device | str = "cpu") -
     with Blank():
         network = kind(**config)
     # OpenAI's archives hold constants of the graph beside the weights.
-    _fill(network, state, f"{path} does not fit {model}", ignore_others=scripted)
+    _fill(network, unwrapped(state, str(path)), f"{path} does not fit {model}", ignore_others=scripted)
     return OpenClip(network.to(place), open_clip.get_tokenizer(model), place)
 
 
@@ -288,10 +289,7 @@ def _quick_gelu(x: Tensor) -> Tensor:
 
 
 def _fill(network: nn.Module, state: dict[str, Tensor], complaint: str, ignore_others: bool) -> None:
-    state = {
-        name.removeprefix("module."): value.float() if value.is_floating_point() else value
-        for name, value in state.items()
-    }
+    state = {name: value.float() if value.is_floating_point() else value for name, value in state.items()}
     # A number in some files, a row of one number in others.
     for name in ("logit_scale", "logit_bias"):
         if name in state and isinstance(own := getattr(network, name, None), Tensor):
