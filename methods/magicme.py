@@ -7,23 +7,28 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import numpy as np
+
 from pvbench.backbone import IMAGES, LATENTS, TOKENS
+from pvbench.digest import stable_seed
 from pvbench.errors import MethodError, SettingError
 from pvbench.identity import Identity
 from pvbench.keyword import MOST_WORDS, at_least, check_tokens, first_vectors, photos_and_captions, photos_asked_for
-from pvbench.method import Adapter, Method, Progress, Request, sampling_only
-from pvbench.pixels import photo_tensor
+from pvbench.method import Adapter, Method, Progress, Request, added, sampling_only
+from pvbench.pixels import photo_tensor, to_tensor
 from pvbench.profile import Profile
 from pvbench.prompt import Prompt, PromptSet, spelled
 from pvbench.reward import SEGMENTER, PersonSegmenter, load_segmenter
 from pvbench.video import Video
 
 if TYPE_CHECKING:
+    from types import EllipsisType
+
     import torch
-    from jaxtyping import Float
+    from jaxtyping import Bool, Float
     from torch import Tensor
 
-    from pvbench.latent_backbone import LatentBackbone
+    from pvbench.latent_backbone import LatentBackbone, Tokens
 
 CAPTION = Prompt("caption", "photo of a <V>")
 """What every photo is called; what else it shows is masked."""
@@ -44,6 +49,10 @@ class MagicMeSettings:
         smallest, largest: least and greatest size at which a photo is shown, 1 being its own; a smaller one stands on
             grey, which does not count.
         correlation: of the initial noise: frames i and j have the covariance `correlation` ** |i - j|.
+        face_vcd: whether the second stage follows, which makes the head again from nearer by.
+        face_denoise: how much of the steps the second stage takes again, from 0 to 1.
+        face_crop: how large a part of the frame the second stage sees, in sides of the part that just holds the head in
+            all frames.
 
     Raises:
         SettingError: a value is out of its range.
@@ -62,6 +71,9 @@ class MagicMeSettings:
     smallest: float = 0.6
     largest: float = 1.4
     correlation: float = sampling_only(0.05)
+    face_vcd: bool = sampling_only(added(False))
+    face_denoise: float = sampling_only(added(0.8))
+    face_crop: float = sampling_only(added(2.0))
 
     def __post_init__(self) -> None:
         at_least("cannot be negative", self, ("references", "decay", "whole", "mirror", "turn", "correlation"), 0)
@@ -76,13 +88,20 @@ class MagicMeSettings:
             raise SettingError(f"smallest is {self.smallest} and largest {self.largest}; expected 1 between them")
         if self.correlation >= 1:
             raise SettingError(f"correlation is {self.correlation}; expected a number from 0 to below 1")
+        if not 0 < self.face_denoise <= 1:
+            raise SettingError(
+                f"face_denoise is {self.face_denoise}; expected a share of the steps, above 0 and up to 1"
+            )
+        if self.face_crop < 1:
+            raise SettingError(f"face_crop is {self.face_crop}; expected at least 1, the head itself")
 
 
 class MagicMe(Method):
     """Textual inversion under a mask of the person, on the text-to-image side; nothing of the network is changed.
 
     Source: Ma et al., "Magic-Me: Identity-Specific Video Customized Diffusion", 2024, its first stage (ID module and 3D
-    Gaussian noise prior); Zhen-Dong/Magic-Me@16bf220. `docs/magicme.md` lists what is kept and what is not.
+    Gaussian noise prior) and, with `face_vcd`, its second; Zhen-Dong/Magic-Me@16bf220. `docs/magicme.md` lists what is
+    kept and what is not.
     """
 
     name: ClassVar[str] = "magicme"
@@ -97,8 +116,8 @@ class MagicMe(Method):
 
     @classmethod
     def asks(cls, settings: Any) -> frozenset[str]:
-        """A side of images on which words can be learned, and a segmenter where the loss is masked."""
-        return frozenset({LATENTS, IMAGES, TOKENS, *((SEGMENTER,) if settings.mask else ())})
+        """A side of images on which words can be learned, and a segmenter for the masked loss and the second stage."""
+        return frozenset({LATENTS, IMAGES, TOKENS, *((SEGMENTER,) if settings.mask or settings.face_vcd else ())})
 
     @classmethod
     def check(cls, settings: Any, profile: Profile, identities: Sequence[Identity], prompts: PromptSet) -> None:
@@ -157,9 +176,47 @@ class MagicMe(Method):
         words = " ".join(spelled(name, len(vectors)) for name, vectors in adapter.tokens.items())
         for request in requests:
             text = request.prompt.render(identity.class_noun, words)
-            yield self.backbone.sample(
+            video = self.backbone.sample(
                 text, request.noise_seed, tokens=adapter.tokens, correlation=self.settings.correlation
             )
+            yield self._nearer(video, text, adapter.tokens, request.noise_seed) if self.settings.face_vcd else video
+
+    def _nearer(self, video: Video, text: str, tokens: Tokens, noise_seed: int) -> Video:
+        """Face VCD: the part around the head, enlarged to a whole video, goes through the last steps once more.
+
+        Of what comes out, the head alone is put back, with a soft edge. A video without a head stays as it is.
+        """
+        import torch
+
+        settings, backbone = self.settings, self.backbone
+        frames = to_tensor(video.frames, backbone.device)
+        if backbone.latent_shape()[1] != len(frames):
+            raise MethodError("face_vcd takes a backbone with a latent for each frame; tune with face_vcd=off")
+        with torch.no_grad():
+            heads = self._seen_by_segmenter.head(frames).clone()
+            part = part_around(heads > 0.5, settings.face_crop)
+            if part is None:
+                return video
+            near = resized(frames[part], frames.shape[-2:])
+            latent = backbone.encode_images(near)[:, :, 0].transpose(0, 1)[None]
+            first = backbone.first_step(1 - settings.face_denoise)
+            noise = backbone.noise(stable_seed("face vcd", noise_seed), correlation=settings.correlation)
+            words = backbone.encode(text, tokens)
+            made = backbone.decode(backbone.denoise(backbone.noised(latent, first, noise), words, first))
+            made = resized(made.clamp(-1, 1), frames[part].shape[-2:])
+            # Hair that is new counts, and hair that is no longer there: what was the head, or is.
+            heads[part] = torch.maximum(heads[part], self._seen_by_segmenter.head(made))
+            whole = frames.clone()
+            whole[part] = made
+            share = soft(heads)
+            found = ((frames * (1 - share) + whole * share + 1) * 127.5).round().byte().permute(0, 2, 3, 1)
+        return Video(np.ascontiguousarray(found.cpu().numpy()), video.fps)
+
+    @property
+    def _seen_by_segmenter(self) -> PersonSegmenter:
+        if self._segmenter is None:
+            self._segmenter = load_segmenter(self.profile, str(self.backbone.device))
+        return self._segmenter
 
     def _masks(self, images: Tensor, identity: Identity) -> Float[Tensor, "n 1 H W"]:
         """Where each photo shows the person: 1 there, 0 elsewhere; 1 everywhere without a mask."""
@@ -167,9 +224,7 @@ class MagicMe(Method):
 
         if not self.settings.mask:
             return torch.ones_like(images[:, :1])
-        if self._segmenter is None:
-            self._segmenter = load_segmenter(self.profile, str(self.backbone.device))
-        masks = (self._segmenter.person(images) > 0.5).to(images)
+        masks = (self._seen_by_segmenter.person(images) > 0.5).to(images)
         for photo, mask in zip(identity.images, masks, strict=False):
             if not mask.any():
                 raise MethodError(f"no person is found in {photo}; replace the photo, or tune with mask=off")
@@ -216,3 +271,38 @@ def masked_mean(errors: Float[Tensor, "n c 1 h w"], counts: Float[Tensor, "n 1 H
     total = weights.flatten(1).sum(dim=1).clamp(min=1e-6)
     found: Tensor = (errors[:, :, 0] * weights).mean(dim=1).flatten(1).sum(dim=1) / total
     return found
+
+
+def part_around(heads: Bool[Tensor, "t 1 H W"], crop: float) -> tuple[EllipsisType, slice, slice] | None:
+    """Rows and columns of a part of the frame, of its shape, that holds all places of a head; None without a head.
+
+    Args:
+        crop: the part's sides, in those of the smallest one that holds all places.
+    """
+    _, _, rows, columns = heads.nonzero(as_tuple=True)
+    if not len(rows):
+        return None
+    spans = [(int(places.min()), int(places.max()) + 1) for places in (rows, columns)]
+    sides = heads.shape[-2:]
+    share = min(1.0, crop * max((end - begin) / side for (begin, end), side in zip(spans, sides, strict=True)))
+    found = []
+    for (begin, end), side in zip(spans, sides, strict=True):
+        length = math.ceil(share * side)
+        first = min(max(0, (begin + end - length) // 2), side - length)
+        found.append(slice(first, first + length))
+    return ..., found[0], found[1]
+
+
+def resized(images: Float[Tensor, "n 3 H W"], size: Sequence[int]) -> Float[Tensor, "n 3 H2 W2"]:
+    """Images at another size, in [-1, 1]."""
+    from torch.nn import functional
+
+    return functional.interpolate(images, size=tuple(size), mode="bicubic", align_corners=False).clamp(-1, 1)
+
+
+def soft(heads: Float[Tensor, "t 1 H W"]) -> Float[Tensor, "t 1 H W"]:
+    """How much of each pixel is put back: the head, its edge softened over a hundredth of the frame, as published."""
+    from torch.nn import functional
+
+    edge = max(1, round(heads.shape[-1] / 100))
+    return functional.avg_pool2d((heads > 0.5).to(heads), 2 * edge + 1, 1, edge, count_include_pad=False)

@@ -241,9 +241,7 @@ def test_a_checkpoint_that_cannot_be_read_is_told(encoder, tmp_path, damage):
 def test_what_is_missing_is_told_with_its_publisher(tmp_path, monkeypatch):
     monkeypatch.setenv("PVBENCH_WEIGHTS", str(tmp_path))
     profile = load_profile("animatediff")
-    with pytest.raises(
-        WeightsError, match=r"animator\.ckpt of .* goes there.* image_encoder of .*2\.5 GB.*goes"
-    ):
+    with pytest.raises(WeightsError, match=r"animator\.ckpt of .* goes there.* image_encoder of .*2\.5 GB.*goes"):
         reward_signature(profile, "image_prompt")
     without = dataclasses.replace(profile, rewards={"image_prompt": "id_animator", "animator": 3})
     with pytest.raises(ProfileError, match="animator is 3; expected the path of"):

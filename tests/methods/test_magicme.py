@@ -8,10 +8,11 @@ from short_contract import ShortContract
 from pvbench.errors import MethodError, SettingError
 from pvbench.identity import load_identities
 from pvbench.method import Adapter, request_for
-from pvbench.methods.magicme import CAPTION, MagicMe, MagicMeSettings, masked_mean
+from pvbench.methods.magicme import CAPTION, MagicMe, MagicMeSettings, masked_mean, part_around
 from pvbench.pixels import photo_tensor
 from pvbench.prompt import load_prompts
 from pvbench.reward import PersonSegmenter
+from pvbench.video import Video
 
 EVALUATION = load_prompts("mini_evaluation").prompts
 SIMULATED = load_prompts("mini_simulated")
@@ -217,6 +218,69 @@ class TestTheNoisePrior:
         assert change(0.9) < change(0.0)
 
 
+class TestTheSecondStage:
+    def video(self, make, ada, segmenter=Left, **settings):
+        method = make("magicme", correlation=0.0, **settings)
+        method._segmenter = segmenter()
+        adapter = Adapter({}, tokens={"<ada>": method.backbone.word_vectors("woman")}, text_encoder="")
+        return next(method.generate(ada, adapter, [request_for(ada, EVALUATION[0], 0)]))
+
+    def test_the_head_is_made_again_and_nothing_else(self, make, ada):
+        """The head is the left half here; its edge is one pixel wide."""
+        before, after = self.video(make, ada), self.video(make, ada, face_vcd=True)
+        changed = np.abs(before.frames.astype(int) - after.frames)
+        assert changed[:, :, 34:].max() == 0
+        assert changed[:, :, :30].mean() > 2
+
+    def test_more_of_the_steps_change_more(self, make, ada):
+        before = self.video(make, ada).frames.astype(int)
+        changes = [
+            np.abs(self.video(make, ada, face_vcd=True, face_denoise=share).frames - before).mean()
+            for share in (0.25, 0.8)
+        ]
+        assert 0 < changes[0] < changes[1]
+
+    def test_it_starts_from_noise_of_its_own_that_rests_on_the_cells_seed(self, make, ada, monkeypatch):
+        again = [self.video(make, ada, face_vcd=True).digest for _ in range(2)]
+        assert again[0] == again[1]
+        method = make("magicme", face_vcd=True)
+        asked, noise = [], method.backbone.noise
+        monkeypatch.setattr(method.backbone, "noise", lambda seed, **given: asked.append(seed) or noise(seed, **given))
+        self.video(make, ada, face_vcd=True)
+        assert len(set(asked)) == 2
+
+    def test_a_video_without_a_head_stays_as_it_is(self, make, ada):
+        assert self.video(make, ada, segmenter=Nobody, face_vcd=True).digest == self.video(make, ada).digest
+
+    def test_a_backbone_with_one_latent_for_several_frames_is_refused(self, make, ada, monkeypatch):
+        method = make("magicme")
+        monkeypatch.setattr(method.backbone, "latent_shape", lambda side="video": (4, 2, 8, 8), raising=False)
+        with pytest.raises(MethodError, match="a latent for each frame"):
+            method._nearer(Video(np.zeros((4, 64, 64, 3), np.uint8), 8.0), "a woman", {}, 0)
+
+    def test_it_asks_for_a_segmenter_without_a_mask_too(self):
+        assert "reward.segmenter" in MagicMe.asks(MagicMeSettings(mask=False, face_vcd=True))
+
+
+@pytest.mark.parametrize(
+    ("places", "crop", "expected"),
+    [
+        ([(10, 8), (29, 15)], 1.0, (slice(10, 30), slice(7, 17))),  # half of the frame's height, and so of its width
+        ([(10, 8), (29, 15)], 1.5, (slice(5, 35), slice(4, 19))),
+        ([(0, 0)], 10.0, (slice(0, 20), slice(0, 10))),  # within the frame
+        ([(39, 19)], 10.0, (slice(20, 40), slice(10, 20))),
+        ([(0, 0), (39, 19)], 2.0, (slice(0, 40), slice(0, 20))),
+        ([], 2.0, None),
+    ],
+)
+def test_a_part_of_the_frames_shape_holds_all_places_of_the_head(places, crop, expected):
+    heads = torch.zeros(2, 1, 40, 20, dtype=torch.bool)
+    for frame, (row, column) in enumerate(places):
+        heads[frame, 0, row, column] = True
+    found = part_around(heads, crop)
+    assert (found and found[1:]) == expected
+
+
 def test_more_photos_than_there_are_are_refused(ada, short_profile):
     with pytest.raises(SettingError, match="references is 9; identity 'ada' has 5 photos"):
         MagicMe.check(MagicMeSettings(references=9), short_profile, load_identities(["ada"]), SIMULATED)
@@ -233,6 +297,9 @@ def test_more_photos_than_there_are_are_refused(ada, short_profile):
         ({"whole": 1.5}, "whole is 1.5; expected a probability"),
         ({"smallest": 1.2}, "expected 1 between them"),
         ({"largest": 0.9}, "expected 1 between them"),
+        ({"face_denoise": 0.0}, "face_denoise is 0.0; expected a share of the steps, above 0"),
+        ({"face_denoise": 1.1}, "face_denoise is 1.1; expected a share of the steps, above 0 and up to 1"),
+        ({"face_crop": 0.5}, "face_crop is 0.5; expected at least 1"),
     ],
 )
 def test_settings_out_of_range_are_refused(settings, message):

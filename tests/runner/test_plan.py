@@ -311,6 +311,7 @@ class TestSamplingAlone:
             ("personalvideo[named=off]", "personalvideo"),
             ("personalvideo[named=off,rank=8]", "personalvideo[rank=8]"),
             ("magicme[correlation=0.3]", "magicme"),
+            ("magicme[face_vcd=on]", "magicme"),
         ],
     )
     def test_rows_share_adapters_and_differ_in_videos(self, row, tuned):
