@@ -58,9 +58,7 @@ def unwrapped(state: Mapping[Any, Tensor], what: str) -> dict[str, Tensor]:
     for name, value in state.items():
         key = str(name).removeprefix("module.")
         if key in found:
-            raise WeightsError(
-                f"{what} holds both {key!r} and 'module.{key}': save one of the two alone"
-            )
+            raise WeightsError(f"{what} holds both {key!r} and 'module.{key}': save one of the two alone")
         found[key] = value
     return found
 
