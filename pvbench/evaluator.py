@@ -182,6 +182,9 @@ KINDS: Mapping[str, Mapping[str, str]] = {
         "pixels": "frame_differences",
         "inception": "inception_v3",
         "protocol_clip": "protocol_clip",
+        "aesthetic_clip": "aesthetic_clip",
+        "aesthetic": "laion_aesthetic",
+        "opens2v_aesthetic": "opens2v_aesthetic",
     },
 }
 """Sets of evaluators by the name that a profile's `[evaluators] kind` gives them."""

@@ -22,7 +22,8 @@ WeightsOption = Annotated[
     list[str] | None,
     typer.Option(
         help="NAME=PATH: a file of your own for one evaluator (raft, i3d, face, clip, hps, dino, protocol_face, "
-        "curricularface, inception, protocol_clip); may be given several times.",
+        "curricularface, inception, protocol_clip, aesthetic_clip, aesthetic, opens2v_aesthetic); may be given several "
+        "times.",
         show_default=False,
     ),
 ]

@@ -15,15 +15,21 @@ PAPER = ("face_sim", "dynamic_degree", "temporal_consistency", "clip_t", "clip_i
 SETS: Mapping[str, tuple[str, ...]] = {
     "all": PAPER,
     "personalvideo": PAPER,
-    "opens2v": ("opens2v_face",),
+    "opens2v": ("opens2v_face", "opens2v_aesthetic"),
     "consisid": ("consisid_face", "consisid_fid", "consisid_clip_score"),
     "ipvg": ("consisid_face", "consisid_fid", "consisid_clip_score"),
-    "vbench": ("dynamic_degree", "subject_consistency", "background_consistency", "temporal_flickering"),
+    "vbench": (
+        "dynamic_degree",
+        "subject_consistency",
+        "background_consistency",
+        "temporal_flickering",
+        "aesthetic_quality",
+    ),
 }
 """Names that stand for several metrics: the paper's, and those of published protocols.
 
-The IPVG challenge has released no scorer; its four numbers are those of ConsisID's script. VBench's sixteen dimensions
-are the four that these networks compute.
+The IPVG challenge has released no scorer; its four numbers are those of ConsisID's script. Of OpenS2V-Eval's
+scores and VBench's sixteen dimensions those are here that these networks compute.
 """
 
 _BUILT_IN = (

@@ -85,6 +85,10 @@ def example_features(
         "consisid/inception": rng.uniform(0, 1, (16, CLIP)).astype(np.float32),
         "reference/inception": rng.uniform(0, 1, (photos, CLIP)).astype(np.float32),
         "consisid/clip": _unit(rng.normal(size=(16, CLIP))),
+        "vbench/clip": _unit(rng.normal(size=(frames, CLIP))),
+        "opens2v/clip": _unit(rng.normal(size=(32, CLIP))),
+        "vbench/aesthetic": rng.uniform(1, 10, frames).astype(np.float32),
+        "opens2v/aesthetic": rng.uniform(1, 10, 32).astype(np.float32),
         "text/consisid_clip": _unit(rng.normal(size=CLIP)),
         "style/probability": rng.dirichlet(np.ones(3), frames).astype(np.float32),
     }

@@ -33,7 +33,7 @@ class Published:
     """Weights that somebody publishes.
 
     Attributes:
-        part: what they are for: face, flow, video, clip, dino, hps, curricular or inception.
+        part: what they are for: face, flow, video, clip, dino, hps, curricular, inception or an aesthetic score.
         files: path below the weights folder -> sha256 in hex; empty where it is not known, so that the file is neither
             fetched nor checked, only named by its digest in signatures.
         url: the file itself, or a zip archive that holds the files under their last names.
@@ -171,6 +171,22 @@ PUBLISHED: Mapping[str, Published] = {
             "Apache-2.0 (tgxs002/HPSv2)",
             1970,
         ),
+        Published(
+            "laion-linear",
+            "aesthetic",
+            {"aesthetic/sa_0_4_vit_l_14_linear.pth": ""},
+            "https://github.com/LAION-AI/aesthetic-predictor/raw/main/sa_0_4_vit_l_14_linear.pth",
+            "MIT (LAION-AI/aesthetic-predictor)",
+            1,
+        ),
+        Published(
+            "laion-improved",
+            "opens2v_aesthetic",
+            {"aesthetic/aesthetic-model.pth": ""},
+            "https://huggingface.co/BestWishYsh/OpenS2V-Weight/resolve/main/aesthetic-model.pth",
+            "Apache-2.0 (christophschuhmann/improved-aesthetic-predictor)",
+            4,
+        ),
     )
 }
 """By the names that a profile uses."""
@@ -187,10 +203,13 @@ OPTIONS: Mapping[str, str] = {
     "curricular": "curricularface",
     "inception": "inception",
     "protocol_clip": "protocol_clip",
+    "aesthetic_clip": "aesthetic_clip",
+    "aesthetic": "aesthetic",
+    "opens2v_aesthetic": "opens2v_aesthetic",
 }
 """What --weights calls each part."""
 
-_SAME_AS: Mapping[str, str] = {"protocol_face": "face", "protocol_clip": "clip"}
+_SAME_AS: Mapping[str, str] = {"protocol_face": "face", "protocol_clip": "clip", "aesthetic_clip": "clip"}
 """Parts that take the weights of another."""
 
 

@@ -169,7 +169,7 @@ def test_a_protocol_stands_for_metrics_that_there_are(name):
 
 
 def test_protocols_and_metrics_are_named_together_and_each_is_made_once():
-    assert choose("opens2v,ipvg,consisid,clip_t") == ("opens2v_face", *SETS["consisid"], "clip_t")
+    assert choose("opens2v,ipvg,consisid,clip_t") == (*SETS["opens2v"], *SETS["consisid"], "clip_t")
 
 
 def test_a_protocol_that_is_unknown_is_refused_with_the_nearest():
@@ -180,3 +180,8 @@ def test_a_protocol_that_is_unknown_is_refused_with_the_nearest():
 def test_every_protocol_is_on_the_page_of_published_numbers():
     page = (Path(__file__).parents[2] / "docs" / "published_numbers.md").read_text(encoding="utf-8")
     assert [name for name in SETS if f"`{name}`" not in page] == []
+
+
+def test_sets_name_what_their_networks_compute():
+    assert SETS["opens2v"] == ("opens2v_face", "opens2v_aesthetic")
+    assert SETS["vbench"][-1] == "aesthetic_quality"

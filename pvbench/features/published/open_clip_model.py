@@ -134,6 +134,13 @@ class OpenClip:
         return torch.cat(parts).cpu().numpy()
 
     @torch.no_grad()
+    def vbench_frames(
+        self, frames: UInt8[np.ndarray, "frames height width 3"]
+    ) -> Float32[np.ndarray, "frames embedding"]:
+        """Unit embeddings of RGB frames as VBench sees them, see `vbench_pixels`."""
+        return torch.cat([self.images(vbench_pixels(part, self.side)) for part in _chunks(frames)]).cpu().numpy()
+
+    @torch.no_grad()
     def hps_frames(self, frames: UInt8[np.ndarray, "frames height width 3"]) -> Float32[np.ndarray, "frames embedding"]:
         """Unit embeddings of RGB frames as HPSv2 sees them, see `hps_pixels`.
 
@@ -206,6 +213,25 @@ def middle_square(picture: Image.Image, side: int) -> UInt8[np.ndarray, "{side} 
     left, top = round((columns - side) / 2), round((rows - side) / 2)
     small = picture.resize((columns, rows), Image.Resampling.BICUBIC)
     return np.asarray(small.crop((left, top, left + side, top + side)).convert("RGB"))
+
+
+def vbench_pixels(
+    frames: UInt8[np.ndarray, "frames height width 3"], side: int
+) -> Float32[Tensor, "frames 3 {side} {side}"]:
+    """RGB frames as VBench's CLIP dimensions see them: resized without a filter, so that fine detail is aliased.
+
+    Source: Vchitect/VBench@11d473b utils.py clip_transform: torchvision's bicubic on tensors of whole levels, without
+    antialiasing.
+    """
+    height, width = frames.shape[1:3]
+    scale = side / min(height, width)
+    rows, columns = (int(scale * length) if length != min(height, width) else side for length in (height, width))
+    levels = torch.from_numpy(np.array(frames, order="C")).permute(0, 3, 1, 2).float()
+    if (rows, columns) != (height, width):
+        levels = functional.interpolate(levels, (rows, columns), mode="bicubic", antialias=False)
+        levels = levels.clamp(0, 255).round()
+    top, left = round((rows - side) / 2), round((columns - side) / 2)
+    return _normalise(levels[:, :, top : top + side, left : left + side] / 255)
 
 
 def hps_pixels(

@@ -183,7 +183,7 @@ def test_the_public_demonstration_has_its_published_scores(pvbench, reference, t
     if not clip.is_file():
         pytest.skip(f"the clip and its person's photo in the folder singleface_3 are not in {clip.parent}")
     shows = ("--identity", str(clip.with_suffix("")), "--prompt", "a person")
-    how = ("--profile", "animatediff", "--protocol", "opens2v", "--device", "cpu", "--workers", "1")
+    how = ("--profile", "animatediff", "--metrics", "opens2v_face", "--device", "cpu", "--workers", "1")
     status, _, told = pvbench("measure", str(clip), *shows, *how, "--out", "out")
     if status == 2 and "weights" in told:
         pytest.skip(told)
