@@ -139,7 +139,7 @@ class AestheticLoader(PublishedPart):
         FeatureGroup("vbench_aesthetic", "video", ("vbench/aesthetic",), reads=("vbench/clip",), on_demand=True),
     )
     option: ClassVar[str] = "aesthetic"
-    memory_gib: ClassVar[float] = 0.1
+    memory_gib: ClassVar[float] = 1.0
 
     @classmethod
     def load(cls, profile: Profile, device: str) -> Head:
@@ -158,7 +158,7 @@ class OpenS2VAestheticLoader(PublishedPart):
         FeatureGroup("opens2v_aesthetic", "video", ("opens2v/aesthetic",), reads=("opens2v/clip",), on_demand=True),
     )
     option: ClassVar[str] = "opens2v_aesthetic"
-    memory_gib: ClassVar[float] = 0.1
+    memory_gib: ClassVar[float] = 1.0
 
     @classmethod
     def load(cls, profile: Profile, device: str) -> Head:
