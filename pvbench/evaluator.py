@@ -168,6 +168,7 @@ KINDS: Mapping[str, Mapping[str, str]] = {
         "style": "mini_style",
         "colours": "head_colours",
         "pixels": "frame_differences",
+        "farneback": "farneback",
         "hps": "mini_hps",
     },
     "published": {
@@ -180,6 +181,7 @@ KINDS: Mapping[str, Mapping[str, str]] = {
         "protocol_face": "protocol_face",
         "curricular": "curricularface",
         "pixels": "frame_differences",
+        "farneback": "farneback",
         "inception": "inception_v3",
         "protocol_clip": "protocol_clip",
         "aesthetic_clip": "aesthetic_clip",

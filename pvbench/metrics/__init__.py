@@ -15,7 +15,7 @@ PAPER = ("face_sim", "dynamic_degree", "temporal_consistency", "clip_t", "clip_i
 SETS: Mapping[str, tuple[str, ...]] = {
     "all": PAPER,
     "personalvideo": PAPER,
-    "opens2v": ("opens2v_face", "opens2v_aesthetic"),
+    "opens2v": ("opens2v_face", "opens2v_aesthetic", "opens2v_motion"),
     "consisid": ("consisid_face", "consisid_fid", "consisid_clip_score"),
     "ipvg": ("consisid_face", "consisid_fid", "consisid_clip_score"),
     "vbench": (

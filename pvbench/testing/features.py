@@ -88,6 +88,7 @@ def example_features(
         "vbench/clip": _unit(rng.normal(size=(frames, CLIP))),
         "opens2v/clip": _unit(rng.normal(size=(32, CLIP))),
         "vbench/aesthetic": rng.uniform(1, 10, frames).astype(np.float32),
+        "opens2v/motion": rng.normal(size=2).astype(np.float32),
         "opens2v/aesthetic": rng.uniform(1, 10, 32).astype(np.float32),
         "text/consisid_clip": _unit(rng.normal(size=CLIP)),
         "style/probability": rng.dirichlet(np.ones(3), frames).astype(np.float32),

@@ -183,5 +183,5 @@ def test_every_protocol_is_on_the_page_of_published_numbers():
 
 
 def test_sets_name_what_their_networks_compute():
-    assert SETS["opens2v"] == ("opens2v_face", "opens2v_aesthetic")
+    assert SETS["opens2v"] == ("opens2v_face", "opens2v_aesthetic", "opens2v_motion")
     assert SETS["vbench"][-1] == "aesthetic_quality"
