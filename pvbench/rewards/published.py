@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pvbench.rewards.published_animator import AnimatorPrompt
     from pvbench.rewards.published_consisid import ConsisIdFaces
     from pvbench.rewards.published_ip_adapter import IpAdapterPrompt
+    from pvbench.rewards.published_segmenter import DeepLab
     from pvbench.rewards.semantic import PreferenceReward
 
 
@@ -316,3 +317,50 @@ class HpsLoader(RewardLoader):
         if entry is not None and entry.part == "hps" and not path.is_file():
             path = located(entry, option="rewards.hps")
         return path, model
+
+
+class DeepLabLoader(RewardLoader):
+    """torchvision's DeepLabV3 as a segmenter of people, for the masks of MagicMe.
+
+    Lines of a profile's `[rewards]`:
+        segmenter_file: path of the checkpoint, or its published name, deeplabv3-resnet50.
+    """
+
+    name: ClassVar[str] = "deeplab"
+    summary: ClassVar[str] = "torchvision's DeepLabV3 with a ResNet-50: which pixels show a person"
+    role: ClassVar[Role] = "segmenter"
+    weights: ClassVar[tuple[str, ...]] = ("segmenter_file",)
+
+    @classmethod
+    def signature(cls, profile: Profile) -> Mapping[str, Any]:
+        """The checkpoint's digest."""
+        return {"version": 1, "sha256": digest_of(cls._file(profile))}
+
+    @classmethod
+    def load(cls, profile: Profile, device: str) -> DeepLab:
+        """The segmenter on a device.
+
+        Raises:
+            WeightsError: the checkpoint is missing, damaged, would run code, or is another network's.
+        """
+        from pvbench.rewards.published_segmenter import load_deeplab
+
+        return load_deeplab(cls._file(profile), torch_device(device))
+
+    @classmethod
+    def _file(cls, profile: Profile) -> Path:
+        given = profile.rewards.get("segmenter_file")
+        if not isinstance(given, str):
+            raise ProfileError(
+                f"profile {profile.name!r} [rewards]: segmenter_file is {given!r}; expected the path of torchvision's "
+                f"DeepLabV3 or its published name, deeplabv3-resnet50"
+            )
+        entry, path = PUBLISHED.get(given), Path(given).expanduser()
+        if entry is not None and entry.part == "segmenter" and not path.is_file():
+            return located(entry, option="rewards.segmenter_file")
+        if not path.is_file():
+            raise WeightsError(
+                f"profile {profile.name!r} [rewards]: there is no file {path}; set segmenter_file to the checkpoint's "
+                f"path"
+            )
+        return path

@@ -33,7 +33,8 @@ class Published:
     """Weights that somebody publishes.
 
     Attributes:
-        part: what they are for: face, flow, video, clip, dino, hps, curricular, inception or an aesthetic score.
+        part: what they are for: face, flow, video, clip, dino, hps, curricular, inception, an aesthetic score or a
+            method's segmenter.
         files: path below the weights folder -> sha256 in hex; empty where it is not known, so that the file is neither
             fetched nor checked, only named by its digest in signatures.
         url: the file itself, or a zip archive that holds the files under their last names.
@@ -186,6 +187,14 @@ PUBLISHED: Mapping[str, Published] = {
             "https://huggingface.co/BestWishYsh/OpenS2V-Weight/resolve/main/aesthetic-model.pth",
             "Apache-2.0 (christophschuhmann/improved-aesthetic-predictor)",
             4,
+        ),
+        Published(
+            "deeplabv3-resnet50",
+            "segmenter",
+            {"segmenter/deeplabv3_resnet50_coco-cd0a2569.pth": ""},
+            "https://download.pytorch.org/models/deeplabv3_resnet50_coco-cd0a2569.pth",
+            "BSD-3-Clause (torchvision); trained on COCO",
+            168,
         ),
     )
 }
