@@ -287,17 +287,47 @@ def test_a_file_that_cannot_be_looked_at_is_left_out(world, pvbench, tmp_path):
     assert "the person" in out
 
 
+def test_where_no_file_can_be_looked_at_the_status_is_2(world, pvbench, tmp_path):
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "a.mp4").write_bytes(b"no video")
+    status, _, err = pvbench("likeness", str(world / "photos" / "person1"), "broken")
+    assert status == 2
+    assert "a.mp4" in err
+
+
+def test_a_photo_that_cannot_serve_is_named_and_the_others_keep_their_names(world, pvbench, tmp_path):
+    folder = tmp_path / "ann"
+    folder.mkdir()
+    for number, path in enumerate(sorted((world / "photos" / "person1").glob("*.*"))[:3]):
+        Image.open(path).save(folder / f"shot{number}.png")
+    Image.new("RGB", (96, 96), (120, 120, 120)).save(folder / "grey.png")
+    (folder / "apple.heic").write_bytes(b"heic")
+    (folder / "torn.jpg").write_bytes(b"no picture")
+    (tmp_path / "seen").mkdir()
+    (tmp_path / "seen" / "again.png").write_bytes((folder / "shot2.png").read_bytes())
+    status, out, err = pvbench("likeness", "ann", "seen")
+    assert status == 0
+    assert "(a copy of shot2.png?)" in " ".join(out.split())
+    for name in ("grey.png shows no face", "apple.heic", "torn.jpg"):
+        assert name in err
+    assert err.count("it is left out") == 3
+
+
 @pytest.mark.parametrize(
     ("photos", "videos", "error", "message"),
     [
         ("photos/person1", "nowhere", VideoError, "there is no such file or folder"),
         ("photos/person1", "empty", VideoError, "no videos and no pictures in"),
-        ("grey", "videos/person1", FaceError, "0 of 2 photos show one face; at least two are needed"),
+        ("grey", "videos/person1", FaceError, r"0 of 2 photos can be used; at least two .*0\.png shows no face"),
+        ("one", "videos/person1", FaceError, r"1 of 1 photo can be used; at least two that show one face each"),
     ],
 )
 def test_what_cannot_be_held_against_anything_is_refused(world, photos, videos, error, message):
     (world / "empty").mkdir(exist_ok=True)
     (world / "grey").mkdir(exist_ok=True)
+    (world / "one").mkdir(exist_ok=True)
+    first = sorted((world / "photos" / "person1").glob("*.*"))[0]
+    (world / "one" / first.name).write_bytes(first.read_bytes())
     for number in range(2):
         Image.new("RGB", (96, 96), (120, 120, 120 + number)).save(world / "grey" / f"{number}.png")
     with pytest.raises(error, match=message):

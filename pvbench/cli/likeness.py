@@ -49,7 +49,8 @@ def likeness(
 
     Each is read between two bands: what strangers reach, and what the person's own photos do, each held against the
     others. Where prompts are known, CLIP-T stands beside, and several folders make a curve of likeness, motion and
-    prompt. Exit status 1: some files could not be looked at.
+    prompt. Exit status 1: some files could not be looked at; 2: none
+    could, or an input cannot be used.
     """
     from pvbench.features.published.settings import with_weights
     from pvbench.likeness.look import look
@@ -68,7 +69,7 @@ def likeness(
     for where, why in found.refused:
         error_console.print(f"[yellow]left out[/] {escape(where)}: {escape(why)}", soft_wrap=True)
     if found.refused:
-        raise typer.Exit(1)
+        raise typer.Exit(1 if found.seen else 2)
 
 
 def _advanced(done: int, total: int, name: str) -> None:
@@ -94,6 +95,8 @@ def _words(found: Likeness) -> dict[str, object]:
         "seen": [one.in_words() for one in found.seen],
         "best": {"folder": best, "next": rival, "p": None if math.isnan(p) else p},
         **_curve_in_words(found, best),
+        "photos": list(found.photos),
+        "notes": list(found.notes),
         "refused": [list(one) for one in found.refused],
     }
 
@@ -115,7 +118,8 @@ def _show(found: Likeness) -> None:
 
     several = len(found.folders) > 1
     for folder in found.folders:
-        console.print(_table(found.of(folder), escape(folder) if several else None, prompted=found.prompted))
+        title = escape(folder) if several else None
+        console.print(_table(found.of(folder), title, found.photos, prompted=found.prompted))
     if asked := asked_in_words(one.text for one in found.seen):
         console.print(escape(asked), soft_wrap=True)
     _show_bands(found)
@@ -124,14 +128,14 @@ def _show(found: Likeness) -> None:
         _show_best(found)
 
 
-def _table(seen: Sequence[Seen], title: str | None, *, prompted: bool) -> Table:
+def _table(seen: Sequence[Seen], title: str | None, photos: Sequence[str], *, prompted: bool) -> Table:
     """What was seen in one folder; with a column for the prompt where one is known."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=title, title_justify="left")
     for heading in ("name", "likeness", "faces", "turned", "motion", *(["prompt"] if prompted else []), "verdict"):
         justify = "left" if heading in ("name", "verdict") else "right"
         table.add_column(heading, justify=justify, overflow="fold")  # type: ignore[arg-type]
     for one in seen:
-        copied = f" [dim](a copy of photo {one.copied}?)[/]" if one.copied else ""
+        copied = f" [dim](a copy of {escape(photos[one.copied - 1])}?)[/]" if one.copied else ""
         table.add_row(
             escape(one.name),
             _number(100 * one.likeness, ".1f"),

@@ -11,7 +11,7 @@ import numpy as np
 
 from pvbench.errors import FaceError, PvbenchError, VideoError, WeightsError, counted
 from pvbench.evaluator import Evaluators, FeaturePlan, Features
-from pvbench.identity import load_identity
+from pvbench.identity import Identity, load_identity
 from pvbench.likeness.bands import CALIBRATIONS, FEWEST_PHOTOS, Bands, bands_of, template
 from pvbench.likeness.prompts import asked_for
 from pvbench.likeness.seen import Seen, see
@@ -33,13 +33,15 @@ class Likeness:
 
     Attributes:
         refused: files that could not be looked at, and why.
-        notes: sentences on prompts that could not be compared, or not as a whole.
+        notes: sentences on photos that were left out, and on prompts that could not be compared, or not as a whole.
+        photos: names of the photos that are held against, in the order in which `Seen.copied` counts them.
     """
 
     bands: Bands
     seen: tuple[Seen, ...]
     refused: tuple[tuple[str, str], ...]
     notes: tuple[str, ...] = ()
+    photos: tuple[str, ...] = ()
 
     @property
     def folders(self) -> tuple[str, ...]:
@@ -88,7 +90,8 @@ def look(
     texts = asked_for([path for path, _ in things], profile, person.class_noun, prompt)
     plan = FeaturePlan(profile, frozenset((*_WANTED, *(_FOR_PROMPTS if any(texts) else ()))))
     evaluators = Evaluators(plan, device)
-    faces = _photos(evaluators, person.references())
+    faces, used, wrong = _photos(evaluators, person)
+    left_out = tuple(f"{why}; it is left out" for why in (*person.left_out, *wrong))
     others = [] if strangers is None else list(_strangers(evaluators, strangers, template(faces)))
     bands = bands_of(faces, CALIBRATIONS.get(plan.loaders["face"].name), others)
     of_texts, notes = _texts(evaluators, texts, required=bool(prompt))
@@ -102,7 +105,7 @@ def look(
         except PvbenchError as error:
             refused.append((str(path), str(error)))
     advanced(len(things), len(things), "")
-    return Likeness(bands, tuple(seen), tuple(refused), notes)
+    return Likeness(bands, tuple(seen), tuple(refused), (*left_out, *notes), used)
 
 
 def _texts(
@@ -128,17 +131,22 @@ def _texts(
     )
 
 
-def _photos(evaluators: Evaluators, photos: Sequence[np.ndarray]) -> np.ndarray:
-    """Embeddings of the photos that show one face; those that do not are left out, unless too few are left."""
-    found, wrong = [], []
-    for number, photo in enumerate(photos, start=1):
+def _photos(evaluators: Evaluators, person: Identity) -> tuple[np.ndarray, tuple[str, ...], list[str]]:
+    """Embeddings of the photos that show one face, their names, and what is wrong with the others."""
+    found, used, wrong = [], [], []
+    for path, photo in zip(person.images, person.references(), strict=True):
         try:
             found.append(evaluators.all("reference", [photo])["reference/face"])
+            used.append(path.name)
         except FaceError as error:
-            wrong.append(f"photo {number}: {error}")
+            wrong.append(f"{path} {str(error).removeprefix('reference photo 1 of 1 ')}")
     if len(found) < FEWEST_PHOTOS:
-        raise FaceError(f"{len(found)} of {len(photos)} photos show one face; at least two are needed. {wrong[0]}")
-    return np.concatenate(found).astype(np.float64)
+        why = "".join(f" {one}." for one in (*person.left_out, *wrong)[:3])
+        raise FaceError(
+            f"{person.folder}: {len(found)} of {counted(len(person.images) + len(person.left_out), 'photo')} can be "
+            f"used; at least two that show one face each are needed, since they are held against one another.{why}"
+        )
+    return np.concatenate(found).astype(np.float64), tuple(used), wrong
 
 
 def _strangers(evaluators: Evaluators, folder: Path, own: np.ndarray) -> Iterator[float]:
