@@ -174,7 +174,7 @@ class Store:
         except OSError as error:
             raise StoreError(
                 f"no run in {self.folder}: {path.name} cannot be read ({error.strerror}); name a folder "
-                f"that `pvbench run --out` made"
+                f"that `pvbench run --out` or `pvbench measure --out` made"
             ) from error
         except ValueError as error:
             raise StoreError(f"{path} is corrupt ({error}); run the same `pvbench run` again to rewrite it") from error

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import combinations
 
@@ -36,12 +36,15 @@ def expected_cells(videos: Iterable[ImportedVideo]) -> dict[str, set[CellKey]]:
 def with_paired_seeds(found: Found) -> Found:
     """The same, with seeds counted from 0 within a prompt where methods have the same prompts and other seeds.
 
-    They then stand in the same cells, and a note says so; they are left as they are where any two share a cell.
+    They then stand in the same cells, and a note says so. They are left as they are where two have some seeds of a
+    prompt in common and others not: these are then the same cells as they stand.
     """
     own = cells_by_method(found.videos)
     pairs = {label: {cell[:2] for cell in cells} for label, cells in own.items()}
     alike = [(a, b) for a, b in combinations(own, 2) if pairs[a] & pairs[b]]
-    if not alike or any(own[a] & own[b] for a, b in alike):
+    seeds = {label: _seeds_of(cells) for label, cells in own.items()}
+    shared = [(seeds[a][pair], seeds[b][pair]) for a, b in alike for pair in pairs[a] & pairs[b]]
+    if all(own[a] & own[b] for a, b in alike) or any(one != other and one & other for one, other in shared):
         return found
     ranks = {
         (label, cell): sorted(other.seed for other in cells if other[:2] == cell[:2]).index(cell.seed)
@@ -51,6 +54,13 @@ def with_paired_seeds(found: Found) -> Found:
     videos = [replace(video, seed=ranks[video.method, cell_of(video)]) for video in found.videos]
     note = "methods have the same prompts and other seeds: their videos are paired by prompt, seeds counted from 0"
     return Found(videos, found.problems, [*found.notes, note])
+
+
+def _seeds_of(cells: Collection[CellKey]) -> dict[tuple[str, str], set[int]]:
+    found: dict[tuple[str, str], set[int]] = {}
+    for cell in cells:
+        found.setdefault(cell[:2], set()).add(cell.seed)
+    return found
 
 
 def uneven_notes(videos: Sequence[ImportedVideo]) -> list[str]:

@@ -9,7 +9,7 @@ from typing import Literal
 
 import numpy as np
 
-from pvbench.errors import FaceError, PvbenchError
+from pvbench.errors import FaceError, PvbenchError, counted
 from pvbench.evaluator import Evaluators, FeaturePlan
 from pvbench.executors.executor import Notify
 from pvbench.executors.worker import Refused, print_to
@@ -153,17 +153,20 @@ class InputJob:
             groups = [group for group, _ in self.missing]
             wrong = {name: why for name, photo in photos.items() if (why := _why_not(bench, photo, groups))}
             good = [photo for name, photo in photos.items() if name not in wrong]
-            if not person.plain or not good:
+            if not person.plain:
                 raise
+            if not good:
+                said = "; ".join(f"{name}: {why}" for name, why in list(wrong.items())[:3])
+                raise FaceError(f"none of {counted(len(photos), 'photo')} can be used: {said}") from None
             make_features(bench.evaluators, "reference", good, self.missing, self.kept)
             write_left_out(self.kept, wrong)
 
 
 def _why_not(bench: Bench, photo: np.ndarray, groups: Sequence[str]) -> str:
-    """Why a photo cannot serve as a reference; empty where it can."""
+    """Why a photo cannot serve as a reference, in words that count no photos; empty where it can."""
     try:
         for _ in bench.evaluators.make("reference", [photo], groups):
             pass
     except FaceError as error:
-        return str(error)
+        return str(error).removeprefix("reference photo 1 of 1 ")
     return ""

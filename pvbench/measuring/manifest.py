@@ -9,11 +9,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from pvbench.atomic import write_text
-from pvbench.errors import IdentityError, PromptError, VideoError, did_you_mean, readable
+from pvbench.errors import IdentityError, PromptError, StoreError, VideoError, did_you_mean, readable
 from pvbench.identity import Identity
 from pvbench.measuring.consisid_bench import COLUMNS, rows_of_consisid
 from pvbench.measuring.imported import Found, Given, ImportedVideo, People, Problem, prompt_of, slug
-from pvbench.measuring.table import PICTURES, TABLE_SUFFIXES, read_rows
+from pvbench.measuring.table import PICTURES, TABLE_SUFFIXES, guessed_encoding, read_rows
 from pvbench.prompt import Prompt
 from pvbench.video import VIDEO_SUFFIXES
 
@@ -59,6 +59,8 @@ def read_manifest(
             found.problems.append(Problem(where, str(error)))
     if not found.videos and not found.problems:
         raise VideoError(f"{path} lists no videos; expected a line for each with {', '.join(MANIFEST_FIELDS[:3])}")
+    if guessed := guessed_encoding(path):
+        found.notes.append(guessed)
     if unread:
         found.notes.append(f"{readable(path)}: not read, as no fields of a manifest: {', '.join(unread)}")
     return found
@@ -162,21 +164,34 @@ def _person(places: _Places, name: str, people: People) -> Identity | None:
     """The identity of a manifest's line: a known one, or one in a folder below the manifest's."""
     if not name:
         return None
-    return people.find(str(places.inside("identity", name))) if "/" in name else people.find(name)
+    return people.find(str(places.inside("identity", name))) if {"/", "\\"} & set(name) else people.find(name)
+
+
+def _named(person: Identity, start: Path) -> str:
+    """What a list calls a person: a folder from there on, or, where it lies elsewhere, the name."""
+    folder = person.folder.absolute()
+    if not folder.is_relative_to(start):
+        return person.name
+    inner = folder.relative_to(start).as_posix()
+    return inner if "/" in inner else f"./{inner}"
 
 
 def write_manifest(path: Path, videos: Sequence[ImportedVideo]) -> None:
     """`path` lists videos and what is known of each, to be corrected and measured.
 
+    A person whose folder lies below the list's is named by that folder, so that the list is enough.
+
     Raises:
-        StoreError: it cannot be written.
+        StoreError: it cannot be written, or is there already: somebody may have corrected it.
     """
+    if path.exists():
+        raise StoreError(f"{path} is there already, and may hold corrections; delete it, or give the list another name")
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(MANIFEST_FIELDS)
     for video in videos:
         where = os.path.relpath(video.path.absolute(), path.parent.absolute())
-        person = video.identity.name if video.identity else ""
+        person = _named(video.identity, path.parent.absolute()) if video.identity else ""
         writer.writerow((readable(where), person, video.text or "", video.method, video.seed))
     # Spreadsheets take UTF-8 for what it is where a mark says so.
     write_text(path, "\ufeff" + text.getvalue())

@@ -220,8 +220,10 @@ def _faces(videos: Sequence[ImportedVideo], work: Work) -> Iterable[str]:
 
 def _left_out(found: Found) -> tuple[tuple[str, str], ...]:
     """Files and lines of manifests that are not cells: of nobody known, of no prompt, or the second of one cell."""
-    cells = {video.source for video in found.videos}
-    return tuple((problem.where, problem.what) for problem in found.problems if problem.where not in cells)
+    known = {video.source for video in found.videos}
+    # A person's photo that cannot serve takes no cell away.
+    known |= {f"identity {video.identity.name}" for video in found.videos if video.identity}
+    return tuple((problem.where, problem.what) for problem in found.problems if problem.where not in known)
 
 
 def _reference_sets(work: Work) -> list[ReferenceSet]:

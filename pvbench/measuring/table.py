@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from pvbench.errors import VideoError
+from pvbench.errors import VideoError, readable
 
 TABLE_SUFFIXES = (".csv", ".tsv", ".xlsx", ".json", ".jsonl")
 
@@ -53,6 +53,24 @@ def text_of(path: Path) -> str:
         return content.decode(marked) if marked else _unmarked(content)
     except (OSError, UnicodeError) as error:
         raise VideoError(f"{path} cannot be read as a table ({error}); save it as CSV in UTF-8") from error
+
+
+def guessed_encoding(path: Path) -> str:
+    """A sentence where nothing in a text says how its letters are written, so that they may be read wrongly."""
+    if path.suffix.lower() == ".xlsx":
+        return ""
+    content = path.read_bytes()
+    if content.startswith(tuple(_MARKS)):
+        return ""
+    try:
+        content.decode()
+    except UnicodeDecodeError:
+        if content.count(0) < len(content) // 4:
+            return (
+                f"{readable(path)} is not in UTF-8: its letters are read as Windows writes them in western Europe. If "
+                f"they come out wrong, save it as CSV in UTF-8"
+            )
+    return ""
 
 
 def _unmarked(content: bytes) -> str:

@@ -183,10 +183,25 @@ def check_features(names: Collection[str], made: Collection[str] | None) -> None
     for name in names if there is not None else ():
         for need in metric_class(name).needs:
             if need not in (there or ()):
-                raise MetricError(
-                    f"metric {name!r} needs the feature {need!r}, which no evaluator makes"
-                    f"{did_you_mean(need, there or ())}; leave it out with --metrics, or install what makes it"
+                hint = _who_makes(need) or (
+                    f"which no evaluator makes{did_you_mean(need, there or ())}; leave it out with --metrics, or "
+                    f"install what makes it"
                 )
+                raise MetricError(f"metric {name!r} needs the feature {need!r}, {hint}")
+
+
+def _who_makes(feature: str) -> str:
+    """What to do where a profile's evaluators do not make a feature, but another kind's; empty where none does."""
+    from pvbench.evaluator import EVALUATORS, KINDS
+
+    for kind, parts in KINDS.items():
+        if any(feature in group.features for name in parts.values() for group in EVALUATORS.get(name).groups):
+            example = "mini" if kind == "mini" else "animatediff"
+            return (
+                f"which no evaluator of this profile makes; take a profile whose evaluators are of the kind {kind}, "
+                f"such as --profile {example}, or leave it out with --metrics"
+            )
+    return ""
 
 
 def load_metrics(

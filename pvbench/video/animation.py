@@ -12,20 +12,18 @@ import numpy as np
 
 from pvbench.errors import VideoError
 from pvbench.video.containers import CUT_SHORT, ends_early
-from pvbench.video.pace import Pace, pace_of
+from pvbench.video.pace import INSTEAD, SHORTEST, Pace, pace_of
 from pvbench.video.pictures import reason
 from pvbench.video.video import Video, refuse_too_large
 
 if TYPE_CHECKING:
     from PIL import Image
 
-ANIMATION_SUFFIXES = (".webp", ".apng", ".avif")
+ANIMATION_SUFFIXES = (".webp", ".apng", ".png", ".avif")
 """Of files that may move."""
 
 _MILLI = Fraction(1, 1000)
 _HEAD_BYTES = 4096
-_SHORTEST, _INSTEAD = 10, 100
-"""Milliseconds: a frame that is shown for no longer is shown for a tenth of a second, as browsers do."""
 
 
 def is_animation(path: Path) -> bool:
@@ -38,7 +36,13 @@ def is_animation(path: Path) -> bool:
     except OSError:
         return False
     webp = head[:4] == b"RIFF" and head[8:16] == b"WEBPVP8X" and bool(head[20] & 2)
-    return webp or head[4:12] == b"ftypavis" or (head.startswith(b"\x89PNG") and b"acTL" in head)
+    return webp or head[4:12] == b"ftypavis" or (head.startswith(b"\x89PNG") and _of_frames(head) > 1)
+
+
+def _of_frames(head: bytes) -> int:
+    """How many frames a PNG says that it has; 0 where it says nothing."""
+    _, found, rest = head.partition(b"acTL")
+    return int.from_bytes(rest[:4]) if found else 0
 
 
 def read_animation(path: Path) -> Video:
@@ -89,7 +93,7 @@ def _frames(image: Image.Image) -> Iterator[int]:
         image.seek(place)
         image.load()
         duration = round(image.info.get("duration", 0))
-        yield duration if duration > _SHORTEST else _INSTEAD
+        yield duration if duration * _MILLI > SHORTEST else int(INSTEAD / _MILLI)
 
 
 def _pace(durations: list[int]) -> Pace:

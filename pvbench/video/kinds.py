@@ -7,10 +7,10 @@ from pathlib import Path
 from pvbench.video.animation import is_animation
 
 VIDEO_SUFFIXES = (
-    *(".mp4", ".m4v", ".mov", ".qt", ".3gp", ".3g2", ".f4v"),
-    *(".mkv", ".webm", ".ogv", ".ogm", ".nut", ".ivf"),
+    *(".mp4", ".m4v", ".mp4v", ".mov", ".qt", ".3gp", ".3g2", ".f4v", ".gifv"),
+    *(".mkv", ".mk3d", ".webm", ".ogv", ".ogm", ".nut", ".ivf"),
     *(".avi", ".divx", ".wmv", ".asf", ".flv", ".rm", ".rmvb", ".dv", ".mxf", ".y4m"),
-    *(".mpg", ".mpeg", ".mpe", ".m1v", ".m2v", ".ts", ".mts", ".m2ts", ".vob"),
+    *(".mpg", ".mpeg", ".mpe", ".m1v", ".m2v", ".ts", ".mts", ".m2ts", ".m2p", ".trp", ".vob"),
     ".gif",
 )
 """Of files that FFmpeg reads, whatever is in them."""

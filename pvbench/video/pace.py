@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import accumulate, pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pvbench.video.video import rate_of
 
+SHORTEST, INSTEAD = Fraction(1, 100), Fraction(1, 10)
+"""Seconds: a frame of an animation that is shown for no longer is shown for a tenth of a second, as browsers do."""
 _STEADY, _AGREES = 0.1, 0.01
 """By so much of their mean gaps may differ in a steady video, and by so much of its length may a rate be wrong."""
 
@@ -54,6 +58,23 @@ def pace_of(
     end = times[-1] + max(last, float(np.median(gaps)))
     shown = (np.append(times, end) - times[0]) * float(tick)
     return Pace(float(rate_of(len(known) / shown[-1])), shown)
+
+
+def stream_pace(stream: Any, stamps: Sequence[int | None], last: int) -> Pace | None:
+    """The pace of the frames of a decoder's stream; in a GIF, a hundredth of a second is a tenth, as in browsers.
+
+    Args:
+        stamps, last: as `pace_of` has them.
+    """
+    tick, declared = stream.time_base, (stream.average_rate, stream.guessed_rate)
+    if stream.codec_context.name == "gif" and None not in stamps:
+        known = [stamp for stamp in stamps if stamp is not None]
+        gaps = [after - before for before, after in pairwise(known)]
+        longer = [gap if gap * tick > SHORTEST else round(INSTEAD / tick) for gap in gaps]
+        if longer != gaps:
+            stamps, declared = [0, *accumulate(longer)], (None, None)
+            last = last if not last or last * tick > SHORTEST else longer[-1]
+    return pace_of(stamps, last, tick, declared)
 
 
 def _rate(times: NDArray[np.float64], tick: Fraction, declared: Sequence[Fraction]) -> float | Fraction:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from pvbench.errors import VideoError
 from pvbench.video.animation import is_animation, probe_animation
 from pvbench.video.containers import CUT_SHORT, ends_early
-from pvbench.video.pace import Pace, pace_of
+from pvbench.video.pace import Pace, stream_pace
 from pvbench.video.pictures import FOLDER_FPS, frame_files, one_size, reason
 from pvbench.video.read import refuse_unknown
-from pvbench.video.shown import remarks_on, shown_size
+from pvbench.video.shown import is_black, remarks_on, shown_size
+
+_FADES_IN = 120
+"""Frames in which a video may fade in from black."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +80,7 @@ def _probe_file(path: Path) -> VideoFacts:
             pace = _pace(packets, stream)
             promised = stream.frames
         with av.open(str(path)) as container:
-            first = next(container.decode(video=0), None)
+            first = _telling(container.decode(video=0))
             size = shown_size(container.streams.video[0], first) if first is not None else (0, 0)
     except (FFmpegError, OSError, ValueError) as error:
         raise VideoError(f"{path} is corrupt or no video ({reason(error)}); delete it, or make it again") from error
@@ -90,6 +94,15 @@ def _probe_file(path: Path) -> VideoFacts:
         raise VideoError(f"{path} {CUT_SHORT}")
     shown = sum(packet.shown for packet in packets)
     return VideoFacts(shown, *size, pace.fps, pace.shown is None, remarks_on(first))
+
+
+def _telling(frames: Iterator[Any]) -> Any:
+    """The first frame that is not black, of those with which a video may fade in; None where there is no frame."""
+    frame = None
+    for frame in islice(frames, _FADES_IN):
+        if not is_black(frame.to_ndarray(format="rgb24")):
+            break
+    return frame
 
 
 class _Packet(NamedTuple):
@@ -110,7 +123,7 @@ def _pace(packets: Sequence[_Packet], stream: Any) -> Pace | None:
     shown = sorted((packet for packet in packets if packet.shown), key=lambda packet: packet.stamp or 0)
     stamps = [packet.stamp for packet in shown]
     last = shown[-1].duration if shown else 0
-    return pace_of(stamps, last, stream.time_base, (stream.average_rate, stream.guessed_rate))
+    return stream_pace(stream, stamps, last)
 
 
 def _probe_frames(folder: Path) -> VideoFacts:

@@ -12,7 +12,7 @@ from pvbench.errors import VideoError
 from pvbench.video.animation import is_animation, read_animation
 from pvbench.video.containers import CUT_SHORT, ends_early
 from pvbench.video.lossless import DIGEST_TAG
-from pvbench.video.pace import pace_of
+from pvbench.video.pace import stream_pace
 from pvbench.video.pictures import frame_files, read_frames, reason
 from pvbench.video.shown import orient, square_width
 from pvbench.video.video import Video, refuse_too_large
@@ -63,7 +63,7 @@ def read_video(path: Path) -> Video:
                 last = frame.duration
                 pixels += turned.data
                 refuse_too_large(path, len(pixels), frame.width, frame.height)
-            pace = pace_of(stamps, last or 0, stream.time_base, (stream.average_rate, stream.guessed_rate))
+            pace = stream_pace(stream, stamps, last or 0)
             promised = container.metadata.get(DIGEST_TAG)
     except (FFmpegError, OSError, ValueError) as error:
         raise VideoError(f"{path} is corrupt or no video ({reason(error)}); delete it, or make it again") from error

@@ -65,7 +65,12 @@ def remarks_on(frame: Any) -> tuple[str, ...]:
 def has_bars(picture: UInt8[np.ndarray, "_ _ 3"]) -> bool:
     """Whether a picture has black bars, equally wide, at two opposite sides."""
     bright = picture.max(axis=-1) > _BLACK
-    return bool(bright.any()) and any(_bars(bright.any(axis=axis)) for axis in (0, 1))
+    return not is_black(picture) and any(_bars(bright.any(axis=axis)) for axis in (0, 1))
+
+
+def is_black(picture: UInt8[np.ndarray, "_ _ 3"]) -> bool:
+    """Whether all of a picture is black, or nearly."""
+    return int(picture.max()) <= _BLACK
 
 
 def _bars(line: np.ndarray) -> bool:

@@ -50,8 +50,20 @@ def test_seeds_are_paired_where_prompts_are_the_same_and_no_seed_is():
     assert "paired by prompt" in found.notes[0]
 
 
+def test_seeds_are_paired_where_two_of_the_methods_have_the_same_ones():
+    found = with_paired_seeds(Found(videos(a="surf4 surf5", b="surf5 surf4", c="surf7 surf8")))
+    assert [video.seed for video in found.videos] == [0, 1, 1, 0, 0, 1]
+    assert uneven_notes(found.videos) == []
+
+
 @pytest.mark.parametrize(
-    "cells", [{"a": "surf0 surf1", "b": "surf1 surf2"}, {"a": "surf0", "b": "read7"}, {"a": "surf4"}]
+    "cells",
+    [
+        {"a": "surf0 surf1", "b": "surf1 surf2"},
+        {"a": "surf0 surf1", "b": "surf1", "c": "surf8"},
+        {"a": "surf0", "b": "read7"},
+        {"a": "surf4"},
+    ],
 )
 def test_seeds_stay_where_cells_or_no_prompts_are_shared(cells):
     found = Found(videos(**cells))

@@ -8,7 +8,7 @@ import pytest
 from example_inputs import make_identity
 from PIL import Image
 
-from pvbench.errors import VideoError
+from pvbench.errors import StoreError, VideoError
 from pvbench.measuring.imported import Given, People, slug
 from pvbench.measuring.layouts import find_videos
 from pvbench.measuring.manifest import write_manifest
@@ -142,9 +142,12 @@ def test_tables_as_programs_write_them(tmp_path, crowd, name):
         ("ann", LINES[2][2], 1),
     ]
     assert all(video.path.is_file() for video in found.videos)
-    assert found.notes == (
-        [f"{tmp_path / name}: not read, as no fields of a manifest: notes"] if "notes" in name else []
-    )
+    told = {
+        "notes.csv": f"{tmp_path / name}: not read, as no fields of a manifest: notes",
+        "windows.csv": f"{tmp_path / name} is not in UTF-8: its letters are read as Windows writes them in western "
+        "Europe. If they come out wrong, save it as CSV in UTF-8",
+    }
+    assert found.notes == [told[name]] * (name in told)
 
 
 def test_prompts_by_video_as_vbench_and_opens2v_write_them(tmp_path, crowd):
@@ -205,6 +208,38 @@ def test_a_manifest_of_a_folder_says_the_same_as_the_folder(tmp_path, crowd):
     assert [(v.method, v.identity, v.text, v.seed, v.path) for v in again.videos] == [
         (v.method, v.identity, v.text, v.seed, v.path) for v in found.videos
     ]
+
+
+def test_a_list_is_not_written_over(tmp_path, crowd):
+    (tmp_path / "list.csv").write_text("video,seed\ncorrected.mp4,3\n")
+    with pytest.raises(StoreError, match="is there already, and may hold corrections"):
+        write_manifest(tmp_path / "list.csv", [])
+    assert "corrected.mp4" in (tmp_path / "list.csv").read_text()
+
+
+def test_a_list_names_people_by_folders_below_it_so_that_it_is_enough(tmp_path):
+    make_identity(tmp_path / "ppl", "ann")
+    (tmp_path / "v").mkdir()
+    (tmp_path / "v" / "a woman sings.mp4").write_bytes(b"")
+    found = find_videos(tmp_path / "v", People(), PROMPTS, Given(identity=str(tmp_path / "ppl" / "ann")))
+    write_manifest(tmp_path / "list.csv", found.videos)
+    (again,) = find_videos(tmp_path / "list.csv", People(), PROMPTS).videos
+    assert again.identity == found.videos[0].identity
+    text = (tmp_path / "list.csv").read_text().replace("ppl/ann", "ppl\\ann")
+    (tmp_path / "list.csv").write_text(text)
+    assert find_videos(tmp_path / "list.csv", People(), PROMPTS).videos[0].identity == again.identity
+
+
+@pytest.mark.parametrize(
+    ("encoding", "told"),
+    [("utf-8", False), ("utf-8-sig", False), ("utf-16", False), ("utf-16-le", False), ("cp1252", True), ("gbk", True)],
+)
+def test_a_guess_at_letters_is_told(tmp_path, crowd, encoding, told):
+    text = "video;prompt\na.mp4;" + {"gbk": "一个男人在海边", "cp1252": "ein Mann läuft"}.get(encoding, "a man, läuft")
+    (tmp_path / "a.mp4").write_bytes(b"")
+    (tmp_path / "list.csv").write_bytes(text.encode(encoding))
+    notes = find_videos(tmp_path / "list.csv", crowd, PROMPTS).notes
+    assert any("is not in UTF-8" in note for note in notes) == told
 
 
 def test_a_damaged_sheet_is_told(tmp_path, crowd):

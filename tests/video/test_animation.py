@@ -20,7 +20,12 @@ def moving(path, durations=(125, 125, 125, 125), **options):
 
 @pytest.mark.parametrize(
     ("name", "options", "off"),
-    [("a.webp", {"lossless": True}, 0), ("a.apng", {}, 0), ("a.avif", {"quality": 100, "subsampling": "4:4:4"}, 12)],
+    [
+        ("a.webp", {"lossless": True}, 0),
+        ("a.apng", {}, 0),
+        ("a.png", {}, 0),
+        ("a.avif", {"quality": 100, "subsampling": "4:4:4"}, 12),
+    ],
 )
 def test_every_frame_is_read_and_looked_at(tmp_path, name, options, off):
     frames = moving(tmp_path / name, **options)
@@ -39,6 +44,21 @@ def test_held_frames_are_shown_for_their_times(tmp_path):
 def test_a_frame_that_is_shown_for_no_time_is_shown_as_browsers_do(tmp_path):
     moving(tmp_path / "a.webp", (0, 0, 0), lossless=True)
     assert read_video(tmp_path / "a.webp").fps == 10
+
+
+@pytest.mark.parametrize(
+    ("durations", "fps"), [((10, 10, 10, 10), 10), ((20, 20, 20, 20), 50), ((125, 125, 125, 125), 8)]
+)
+def test_a_gif_is_shown_at_the_rate_of_browsers(tmp_path, durations, fps):
+    moving(tmp_path / "a.gif", durations)
+    assert read_video(tmp_path / "a.gif").fps == pytest.approx(fps, rel=0.05)
+    assert probe_video(tmp_path / "a.gif").fps == pytest.approx(fps, rel=0.05)
+
+
+def test_a_gifs_short_frames_among_others_are_held_as_in_browsers(tmp_path):
+    moving(tmp_path / "a.gif", (10, 500, 10, 500))
+    assert read_video(tmp_path / "a.gif").shown[:4] == pytest.approx([0, 0.1, 0.6, 0.7])
+    assert not probe_video(tmp_path / "a.gif").steady
 
 
 def test_still_pictures_are_no_videos(tmp_path):

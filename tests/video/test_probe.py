@@ -71,6 +71,16 @@ def test_black_bars_are_remarked_on(tmp_path, rows, remarks):
     assert probe_video(tmp_path / "a.mkv").remarks == remarks
 
 
+def test_black_bars_are_seen_where_a_video_fades_in(tmp_path):
+    frames = np.full((6, 64, 64, 3), 128, np.uint8)
+    frames[:, :6] = frames[:, 58:] = 0
+    frames[:3] = 0
+    write_video(tmp_path / "a.mkv", Video(frames, 8.0))
+    assert probe_video(tmp_path / "a.mkv").remarks == ("bars",)
+    write_video(tmp_path / "b.mkv", Video(np.zeros_like(frames), 8.0))
+    assert probe_video(tmp_path / "b.mkv").remarks == ()
+
+
 def test_a_folder_of_frames_is_told_by_the_heads_of_its_pictures(tmp_path):
     for name in ("1.png", "2.png", "3.JPG", ".4.png"):
         Image.fromarray(np.zeros((20, 30, 3), np.uint8)).save(tmp_path / name)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import io
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
 from pvbench.atomic import write_bytes
 from pvbench.video import Video
@@ -21,6 +22,8 @@ QUALITY = "20"
 _KEY_FRAMES = 8
 _REPEATABLE = {"x264-params": "mbtree=0"}
 """x264's macroblock-tree rate control reads memory that nobody has written: one clip in 140 came out otherwise."""
+_TICK = Fraction(1, 1000)
+"""Seconds: what times are rounded to where frames are shown for unequal ones."""
 _PHOTO_SIDE = 128
 
 
@@ -45,6 +48,8 @@ def encode_clip(video: Video) -> bytes:
         context.flags |= av.codec.context.Flags.bitexact
         # Key frames often enough to step through frame by frame; no B-frames, whose delay shifts the first frame.
         context.options = {"crf": QUALITY, "preset": "fast", "g": str(_KEY_FRAMES), "bf": "0", **_REPEATABLE}
+        if video.shown is not None:
+            context.time_base = _TICK
         reformatter = av.video.reformatter.VideoReformatter()
         for index, frame in enumerate(video.frames):
             shown = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")
@@ -52,6 +57,8 @@ def encode_clip(video: Video) -> bytes:
                 shown, width, height, "yuv420p", dst_colorspace="ITU709", interpolation="BICUBIC", threads=1
             )
             picture.pts = index
+            if video.shown is not None:
+                picture.pts, picture.time_base = round(video.shown[index] / _TICK), _TICK
             for packet in stream.encode(picture):
                 container.mux(packet)
         for packet in stream.encode(None):
@@ -75,7 +82,7 @@ def write_thumbnail(target: Path, photo: Path) -> None:
     """
     content = io.BytesIO()
     with Image.open(photo) as image:
-        small = image.convert("RGB")
+        small = ImageOps.exif_transpose(image).convert("RGB")
         small.thumbnail((_PHOTO_SIDE, _PHOTO_SIDE), Image.Resampling.LANCZOS)
         small.save(content, format="JPEG", quality=85, optimize=True)
     write_bytes(target, content.getvalue())

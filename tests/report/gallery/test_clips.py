@@ -55,6 +55,13 @@ def test_a_copy_has_every_frame_at_its_time():
         assert abs(np.flatnonzero(red.any(axis=0))[0] / 3 - 2 * index) < 1
 
 
+def test_a_copy_shows_each_frame_when_the_video_does():
+    shown = np.array([0, 0.125, 0.25, 4.5, 4.625, 4.75, 4.875, 5.0, 5.125, 5.25, 5.375])
+    plain = moving_square()
+    _, _, times = decoded(encode_clip(Video(plain.frames, 10 / shown[-1], shown)))
+    assert times == pytest.approx(shown[:-1], abs=0.002)
+
+
 def test_a_copy_keeps_colours_nearly():
     _, frames, _ = decoded(encode_clip(moving_square()))
     assert np.abs(frames[0][10, 100].astype(int) - 128).max() <= 6
@@ -85,3 +92,14 @@ def test_a_thumbnail_is_small(tmp_path):
     write_thumbnail(tmp_path / "small.jpg", tmp_path / "photo.png")
     with Image.open(tmp_path / "small.jpg") as image:
         assert (image.format, image.size) == ("JPEG", (128, 64))
+
+
+def test_a_thumbnail_stands_upright(tmp_path):
+    """As a phone writes a photo: lying, with a note on how it was held."""
+    photo = Image.new("RGB", (100, 50), (10, 10, 200))
+    exif = photo.getexif()
+    exif[0x0112] = 6
+    photo.save(tmp_path / "photo.jpg", exif=exif)
+    write_thumbnail(tmp_path / "small.jpg", tmp_path / "photo.jpg")
+    with Image.open(tmp_path / "small.jpg") as image:
+        assert image.size == (50, 100)
