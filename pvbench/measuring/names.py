@@ -18,6 +18,13 @@ _ENDINGS = (
     re.compile(r"(?P<prompt>.+?)_(?P<seed>\d+)_?"),
     re.compile(r"(?P<prompt>.+?) ?\((?P<seed>\d+)\)"),
 )
+_BEHIND = re.compile(
+    r"(?:[-_ ]+(?:\d+x\d+|\d+ ?(?:fps|frames|steps|p|f)|\d{8}[-_T]\d{4,6})|(?: - | )copy(?: ?\(?\d+\)?)?)+$",
+    re.IGNORECASE,
+)
+"""What tools and desktops put behind a sentence, and which is no part of it: size, rate, time, the word for a copy."""
+_BEFORE = re.compile(r"(?P<seed>\d{3,})[-_ ]+(?P<prompt>[^\W\d].*)")
+"""A number that stands before a sentence."""
 _NUMBERS = re.compile(r"\d+")
 _LONGEST_SEED = 18
 _WORD_AND_INDEX = re.compile(r"[a-z]{3,}-\d{1,3}")
@@ -64,6 +71,8 @@ def name_says(stem: str, by_id: Mapping[str, Prompt], given: Given, *, flat: boo
     name, seed = split_seed(stem)
     if name in by_id:
         return name, by_id[name].text, seed
+    if is_text(stem):
+        name, seed = _sentence(stem)
     if not _is_for_files(name) and not _is_for_files(stem) and is_text(name):
         return slug(name), name.strip(), seed
     near = did_you_mean(name, by_id)
@@ -75,6 +84,17 @@ def name_says(stem: str, by_id: Mapping[str, Prompt], given: Given, *, flat: boo
         )
     # A name that says nothing: fine for the metrics that need no prompt.
     return slug(stem), "", 0
+
+
+def _sentence(stem: str) -> tuple[str, int]:
+    """The sentence in a name, without what tools and desktops put before and behind it, and the seed."""
+    plain = _BEHIND.sub("", stem)
+    name, seed = split_seed(plain)
+    if name == plain and (numbered := _BEFORE.fullmatch(plain)) and len(numbered["seed"]) <= _LONGEST_SEED:
+        name, seed = numbered["prompt"], int(numbered["seed"])
+    # Behind the seed, too: a size may stand before it.
+    shorter = _BEHIND.sub("", name).strip()
+    return (shorter, seed) if is_text(shorter) else split_seed(stem)
 
 
 def split_seed(stem: str) -> tuple[str, int]:

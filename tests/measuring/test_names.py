@@ -92,3 +92,25 @@ def test_a_name_that_is_nearly_an_id_is_refused(stem):
 )
 def test_a_text_has_several_words_or_a_script_without_spaces(name, sentence):
     assert is_text(name) is sentence
+
+
+@pytest.mark.parametrize(
+    ("stem", "sentence", "seed"),
+    [
+        ("0001_a woman talking", "a woman talking", 1),
+        ("012-a woman talking", "a woman talking", 12),
+        ("a woman talking copy", "a woman talking", 0),
+        ("a woman talking - Copy (2)", "a woman talking", 0),
+        ("a woman talking-3 copy", "a woman talking", 3),
+        ("a man runs_20260101_123456", "a man runs", 0),
+        ("a man runs_512x512_24fps_s42", "a man runs", 42),
+        ("a man runs_512x512_24fps", "a man runs", 0),
+        ("一个男人在海边_1280x720", "一个男人在海边", 0),
+        # Numbers that are part of a sentence stay.
+        ("a man on route 66", "a man on route 66", 0),
+        ("3 men at a table", "3 men at a table", 0),
+        ("a copy of a painting", "a copy of a painting", 0),
+    ],
+)
+def test_what_tools_put_around_a_sentence_is_no_part_of_it(stem, sentence, seed):
+    assert name_says(stem, {}, Given(), flat=False)[1:] == (sentence, seed)
