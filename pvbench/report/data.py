@@ -7,6 +7,7 @@ cells always give the same bytes.
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -159,7 +160,7 @@ class ReportData:
         """Those who are known: what statistics count."""
         return tuple(identity for identity in self.identities if identity.name != NOBODY)
 
-    @property
+    @cached_property
     def cells(self) -> tuple[CellKey, ...]:
         """Every cell of the grid, in the order of the files: identity, prompt, seed."""
         cells = (

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
+
+import numpy as np
 
 from pvbench.errors import VideoError
 from pvbench.video.animation import is_animation, probe_animation
@@ -80,11 +82,11 @@ def _probe_file(path: Path) -> VideoFacts:
             pace = _pace(packets, stream)
             promised = stream.frames
         with av.open(str(path)) as container:
-            first = _telling(container.decode(video=0))
+            first, picture = _telling(container)
             size = shown_size(container.streams.video[0], first) if first is not None else (0, 0)
     except (FFmpegError, OSError, ValueError) as error:
         raise VideoError(f"{path} is corrupt or no video ({reason(error)}); delete it, or make it again") from error
-    if first is None or not packets:
+    if first is None or picture is None or not packets:
         raise VideoError(f"{path} is corrupt: it holds no frames; delete it, or make it again")
     if pace is None:
         raise VideoError(f"{path} does not say how many frames it shows a second; encode it again with a frame rate")
@@ -93,16 +95,22 @@ def _probe_file(path: Path) -> VideoFacts:
     if any(packet.broken for packet in packets) or ends_early(path):
         raise VideoError(f"{path} {CUT_SHORT}")
     shown = sum(packet.shown for packet in packets)
-    return VideoFacts(shown, *size, pace.fps, pace.shown is None, remarks_on(first))
+    return VideoFacts(shown, *size, pace.fps, pace.shown is None, remarks_on(first, picture))
 
 
-def _telling(frames: Iterator[Any]) -> Any:
-    """The first frame that is not black, of those with which a video may fade in; None where there is no frame."""
-    frame = None
-    for frame in islice(frames, _FADES_IN):
-        if not is_black(frame.to_ndarray(format="rgb24")):
+def _telling(container: Any) -> tuple[Any, np.ndarray | None]:
+    """The first frame that is not black, of those with which a video may fade in, and the same in RGB."""
+    import av
+
+    stream = container.streams.video[0]
+    # One thread decodes and converts a few small frames fastest.
+    stream.codec_context.thread_count = 1
+    reformatter, frame, picture = av.video.reformatter.VideoReformatter(), None, None
+    for frame in islice(container.decode(stream), _FADES_IN):
+        picture = reformatter.reformat(frame, format="rgb24", threads=1).to_ndarray()
+        if not is_black(picture):
             break
-    return frame
+    return frame, picture
 
 
 class _Packet(NamedTuple):

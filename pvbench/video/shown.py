@@ -50,14 +50,18 @@ def _matrix(frame: Any) -> np.ndarray | None:
     return None if data is None else np.frombuffer(bytes(data), np.int32).astype(np.float64).reshape(3, 3)[:2, :2]
 
 
-def remarks_on(frame: Any) -> tuple[str, ...]:
-    """What makes a decoded frame another picture to a network than to a person, of `REMARKS`."""
+def remarks_on(frame: Any, picture: UInt8[np.ndarray, "_ _ 3"]) -> tuple[str, ...]:
+    """What makes a decoded frame another picture to a network than to a person, of `REMARKS`.
+
+    Args:
+        picture: the same frame in RGB.
+    """
     found = []
     if frame.color_trc in _HDR:
         found.append("hdr")
     if frame.interlaced_frame:
         found.append("interlaced")
-    if has_bars(frame.to_ndarray(format="rgb24")):
+    if has_bars(picture):
         found.append("bars")
     return tuple(found)
 

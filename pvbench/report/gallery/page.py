@@ -91,6 +91,7 @@ def _content(
     columns = [COLUMNS[name] for name in data.video_columns]
     people = {one.name: one for one in data.identities}
     prompts = {one.id: one for one in data.prompts}
+    planned = {variant.label: frozenset(data.planned(variant.label)) for variant in data.variants}
     return {
         "methods": [{"label": variant.label, "role": variant.role} for variant in data.in_table_order],
         "metrics": [
@@ -110,7 +111,7 @@ def _content(
                 "films": {
                     variant.label: dict(_film(data, variant.label, cell, clips, relative, columns))
                     for variant in data.variants
-                    if cell in data.planned(variant.label)
+                    if cell in planned[variant.label]
                 },
             }
             for cell in data.cells
