@@ -15,6 +15,7 @@ from pvbench.atomic import write_text
 from pvbench.errors import ProfileError, VideoError, counted
 from pvbench.evaluator import FeaturePlan
 from pvbench.freshness import freshness
+from pvbench.measuring.facts import KeptFacts
 from pvbench.measuring.grid import uneven_notes, with_paired_seeds
 from pvbench.measuring.imported import SHIPPED, Found, People, Problem, refuse_twins
 from pvbench.measuring.layouts import find_videos, labels_of
@@ -28,6 +29,7 @@ from pvbench.prompt import load_prompts
 from pvbench.store import Store
 
 _MEASURED = ".measured.json"
+_FACTS = ".facts.json"
 """Says what the last report was made from."""
 _NO_REFERENCE = "fvd needs --reference FOLDER, videos to measure the distance to"
 
@@ -99,7 +101,8 @@ def _measure_at(
     if needs.flow:
         workers = min(place.workers, max(1, len(found.videos)))
         needs = dataclasses.replace(needs, memory=place.memory(workers), workers=workers)
-    checked = precheck(found.videos, found.problems, needs, reference)
+    facts = KeptFacts(order.out / _FACTS)
+    checked = precheck(found.videos, found.problems, needs, reference, facts.probe)
     checked.notes += [*found.notes, *uneven_notes(found.videos), *notes]
     if looked is not None:
         looked(checked)
@@ -117,6 +120,7 @@ def _measure_at(
         features.loaders[part].provide(profile)
     store = Store(order.out)
     with store.locked():
+        facts.save()
         work = Work(order, store, features, checked, progress)
         work.go(place)
         folder = report_folder(store)

@@ -75,8 +75,16 @@ class Precheck:
     notes: list[str] = field(default_factory=list)
 
 
+Probe = Callable[[Path], VideoFacts]
+"""Says what a video's head does."""
+
+
 def precheck(
-    videos: Sequence[ImportedVideo], problems: Sequence[Problem], needs: Needs, reference: Sequence[Path] = ()
+    videos: Sequence[ImportedVideo],
+    problems: Sequence[Problem],
+    needs: Needs,
+    reference: Sequence[Path] = (),
+    probe: Probe = probe_video,
 ) -> Precheck:
     """Looks at every video's head, those of FVD's `reference` set included.
 
@@ -85,10 +93,10 @@ def precheck(
     """
     found = Precheck(problems=list(problems))
     for video in videos:
-        _look(found, video, needs)
+        _look(found, video, needs, probe)
     of_sets = replace(needs, flow=(), memory=None, groups=frozenset())
     for path in reference:
-        facts = _facts(path, str(path), of_sets)
+        facts = _facts(path, str(path), of_sets, probe)
         if isinstance(facts, VideoFacts):
             found.reference.append(path)
         elif facts not in found.problems:
@@ -99,9 +107,9 @@ def precheck(
     return found
 
 
-def _look(found: Precheck, video: ImportedVideo, needs: Needs) -> None:
+def _look(found: Precheck, video: ImportedVideo, needs: Needs, probe: Probe) -> None:
     """Adds what a video's head says, or why it cannot be measured, wholly or in part."""
-    facts = _facts(video.path, video.source, needs)
+    facts = _facts(video.path, video.source, needs, probe)
     if isinstance(facts, Problem):
         found.problems.append(facts)
         return
@@ -112,10 +120,10 @@ def _look(found: Precheck, video: ImportedVideo, needs: Needs) -> None:
         found.problems += [Problem(video.source, f"{why}; it is measured without", stops=False) for why in unmet]
 
 
-def _facts(path: Path, source: str, needs: Needs) -> VideoFacts | Problem:
+def _facts(path: Path, source: str, needs: Needs, probe: Probe) -> VideoFacts | Problem:
     """What a video's head says, or why it cannot be measured."""
     try:
-        facts = probe_video(path)
+        facts = probe(path)
     except VideoError as error:
         # The path stands before it already.
         return Problem(source, readable(str(error)).removeprefix(f"{source} "))
