@@ -177,7 +177,16 @@ def _json(path: Path) -> Rows:
     else:
         rows = content if isinstance(content, list) else [content]
     for number, row in enumerate(rows, start=1):
-        yield number, _object(row, f"{path} entry {number}")
+        for one in _videos_of(row):
+            yield number, _object(one, f"{path} entry {number}")
+
+
+def _videos_of(row: Any) -> list[Any]:
+    """An entry of VBench's full information, a prompt with its videos, as one for each of these; any other as it is."""
+    if not isinstance(row, Mapping) or not isinstance(row.get("video_list"), list):
+        return [row]
+    prompt = row.get("prompt_en", row.get("prompt", ""))
+    return [{"video": video, "prompt": prompt} for video in row["video_list"]]
 
 
 def _json_lines(path: Path) -> Rows:
@@ -194,6 +203,9 @@ def _json_lines(path: Path) -> Rows:
 def _object(row: Any, where: str) -> dict[str, str]:
     if not isinstance(row, Mapping):
         raise VideoError(f"{where} is {str(row)[:40]!r}; expected an object with video, identity, prompt")
+    for name in ("video", "prompt", "identity", "method", "seed"):
+        if isinstance(row.get(name), list | Mapping):
+            raise VideoError(f"{where} has {str(row[name])[:40]!r} as its {name}; expected a text or a number")
     return {str(name).strip(): _face_among(value) if name == PICTURES else _plain(value) for name, value in row.items()}
 
 

@@ -175,3 +175,20 @@ def test_a_text_that_is_cut_within_a_letter_is_refused(rows):
 
 def test_numbers_are_those_of_lines_after_a_text_of_several(rows):
     assert [number for number, _ in rows("a.csv", 'video,prompt\n1,"a\nb\nc"\n2,d\n')] == [2, 5]
+
+
+def test_vbenchs_full_information_is_a_row_for_each_video(tmp_path):
+    path = tmp_path / "VBench_full_info.json"
+    entry = {"prompt_en": "a man runs", "dimension": ["dynamic_degree"], "video_list": ["v/a man runs-0.mp4", "b.mp4"]}
+    path.write_text(json.dumps([entry, {"prompt_en": "nothing", "video_list": []}]))
+    assert list(read_rows(path)) == [
+        (1, {"video": "v/a man runs-0.mp4", "prompt": "a man runs"}),
+        (1, {"video": "b.mp4", "prompt": "a man runs"}),
+    ]
+
+
+@pytest.mark.parametrize("value", [["a man runs", "b"], {"en": "a man runs"}])
+def test_a_prompt_that_is_no_text_is_refused(tmp_path, value):
+    (tmp_path / "list.json").write_text(json.dumps([{"video": "a.mp4", "prompt": value}]))
+    with pytest.raises(VideoError, match="as its prompt; expected a text or a number"):
+        list(read_rows(tmp_path / "list.json"))
