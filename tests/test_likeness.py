@@ -332,3 +332,15 @@ def test_what_cannot_be_held_against_anything_is_refused(world, photos, videos, 
         Image.new("RGB", (96, 96), (120, 120, 120 + number)).save(world / "grey" / f"{number}.png")
     with pytest.raises(error, match=message):
         look(world / photos, [world / videos], load_profile("mini"))
+
+
+def test_two_faces_in_a_picture_are_noted(world, tmp_path):
+    two = [Image.open(path).resize((96, 96)) for path in sorted((world / "photos" / "person1").glob("*.*"))[:2]]
+    picture = Image.new("RGB", (192, 192), (128, 128, 128))
+    picture.paste(two[0], (0, 48))
+    picture.paste(two[1], (96, 48))
+    (tmp_path / "seen").mkdir()
+    picture.save(tmp_path / "seen" / "both.png")
+    found = look(world / "photos" / "person1", [tmp_path / "seen"], load_profile("mini"))
+    (note,) = found.notes
+    assert note.startswith("1 file with two faces or more in a frame (both.png): one of them counts")

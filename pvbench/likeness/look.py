@@ -20,7 +20,16 @@ from pvbench.pixels import resize_photo
 from pvbench.profile import Profile
 from pvbench.video import PICTURE_SUFFIXES, Video, is_video_file, read_picture, read_video
 
-_WANTED = ("face/embedding", "face/detected", "face/landmarks", "reference/face", "flow/top5", "flow/size", "flow/fps")
+_WANTED = (
+    "face/embedding",
+    "face/detected",
+    "face/count",
+    "face/landmarks",
+    "reference/face",
+    "flow/top5",
+    "flow/size",
+    "flow/fps",
+)
 _FOR_PROMPTS = ("clip/frame", "text/clip")
 
 Advanced = Callable[[int, int, str], None]
@@ -33,7 +42,8 @@ class Likeness:
 
     Attributes:
         refused: files that could not be looked at, and why.
-        notes: sentences on photos that were left out, and on prompts that could not be compared, or not as a whole.
+        notes: sentences on photos that were left out, on frames with several faces, and on prompts that could not be
+            compared, or not as a whole.
         photos: names of the photos that are held against, in the order in which `Seen.copied` counts them.
     """
 
@@ -95,17 +105,29 @@ def look(
     others = [] if strangers is None else list(_strangers(evaluators, strangers, template(faces)))
     bands = bands_of(faces, CALIBRATIONS.get(plan.loaders["face"].name), others)
     of_texts, notes = _texts(evaluators, texts, required=bool(prompt))
-    seen, refused = [], []
+    seen, refused, several = [], [], []
     for number, ((path, folder), asked) in enumerate(zip(things, texts, strict=True)):
         advanced(number, len(things), path.name)
         text = asked if asked in of_texts else ""
         try:
             features = {**_features(evaluators, path, prompted=bool(text)), **of_texts.get(text, {})}
             seen.append(see(path.name, folder, features, faces, bands, text))
+            if np.any(features.get("face/count", np.zeros(1)) > 1):
+                several.append(path.name)
         except PvbenchError as error:
             refused.append((str(path), str(error)))
     advanced(len(things), len(things), "")
+    if several:
+        notes = (*notes, _several_in_words(several))
     return Likeness(bands, tuple(seen), tuple(refused), (*left_out, *notes), used)
+
+
+def _several_in_words(names: Sequence[str]) -> str:
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return (
+        f"{counted(len(names), 'file')} with two faces or more in a frame ({', '.join(names[:3])}{more}): one of them "
+        f"counts, which may be somebody else's"
+    )
 
 
 def _texts(
