@@ -70,7 +70,7 @@ def test_the_doctor_tells_weights_that_every_report_needs_from_those_of_one_metr
     assert lines["flow"].split()[0] == "bad"
     assert lines["hps"].split()[0] == "note"
     assert "only hps_score needs it" in lines["hps"]
-    assert "HPS_v2.1_compressed.pt" in lines["hps"]
+    assert "HPS_v2.1_compressed.pt" in out
     assert lines["backbone"].split()[0] == "note"
     assert "pvbench run needs it, pvbench measure does not" in lines["backbone"]
 

@@ -50,7 +50,7 @@ def test_a_part_need_not_be_installed():
             r"unknown method 'personalvido' \(did you mean 'personalvideo'\?\); installed: base, ",
         ),
         (BACKBONES, "mimi", r"unknown backbone 'mimi' \(did you mean 'mini'\?\); installed: animatediff, "),
-        (REWARDS, "hsp", r"unknown reward 'hsp' \(did you mean 'hps'\?\); installed: consisid, hps, "),
+        (REWARDS, "hsp", r"unknown reward 'hsp' \(did you mean 'hps'\?\); installed: consisid, deeplab, hps, "),
     ],
 )
 def test_an_unknown_name_is_told_with_the_nearest(kinds, wrong, expected):
