@@ -141,8 +141,10 @@ BY_HAND: Mapping[str, Sequence[Mapping[str, Any]]] = {
         {**_PRINTED},
         {**_PRINTED, "finish": 0.125},
         {**_PRINTED, "finish": 0.125, "icr_frames": 4, "ceiling": 0.7},
-        {**_PRINTED, "finish": 0.125, "rate": 4e-3, "ceiling": 0.7},
-        {**_PRINTED, "finish": 0.125, "warm_steps": 280, "warm_rate": 8e-3, "steps": 80, "rate": 8e-4},
+        {**_PRINTED, "pixel_anchor": 8.0},
+        {**_PRINTED, "pixel_anchor": 8.0, "rate": 4e-3, "ceiling": 0.7},
+        {**_PRINTED, "pixel_anchor": 16.0, "icr_frames": 4},
+        {**_PRINTED, "warm_steps": 280, "warm_rate": 8e-3, "steps": 80, "rate": 8e-4},
     ),
 }  # fmt: skip
 """What was tried after the drawn trials: the defaults of their time, changed where a trial or a picture said so."""
