@@ -63,7 +63,7 @@ def test_lines_of_other_stages_and_broken_ones_are_passed_over():
 
 
 _LARGE = """
-
+from pvbench.machine.peak import measured_peak
 with measured_peak("cpu") as before:
     pass
 with measured_peak("cpu") as during:
