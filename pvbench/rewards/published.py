@@ -87,6 +87,21 @@ def _pack(profile: Profile) -> tuple[Path, Path]:
     return pack_files(weights_root() / "insightface" / given)
 
 
+def _own_or_published(given: str, part: str, line: str) -> Path:
+    """The file at a path, or, where there is none, the published weights of that name and part.
+
+    Args:
+        line: of `[rewards]`, by which messages call it.
+
+    Raises:
+        WeightsError: the published file is not there, or has another sha256.
+    """
+    entry, path = PUBLISHED.get(given), Path(given).expanduser()
+    if entry is not None and entry.part == part and not path.is_file():
+        return located(entry, option=f"rewards.{line}")
+    return path
+
+
 class _PhotoPromptLoader(RewardLoader):
     """A published adapter that takes a photo of a face: its file, and the folder of CLIP ViT-H/14's image encoder.
 
@@ -312,11 +327,7 @@ class HpsLoader(RewardLoader):
                 f"profile {profile.name!r} [rewards]: hps is {given!r} and hps_model {model!r}; expected the path of "
                 f"HPSv2's checkpoint or its published name, and a name of open_clip's"
             )
-        entry = PUBLISHED.get(given)
-        path = Path(given).expanduser()
-        if entry is not None and entry.part == "hps" and not path.is_file():
-            path = located(entry, option="rewards.hps")
-        return path, model
+        return _own_or_published(given, "hps", "hps"), model
 
 
 class DeepLabLoader(RewardLoader):
@@ -355,9 +366,7 @@ class DeepLabLoader(RewardLoader):
                 f"profile {profile.name!r} [rewards]: segmenter_file is {given!r}; expected the path of torchvision's "
                 f"DeepLabV3 or its published name, deeplabv3-resnet50"
             )
-        entry, path = PUBLISHED.get(given), Path(given).expanduser()
-        if entry is not None and entry.part == "segmenter" and not path.is_file():
-            return located(entry, option="rewards.segmenter_file")
+        path = _own_or_published(given, "segmenter", "segmenter_file")
         if not path.is_file():
             raise WeightsError(
                 f"profile {profile.name!r} [rewards]: there is no file {path}; set segmenter_file to the checkpoint's "

@@ -77,3 +77,14 @@ def open_clip(tmp_path_factory):
     yield open_clip
     factory._MODEL_CONFIG_PATHS.remove(folder)
     factory._rescan_model_configs()
+
+
+@pytest.fixture(scope="session")
+def tiny_clip(open_clip, tmp_path_factory):
+    """The loader's own class over pvbench-tiny with random weights."""
+    from pvbench.features.published.open_clip_model import load_open_clip
+
+    path = tmp_path_factory.mktemp("clip") / "clip.pt"
+    torch.manual_seed(0)
+    torch.save(open_clip.create_model("pvbench-tiny").state_dict(), path)
+    return load_open_clip("pvbench-tiny", path)

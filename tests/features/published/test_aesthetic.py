@@ -19,7 +19,7 @@ from pvbench.features.published.aesthetic import (
     opens2v_places,
     read_layers,
 )
-from pvbench.features.published.open_clip_model import MEAN, STD, load_open_clip, vbench_pixels
+from pvbench.features.published.open_clip_model import MEAN, STD, vbench_pixels
 from pvbench.metrics import metric_class
 from pvbench.metrics.aesthetic import AestheticQuality, OpenS2VAesthetic
 from pvbench.profile import load_profile
@@ -28,15 +28,6 @@ from pvbench.video import Video
 
 WIDTH = 24
 """Of the tiny CLIP's embeddings."""
-
-
-@pytest.fixture(scope="module")
-def network(open_clip, tmp_path_factory):
-    """A tiny CLIP of random weights."""
-    path = tmp_path_factory.mktemp("clip") / "clip.pt"
-    torch.manual_seed(0)
-    torch.save(open_clip.create_model("pvbench-tiny").state_dict(), path)
-    return load_open_clip("pvbench-tiny", path)
 
 
 def published_head():
@@ -76,14 +67,14 @@ class TestVBench:
         assert torchvision is not None
 
     @torch.no_grad()
-    def test_the_score_is_the_scripts(self, network, tmp_path):
+    def test_the_score_is_the_scripts(self, tiny_clip, tmp_path):
         head = nn.Linear(WIDTH, 1)
         torch.save(head.state_dict(), tmp_path / "linear.pth")
         video = frames(5)
         # Its lines: encode, normalise, score, a tenth, mean.
-        feats = network.network.encode_image(vbench_pixels(video, 64)).float()
+        feats = tiny_clip.network.encode_image(vbench_pixels(video, 64)).float()
         expected = (head(nn.functional.normalize(feats, dim=-1)).squeeze() / 10).mean()
-        seen = AestheticClip(network).make("vbench_clip", Video(video, 8.0), {})
+        seen = AestheticClip(tiny_clip).make("vbench_clip", Video(video, 8.0), {})
         assert seen["vbench/clip"].shape == (5, WIDTH)
         read = AestheticLoader.load(profile_with(aesthetic=str(tmp_path / "linear.pth")), "cpu")
         (score,) = AestheticQuality().row(read.make("vbench_aesthetic", None, seen))
@@ -96,7 +87,7 @@ class TestOpenS2V:
         assert opens2v_places(total) == np.linspace(0, total - 1, 32, dtype=int).tolist()
 
     @torch.no_grad()
-    def test_the_score_is_the_scripts(self, network, tmp_path):
+    def test_the_score_is_the_scripts(self, tiny_clip, tmp_path):
         head = published_head()
         torch.save(head.state_dict(), tmp_path / "mlp.pth")
         video, embeddings = frames(40), []
@@ -106,11 +97,11 @@ class TestOpenS2V:
             left = round((small.width - 64) / 2)
             levels = torch.tensor(np.asarray(small.crop((left, 0, left + 64, 64)))).float() / 255
             pixels = ((levels - torch.tensor(MEAN)) / torch.tensor(STD)).permute(2, 0, 1)
-            embeddings.append(network.network.encode_image(pixels[None])[0])
+            embeddings.append(tiny_clip.network.encode_image(pixels[None])[0])
         embed = torch.stack(embeddings)
         embed = embed / torch.linalg.vector_norm(embed, dim=-1, keepdim=True)
         expected = head["layers"](embed).squeeze(1).mean()
-        seen = AestheticClip(network).make("opens2v_clip", Video(video, 8.0), {})
+        seen = AestheticClip(tiny_clip).make("opens2v_clip", Video(video, 8.0), {})
         read = OpenS2VAestheticLoader.load(profile_with(opens2v_aesthetic=str(tmp_path / "mlp.pth")), "cpu")
         scores = read.make("opens2v_aesthetic", None, seen)
         assert scores["opens2v/aesthetic"].shape == (32,)
@@ -158,8 +149,8 @@ def test_layers_that_do_not_follow_one_another_are_refused(tmp_path):
         OpenS2VAestheticLoader.load(profile_with(opens2v_aesthetic=str(tmp_path / "file.pth")), "cpu")
 
 
-def test_a_predictor_for_another_network_is_told(network):
+def test_a_predictor_for_another_network_is_told(tiny_clip):
     head = Head("vbench/clip", "vbench/aesthetic", [(torch.zeros(1, 768), torch.zeros(1))])
-    seen = AestheticClip(network).make("vbench_clip", Video(frames(2), 8.0), {})
+    seen = AestheticClip(tiny_clip).make("vbench_clip", Video(frames(2), 8.0), {})
     with pytest.raises(WeightsError, match=r"embeddings of length 768, CLIP ViT-L/14's; those of .* have 24"):
         head.make("vbench_aesthetic", None, seen)

@@ -9,20 +9,11 @@ from PIL import Image
 
 from pvbench.errors import WeightsError
 from pvbench.evaluator import Evaluators, FeaturePlan
-from pvbench.features.published.open_clip_model import MEAN, STD, clip_pixels, load_open_clip
+from pvbench.features.published.open_clip_model import MEAN, STD, clip_pixels
 from pvbench.features.published.protocol_clip import ProtocolClip, ProtocolClipLoader, starts
 from pvbench.profile import load_profile
 from pvbench.torchvision_shim import load_torchvision
 from pvbench.video import Video
-
-
-@pytest.fixture(scope="module")
-def network(open_clip, tmp_path_factory):
-    """A tiny CLIP of random weights."""
-    path = tmp_path_factory.mktemp("clip") / "clip.pt"
-    torch.manual_seed(0)
-    torch.save(open_clip.create_model("pvbench-tiny").state_dict(), path)
-    return load_open_clip("pvbench-tiny", path)
 
 
 def frames(count, height=70, width=90):
@@ -42,7 +33,7 @@ def test_the_last_frame_is_not_seen():
 
 
 @torch.no_grad()
-def test_the_score_is_the_scripts_step_by_step(network):
+def test_the_score_is_the_scripts_step_by_step(tiny_clip):
     video = frames(20)
     embeddings = []
     for place in (int(i * 20 / 16) for i in range(16)):
@@ -51,22 +42,22 @@ def test_the_score_is_the_scripts_step_by_step(network):
         left = round((small.width - 64) / 2)
         levels = torch.tensor(np.asarray(small.crop((left, 0, left + 64, 64)))).float() / 255
         pixels = (levels - torch.tensor(MEAN)) / torch.tensor(STD)
-        embeddings.append(network.network.encode_image(pixels.permute(2, 0, 1)[None])[0])
-    text = network.network.encode_text(network.tokenizer(["a man reads"]))[0]
+        embeddings.append(tiny_clip.network.encode_image(pixels.permute(2, 0, 1)[None])[0])
+    text = tiny_clip.network.encode_text(tiny_clip.tokenizer(["a man reads"]))[0]
     expected = torch.cosine_similarity(torch.stack(embeddings), text[None], dim=-1).mean()
-    evaluator = ProtocolClip(network)
+    evaluator = ProtocolClip(tiny_clip)
     seen = evaluator.make("consisid_clip", Video(video, 8.0), {})["consisid/clip"]
     read = evaluator.make("text_consisid_clip", "a man reads", {})["text/consisid_clip"]
     assert seen.shape == (16, 24)
     assert float((seen @ read).mean()) == pytest.approx(float(expected), abs=1e-6)
 
 
-def test_red_is_read_as_blue(network):
+def test_red_is_read_as_blue(tiny_clip):
     video = frames(16)
-    evaluator = ProtocolClip(network)
+    evaluator = ProtocolClip(tiny_clip)
     seen = evaluator.make("consisid_clip", Video(video, 8.0), {})["consisid/clip"]
-    np.testing.assert_allclose(seen, network.frames(video[..., ::-1].copy()), atol=1e-6)
-    assert np.abs(seen - network.frames(video)).max() > 1e-2
+    np.testing.assert_allclose(seen, tiny_clip.frames(video[..., ::-1].copy()), atol=1e-6)
+    assert np.abs(seen - tiny_clip.frames(video)).max() > 1e-2
 
 
 def test_pictures_are_prepared_as_by_the_scripts_processor():
