@@ -87,6 +87,6 @@ def readable(name: str | os.PathLike[str]) -> str:
     return os.fspath(name).encode("utf-8", "replace").decode()
 
 
-def counted(count: int, noun: str) -> str:
-    """Such as `1 video`, `2 videos`."""
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+def counted(count: int, noun: str, plural: str = "") -> str:
+    """Such as `1 video`, `2 videos`; with a plural of its own, `2 people`."""
+    return f"{count} {noun}" if count == 1 else f"{count} {plural or f'{noun}s'}"

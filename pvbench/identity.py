@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from pvbench.digest import digest
-from pvbench.errors import IdentityError, VideoError, did_you_mean
+from pvbench.errors import IdentityError, VideoError, counted, did_you_mean
 from pvbench.toml import only_fields, read_toml
 from pvbench.video import PICTURE_SUFFIXES, read_picture
 
@@ -133,17 +133,21 @@ def photos_in(folder: Path) -> tuple[Path, ...]:
     """The pictures in a folder, by name, those of formats that are not read (HEIC) included; none where it is none."""
     if not isdir(folder):  # noqa: PTH112 - the path's own method raises for a name that is too long
         return ()
-    named = (*PICTURE_SUFFIXES, *_NOT_READ)
-    files = (path for path in folder.iterdir() if path.suffix.lower() in named and not path.name.startswith("."))
+    files = (path for path in folder.iterdir() if path.suffix.lower() in _PHOTOS and not path.name.startswith("."))
     return tuple(sorted(path for path in files if path.is_file()))
 
 
 def _is_picture(path: Path) -> bool:
-    return path.suffix.lower() in (*PICTURE_SUFFIXES, *_NOT_READ) and isfile(path)  # noqa: PTH113 - as above
+    return path.suffix.lower() in _PHOTOS and isfile(path)  # noqa: PTH113 - as above
 
 
 def _load_plain(folder: Path) -> Identity:
     photos = photos_in(folder)
+    if not photos and (people := list_identities(folder)):
+        raise IdentityError(
+            f"{folder} holds the folders of {counted(len(people), 'person', 'people')}; name one of them, such as "
+            f"{folder / people[0]}"
+        )
     found = "" if photos else f", and no photos ({', '.join(PICTURE_SUFFIXES)})"
     return _plain(folder.resolve().name, folder, photos, f"no {CARD} in {folder}{found}")
 
@@ -271,8 +275,16 @@ def _people_at(folder: Path) -> tuple[Identity, ...]:
 _LISTS = ("images", "scoring_images", "captions")
 _FIELDS = ("name", "class_noun", "description", "licence", "consent", "source", *_LISTS)
 _PERSON = "<V>"
-_NOT_READ = (".heic", ".heif")
-"""Of photos as phones write them."""
+_NOT_READ = {
+    **dict.fromkeys((".heic", ".heif", ".hif"), "HEIC"),
+    **dict.fromkeys((".dng", ".cr2", ".cr3", ".nef", ".arw", ".raf", ".orf", ".rw2"), "a camera's raw format"),
+    ".jxl": "JPEG XL",
+    ".svg": "SVG",
+    ".psd": "Photoshop's format",
+}
+"""What photos are in that phones, cameras and editors write and that are not read, by suffix."""
+_PHOTOS = (*PICTURE_SUFFIXES, ".gif", *_NOT_READ)
+"""Suffixes of what is meant as a photo; of a GIF the first frame is one."""
 
 
 def _root(root: Path | None) -> Path:
@@ -323,10 +335,12 @@ def _images(fields: dict[str, Any], folder: Path, field: str) -> tuple[Path, ...
 
 
 def _read_image(path: Path, name: str) -> UInt8[np.ndarray, "H W 3"]:
-    if path.suffix.lower() in _NOT_READ:
+    written_in = _NOT_READ.get(path.suffix.lower())
+    if written_in:
+        phone = " (on a phone: share it as 'most compatible')" if written_in == "HEIC" else ""
         raise IdentityError(
-            f"identity {name!r}: {path} is in HEIC, which is not read; save it as JPEG (on a phone: share it as 'most "
-            f"compatible') and remove this one"
+            f"identity {name!r}: {path} is in {written_in}, which is not read; save it as JPEG{phone} and remove this "
+            f"one"
         )
     try:
         pixels = read_picture(path)

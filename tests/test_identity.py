@@ -261,6 +261,20 @@ class TestPlainFolders:
         for words in ("IMG_1.HEIC is in HEIC, which is not read; save it as JPEG", "bad.jpg does not decode", "20x20"):
             assert any(words in why for why in identity.left_out)
 
+    def test_photos_that_browsers_and_messengers_save_are_read(self, eve):
+        for name, kind in (("2.jfif", "JPEG"), ("3.avif", "AVIF"), ("4.gif", "GIF")):
+            Image.new("RGB", (80, 90), (200, 10, 10)).save(eve / name, format=kind)
+        (eve / "5.CR2").write_bytes(b"raw")
+        identity = load_identity(eve)
+        assert [image.name for image in identity.images] == ["0.png", "1.png", "2.jfif", "3.avif", "4.gif"]
+        assert [photo.shape for photo in identity.references()[2:]] == [(90, 80, 3)] * 3
+        (why,) = identity.left_out
+        assert "5.CR2 is in a camera's raw format, which is not read; save it as JPEG and remove this one" in why
+
+    def test_a_folder_of_people_is_not_taken_for_one_person(self, eve):
+        with pytest.raises(IdentityError, match=r"holds the folders of 1 person; name one of them, such as .*Eve M\."):
+            load_identity(eve.parent)
+
     def test_a_folder_of_which_no_photo_serves_is_told(self, eve):
         for image in eve.iterdir():
             image.unlink()

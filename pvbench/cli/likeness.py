@@ -82,7 +82,7 @@ def _advanced(done: int, total: int, name: str) -> None:
 
 
 def _words(found: Likeness) -> dict[str, object]:
-    from pvbench.likeness.folders import best_folder
+    from pvbench.likeness.folders import best_folder, is_paired
 
     bands = {
         name: value
@@ -93,7 +93,12 @@ def _words(found: Likeness) -> dict[str, object]:
     return {
         "bands": bands,
         "seen": [one.in_words() for one in found.seen],
-        "best": {"folder": best, "next": rival, "p": None if math.isnan(p) else p},
+        "best": {
+            "folder": best,
+            "next": rival,
+            "p": None if math.isnan(p) else p,
+            "paired": is_paired(found, best, rival) if rival else None,
+        },
         **_curve_in_words(found, best),
         "photos": list(found.photos),
         "notes": list(found.notes),
@@ -181,12 +186,14 @@ def _show_curve(found: Likeness) -> None:
 
 
 def _show_best(found: Likeness) -> None:
-    from pvbench.likeness.folders import SIGNIFICANT, best_folder
+    from pvbench.likeness.folders import SIGNIFICANT, best_folder, is_paired
 
     best, p, rival = best_folder(found)
     lead = f"{escape(best)} is most like the person (p {p:.2g} before {escape(rival)})."
     if p >= SIGNIFICANT:
         lead = f"No evidence between {escape(best)} and {escape(rival)} (p {p:.2g})."
+    if not is_paired(found, best, rival):
+        lead += " Few of their files share a name: they are not compared file by file, which would tell more apart."
     console.print(lead + _price(found, best), soft_wrap=True)
 
 

@@ -81,7 +81,8 @@ def curve(found: Likeness) -> list[Point]:
 def best_folder(found: Likeness) -> tuple[str, float, str]:
     """The folder of the highest mean likeness, the p of its lead over the next, and the next; p is NaN for one folder.
 
-    Paired over the names that both have, by sign flips; Holm's correction is over the rivals of the best.
+    Paired over the names that both have, by sign flips, or, where these are few (`is_paired`), by exchanging files
+    between the folders; Holm's correction is over the rivals of the best.
     """
     means = {folder: _mean(_values(found.of(folder), "likeness")) for folder in found.folders}
     order = sorted(means, key=lambda folder: -means[folder])
@@ -95,8 +96,8 @@ def best_folder(found: Likeness) -> tuple[str, float, str]:
 def costs(found: Likeness, best: str) -> dict[Number, Cost | None]:
     """Whether a folder has significantly less prompt or motion than another; None where there is no evidence.
 
-    Paired over the names that both have, by sign flips, as the lead in likeness is; Holm's correction is over the
-    rivals, within each number. A number that no file of the folder has is left out.
+    Tested as the lead in likeness is; Holm's correction is over the rivals, within each number. A number that no file
+    of the folder has is left out.
     """
     rivals = [folder for folder in found.folders if folder != best]
     answer: dict[Number, Cost | None] = {}
@@ -105,7 +106,7 @@ def costs(found: Likeness, best: str) -> dict[Number, Cost | None]:
             continue
         p_values = holm([_p(found, number, best, rival) for rival in rivals])
         lacking = [
-            Cost(rival, float(_differences(found, number, best, rival).mean()), p)
+            Cost(rival, _difference(found, number, best, rival), p)
             for rival, p in zip(rivals, p_values, strict=True)
             if p < SIGNIFICANT
         ]
@@ -114,18 +115,43 @@ def costs(found: Likeness, best: str) -> dict[Number, Cost | None]:
     return answer
 
 
+def is_paired(found: Likeness, first: str, second: str, number: Number = "likeness") -> bool:
+    """Whether two folders share enough names to be compared file by file: two, and half of the smaller folder's."""
+    one, other = (_by_name(found, number, folder) for folder in (first, second))
+    return len(set(one) & set(other)) >= max(2, min(len(one), len(other)) / 2)
+
+
 def _p(found: Likeness, number: Number, first: str, second: str) -> float:
-    differences = _differences(found, number, first, second)
-    if len(differences) < 2:
+    rng = np.random.default_rng(stable_seed(number, first, second))
+    if is_paired(found, first, second, number):
+        return sign_flip_p(_differences(found, number, first, second), rng)
+    one, other = (list(_by_name(found, number, folder).values()) for folder in (first, second))
+    if len(one) < 2 or len(other) < 2:
         return 1.0
-    return sign_flip_p(differences, np.random.default_rng(stable_seed(number, first, second)))
+    from scipy.stats import permutation_test
+
+    def lead(a: np.ndarray, b: np.ndarray, axis: int) -> np.ndarray:
+        return np.asarray(a.mean(axis=axis) - b.mean(axis=axis))
+
+    return float(permutation_test((one, other), lead, vectorized=True, rng=rng).pvalue)
+
+
+def _difference(found: Likeness, number: Number, first: str, second: str) -> float:
+    if is_paired(found, first, second, number):
+        return float(_differences(found, number, first, second).mean())
+    return _mean(_values(found.of(first), number)) - _mean(_values(found.of(second), number))
 
 
 def _differences(found: Likeness, number: Number, first: str, second: str) -> np.ndarray:
     """Of the files of one name in both folders that have the number."""
-    one, other = ({_stem(s.name): float(getattr(s, number)) for s in found.of(folder)} for folder in (first, second))
-    shared = [name for name in one if name in other and not math.isnan(one[name] + other[name])]
-    return np.array([one[name] - other[name] for name in shared])
+    one, other = (_by_name(found, number, folder) for folder in (first, second))
+    return np.array([one[name] - other[name] for name in one if name in other])
+
+
+def _by_name(found: Likeness, number: Number, folder: str) -> dict[str, float]:
+    """A number of the files of a folder that have it."""
+    values = {_stem(one.name): float(getattr(one, number)) for one in found.of(folder)}
+    return {name: value for name, value in values.items() if not math.isnan(value)}
 
 
 def _stem(name: str) -> str:

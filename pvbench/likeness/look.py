@@ -211,7 +211,8 @@ def _below(folder: Path) -> list[Path]:
     found = look_below(folder)
     inner = [path for one in found.videos if one.is_dir() for path in one.iterdir()]
     whole = [path for path in folder.iterdir() if path.is_file()]
-    files = [path for path in (*found.videos, *found.others, *inner, *whole) if path.is_file()]
+    # A link to nowhere is looked at, so that it is listed as one that cannot be.
+    files = [path for path in (*found.videos, *found.others, *inner, *whole) if path.is_file() or path.is_symlink()]
     return sorted({path for path in files if is_video_file(path) or path.suffix.lower() in PICTURE_SUFFIXES})
 
 

@@ -13,7 +13,7 @@ from pvbench.errors import IdentityError, PromptError, StoreError, VideoError, d
 from pvbench.identity import Identity
 from pvbench.measuring.consisid_bench import COLUMNS, rows_of_consisid
 from pvbench.measuring.imported import Found, Given, ImportedVideo, People, Problem, prompt_of, slug
-from pvbench.measuring.table import PICTURES, TABLE_SUFFIXES, guessed_encoding, read_rows
+from pvbench.measuring.table import PICTURES, TABLE_SUFFIXES, further_sheets, guessed_encoding, read_rows
 from pvbench.prompt import Prompt
 from pvbench.video import VIDEO_SUFFIXES
 
@@ -53,17 +53,37 @@ def read_manifest(
         where = f"{readable(path)} line {number}"
         fields = _fields(row, where)
         unread |= dict.fromkeys(name for name in row if name and fields.get(_field(name)) != row[name])
-        try:
-            found.videos.append(_video(fields, where, places, people, by_id, given, label))
-        except (IdentityError, PromptError, VideoError) as error:
-            found.problems.append(Problem(where, str(error)))
+        for of_one in _by_method(fields, path.parent):
+            try:
+                found.videos.append(_video(of_one, where, places, people, by_id, given, label))
+            except (IdentityError, PromptError, VideoError) as error:
+                found.problems.append(Problem(where, str(error)))
     if not found.videos and not found.problems:
         raise VideoError(f"{path} lists no videos; expected a line for each with {', '.join(MANIFEST_FIELDS[:3])}")
-    if guessed := guessed_encoding(path):
-        found.notes.append(guessed)
+    found.notes += filter(None, (guessed_encoding(path), further_sheets(path)))
     if unread:
         found.notes.append(f"{readable(path)}: not read, as no fields of a manifest: {', '.join(unread)}")
     return found
+
+
+def _by_method(fields: Mapping[str, str], start: Path) -> list[Mapping[str, str]]:
+    """The fields of one video, or of one in each folder below the manifest's that has it, which names the method then.
+
+    So a table of prompts, such as OpenS2V's, serves the folders of several methods at once.
+    """
+    name = fields["video"]
+    if fields.get("method") or not name or {"/", "\\", "\0"} & set(name) or _there(start, name):
+        return [fields]
+    inner = sorted(path for path in start.iterdir() if path.is_dir() and not path.name.startswith("."))
+    having: list[Mapping[str, str]] = [
+        {**fields, "video": f"{one.name}/{name}", "method": one.name} for one in inner if _there(one, name)
+    ]
+    return having or [fields]
+
+
+def _there(folder: Path, name: str) -> bool:
+    """Whether a folder has a video of that name, with its suffix or without."""
+    return any(os.path.lexists(folder / f"{name}{suffix}") for suffix in ("", *VIDEO_SUFFIXES))
 
 
 def _rows(path: Path) -> Iterable[tuple[int, Mapping[str, str]]]:
@@ -120,8 +140,8 @@ def _video(
 
 
 def _seed(text: str) -> int:
-    """A seed as tables have it: pandas and spreadsheets make 3.0 of 3 where another line has none."""
-    whole, _, zeros = (text if text.lower() not in ("", "nan", "none") else "0").partition(".")
+    """A seed as tables have it: pandas and spreadsheets make 3.0 of 3, or 3,0, where another line has none."""
+    whole, _, zeros = (text if text.lower() not in ("", "nan", "none") else "0").replace(",", ".").partition(".")
     if not whole.isdecimal() or len(whole) > _LONGEST_SEED or zeros.strip("0"):
         raise VideoError(f"seed is {text[:40]!r}; expected a whole number from 0, of {_LONGEST_SEED} digits at most")
     return int(whole)

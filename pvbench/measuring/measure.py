@@ -15,12 +15,13 @@ from pvbench.atomic import write_text
 from pvbench.errors import ProfileError, VideoError, counted
 from pvbench.evaluator import FeaturePlan
 from pvbench.freshness import freshness
+from pvbench.identity import SPLITS, split_root
 from pvbench.measuring.facts import KeptFacts
 from pvbench.measuring.grid import uneven_notes, with_paired_seeds
 from pvbench.measuring.imported import SHIPPED, Found, People, Problem, refuse_twins
 from pvbench.measuring.layouts import find_videos, labels_of
 from pvbench.measuring.place import Place
-from pvbench.measuring.precheck import Needs, Precheck, precheck
+from pvbench.measuring.precheck import Needs, Precheck, precheck, some_of
 from pvbench.measuring.request import FEWEST_IN_A_SET, MeasureRequest, Reported, role_of, runs_among, takes_renderings
 from pvbench.measuring.tree import look_below
 from pvbench.measuring.work import Progress, Work
@@ -29,8 +30,8 @@ from pvbench.prompt import load_prompts
 from pvbench.store import Store
 
 _MEASURED = ".measured.json"
-_FACTS = ".facts.json"
 """Says what the last report was made from."""
+_FACTS = ".facts.json"
 _NO_REFERENCE = "fvd needs --reference FOLDER, videos to measure the distance to"
 
 
@@ -239,6 +240,7 @@ def find(order: MeasureRequest) -> Found:
         found.videos += of_one.videos
         found.problems += of_one.problems
         found.notes += of_one.notes
+    found.notes += _shipped_notes(order, found)
     found.problems += [
         Problem(f"identity {one.name}", why, stops=False)
         for one in dict.fromkeys(video.identity for video in found.videos if video.identity)
@@ -258,6 +260,22 @@ def _people(order: MeasureRequest) -> People:
     if order.identities is not None and not named:
         return People(order.identities)
     return People(shipped=named or order.profile.is_miniature or bool(runs_among(order)))
+
+
+def _shipped_notes(order: MeasureRequest, found: Found) -> list[str]:
+    """A sentence where names of folders alone say that videos show people whom pvbench ships."""
+    if order.identities is not None or order.given.identity or runs_among(order):
+        return []
+    rendered = split_root(SPLITS[0])
+    names = {
+        video.identity.name for video in found.videos if video.identity and video.identity.folder.parent == rendered
+    }
+    if not names:
+        return []
+    return [
+        f"{some_of(sorted(names))}: these are taken for the rendered people of these names whom pvbench ships; give "
+        f"photos of people of your own with --identities FOLDER"
+    ]
 
 
 def _own_folders(order: MeasureRequest) -> tuple[Path, ...]:

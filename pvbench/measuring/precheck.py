@@ -20,8 +20,8 @@ from pvbench.video import VideoFacts, probe_video
 SHOWN = 30
 _GIBI = 2**30
 _SAME_PAIRS = 1.01
-_PARTICULARS = re.compile(r"'[^']*'|\"[^\"]*\"|[^\s,;:]*/[^\s,;:]*|\d+(?:\.\d+)?")
-"""Names in quotes, paths and numbers: in these, problems of one kind differ."""
+_PARTICULARS = re.compile(r"'[^']*'|\"[^\"]*\"|[^\s,;:]*/[^\s,;:]*|\d+(?:\.\d+)?(?: (?:frame|video|photo)s?\b)?")
+"""Names in quotes, paths and numbers, `1 frame` and `2 frames` among them: in these, problems of one kind differ."""
 
 
 @dataclass(frozen=True)

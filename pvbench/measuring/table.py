@@ -73,6 +73,19 @@ def guessed_encoding(path: Path) -> str:
     return ""
 
 
+def further_sheets(path: Path) -> str:
+    """A sentence where an Excel file has more sheets than the first, which is the one that is read."""
+    if path.suffix.lower() != ".xlsx":
+        return ""
+    import pandas
+
+    with pandas.ExcelFile(path) as book:
+        first, *others = (str(name) for name in book.sheet_names)
+    if not others:
+        return ""
+    return f"{readable(path)}: the sheet {first!r} is read, not {', '.join(map(repr, others))}"
+
+
 def _unmarked(content: bytes) -> str:
     """A text without a mark at its beginning; every other byte is 0 where it is in UTF-16."""
     for start, name in ((1, "utf-16-le"), (0, "utf-16-be")):

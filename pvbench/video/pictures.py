@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _ORIENTATION, _SIDES_KEPT = 0x0112, 4
 FOLDER_FPS = 8.0
 """The rate of a folder of frames, at which VBench, too, looks at every picture."""
-PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
+PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".tif", ".tiff", ".webp", ".avif")
 """Of the frames in a folder."""
 
 

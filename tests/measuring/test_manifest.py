@@ -161,6 +161,42 @@ def test_prompts_by_video_as_vbench_and_opens2v_write_them(tmp_path, crowd):
         assert (video.path, video.text) == (tmp_path / "singleface_1.mp4", "a man runs")
 
 
+def test_a_table_of_prompts_serves_the_folders_of_several_methods(tmp_path, crowd):
+    for name in ("phantom/singleface_1.mp4", "magref/singleface_1.mp4", "magref/singleface_2.mp4", ".cache/x.mp4"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"")
+    entries = {f"singleface_{n}": {"prompt": f"a man runs {n} miles", "img_paths": []} for n in (1, 2, 3)}
+    (tmp_path / "Eval.json").write_text(json.dumps(entries))
+    found = find_videos(tmp_path / "Eval.json", crowd, PROMPTS)
+    assert [(v.method, v.path.name, v.text) for v in found.videos] == [
+        ("magref", "singleface_1.mp4", "a man runs 1 miles"),
+        ("phantom", "singleface_1.mp4", "a man runs 1 miles"),
+        ("magref", "singleface_2.mp4", "a man runs 2 miles"),
+        ("Eval", "singleface_3", "a man runs 3 miles"),  # nowhere: listed as missing once it is looked at
+    ]
+    (tmp_path / "singleface_1.mp4").write_bytes(b"")
+    assert find_videos(tmp_path / "Eval.json", crowd, PROMPTS).videos[0].method == "Eval"
+    (tmp_path / "named.csv").write_text("video,method\nmagref/singleface_1.mp4,mine\n")
+    assert [v.method for v in find_videos(tmp_path / "named.csv", crowd, PROMPTS).videos] == ["mine"]
+
+
+def test_that_a_sheet_is_not_read_is_noted(tmp_path, crowd):
+    import pandas
+
+    with pandas.ExcelWriter(tmp_path / "list.xlsx") as book:
+        for name, video in (("films", "1.mp4"), ("more films", "2.mp4")):
+            pandas.DataFrame({"video": [video]}).to_excel(book, sheet_name=name, index=False)
+    found = find_videos(tmp_path / "list.xlsx", crowd, PROMPTS)
+    assert [video.path.name for video in found.videos] == ["1.mp4"]
+    assert any("the sheet 'films' is read, not 'more films'" in note for note in found.notes)
+
+
+@pytest.mark.parametrize(("seed", "meant"), [("3", 3), ("3.0", 3), ("3,0", 3), ("nan", 0), ("", 0)])
+def test_a_seed_is_read_as_spreadsheets_write_it(tmp_path, crowd, seed, meant):
+    (tmp_path / "list.csv").write_text(f"video;seed\n1.mp4;{seed}\n")
+    assert [video.seed for video in find_videos(tmp_path / "list.csv", crowd, PROMPTS).videos] == [meant]
+
+
 def test_whom_an_opens2v_video_shows_is_the_first_picture_of_a_person(tmp_path, crowd):
     for name in ("faceobj/woman/7.png", "faceobj/cup/1.png"):
         (tmp_path / "Images" / name).parent.mkdir(parents=True, exist_ok=True)

@@ -14,7 +14,7 @@ from measured_folder import clip, order, report_of, scores
 from pvbench.errors import FaceError, ReportError
 from pvbench.features.published.settings import with_weights
 from pvbench.measuring.imported import Given
-from pvbench.measuring.measure import ProblemsError, _people, measure
+from pvbench.measuring.measure import ProblemsError, _people, find, measure
 from pvbench.measuring.request import MeasureRequest
 from pvbench.measuring.work import Work
 from pvbench.profile import load_profile
@@ -155,6 +155,16 @@ def test_of_a_published_profile_the_shipped_people_are_not_the_users(world):
     assert _people(MeasureRequest((world,), profile, world)).names == ()
     assert "maya" in _people(MeasureRequest((world,), profile, world, identities=Path("shipped"))).names
     assert "maya" in _people(MeasureRequest((world,), load_profile("mini"), world)).names
+
+
+def test_a_folder_that_is_taken_for_a_shipped_person_is_noted(tmp_path):
+    for name in ("maya", "ben"):
+        (tmp_path / "films" / name).mkdir(parents=True)
+        (tmp_path / "films" / name / "a woman walks.mp4").write_bytes(b"")
+    given = MeasureRequest((tmp_path / "films",), load_profile("mini"), tmp_path / "out")
+    (note,) = find(given).notes
+    assert note.startswith("ben, maya: these are taken for the rendered people")
+    assert find(dataclasses.replace(given, identities=Path("shipped"))).notes == []
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ import pytest
 from example_videos import encode, turned
 from PIL import Image
 
-from pvbench.errors import VideoError
+from pvbench.errors import VideoError, counted
 from pvbench.features.published.settings import flow_bytes
 from pvbench.measuring.imported import ImportedVideo, Problem
 from pvbench.measuring.precheck import Needs, by_kind, precheck
@@ -250,7 +250,7 @@ def test_what_is_too_short_or_too_large_for_a_metric_costs_that_metric(tmp_path)
 
 
 def test_problems_that_differ_in_names_and_numbers_are_of_one_kind():
-    found = [Problem(f"v/{n}.mp4", f"has {n} frames; most of 'm' have 8") for n in range(40)]
+    found = [Problem(f"v/{n}.mp4", f"has {counted(n, 'frame')}; most of 'm' have 8") for n in range(40)]
     found += [Problem(f"v/{n}.mkv", f"v/{n}.mkv stands for the same as v/0.mkv; fix it") for n in range(3)]
     assert [(problem.where, count) for problem, count in by_kind(found)] == [("v/0.mp4", 40), ("v/0.mkv", 3)]
 
