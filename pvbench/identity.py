@@ -17,6 +17,7 @@ from jaxtyping import UInt8
 
 from pvbench.digest import digest
 from pvbench.errors import IdentityError, VideoError, counted, did_you_mean
+from pvbench.near_copies import is_near_copy
 from pvbench.toml import only_fields, read_toml
 from pvbench.video import PICTURE_SUFFIXES, read_picture
 
@@ -90,6 +91,25 @@ class Identity:
         """The same person without a card, under another class noun."""
         return replace(self, class_noun=class_noun, description=f"a {class_noun}")
 
+    def with_photos_apart(self) -> Identity:
+        """The same person of a folder without a card, of whose photos some are kept for scoring and not tuned on.
+
+        These are the last third by name, one at least and two at most. A photo of which there is a near copy is not
+        among them; where none is left, nor with a single photo, or with a card, nothing changes.
+        """
+        if not self.plain or self.scoring:
+            return self
+        photos = dict(zip(self.images, self.references(), strict=True))
+        kept: list[Path] = []
+        for path in reversed(self.images):
+            others = (photos[other] for other in self.images if other != path)
+            if len(kept) < min(2, max(1, len(photos) // 3)) < len(photos) and not any(
+                is_near_copy(photos[path], other) for other in others
+            ):
+                kept.insert(0, path)
+        tuned = tuple(path for path in self.images if path not in kept)
+        return replace(self, images=tuned, captions=self.captions[: len(tuned)], scoring=tuple(kept))
+
     def scoring_photos(self) -> list[UInt8[np.ndarray, "_ _ 3"]]:
         """The photos with which videos are compared, in RGB.
 
@@ -143,7 +163,8 @@ def _is_picture(path: Path) -> bool:
 
 def _load_plain(folder: Path) -> Identity:
     photos = photos_in(folder)
-    if not photos and (people := list_identities(folder)):
+    people = list_identities(folder) if not photos and isdir(folder) else ()  # noqa: PTH112 - as above
+    if people:
         raise IdentityError(
             f"{folder} holds the folders of {counted(len(people), 'person', 'people')}; name one of them, such as "
             f"{folder / people[0]}"
@@ -191,10 +212,10 @@ def _check_apart(identity: Identity, card: Path) -> None:
         return
     for path, pixels in zip(identity.scoring, identity.scoring_photos(), strict=True):
         for other, theirs in tuned.items():
-            if np.array_equal(pixels, theirs):
+            if is_near_copy(pixels, theirs):
                 raise IdentityError(
-                    f"{card}: scoring_images lists {path.name!r}, the same picture as {other.name!r} of images; what "
-                    f"is tuned on may not score: take other photos, or leave scoring_images out"
+                    f"{card}: scoring_images lists {path.name!r}, the same picture as {other.name!r} of images, or "
+                    f"nearly; what is tuned on may not score: take other photos, or leave scoring_images out"
                 )
 
 

@@ -32,7 +32,7 @@ class Interval:
     high: float
     level: float
     kind: Literal[
-        "cluster bootstrap", "t over identities", "t over identities and prompts", "jackknife over identities"
+        "cluster bootstrap", "t over identities", "t over identities and prompts", "jackknife over identities", "Wilson"
     ]
 
     @property

@@ -181,11 +181,11 @@ def misspell_field(people):
 
 
 def hide_face(people):
-    Image.fromarray(np.zeros((80, 72, 3), np.uint8)).save(people / "ann" / "0.png")
+    Image.fromarray(np.zeros((80, 72, 3), np.uint8)).save(people / "ann" / "2.png")
 
 
 def show_two_faces(people):
-    Image.fromarray(np.full((80, 72, 3), 255, np.uint8)).save(people / "ann" / "0.png")
+    Image.fromarray(np.full((80, 72, 3), 255, np.uint8)).save(people / "ann" / "2.png")
 
 
 def tune_on_what_is_scored(people):
@@ -276,7 +276,7 @@ def test_a_reference_photo_without_a_single_face_stops_a_run_of_mini(pvbench, in
     home = make_identity(tmp_path, "zoe", images=1)
     (ada, *_), (ben, *_) = (person.references() for person in load_identities(["ada", "ben"]))
     beside = [ada, ben][:pictures] or [np.full_like(ada, 128)]
-    Image.fromarray(np.concatenate(beside, axis=1)).save(home / "0.png")
+    Image.fromarray(np.concatenate(beside, axis=1)).save(home / "1.png")
     status, _, err = mini(pvbench, "--methods", "dreambooth_lora", "--identities", str(home))
     assert status == 2
     assert message in " ".join(err.split())

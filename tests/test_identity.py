@@ -13,7 +13,7 @@ from pvbench.identity import list_identities, load_identities, load_identity, sp
 
 @pytest.fixture
 def ann(tmp_path):
-    return make_identity(tmp_path / "people", "ann")
+    return make_identity(tmp_path / "people", "ann", scoring=0)
 
 
 def edit(folder, old, new):
@@ -217,6 +217,25 @@ class TestPhotosThatScore:
         with pytest.raises(IdentityError, match=message):
             load_identity(apart)
 
+    @pytest.mark.parametrize(
+        "again",
+        [
+            lambda photo: photo.transpose(Image.Transpose.FLIP_LEFT_RIGHT),
+            lambda photo: photo.resize((100, 100)),
+            lambda photo: photo.crop((8, 8, 248, 248)),
+            lambda photo: photo.point(lambda level: 0.6 * level),
+            lambda photo: photo.crop((20, 20, 236, 236)).transpose(Image.Transpose.FLIP_LEFT_RIGHT),
+        ],
+        ids=["mirrored", "smaller", "cropped", "darker", "cropped and mirrored"],
+    )
+    def test_a_photo_that_is_nearly_one_of_the_other_list_is_refused(self, apart, again):
+        photo = Image.fromarray(load_identities(["ada"])[0].references()[0])
+        photo.save(apart / "0.png")
+        again(photo).save(apart / "2.jpg", quality=70)
+        edit(apart, "['2.png']", "['2.jpg']")
+        with pytest.raises(IdentityError, match=r"lists '2\.jpg', the same picture as '0\.png' of images, or nearly"):
+            load_identity(apart)
+
     @pytest.mark.parametrize("split", ["benchmark", "development"])
     def test_every_shipped_person_has_two(self, split):
         for identity in load_identities(None, split_root(split)):
@@ -260,6 +279,27 @@ class TestPlainFolders:
         assert len(identity.left_out) == 3
         for words in ("IMG_1.HEIC is in HEIC, which is not read; save it as JPEG", "bad.jpg does not decode", "20x20"):
             assert any(words in why for why in identity.left_out)
+
+    @pytest.mark.parametrize(("photos", "kept"), [(1, 0), (2, 1), (3, 1), (5, 1), (6, 2), (9, 2)])
+    def test_a_third_of_the_photos_is_kept_from_tuning(self, tmp_path, photos, kept):
+        home = make_identity(tmp_path, "kim", images=photos, scoring=0)
+        (home / "card.toml").unlink()
+        person = load_identity(home)
+        apart = person.with_photos_apart()
+        assert [path.name for path in apart.scoring] == [f"{n}.png" for n in range(photos - kept, photos)]
+        assert apart.images == person.images[: photos - kept]
+        assert len(apart.captions) == photos - kept
+        assert apart.with_photos_apart() is apart or not kept
+
+    def test_a_near_copy_is_not_kept_from_tuning(self, tmp_path):
+        home = tmp_path / "kim"
+        home.mkdir()
+        for number, photo in enumerate(load_identities(["ada"])[0].references()[:3]):
+            Image.fromarray(photo).save(home / f"{number}.png")
+        Image.open(home / "0.png").save(home / "3.jpg", quality=60)
+        apart = load_identity(home).with_photos_apart()
+        assert [path.name for path in apart.scoring] == ["2.png"]
+        assert [path.name for path in apart.images] == ["0.png", "1.png", "3.jpg"]
 
     def test_photos_that_browsers_and_messengers_save_are_read(self, eve):
         for name, kind in (("2.jfif", "JPEG"), ("3.avif", "AVIF"), ("4.gif", "GIF")):

@@ -10,7 +10,7 @@ import numpy as np
 
 from pvbench.errors import ProfileError, PvbenchError, counted, readable
 from pvbench.evaluator import FeaturePlan, evaluator_loaders
-from pvbench.identity import Identity
+from pvbench.identity import CARD, Identity
 from pvbench.machine.facts import machine, versions
 from pvbench.measuring.grid import cell_of, cells_by_method, common_means, expected_cells
 from pvbench.measuring.imported import Found, ImportedVideo, Problem
@@ -157,7 +157,19 @@ def _remarks(videos: Sequence[ImportedVideo], work: Work) -> Iterable[str]:
     yield from work.checked.notes
     yield from _cut_short(videos, work)
     yield from _shared(work)
+    yield from _compared(videos)
     yield from _faces(videos, work)
+
+
+def _compared(videos: Sequence[ImportedVideo]) -> Iterable[str]:
+    """A sentence on people of whom nothing says which photos methods were tuned on."""
+    names = sorted({one.identity.name for one in videos if one.identity and not one.identity.scoring})
+    if names:
+        more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+        yield (
+            f"Compared with all photos of {', '.join(names[:_NAMED])}{more}: a method that was tuned on them scores "
+            f"higher than with photos that it has not seen. A {CARD} can name such ones (scoring_images)."
+        )
 
 
 def _refined(order: MeasureRequest) -> Iterable[str]:

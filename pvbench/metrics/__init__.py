@@ -251,6 +251,11 @@ def _configured(metric: type[Metric], settings: Mapping[str, object]) -> Metric:
     return metric(**values)
 
 
+def known_of(features: Features, metrics: Sequence[Metric]) -> tuple[Metric, ...]:
+    """The metrics that a cell can have: without those that compare with photos where none are kept for scoring."""
+    return tuple(one for one in metrics if all(n in features or not n.startswith("reference/") for n in one.needs))
+
+
 def score(features: Features, metrics: Sequence[Metric]) -> dict[str, float]:
     """Every column of every metric for one video, by the names of scores.csv.
 
@@ -280,6 +285,7 @@ __all__ = [
     "choose",
     "columns_in",
     "installed",
+    "known_of",
     "load_metrics",
     "load_set_metrics",
     "metric_class",

@@ -244,7 +244,7 @@ def make_plan(choice: Choice, missing: Missing | None = None) -> Plan:
     identities = select_identities(
         str(profile.grid.identities) if choice.identities is None else choice.identities, people
     )
-    identities = with_class_nouns(identities, choice.class_noun)
+    identities = tuple(one.with_photos_apart() for one in with_class_nouns(identities, choice.class_noun))
     prompts = select_prompts(str(profile.grid.prompts) if choice.prompts is None else choice.prompts, evaluation)
     refined = read_refined(Path(choice.refined), evaluation, prompts) if choice.refined is not None else {}
     asked = dataclasses.replace(evaluation, prompts=(*evaluation.prompts, *refined.values()))

@@ -14,7 +14,7 @@ from pvbench.digest import digest
 from pvbench.errors import PvbenchError
 from pvbench.machine.facts import machine, versions
 from pvbench.method import Role
-from pvbench.metrics import load_metrics, reads, score
+from pvbench.metrics import known_of, load_metrics, reads, score
 from pvbench.metrics.face_sim import face_trace
 from pvbench.metrics.gallery import TRUTHS, UNKNOWN, others_of, truth_of
 from pvbench.report import CellKey, ReferenceSet, ReportData, ReportIdentity, ReportPrompt, ReportVariant
@@ -22,6 +22,7 @@ from pvbench.report.judged import read_judgements
 from pvbench.runner.plan import Cell, Plan
 from pvbench.runner.planned import PlannedVariant
 from pvbench.runner.result import RunResult
+from pvbench.runner.selection import unscored_note
 from pvbench.runner.survey import reference_surveys
 from pvbench.world.foils import foils_of
 
@@ -55,7 +56,8 @@ def score_run(result: RunResult) -> Scored:
             failures[cell.variant][key] = failure.message if failure else "not made yet"
             continue
         try:
-            scores[cell.variant][key] = score({**features, **beside[cell.identity], **truths.get(key, {})}, metrics)
+            known = {**features, **beside[cell.identity], **truths.get(key, {})}
+            scores[cell.variant][key] = score(known, known_of(known, metrics))
         except PvbenchError as error:
             refused[cell] = failures[cell.variant][key] = str(error)
             continue
@@ -81,7 +83,7 @@ def score_run(result: RunResult) -> Scored:
             for variant in plan.variants
         ),
         identities=tuple(
-            ReportIdentity(identity.name, identity.class_noun, identity.images, bool(identity.scoring))
+            ReportIdentity(identity.name, identity.class_noun, identity.images, apart=True)
             for identity in plan.identities
         ),
         prompts=tuple(ReportPrompt(prompt.id, prompt.text) for prompt in plan.prompts),
@@ -125,7 +127,7 @@ def _remarks(plan: Plan) -> tuple[str, ...]:
         f"{digest({name: prompt.text for name, prompt in plan.refined.items()})[:8]}); what is compared with a prompt "
         f"is compared with the one in this report."
     ]
-    return (*drawn, *(refined if plan.refined else []))
+    return (*drawn, *(refined if plan.refined else []), *unscored_note(plan.identities))
 
 
 def _beside(result: RunResult) -> dict[str, dict[str, np.ndarray]]:

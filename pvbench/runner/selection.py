@@ -79,12 +79,29 @@ def with_class_nouns(people: Sequence[Identity], text: str | None) -> tuple[Iden
 
 
 def notes_on(people: Sequence[Identity]) -> tuple[str, ...]:
-    """What is to be said of photos that come without a card before anything is made of them."""
-    plain = [one for one in people if one.plain]
+    """What is to be said of people's photos before anything is made of them."""
+    return (*_notes_on_plain([one for one in people if one.plain]), *unscored_note(people))
+
+
+def unscored_note(people: Sequence[Identity]) -> tuple[str, ...]:
+    """A sentence on people of whom no photo is kept from tuning, so that there is none to compare videos with."""
+    names = [one.name for one in people if not one.scoring]
+    if not names:
+        return ()
+    return (
+        f"No photo is kept for scoring of {', '.join(names)}: numbers that compare a video with photos of the person "
+        "are left out for them, since a method is tuned on all that there are. Name others in scoring_images of the "
+        "card, or, without one, put a second photo into the folder.",
+    )
+
+
+def _notes_on_plain(plain: Sequence[Identity]) -> tuple[str, ...]:
     if not plain:
         return ()
     called = ", ".join(f"{one.name} ({one.class_noun})" for one in plain)
+    apart = "; ".join(f"{one.name} {', '.join(path.name for path in one.scoring)}" for one in plain if one.scoring)
     return (
+        *([f"Kept for scoring and not tuned on: {apart}. A card can say others."] if apart else []),
         f"Without a card, which would say whose consent there is: {called}. Make videos of people only where they "
         "agree. Prompts call each by the noun in brackets; --class-noun NAME=woman says another.",
         *(f"identity {one.name}: {why}; it is left out" for one in plain for why in one.left_out),

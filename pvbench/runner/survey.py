@@ -126,6 +126,9 @@ def _survey_inputs(plan: Plan, kept: KeptFeatures, survey: Survey) -> None:
     wanted = [(survey.references, False), *([(survey.tuned, True)] if reads(plan.metrics, "tuned/face") else [])]
     for found, tuned in wanted:
         for identity in plan.identities:
+            if not tuned and not identity.scoring:
+                found[identity.name] = {}  # there is no photo to compare with
+                continue
             files = kept.files("reference", identity.tuned_digest if tuned else identity.scoring_digest)
             features = kept.read(files)
             if features is None:

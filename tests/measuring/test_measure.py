@@ -120,7 +120,7 @@ def test_videos_without_identity_or_prompt_have_the_metrics_that_need_neither(wo
 def test_an_identity_without_a_face_is_told_and_costs_its_own_metrics_alone(world):
     from PIL import Image
 
-    Image.fromarray(np.zeros((80, 72, 3), np.uint8)).save(world / "people" / "ann" / "0.png")
+    Image.fromarray(np.zeros((80, 72, 3), np.uint8)).save(world / "people" / "ann" / "2.png")
     with pytest.raises(FaceError, match="identity ann: reference 1 shows no face"):
         measure(order(world))
     done = measure(order(world, allow_partial=True))
@@ -209,8 +209,8 @@ def test_odd_videos_are_measured_or_told(world, raft, monkeypatch):
 def test_all_identities_without_a_face_are_named(world):
     from PIL import Image
 
-    for name in ("ann", "bob"):
-        Image.fromarray(np.zeros((80, 72, 3), np.uint8)).save(world / "people" / name / "0.png")
+    for wider, name in enumerate(("ann", "bob")):
+        Image.fromarray(np.zeros((80, 72 + wider, 3), np.uint8)).save(world / "people" / name / "2.png")
     with pytest.raises(FaceError, match=r"identity ann: .*identity bob: .*--allow-partial"):
         measure(order(world))
 

@@ -163,7 +163,7 @@ def test_jobs_tell_what_they_read(tmp_path):
     person = load_identity(make_identity(tmp_path, "ann"))
     video = VideoJob(Piece("video", "a", Path("a.mkv"), (), ()))
     assert reads(video) == (Path("a.mkv"),)
-    assert reads(InputJob(person, (), ())) == person.images
+    assert reads(InputJob(person, (), ())) == person.scoring != ()
     assert reads(InputJob("a woman reads", (), ())) == reads(Count()) == ()
 
 

@@ -8,16 +8,20 @@ from PIL import Image
 EXAMPLE_PROFILE = str(Path(__file__).parent / "example.toml")
 
 
-def make_identity(folder: Path, name: str, class_noun: str = "woman", brightness: int = 120, images: int = 2) -> Path:
-    """A folder with a card and plain reference images, each a little brighter than the one before."""
+def make_identity(
+    folder: Path, name: str, class_noun: str = "woman", brightness: int = 120, images: int = 2, scoring: int = 1
+) -> Path:
+    """A folder with a card and plain photos, each a little brighter than the one before; the last are for scoring."""
     home = folder / name
     home.mkdir(parents=True)
     names = [f"{index}.png" for index in range(images)]
-    for index, file in enumerate(names):
+    apart = [f"{index}.png" for index in range(images, images + scoring)]
+    for index, file in enumerate(names + apart):
         Image.fromarray(np.full((80, 72, 3), (brightness, 120, 100 + 10 * index), np.uint8)).save(home / file)
     (home / "card.toml").write_text(
         f'name = "{name}"\nclass_noun = "{class_noun}"\ndescription = "a plain colour"\nlicence = "CC0-1.0"\n'
         f'consent = "nobody is shown"\nsource = "made by the tests"\nimages = {names}\n'
+        f"{f'scoring_images = {apart}' if apart else ''}\n"
     )
     return home
 

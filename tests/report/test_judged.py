@@ -4,15 +4,16 @@ import dataclasses
 import math
 
 import pytest
+from scipy.stats import binomtest
 
 from pvbench.errors import ReportError
 from pvbench.report.data import CellKey, Judgement
 from pvbench.report.document.contents import contents
 from pvbench.report.document.judged_tables import about_the_person, judged_notes, judged_tables
-from pvbench.report.document.tables import beside_tables, main_table
+from pvbench.report.document.tables import beside_tables, kept_table, main_table
 from pvbench.report.judged import read_judgements, write_judgements
 from pvbench.report.statistics.aggregate import aggregate
-from pvbench.report.statistics.judgement import agreement, between_judges, contradicted, favourites, preferences
+from pvbench.report.statistics.judgement import agreement, between_judges, disagreements, favourites, preferences
 
 MEANS = {"base": 0.1, "dreambooth_lora": 0.3, "personalvideo": 0.5, "oracle": 0.9}
 
@@ -100,24 +101,57 @@ def test_a_number_agrees_where_it_prefers_the_same_video(data):
     assert agreement(equal, for_, "face_sim") == (16, 32)
 
 
+def test_pairs_with_the_untuned_model_are_told_apart(data):
+    both = judged(data, "personalvideo", "base") + judged(data, "dreambooth_lora", "personalvideo")
+    assert agreement(data, both, "face_sim") == (32, 64)
+    between = agreement(data, both, "face_sim", floor=False)
+    assert between == (0, 32)
+    for found in (between, agreement(data, both, "face_sim")):
+        known = binomtest(int(found.right), found.asked).proportion_ci(method="wilson")
+        assert (found.interval.low, found.interval.high) == pytest.approx((known.low, known.high))
+    _, counted = judged_tables(with_judgements(data, both))
+    (face,) = (row for row in counted.rows if row[0].text == "Face Sim.")
+    assert [entry.text for entry in face] == ["Face Sim.", "50", "64", "0", "32"]
+    assert face[1].below == "[38, 62]"
+    alone = with_judgements(data, judged(data, "personalvideo", "base"))
+    assert [entry.text for entry in judged_tables(alone)[1].rows[0]][3:] == ["–", "0"]
+    assert math.isnan(agreement(alone, alone.judged, "face_sim", floor=False).interval.low)
+
+
 def test_a_number_that_judges_contradict_is_told_beside_it(data):
     against = with_judgements(data, judged(data, "dreambooth_lora", "personalvideo"))
     numbers = aggregate(against)
-    (one,) = contradicted(numbers, against.judged, "face_sim")
-    assert one.winner == "dreambooth_lora"
+    (one,) = disagreements(numbers, against.judged, "face_sim")
+    assert (one.better, one.worse, one.significant) == ("personalvideo", "dreambooth_lora", True)
     (note,) = judged_notes(against, numbers, ("face_sim",))
     assert note == (
         "Judges disagree: better for `personalvideo` by Face Sim.; they prefer `dreambooth_lora` in 100 % of 32 pairs "
-        "(see Judged blind)."
+        "(p 4.7e-10; see Judged blind)."
     )
     (together,) = judged_notes(against, numbers, ("face_sim", "face_sim_detected", "clip_t"))
     assert together.startswith("Judges disagree: better for `personalvideo` by Face Sim., Face Sim. (found); they")
-    assert note in main_table(against, numbers).notes
+    for table in (main_table(against, numbers), kept_table(against, numbers)):
+        assert note in table.notes
     agreeing = with_judgements(data, judged(data, "personalvideo", "dreambooth_lora"))
     assert not list(judged_notes(agreeing, numbers, ("face_sim",)))
-    # A number that decides nothing cannot be contradicted.
-    assert not contradicted(numbers, against.judged, "dynamic_degree")
+    # A number that has both equal prefers neither.
+    equal = tuple(dataclasses.replace(test, difference=0.0) for test in numbers.comparisons)
+    assert not disagreements(dataclasses.replace(numbers, comparisons=equal), against.judged, "face_sim")
     assert all("Judges disagree" not in note for table in beside_tables(data, numbers) for note in table.notes)
+
+
+def test_an_order_that_is_not_significant_is_told_as_such(planted):
+    data = planted(**{**MEANS, "personalvideo": 0.4})
+    few = with_judgements(data, judged(data, "dreambooth_lora", "personalvideo", cells=data.cells[:5]))
+    numbers = aggregate(few)
+    tests = tuple(
+        dataclasses.replace(test, p_holm=0.5) if test.column == "face_sim" else test for test in numbers.comparisons
+    )
+    (note,) = judged_notes(few, dataclasses.replace(numbers, comparisons=tests), ("face_sim",))
+    assert note == (
+        "Judges disagree: better for `personalvideo` (not significantly) by Face Sim.; they prefer `dreambooth_lora` "
+        "in 100 % of 5 pairs (p 0.062; see Judged blind)."
+    )
 
 
 def test_the_report_has_a_section_where_there_are_judgements(data):
@@ -134,7 +168,7 @@ def test_the_report_has_a_section_where_there_are_judgements(data):
     assert (
         rows.notes[0] == "Judges: one, two. Two of them preferred the same video in 32 of 32 pairs that both decided."
     )
-    assert ["Face Sim.", "100", "32"] in [[entry.text for entry in row] for row in counted.rows]
+    assert ["Face Sim.", "100", "32", "–", "0"] in [[entry.text for entry in row] for row in counted.rows]
     assert "face_sim" in about_the_person(data)
     assert "temporal_consistency" not in about_the_person(data)
     assert "clip_t" not in about_the_person(data)

@@ -310,11 +310,11 @@ def test_a_full_disk_ends_the_run_and_loses_nothing(run, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(("value", "message"), [(0, "shows no face"), (255, "shows 2 faces")])
 def test_a_reference_without_one_face_ends_the_run_before_anything_is_made(run, tmp_path, value, message):
-    Image.fromarray(np.full((80, 72, 3), value, np.uint8)).save(tmp_path / "people" / "bob" / "1.png")
+    Image.fromarray(np.full((80, 72, 3), value, np.uint8)).save(tmp_path / "people" / "bob" / "2.png")
     with pytest.raises(FaceError, match=message) as caught:
         run()
     assert "bob" in str(caught.value)
-    assert "reference 2" in str(caught.value)
+    assert "reference 1" in str(caught.value)
     assert not list(tmp_path.glob("run/adapters/**/*"))
     assert not list(tmp_path.glob("run/videos/**/*"))
 

@@ -1,5 +1,7 @@
 """People without a card: what they are called, and what is said before anything is made of them."""
 
+import csv
+
 import pytest
 from example_inputs import EXAMPLE_PROFILE, make_identity
 
@@ -69,7 +71,11 @@ def test_the_noun_stands_in_prompts_and_keys_and_comes_back_with_the_plan(photos
 
 
 def test_consent_and_photos_left_out_are_said_once(crowd, people):
-    consent, torn = notes_on(crowd)
+    consent, torn, unscored = notes_on(crowd)
+    assert unscored.startswith("No photo is kept for scoring of eve, max: numbers that compare a video with photos")
+    kept, *others = notes_on([one.with_photos_apart() for one in crowd])
+    assert kept == "Kept for scoring and not tuned on: eve 2.png; max 2.png. A card can say others."
+    assert others == [consent, torn]
     assert "whose consent there is: eve (person), max (person). Make videos of people only where they agree" in consent
     assert torn.startswith("identity max: ")
     assert "torn.jpg" in torn
@@ -84,3 +90,23 @@ def test_a_run_says_it_before_it_begins(pvbench, inline, photos):
         assert status == 0, printed + told
         assert "eve (man), max (man)" in " ".join(printed.split())
         assert "torn.jpg" in printed
+
+
+@pytest.mark.parametrize("card", [True, False], ids=["a card", "a single photo"])
+def test_without_a_photo_for_scoring_what_compares_with_photos_is_left_out(pvbench, inline, tmp_path, card):
+    people = tmp_path / "people"
+    make_identity(people, "eve", brightness=90)
+    lone = make_identity(people, "max", "man", 180, images=2 if card else 1, scoring=0)
+    if not card:
+        (lone / "card.toml").unlink()
+    asked = ("--profile", EXAMPLE_PROFILE, "--methods", "example_drift,example_stamp", "--identities", f"{people}/")
+    status, printed, told = pvbench("run", *asked, "--workers", "1", "--device", "cpu", "--out", "out")
+    assert status == 0, printed + told
+    note = "No photo is kept for scoring of max: numbers that compare a video with photos of the person are left out"
+    assert note in " ".join(printed.split())
+    assert note in (tmp_path / "out" / "report" / "report.md").read_text()
+    with (tmp_path / "out" / "report" / "scores.csv").open(newline="") as file:
+        known = {(row["identity"], row["metric"]) for row in csv.DictReader(file) if row["value"]}
+    compared = {"face_sim", "clip_i", "clip_t", "flow_magnitude"}
+    assert compared <= {metric for identity, metric in known if identity == "eve"}
+    assert compared & {metric for identity, metric in known if identity == "max"} == {"clip_t", "flow_magnitude"}

@@ -65,7 +65,8 @@ def beside_tables(data: ReportData, numbers: Aggregates) -> tuple[Table, ...]:
 def extra_table(data: ReportData, numbers: Aggregates) -> Table | None:
     """The metrics that were asked for in addition; None without any."""
     names = columns_in("extra", data.metrics)
-    return _score_table(data, numbers, "extra", "Extra metrics", names, _notes(names)) if names else None
+    notes = (*_notes(names), *judged_notes(data, numbers, names))
+    return _score_table(data, numbers, "extra", "Extra metrics", names, notes) if names else None
 
 
 def _notes(names: Sequence[str]) -> tuple[str, ...]:
@@ -139,6 +140,7 @@ def kept_table(data: ReportData, numbers: Aggregates) -> Table:
         notes=(
             *(f"{KEPT[name][0]}: {KEPT[name][1]}." for name in names),
             "Small print: 95 % jackknife interval over the identities, over the cells that all compared sides have.",
+            *(judged_notes(data, numbers, ("face_sim",)) if "face_gained" in names else ()),
         ),
     )
 

@@ -111,11 +111,15 @@ def _judged(data: ReportData) -> dict[str, object]:
             for one in preferences(data.judged, [variant.label for variant in data.in_table_order])
         ],
         "agreement": {
-            name: {"agrees": agrees, "pairs": pairs}
+            name: {**_agreed(data, name, floor=True), "between_methods": _agreed(data, name, floor=False)}
             for name in about_the_person(data)
-            for agrees, pairs in [agreement(data, data.judged, name)]
         },
     }
+
+
+def _agreed(data: ReportData, name: str, *, floor: bool) -> dict[str, object]:
+    found = agreement(data, data.judged, name, floor=floor)
+    return {"agrees": found.right, "pairs": found.asked, "interval": _interval(found.interval)}
 
 
 def _published(data: ReportData, numbers: Aggregates) -> dict[str, object]:

@@ -10,7 +10,8 @@ import numpy as np
 
 from pvbench.digest import stable_seed
 from pvbench.identity import NOBODY
-from pvbench.metrics import COLUMNS
+from pvbench.metrics import COLUMNS, metric_of
+from pvbench.metrics.gallery import TRUTHS
 from pvbench.report.data import CellKey, ReportData, ReportVariant
 from pvbench.report.statistics.score import Comparison, Family, Kept, Left
 from pvbench.stats import (
@@ -45,17 +46,17 @@ def identity_means(values: Mapping[CellKey, float]) -> dict[str, float]:
     return {identity: float(np.mean(of_one)) for identity, of_one in by_identity.items()}
 
 
-def _families(data: ReportData, sets: bool) -> dict[Family, list[tuple[str, str]]]:
+def _families(data: ReportData, refers: bool) -> dict[Family, list[tuple[str, str]]]:
     """The pairs that are tested, fixed by the methods' roles and not by how they came out.
 
-    In numbers of sets the ceiling is the reference itself, and its retake stands for it.
+    In a number that `refers` to the ceiling's own videos, as those of sets do, its retake stands for it.
     """
 
     def labels(role: str) -> list[str]:
         return [variant.label for variant in data.variants if variant.role == role]
 
     methods = labels("method")
-    ceilings = labels("retake" if sets else "ceiling")
+    ceilings = labels("retake" if refers else "ceiling")
     return {
         "methods": list(combinations(methods, 2)),
         "against the floor": [(method, floor) for method in methods for floor in labels("floor")],
@@ -76,13 +77,18 @@ def comparisons(data: ReportData, sets: Mapping[str, Mapping[str, Left]] | None 
         def compare(family: Family, first: str, second: str, values: Any = values, column: str = column) -> Any:
             return _compare(column, family, first, second, values)
 
-        yield from _corrected(_families(data, sets=False), compare)
+        yield from _corrected(_families(data, _refers(column)), compare)
     for column, of_sets in (sets or {}).items():
 
         def compare(family: Family, first: str, second: str, values: Any = of_sets, column: str = column) -> Any:
             return _compare_sets(column, family, first, second, values)
 
-        yield from _corrected(_families(data, sets=True), compare)
+        yield from _corrected(_families(data, refers=True), compare)
+
+
+def _refers(column: str) -> bool:
+    """Whether a number of single videos compares them with the ceiling's video of the same cell."""
+    return any(need in TRUTHS for need in metric_of(column).needs)
 
 
 def _corrected(

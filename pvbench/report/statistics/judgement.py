@@ -7,12 +7,14 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from typing import NamedTuple
 
-from scipy.stats import binomtest
+from scipy.stats import binomtest, norm
 
 from pvbench.metrics import COLUMNS, metric_of
 from pvbench.report.data import CellKey, Judgement, ReportData
 from pvbench.report.statistics.score import SIGNIFICANT, Aggregates
+from pvbench.stats import Interval
 
 Pair = tuple[CellKey, frozenset[str]]
 """A cell and two of its rows."""
@@ -100,12 +102,40 @@ def _compares(name: str) -> bool:
     return any(need.startswith(_OF_THE_PERSON) for need in metric_of(name).needs)
 
 
-def agreement(data: ReportData, judgements: Sequence[Judgement], column: str) -> tuple[float, int]:
+class Agreement(NamedTuple):
     """In how many decided pairs a number is better for the preferred video, equal ones half, and of how many."""
+
+    right: float
+    asked: int
+
+    @property
+    def share(self) -> float:
+        """Of the pairs; NaN without any."""
+        return self.right / self.asked if self.asked else math.nan
+
+    @property
+    def interval(self) -> Interval:
+        """Wilson's 95 % interval of the share, each pair an observation; NaN ends without pairs."""
+        if not self.asked:
+            return Interval(math.nan, math.nan, 0.95, "Wilson")
+        squared = float(norm.ppf(0.975)) ** 2
+        middle = (self.right + squared / 2) / (self.asked + squared)
+        spread = self.share * (1 - self.share) * self.asked + squared / 4
+        half = math.sqrt(squared * spread) / (self.asked + squared)
+        return Interval(middle - half, middle + half, 0.95, "Wilson")
+
+
+def agreement(data: ReportData, judgements: Sequence[Judgement], column: str, *, floor: bool = True) -> Agreement:
+    """How often a number prefers the video that most judges prefer.
+
+    Args:
+        floor: whether pairs with the untuned model count, which hardly any number gets wrong.
+    """
     right, asked = 0.0, 0
     better_is_more = COLUMNS[column].higher_is_better
+    untuned = {variant.label for variant in data.variants if variant.role == "floor"}
     for (cell, rows), chosen in favourites(judgements).items():
-        if not chosen:
+        if not chosen or (rows & untuned and not floor):
             continue
         (other,) = rows - {chosen}
         values = [data.scores.get(row, {}).get(cell, {}).get(column, math.nan) for row in (chosen, other)]
@@ -114,16 +144,39 @@ def agreement(data: ReportData, judgements: Sequence[Judgement], column: str) ->
         asked += 1
         difference = values[0] - values[1] if better_is_more else values[1] - values[0]
         right += 1.0 if difference > 0 else 0.5 if difference == 0 else 0.0
-    return right, asked
+    return Agreement(right, asked)
 
 
-def contradicted(numbers: Aggregates, judgements: Sequence[Judgement], column: str) -> list[Preference]:
-    """Preferences, significant ones, against which a number decides significantly."""
-    tests = [test for test in numbers.comparisons if test.column == column and test.winner]
-    labels = list(numbers.scores)
-    return [
-        one
-        for one in preferences(judgements, labels)
-        if one.winner
-        and any({test.first, test.second} == {one.first, one.second} and test.winner != one.winner for test in tests)
-    ]
+@dataclass(frozen=True)
+class Disagreement:
+    """A number that orders two rows otherwise than judges do, whether or not either is significant.
+
+    Attributes:
+        better, worse: by the number.
+        significant: whether the number's difference is.
+    """
+
+    preference: Preference
+    better: str
+    worse: str
+    significant: bool
+
+
+def disagreements(numbers: Aggregates, judgements: Sequence[Judgement], column: str) -> list[Disagreement]:
+    """The two rows that a number orders otherwise than judges; neither where it has them equal, nor where they are."""
+    tests = {
+        frozenset((test.first, test.second)): test
+        for test in numbers.comparisons
+        if test.column == column and test.difference
+    }
+    found = []
+    for one in preferences(judgements, list(numbers.scores)):
+        test = tests.get(frozenset((one.first, one.second)))
+        if test is None or 2 * one.won == one.decided:
+            continue
+        preferred = one.first if 2 * one.won > one.decided else one.second
+        ahead = (test.difference > 0) == COLUMNS[column].higher_is_better
+        better, worse = (test.first, test.second) if ahead else (test.second, test.first)
+        if better != preferred:
+            found.append(Disagreement(one, better, worse, bool(test.winner)))
+    return found
