@@ -59,7 +59,7 @@ def test_eight_workers_against_one(executor, capsys):
             f"\n{type(executor).__name__}: {alone:.0f} s of work in {took:.2f} s with {WORKERS} workers: "
             f"{alone / took:.2f} times as fast, {alone / took / WORKERS:.0%} of what there could be"
         )
-    assert took >= alone / WORKERS
+    assert 0.9 <= alone / took / WORKERS <= 1
 
 
 def test_planning_grows_with_the_cells(tmp_path, capsys):

@@ -110,6 +110,16 @@ class Command(Method):
         """Of what the file says of the command."""
         return read_description(settings.file).digest
 
+    @classmethod
+    def licence(cls, settings: Any) -> str:
+        """As the file has it."""
+        return read_description(settings.file).licence
+
+    @classmethod
+    def gpu_gib(cls, settings: Any) -> float:
+        """As the file has it."""
+        return read_description(settings.file).gpu_memory_gib
+
     def generate(self, identity: Identity, adapter: Adapter | None, requests: Sequence[Request]) -> Iterator[Video]:
         """One video for each request, each by one call of the command.
 

@@ -126,6 +126,15 @@ class BackboneLoader(Loader):
         return ""
 
     @classmethod
+    def work(cls, profile: Profile) -> float:
+        """How much one pass of its network over a video of the profile's size takes, to be compared with another size.
+
+        By default the number of pixels; a transformer over whole videos takes more than that for long ones.
+        """
+        sampling = profile.sampling
+        return float(sampling.frames * sampling.height * sampling.width)
+
+    @classmethod
     def memory_gib(cls, profile: Profile, *, gradient: bool) -> float:
         """About how much memory of a GPU it takes at the profile's size; 0 where that is little, or not known.
 

@@ -135,6 +135,16 @@ class Method(ABC):
         """
         return ""
 
+    @classmethod
+    def licence(cls, settings: Any) -> str:
+        """What the publisher of a program or of weights of the method's own allows; '' without any."""
+        return ""
+
+    @classmethod
+    def gpu_gib(cls, settings: Any) -> float:
+        """GiB of a GPU that the method takes without the backbone, where somebody says so; else 0."""
+        return 0.0
+
     @classmethod  # noqa: B027 - most methods can work with every input
     def check(cls, settings: Any, profile: Profile, identities: Sequence[Identity], prompts: PromptSet) -> None:
         """Refuses inputs that the method could not tune on, before anything is loaded; by default none.

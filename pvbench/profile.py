@@ -61,7 +61,9 @@ class Grid:
 class Cost:
     """Seconds of one worker, for the estimate before the first run: a tuning, a video made, a video measured.
 
-    `tune_s` and `video_s` are by method; a method that is missing costs `default_tune_s` and `default_video_s`.
+    `tune_s` and `video_s` are by method; a method that is missing costs `default_tune_s` and `default_video_s`. `at`
+    says for what: `frames`, `height`, `width` and `steps` of the sampling, and by method the steps of its tuning; where
+    a run has others, the seconds are scaled (`pvbench.runner.scales`).
     """
 
     tune_s: Mapping[str, float] = field(default_factory=dict)
@@ -69,6 +71,7 @@ class Cost:
     measure_s: float = 0.5
     default_tune_s: float = 60.0
     default_video_s: float = 2.0
+    at: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

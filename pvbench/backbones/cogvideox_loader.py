@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pvbench.backbone import FACE_CONTROLLED, IMAGES, LATENTS, LORA, STYLES, BackboneLoader, TextReader
 from pvbench.backbones.memory import cogvideox_gib
 from pvbench.backbones.settings import choice_line, only_lines, switch_line, text_line, where
-from pvbench.backbones.video_size import COGVIDEOX_GUIDANCE, check_sampling
+from pvbench.backbones.video_size import COGVIDEOX_GUIDANCE, check_sampling, transformer_work
 from pvbench.errors import WeightsError
 from pvbench.machine.devices import torch_device
 from pvbench.profile import Profile
@@ -27,6 +27,7 @@ BASE, CONSISID = "zai-org/CogVideoX-5b", "BestWishYsh/ConsisID-preview"
 _LINES = ("kind", "base", "precision", "checkpointing", "negative")
 _MODELS = ("transformer", "text_encoder", "vae")
 _PLAIN = ("tokenizer", "scheduler")
+_WIDTH = 3072
 
 
 class CogVideoXLoader(BackboneLoader):
@@ -75,6 +76,11 @@ class CogVideoXLoader(BackboneLoader):
         folder = cls._folder(profile)
         part_digests(folder, _MODELS, _PLAIN)
         return str(folder)
+
+    @classmethod
+    def work(cls, profile: Profile) -> float:
+        """By the tokens of a video, with the width of CogVideoX-5B."""
+        return transformer_work(profile.sampling, _WIDTH)
 
     @classmethod
     def licence(cls, profile: Profile) -> str:

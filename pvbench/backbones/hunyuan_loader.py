@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pvbench.backbone import IMAGES, LATENTS, LORA, STYLES, BackboneLoader, TextReader
 from pvbench.backbones.memory import video_transformer_gib
 from pvbench.backbones.settings import choice_line, only_lines, switch_line, text_line, where
-from pvbench.backbones.video_size import HUNYUAN_GUIDANCE, check_sampling
+from pvbench.backbones.video_size import HUNYUAN_GUIDANCE, check_sampling, transformer_work
 from pvbench.errors import WeightsError
 from pvbench.machine.devices import torch_device
 from pvbench.profile import Profile
@@ -27,6 +27,7 @@ _MODELS = ("transformer", "text_encoder", "text_encoder_2", "vae")
 _PLAIN = ("tokenizer", "tokenizer_2", "scheduler")
 _LLAMA_WORDS = 128000
 """LLaMA 3's vocabulary has at least so many words; with it the template's length is known."""
+_WIDTH = 3072
 
 
 class HunyuanLoader(BackboneLoader):
@@ -70,6 +71,11 @@ class HunyuanLoader(BackboneLoader):
         folder = _folder(profile)
         _digests(folder)
         return str(folder)
+
+    @classmethod
+    def work(cls, profile: Profile) -> float:
+        """By the tokens of a video, with the width of HunyuanVideo."""
+        return transformer_work(profile.sampling, _WIDTH)
 
     @classmethod
     def licence(cls, profile: Profile) -> str:

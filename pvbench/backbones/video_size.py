@@ -33,3 +33,21 @@ def check_sampling(sampling: Sampling, model: str, patch: int, time: int, guided
             f"frames is {sampling.frames} and the size {sampling.width}x{sampling.height}; {model} makes videos of "
             f"{time} n + 1 frames whose sides are multiples of {patch}"
         )
+
+
+_PATCH, _TIME = 16, 4
+"""Pixels of a side, and frames, that a token of a video transformer stands for, whose VAE shrinks by 8 and by 4."""
+
+
+def transformer_work(sampling: Sampling, width: int) -> float:
+    """Multiply-adds of one layer over a video, of attention and of all else, in units of `12 width²`.
+
+    By this formula a video of HunyuanVideo at 720p x 129 takes 9.8 times one at 544p x 61; measured on an H200, with
+    everything beside the transformer, it was 9.8 (26 minutes and 160 s).
+
+    Args:
+        width: of the hidden states.
+    """
+    frames = (sampling.frames - 1) // _TIME + 1
+    tokens = frames * (sampling.height // _PATCH) * (sampling.width // _PATCH)
+    return tokens * (1 + tokens / (6 * width))

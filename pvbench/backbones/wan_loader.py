@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pvbench.backbone import IMAGES, LATENTS, LORA, STYLES, SUBJECT, BackboneLoader, TextReader
 from pvbench.backbones.memory import video_transformer_gib
 from pvbench.backbones.settings import choice_line, only_lines, switch_line, text_line, where
-from pvbench.backbones.video_size import WAN_GUIDANCE, check_sampling
+from pvbench.backbones.video_size import WAN_GUIDANCE, check_sampling, transformer_work
 from pvbench.errors import WeightsError
 from pvbench.machine.devices import torch_device
 from pvbench.profile import Profile
@@ -25,6 +25,7 @@ BASE, VACE = "Wan-AI/Wan2.1-T2V-1.3B-Diffusers", "Wan-AI/Wan2.1-VACE-1.3B-diffus
 _LINES = ("kind", "base", "precision", "checkpointing", "negative")
 _MODELS = ("transformer", "text_encoder", "vae")
 _PLAIN = ("tokenizer", "scheduler")
+_WIDTH = 1536
 
 
 class WanLoader(BackboneLoader):
@@ -74,6 +75,11 @@ class WanLoader(BackboneLoader):
         folder = cls._folder(profile)
         _digests(folder)
         return str(folder)
+
+    @classmethod
+    def work(cls, profile: Profile) -> float:
+        """By the tokens of a video, with the width of Wan2.1-T2V-1.3B."""
+        return transformer_work(profile.sampling, _WIDTH)
 
     @classmethod
     def licence(cls, profile: Profile) -> str:

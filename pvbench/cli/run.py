@@ -63,7 +63,8 @@ def run(
     """Tune, generate, measure and report a grid of methods, identities, prompts and seeds.
 
     Stopped at any moment and started again, it goes on where it was. Exit status 1: some cells failed, which are listed
-    and tried again by the next run, or a bar of --fail-under is not cleared. Exit status 2: an input cannot be used.
+    and tried again by the next run, or a bar of --fail-under is not cleared. Exit status 2: an input cannot be used,
+    or every cell failed.
     """
     from pvbench.report.gate import read_bars
     from pvbench.runner.place import run_at
@@ -89,7 +90,7 @@ def run(
         error_console.print("[yellow]stopped[/]; what was made is kept: run the same command again to go on")
         raise typer.Exit(INTERRUPTED) from None
     if failed:
-        raise typer.Exit(1)
+        raise typer.Exit(1 if result.survey.measured else 2)
 
 
 def report(

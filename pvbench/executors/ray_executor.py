@@ -97,6 +97,13 @@ class RayCluster:
             raise DeviceError("device 'cuda' was asked for, but no node of the cluster has a GPU; use --device cpu")
         return "cpu" if asked == "cpu" or not self.gpus else "cuda"
 
+    def least(self, measured: Callable[[], float]) -> float:
+        """The least of what a function finds where it is given a GPU, once for each GPU of the cluster."""
+        import ray
+
+        asked = ray.remote(num_cpus=0, num_gpus=1)(measured)
+        return float(min(ray.get([asked.remote() for _ in range(self.gpus)])))
+
     def workers(self, device: str) -> int:
         """One for each GPU, or for each CPU where there is none to use."""
         return max(1, self.cpus if device == "cpu" else self.gpus)

@@ -17,10 +17,19 @@ class Costs:
     """Seconds of one worker for one tuning, one video made, one video measured, by method.
 
     The median of what was seen on this device goes before the profile's figures.
+
+    Args:
+        scales: by stage and method, what the profile's figures are multiplied with, see `scales_of`.
     """
 
-    def __init__(self, cost: Cost, device: str, log: Iterable[Mapping[str, Any]] = ()) -> None:
-        self._cost = cost
+    def __init__(
+        self,
+        cost: Cost,
+        device: str,
+        log: Iterable[Mapping[str, Any]] = (),
+        scales: Mapping[tuple[str, str], float] | None = None,
+    ) -> None:
+        self._cost, self._scales = cost, scales or {}
         self._seen: dict[tuple[str, str], list[float]] = {}
         for entry in log:
             stage, method, seconds = entry.get("stage"), entry.get("method"), entry.get("seconds")
@@ -41,8 +50,9 @@ class Costs:
     def seconds(self, stage: str, method: str) -> float:
         """What one piece of work of that stage and method costs one worker."""
         seen = self._seen.get((stage, method))
-        if seen:
-            return statistics.median(seen)
+        return statistics.median(seen) if seen else self._said(stage, method) * self._scales.get((stage, method), 1.0)
+
+    def _said(self, stage: str, method: str) -> float:
         if stage == "tune":
             return self._cost.tune_s.get(method, self._cost.default_tune_s)
         if stage == "generate":

@@ -9,12 +9,13 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pvbench.backbone import backbone_loader
 from pvbench.evaluator import evaluator_loaders
 from pvbench.runner.estimate import Costs
+from pvbench.runner.licences import licences_of
 from pvbench.runner.memory import expected_gib
 from pvbench.runner.missing import Missing
 from pvbench.runner.plan import Plan
+from pvbench.runner.scales import scales_of
 from pvbench.runner.survey import STAGES, Survey, take_survey
 from pvbench.store import Store
 
@@ -107,10 +108,13 @@ def forecast(plan: Plan, store: Store, device: str, workers: int, missing: Missi
         missing: what the plan noted of weights that are missing.
     """
     missing, memory = missing or Missing(), {}
+    scales: Mapping[tuple[str, str], float] = {}
     with missing.noted():
         memory = expected_gib(plan)
     survey, log = take_survey(plan, store), store.read_log()
-    costs = Costs(plan.profile.cost, device, log)
+    with missing.noted():
+        scales = scales_of(plan)
+    costs = Costs(plan.profile.cost, device, log, scales)
     seen = Counter((entry.get("stage"), entry.get("method")) for entry in log if entry.get("device") == device)
     work = [
         Work(stage, variant.label, total, left, costs.seconds(stage, name), seen[stage, name])
@@ -120,8 +124,6 @@ def forecast(plan: Plan, store: Store, device: str, workers: int, missing: Missi
         if total
     ]
     loaders = {part: loader for part, loader in evaluator_loaders(plan.profile).items() if part in plan.features.parts}
-    terms = {"backbone": backbone_loader(plan.profile).licence(plan.profile)}
-    terms |= {part: loader.licence(plan.profile) for part, loader in loaders.items()}
     return Forecast(
         cells=len(plan.cells),
         made=len(survey.made),
@@ -129,7 +131,7 @@ def forecast(plan: Plan, store: Store, device: str, workers: int, missing: Missi
         workers=workers,
         disk_bytes=_disk(plan, store, work),
         memory_gib={part: loader.memory_gib for part, loader in loaders.items() if loader.memory_gib},
-        licences={part: text for part, text in terms.items() if text},
+        licences=licences_of(plan),
         gpu_gib=memory,
         missing=tuple(missing.messages),
     )

@@ -32,6 +32,7 @@ from pvbench.runner.observer import Observer, Tally, tallies_of
 from pvbench.runner.pieces import by_row, chunks
 from pvbench.runner.plan import Cell, Plan
 from pvbench.runner.result import RunResult, collect
+from pvbench.runner.scales import scales_of
 from pvbench.runner.survey import Survey, take_survey, tune_job, video_to_measure
 from pvbench.store import Failure, Store
 
@@ -93,7 +94,7 @@ class _Run:
         self._pool = pool
         self._workers = workers
         self._device = device
-        self._costs = Costs(plan.profile.cost, device, store.read_log())
+        self._costs = Costs(plan.profile.cost, device, store.read_log(), scales_of(plan))
         self._tallies: dict[str, Tally] = {}
         # By (stage, method): pieces of work that are left.
         self._left: Counter[tuple[str, str]] = Counter()

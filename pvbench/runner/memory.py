@@ -26,17 +26,23 @@ def expected_gib(plan: Plan) -> dict[str, float]:
 
 
 def row_gib(cls: type[Method], settings: Any, profile: Profile) -> float:
-    """About how much memory of a GPU a row takes; 0 without a backbone, or where the backbone does not say.
+    """About how much memory of a GPU a row takes; 0 where neither the backbone nor the method says.
 
     A row that tunes by an identity reward carries gradients through sampled videos, which takes the most.
 
     Raises:
         WeightsError: a file of the backbone is missing.
     """
+    own = cls.gpu_gib(settings)
     if not cls.uses_backbone:
-        return 0.0
+        return own
     rewarded = cls.tunes and IDENTITY_REWARD in cls.asks(settings)
-    return backbone_loader(profile).memory_gib(profile, gradient=rewarded)
+    return own + backbone_loader(profile).memory_gib(profile, gradient=rewarded)
+
+
+def gpu_gib() -> float:
+    """GiB of the GPU that this process sees first."""
+    return memory_of("cuda") / _GIB
 
 
 def check_memory(plan: Plan, device: str, have: float | None = None) -> None:

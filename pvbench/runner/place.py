@@ -9,7 +9,7 @@ from pvbench.executors.ray_executor import RayCluster, RayExecutor, refuse_addre
 from pvbench.machine.devices import resolve_device
 from pvbench.runner.grid import run_grid
 from pvbench.runner.jobs import RunSetup, start_worker
-from pvbench.runner.memory import check_memory
+from pvbench.runner.memory import check_memory, gpu_gib
 from pvbench.runner.observer import Observer
 from pvbench.runner.plan import Plan
 from pvbench.runner.result import RunResult
@@ -32,7 +32,7 @@ def run_at(
 
     Raises:
         SettingError: an address, and no cluster.
-        DeviceError: a row is expected to take more memory than this machine's GPU has.
+        DeviceError: a row is expected to take more memory than this machine's GPU has, or the smallest of a cluster.
         PvbenchError: as `run_grid` and `RayCluster.connected`.
     """
     refuse_address(executor, address)
@@ -41,6 +41,8 @@ def run_at(
         return run_grid(plan, store, observer, device=device, workers=workers)
     with RayCluster.connected(address, workers) as cluster:
         chosen = cluster.device(device)
+        if chosen != "cpu":
+            check_memory(plan, chosen, cluster.least(gpu_gib))
         count = workers or cluster.workers(chosen)
         spare = max(0, min(count, cluster.cpus - count)) if chosen != "cpu" else 0
 

@@ -19,6 +19,7 @@ from pvbench.metrics.face_sim import face_trace
 from pvbench.metrics.gallery import TRUTHS, UNKNOWN, others_of, truth_of
 from pvbench.report import CellKey, ReferenceSet, ReportData, ReportIdentity, ReportPrompt, ReportVariant
 from pvbench.report.judged import read_judgements
+from pvbench.runner.licences import licences_of
 from pvbench.runner.plan import Cell, Plan
 from pvbench.runner.planned import PlannedVariant
 from pvbench.runner.result import RunResult
@@ -107,6 +108,7 @@ def score_run(result: RunResult) -> Scored:
         versions=versions(),
         machine=machine(),
         metrics=plan.metrics,
+        licences=licences_of(plan),
         judged=read_judgements(result.store.judged_file),
         remarks=_remarks(plan),
     )

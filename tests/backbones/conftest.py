@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from tiny_adapters import write_adapters
 from tiny_models import (
     write_cogvideox,
     write_hunyuan,
@@ -24,6 +25,7 @@ def checkpoints(tmp_path_factory):
     write_wan_vace(folder / "vace")
     write_cogvideox(folder / "cogvideox")
     write_cogvideox(folder / "consisid", face=True)
+    write_adapters(folder / "adapters")
     return folder
 
 

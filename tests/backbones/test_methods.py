@@ -23,15 +23,35 @@ ON_PICTURES = {
         "scr_frames": 2,
     },
 }  # fmt: skip
+PLUS_ON_TRANSFORMERS = {
+    "personalvideo_plus": {
+        "steps": 1, "warm_steps": 1, "references": 1, "prefixes": 1, "rank": 2, "icr_frames": 2, "scr_frames": 2,
+        "token": "rare",
+    },
+}  # fmt: skip
+PHOTOS_AS_PROMPTS = {"id_animator": {}, "ip_adapter_face": {}}
 SIZE = {"steps": 4, "frames": 5, "height": 64, "width": 64, "fps": 8.0}
 FAMILIES = {
-    "animatediff": (("base", "motion"), SIZE | {"frames": 4}, TUNED | ON_PICTURES),
-    "hunyuan": (("base",), SIZE, RARE),
+    "animatediff": (("base", "motion"), SIZE | {"frames": 4}, TUNED | ON_PICTURES | PHOTOS_AS_PROMPTS),
+    "hunyuan": (("base",), SIZE, RARE | PLUS_ON_TRANSFORMERS),
     "wan": (("base",), SIZE, RARE),
     "cogvideox": (("base",), SIZE | {"frames": 9}, RARE),
     "consisid": (("base",), SIZE | {"frames": 9}, {"base": {}, "consisid": {}}),
+    "wan-vace": (("base",), SIZE, {"base": {}, "wan_vace": {}, "personalvideo": RARE["personalvideo"]}),
 }
-FOLDERS = {"animatediff": {"base": "sd", "motion": "motion"}}
+FOLDERS = {"animatediff": {"base": "sd", "motion": "motion"}, "wan-vace": {"base": "vace"}}
+
+
+def on_photos(checkpoints):
+    """Lines of `[rewards]` for random adapters that take photos as prompts."""
+    files = checkpoints / "adapters"
+    return {
+        "image_prompt": "tiny_adapters:TinyAnimatorLoader",
+        "ip_adapter": "tiny_adapters:TinyIpAdapterLoader",
+        "animator": str(files / "animator.ckpt"),
+        "ip_adapter_file": str(files / "ip.safetensors"),
+        "image_encoder": str(files / "image_encoder"),
+    }
 
 
 class OnTinyFolders(MethodContract):
@@ -47,6 +67,8 @@ class OnTinyFolders(MethodContract):
         rewards = {"identity": "mini_identity", "semantic": "mini_semantic", "segmenter": "mini_segmenter"}
         if cls.family == "consisid":
             rewards["face_control"] = "example_control:MeanColourLoader"
+        if cls.family == "animatediff":
+            rewards |= on_photos(checkpoints)
         path = write_toml(
             tmp_path_factory.mktemp(cls.family) / "tiny.toml",
             extends=cls.family,
@@ -65,7 +87,7 @@ class OnTinyFolders(MethodContract):
 
 
 def _contract(family, method, settings):
-    name = f"Test{family.title()}{method.title().replace('_', '')}"
+    name = f"Test{family.title().replace('-', '')}{method.title().replace('_', '')}"
     return name, type(name, (OnTinyFolders,), {"family": family, "method": METHODS.get(method), "settings": settings})
 
 

@@ -6,69 +6,18 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
+from tiny_adapters import WIDTH, SameFace, layers_of, published, write_image_encoder
 from torch import nn
 
 from pvbench.backbones.image_prompt import cross_attention
 from pvbench.errors import ProfileError, WeightsError
-from pvbench.features.face import TEMPLATE, Faces
-from pvbench.features.published.insightface_faces import InsightFaces
 from pvbench.profile import load_profile
 from pvbench.reward import load_photo_prompt, reward_signature
 from pvbench.rewards.published_animator import LAYERS, AnimatorPrompt, converted, load_animator
 
-RANK, SCALE, WIDTH, QUERIES = 3, 0.8, 32, 4
+SCALE = 0.8
 CPU = torch.device("cpu")
 TEXT = "a woman in a red coat on a beach"
-
-
-def matrix(*shape, seed):
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed)) / shape[-1] ** 0.5
-
-
-def layers_of(unet):
-    return [name.removesuffix(".processor") for name in cross_attention(unet)]
-
-
-def published(unet):
-    """A random checkpoint in the published form: `module.` before its names, odd numbers of layers, no alpha."""
-    text = unet.config.cross_attention_dim
-    state = {f"module.image_proj_model.{key}": value for key, value in resampler(text).items()}
-    for n, name in enumerate(layers_of(unet)):
-        inner = unet.get_submodule(name).to_q.in_features
-        one = {
-            "to_k_face": matrix(inner, text, seed=10 * n),
-            "to_v_face": 3 * matrix(inner, text, seed=10 * n + 1),
-        }
-        for i, (part, width) in enumerate({"q": inner, "k": text, "v": text, "out": inner}.items()):
-            one[f"to_{part}_lora.down"] = matrix(RANK, width, seed=100 * n + i)
-            one[f"to_{part}_lora.up"] = matrix(inner, RANK, seed=100 * n + i + 50)
-        state |= {f"module.adapter_modules.{2 * n + 1}.{key}.weight": value for key, value in one.items()}
-    return {"state_dict": state}
-
-
-def resampler(out):
-    """IP-Adapter Plus' projection, of two heads."""
-    hidden, head, seed = out, 64, iter(range(1000, 2000))
-
-    def norm(name, width):
-        return {f"{name}.weight": torch.ones(width), f"{name}.bias": torch.zeros(width)}
-
-    state = {"latents": matrix(1, QUERIES, hidden, seed=next(seed))}
-    for name, shape in {"proj_in": (hidden, WIDTH), "proj_out": (out, hidden)}.items():
-        state |= {f"{name}.weight": matrix(*shape, seed=next(seed)), f"{name}.bias": torch.zeros(shape[0])}
-    state |= norm("norm_out", out)
-    for i in range(4):
-        for name, shape in {
-            "0.to_q": (2 * head, hidden),
-            "0.to_kv": (4 * head, hidden),
-            "0.to_out": (hidden, 2 * head),
-            "1.1": (4 * hidden, hidden),
-            "1.3": (hidden, 4 * hidden),
-        }.items():
-            state[f"layers.{i}.{name}.weight"] = matrix(*shape, seed=next(seed))
-        for name in ("0.norm1", "0.norm2", "1.0"):
-            state |= norm(f"layers.{i}.{name}", hidden)
-    return state
 
 
 class Published(nn.Module):
@@ -174,32 +123,9 @@ def test_another_models_checkpoint_is_refused(tiny_animatediff, damage):
 
 @pytest.fixture(scope="module")
 def encoder(tmp_path_factory):
-    """A tiny image encoder in transformers' layout."""
-    from pvbench.torchvision_shim import load_torchvision
-
-    load_torchvision()
-    from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
-
-    torch.manual_seed(0)
     folder = tmp_path_factory.mktemp("encoder")
-    config = CLIPVisionConfig(
-        hidden_size=WIDTH, intermediate_size=64, num_hidden_layers=2, num_attention_heads=2, image_size=32,
-        patch_size=16, projection_dim=16,
-    )  # fmt: skip
-    CLIPVisionModelWithProjection(config).save_pretrained(folder)
+    write_image_encoder(folder)
     return folder
-
-
-class SameFace(InsightFaces):
-    """Marks the same five points on every photo."""
-
-    def __init__(self):
-        pass
-
-    def reference(self, images):
-        points = np.array([np.array(TEMPLATE) + 20 for _ in images], np.float32)
-        rest = (np.zeros((len(images), *shape), np.float32) for shape in ((), (1,), (4,)))
-        return Faces(points, *rest)
 
 
 def test_a_face_is_seen_as_clips_own_preparation_shows_it(tiny_animatediff, encoder, tmp_path):

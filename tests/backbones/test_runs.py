@@ -75,14 +75,14 @@ def killed_run(home, profile, out, methods):
         started = subprocess.Popen(
             **command(home, *asked(profile, out, methods)), stdout=log, stderr=log, start_new_session=True
         )
-    until_an_adapter(home, out, lambda: started.poll() is None)
+    until_the_first(home / out / "adapters", lambda: started.poll() is None)
     os.killpg(started.pid, signal.SIGKILL)
     assert started.wait() == -signal.SIGKILL
     assert not (home / out / "report" / "scores.csv").exists()
 
 
-def killed_fork(home, profile, out, methods, monkeypatch):
-    """The same of a process that is this one up to here; `here` has prepared it."""
+def killed_fork(home, profile, out, methods, monkeypatch, first="adapters"):
+    """The same of a process that is this one up to here; `here` has prepared it. `first`: what it is killed after."""
     monkeypatch.setattr(sys, "argv", ["pvbench", *asked(profile, out, methods)])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # threads of this process are not needed in the other
@@ -92,17 +92,18 @@ def killed_fork(home, profile, out, methods, monkeypatch):
             cli.main()
         finally:
             os._exit(3)
-    until_an_adapter(home, out, lambda: os.waitpid(started, os.WNOHANG) == (0, 0))
+    until_the_first(home / out / first, lambda: os.waitpid(started, os.WNOHANG) == (0, 0))
     os.kill(started, signal.SIGKILL)
     assert os.waitstatus_to_exitcode(os.waitpid(started, 0)[1]) == -signal.SIGKILL
     assert not (home / out / "report" / "scores.csv").exists()
 
 
-def until_an_adapter(home, out, alive):
-    adapters, end = home / out / "adapters", time.monotonic() + 300
-    while not any(adapters.rglob("*.safetensors")):
+def until_the_first(folder, alive):
+    """Waits for an adapter or a video in a folder."""
+    end = time.monotonic() + 300
+    while not [*folder.rglob("*.safetensors"), *folder.rglob("*.mkv")]:
         assert alive(), "the run ended before it was killed"
-        assert time.monotonic() < end, "no adapter in five minutes"
+        assert time.monotonic() < end, f"nothing in {folder} in five minutes"
         time.sleep(0.02)
 
 
@@ -138,6 +139,28 @@ def test_animatediff_runs_from_its_folders_and_killed_goes_on_to_the_same_bytes(
     assert done_of(tmp_path, "one") == dict.fromkeys(methods.split(","), 1)
     killed_run(tmp_path, animatediff_toml, "two", methods)
     assert run(animatediff_toml, "two", methods) == first
+
+
+def test_photos_as_prompts_run_from_their_files_and_killed_go_on_to_the_same_bytes(
+    run, animatediff_toml, checkpoints, tmp_path, monkeypatch
+):
+    files = checkpoints / "adapters"
+    profile = write_toml(
+        tmp_path / "photos.toml",
+        extends=str(animatediff_toml),
+        rewards={
+            "image_prompt": "tiny_adapters:TinyAnimatorLoader",
+            "ip_adapter": "tiny_adapters:TinyIpAdapterLoader",
+            "animator": str(files / "animator.ckpt"),
+            "ip_adapter_file": str(files / "ip.safetensors"),
+            "image_encoder": str(files / "image_encoder"),
+        },
+    )
+    methods = "id_animator,ip_adapter_face"
+    first = run(profile, "one", methods)
+    assert done_of(tmp_path, "one") == {"id_animator": 1, "ip_adapter_face": 1}
+    killed_fork(tmp_path, profile, "two", methods, monkeypatch, first="videos")
+    assert run(profile, "two", methods) == first
 
 
 @pytest.fixture(scope="module")
@@ -181,12 +204,15 @@ def test_wan_runs_from_its_folder_and_killed_goes_on_to_the_same_bytes(run, wan_
     assert run(wan_toml, "two", methods) == first
 
 
-def test_vace_runs_from_its_folder_to_the_same_bytes(run, wan_toml, checkpoints, tmp_path):
+def test_vace_runs_from_its_folder_and_killed_goes_on_to_the_same_bytes(
+    run, wan_toml, checkpoints, tmp_path, monkeypatch
+):
     vace = write_toml(
         tmp_path / "vace.toml", extends=str(wan_toml), backbone={"kind": "wan_vace", "base": str(checkpoints / "vace")}
     )
     first = run(vace, "one", "base,wan_vace")
     assert done_of(tmp_path, "one") == {"base": 1, "wan_vace": 1}
+    killed_fork(tmp_path, vace, "two", "base,wan_vace", monkeypatch, first="videos")
     assert run(vace, "two", "base,wan_vace") == first
 
 
@@ -212,16 +238,20 @@ def test_cogvideox_runs_from_its_folder_and_killed_goes_on_to_the_same_bytes(
     assert run(cogvideox_toml, "two", methods) == first
 
 
-def test_consisid_runs_from_its_folder_to_the_same_bytes(run, here, cogvideox_toml, checkpoints, tmp_path):
+def test_consisid_runs_from_its_folder_and_killed_goes_on_to_the_same_bytes(
+    run, here, cogvideox_toml, checkpoints, tmp_path, monkeypatch
+):
     consisid = write_toml(
         tmp_path / "consisid.toml",
         extends=str(cogvideox_toml),
         backbone={"kind": "consisid", "base": str(checkpoints / "consisid")},
         rewards={"face_control": "example_control:MeanColourLoader"},
     )
-    first = run(consisid, "one", "consisid,consisid[global_branch=off]")
+    methods = "consisid,consisid[global_branch=off]"
+    first = run(consisid, "one", methods)
     assert done_of(tmp_path, "one") == {"consisid": 1, "consisid[global_branch=off]": 1}
-    assert run(consisid, "two", "consisid,consisid[global_branch=off]") == first
+    killed_fork(tmp_path, consisid, "two", methods, monkeypatch, first="videos")
+    assert run(consisid, "two", methods) == first
     options = ("--methods", "personalvideo", "--identities", "ada", "--prompts", "1")
     status, _, told = here("run", "--profile", str(consisid), *options)
     assert status == 2

@@ -258,6 +258,22 @@ def test_the_device_is_what_the_cluster_has():
         large.device("cuda:1")
 
 
+def test_the_smallest_gpu_of_a_cluster_decides(cluster, monkeypatch):
+    """On a cluster without a GPU the tasks ask for none; what they find is the least of all."""
+    asked = []
+    remote = ray.remote
+
+    def without(**demand):
+        asked.append(demand)
+        return remote(num_cpus=0)
+
+    monkeypatch.setattr(ray, "remote", without)
+    found = iter([80.0, 24.0, 40.0])
+    monkeypatch.setattr(ray, "get", lambda tasks: [next(found) for _ in tasks])
+    assert RayCluster(8, 3).least(lambda: 1.0) == 24.0
+    assert asked == [{"num_cpus": 0, "num_gpus": 1}]
+
+
 def test_a_cluster_that_is_not_there_is_told_of(monkeypatch):
     monkeypatch.setattr(ray, "is_initialized", lambda: False)
 

@@ -208,7 +208,7 @@ def test_a_run_by_a_command_goes_on_where_it_failed_and_ends_with_the_same_bytes
     late = tmp_path / "late.py"
     again = described(tmp_path, command=[sys.executable, str(late), *ARGUMENTS])
     failed = run(tmp_path, "late", again)
-    assert failed.returncode == 1
+    assert failed.returncode == 2
     assert "the command ended with 2" in failed.stdout
     late.write_text(STUB.read_text())
     assert run(tmp_path, "late", again).returncode == 0
@@ -217,8 +217,42 @@ def test_a_run_by_a_command_goes_on_where_it_failed_and_ends_with_the_same_bytes
     assert not list((tmp_path / "late" / "failures").glob("*"))
 
 
-def test_a_video_of_another_size_is_a_failed_cell(tmp_path):
+@pytest.mark.parametrize(
+    ("wish", "message"),
+    [
+        ("another size", "yielded frames of shape (6, 34, 24, 3)"),
+        ("fails", "the command ended with 3: CUDA out of memory"),
+        ("hangs", "was ended after 2 s"),
+    ],
+)
+def test_a_run_whose_command_never_works_ends_with_status_2(tmp_path, wish, message):
     make_identity(tmp_path / "people", "ann", "woman", 90)
-    done = run(tmp_path, "out", described(tmp_path, "another size"), "people/ann")
-    assert done.returncode == 1
-    assert "yielded frames of shape (6, 34, 24, 3)" in done.stdout
+    done = run(tmp_path, "out", described(tmp_path, wish, timeout_s=2), "people/ann")
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert message in " ".join(done.stdout.split())
+    assert "Traceback" not in done.stdout + done.stderr
+    assert (tmp_path / "out" / "report" / "report.md").is_file()
+
+
+def test_what_the_file_says_of_licence_and_memory_reaches_plan_and_report(tmp_path, pvbench, inline, monkeypatch):
+    make_identity(tmp_path / "people", "ann")
+    file = described(tmp_path, licence="Apache-2.0, research alone", gpu_memory_gib=400)
+    row = f"command[file={file}]"
+    asked = ("--profile", EXAMPLE_PROFILE, "--methods", row, "--identities", "people/ann", "--prompts", "1")
+    status, out, _ = pvbench("plan", *asked, "--json")
+    words = json.loads(out)
+    assert status == 0
+    assert words["licences"][row] == "Apache-2.0, research alone"
+    assert words["gpu_gib"] == {row: 400}
+    monkeypatch.setattr("pvbench.runner.place.resolve_device", lambda device: "cuda")
+    monkeypatch.setattr("pvbench.runner.memory.memory_of", lambda device: 80 * 2**30)
+    status, _, err = pvbench("run", *asked, "--out", "small")
+    assert status == 2
+    assert f"cuda has 80 GiB of memory; at 6 frames of 32 x 24 pixels {row} about 400 GiB are expected" in err
+    assert not list((tmp_path / "small").glob("videos/**/*.mkv"))
+    monkeypatch.undo()
+    monkeypatch.chdir(tmp_path)
+    assert pvbench("run", *asked, "--out", "out", "--device", "cpu", "--workers", "1")[0] == 0
+    report = tmp_path / "out" / "report"
+    assert json.loads((report / "aggregates.json").read_text())["licences"] == {row: "Apache-2.0, research alone"}
+    assert f"licence of {row}: Apache-2.0, research alone" in (report / "report.md").read_text()

@@ -19,6 +19,15 @@ def test_before_anything_was_seen_the_profile_says():
     assert costs.seconds("measure", "slow") == 0.25
 
 
+def test_the_profiles_seconds_are_scaled_and_what_was_seen_is_not():
+    costs = Costs(COST, "cpu", scales={("tune", "slow"): 0.5, ("measure", "slow"): 4.0})
+    assert costs.seconds("tune", "slow") == 20
+    assert costs.seconds("measure", "slow") == 1
+    assert costs.seconds("generate", "slow") == 1.5
+    costs.observe("tune", "slow", 7)
+    assert costs.seconds("tune", "slow") == 7
+
+
 def test_what_was_seen_goes_before_the_profile():
     costs = Costs(COST, "cpu")
     for seconds in (10, 30, 11):
