@@ -82,3 +82,5 @@ def test_planning_grows_with_the_cells(tmp_path, capsys):
         print()
         for cells, took in lines:
             print(f"{cells} cells planned in {took:.2f} s, {1e6 * took / cells:.0f} microseconds each")
+    (few, first), *_, (many, last) = lines
+    assert last / many <= 1.5 * first / few

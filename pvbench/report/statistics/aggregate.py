@@ -43,7 +43,12 @@ def aggregate(data: ReportData) -> Aggregates:
         kept=kept_shares(data),
         floors=floors,
     )
-    return replace(found, best={name: _places(data, found, name) for name in COLUMNS})
+    return with_places(data, found)
+
+
+def with_places(data: ReportData, numbers: Aggregates) -> Aggregates:
+    """The same, with the places that the comparisons give."""
+    return replace(numbers, best={name: _places(data, numbers, name) for name in COLUMNS})
 
 
 def _video_scores(data: ReportData) -> dict[str, dict[str, Score]]:
