@@ -147,6 +147,17 @@ class BackboneLoader(Loader):
         return 0.0
 
     @classmethod
+    def host_gib(cls, profile: Profile) -> float:
+        """About how much of the host's memory it takes to tune with gradients through the last steps of a video.
+
+        That is beside what any process takes, and for each worker; 0 where it is little, or not known.
+
+        Raises:
+            WeightsError: a file is missing.
+        """
+        return 0.0
+
+    @classmethod
     def text_reader(cls, profile: Profile) -> TextReader | None:
         """How much of a text is read, without loading the text encoder; None where that is not known.
 

@@ -73,11 +73,15 @@ class AnimateDiffBackbone(DdimBackbone):
         self._image_prompt, self._face_control = ImagePromptSlot(pipe.unet), FaceControlSlot(pipe.unet)
         self._kept: dict[str, Words] = {}
 
-    def enable_checkpointing(self) -> None:
-        """Where gradients are on, networks keep their blocks' inputs only: less memory, a third more time."""
+    def enable_checkpointing(self, *, host: bool = False) -> None:
+        """Where gradients are on, networks keep their blocks' inputs only: less memory, a third more time.
+
+        Args:
+            host: whether the UNets' block inputs lie in the host's memory; the autoencoder's stay.
+        """
         shown = (self._slots["video"].recall, self._image_prompt.recall, self._face_control.recall)
-        enable_checkpointing(self.pipe.unet, shown)
-        enable_checkpointing(self.image_unet, (self._slots["image"].recall,))
+        enable_checkpointing(self.pipe.unet, shown, host=host)
+        enable_checkpointing(self.image_unet, (self._slots["image"].recall,), host=host)
         enable_checkpointing(self.pipe.vae)
 
     # Words

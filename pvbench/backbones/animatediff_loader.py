@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pvbench.backbone import IMAGE_PROMPT, IMAGES, LATENTS, LORA, TOKENS, STYLES, BackboneLoader, TextReader
-from pvbench.backbones.memory import animatediff_gib
-from pvbench.backbones.settings import choice_line, only_lines, switch_line, text_line, where, words_line
+from pvbench.backbones.memory import animatediff_gib, animatediff_host_gib
+from pvbench.backbones.settings import checkpointing_line, choice_line, only_lines, text_line, where, words_line
 from pvbench.errors import MethodError, ProfileError, WeightsError
 from pvbench.machine.devices import torch_device
 from pvbench.profile import Profile
@@ -67,7 +67,8 @@ class AnimateDiffLoader(BackboneLoader):
         motion: the motion adapter, a folder, or one of AnimateDiff's own files (`mm_sd_v15_v2.ckpt`).
         domain: a LoRA that is fused into the text-to-video network; none by default.
         precision: float32, or bfloat16 for what the networks compute.
-        checkpointing: computes activations again in backward passes: less memory, a third more time.
+        checkpointing: true computes activations again in backward passes: less memory, a third more time; "host" also
+            keeps the blocks' inputs in the host's memory.
         rare_words: words that no caption of the training holds, if they are known.
     """
 
@@ -87,7 +88,7 @@ class AnimateDiffLoader(BackboneLoader):
         places = _places(profile)
         _check_size(profile, places)
         words_line(profile, "rare_words")
-        switch_line(profile, "checkpointing")
+        checkpointing_line(profile)
         return {
             "backbone": cls.name,
             "version": _VERSION,
@@ -112,8 +113,13 @@ class AnimateDiffLoader(BackboneLoader):
     @classmethod
     def memory_gib(cls, profile: Profile, *, gradient: bool) -> float:
         """By the profile's size."""
-        checkpointing = switch_line(profile, "checkpointing")
+        checkpointing = checkpointing_line(profile)
         return animatediff_gib(profile.sampling, gradient=gradient, checkpointing=checkpointing)
+
+    @classmethod
+    def host_gib(cls, profile: Profile) -> float:
+        """By the profile's size."""
+        return animatediff_host_gib(profile.sampling) if checkpointing_line(profile) == "host" else 0.0
 
     @classmethod
     def text_reader(cls, profile: Profile) -> TextReader:
@@ -252,8 +258,8 @@ def _load(places: _Places, profile: Profile, device: torch.device, signature: Ma
         half=signature["precision"] == "bfloat16",
         rare_words=words_line(profile, "rare_words"),
     )
-    if switch_line(profile, "checkpointing"):
-        backbone.enable_checkpointing()
+    if checkpointing := checkpointing_line(profile):
+        backbone.enable_checkpointing(host=checkpointing == "host")
     # What is wrong with the profile's steps or shift shows before anything is tuned.
     assert backbone.steps == profile.sampling.steps
     return backbone

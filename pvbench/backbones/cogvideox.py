@@ -84,9 +84,13 @@ class CogVideoXBackbone(TransformerBackbone, DdimBackbone):
                 f"{own[0]} frames of {own[2]}x{own[1]} alone"
             )
 
-    def enable_checkpointing(self) -> None:
-        """Where gradients are on, networks keep their blocks' inputs only: less memory, a third more time."""
-        enable_checkpointing(self.pipe.transformer, (self._slots.recall,))
+    def enable_checkpointing(self, *, host: bool = False) -> None:
+        """Where gradients are on, networks keep their blocks' inputs only: less memory, a third more time.
+
+        Args:
+            host: whether the transformer's block inputs lie in the host's memory; the autoencoder's stay.
+        """
+        enable_checkpointing(self.pipe.transformer, (self._slots.recall,), host=host)
         enable_checkpointing(self.pipe.vae)
 
     # Words

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pvbench.backbone import FACE_CONTROLLED, IMAGES, LATENTS, LORA, STYLES, BackboneLoader, TextReader
-from pvbench.backbones.memory import cogvideox_gib
-from pvbench.backbones.settings import choice_line, only_lines, switch_line, text_line, where
+from pvbench.backbones.memory import cogvideox_gib, passes_of, video_transformer_host_gib
+from pvbench.backbones.settings import checkpointing_line, choice_line, only_lines, text_line, where
 from pvbench.backbones.video_size import COGVIDEOX_GUIDANCE, check_sampling, transformer_work
 from pvbench.errors import WeightsError
 from pvbench.machine.devices import torch_device
@@ -37,7 +37,8 @@ class CogVideoXLoader(BackboneLoader):
         base: the folder, or the name of a repository on huggingface.co that lies in the weights folder or in the cache
             of its own programs.
         precision: bfloat16, float16 (as the smaller model is published) or float32, of all networks.
-        checkpointing: computes activations again in backward passes: less memory, a third more time.
+        checkpointing: true computes activations again in backward passes: less memory, a third more time; "host" also
+            keeps the blocks' inputs in the host's memory.
         negative: what videos are guided away from, as a text.
     """
 
@@ -60,7 +61,7 @@ class CogVideoXLoader(BackboneLoader):
         folder = cls._folder(profile)
         check_kind(folder, cls.model)
         _check_size(profile, folder, cls.model)
-        switch_line(profile, "checkpointing", True)
+        checkpointing_line(profile, True)
         return {
             "backbone": cls.name,
             "version": _VERSION,
@@ -90,8 +91,16 @@ class CogVideoXLoader(BackboneLoader):
     @classmethod
     def memory_gib(cls, profile: Profile, *, gradient: bool) -> float:
         """By the folder's configuration and files."""
-        checkpointing = switch_line(profile, "checkpointing", True)
+        checkpointing = checkpointing_line(profile, True)
         return cogvideox_gib(cls._folder(profile), profile.sampling, gradient=gradient, checkpointing=checkpointing)
+
+    @classmethod
+    def host_gib(cls, profile: Profile) -> float:
+        """By the folder's configuration."""
+        if checkpointing_line(profile, True) != "host":
+            return 0.0
+        sampling = profile.sampling
+        return video_transformer_host_gib(cls._folder(profile), sampling, passes=passes_of(sampling))
 
     @classmethod
     def text_reader(cls, profile: Profile) -> TextReader:
@@ -186,6 +195,6 @@ def _load(
     backbone = made(pipe, profile.sampling, device, signature, text_line(profile, "negative", ""))
     # What is wrong with the profile's steps or shift shows before anything is tuned.
     assert backbone.steps == profile.sampling.steps
-    if switch_line(profile, "checkpointing", True):
-        backbone.enable_checkpointing()
+    if checkpointing := checkpointing_line(profile, True):
+        backbone.enable_checkpointing(host=checkpointing == "host")
     return backbone

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pvbench.backbone import IMAGES, LATENTS, LORA, STYLES, BackboneLoader, TextReader
-from pvbench.backbones.memory import video_transformer_gib
-from pvbench.backbones.settings import choice_line, only_lines, switch_line, text_line, where
+from pvbench.backbones.memory import video_transformer_gib, video_transformer_host_gib
+from pvbench.backbones.settings import checkpointing_line, choice_line, only_lines, switch_line, text_line, where
 from pvbench.backbones.video_size import HUNYUAN_GUIDANCE, check_sampling, transformer_work
 from pvbench.errors import WeightsError
 from pvbench.machine.devices import torch_device
@@ -38,7 +38,8 @@ class HunyuanLoader(BackboneLoader):
             of its own programs.
         precision: bfloat16 or float32, of all networks.
         tiling: whether frames above 256 pixels are decoded in overlapping pieces, as they must be at full size.
-        checkpointing: computes activations again in backward passes: less memory, a third more time.
+        checkpointing: true computes activations again in backward passes: less memory, a third more time; "host" also
+            keeps the blocks' inputs in the host's memory.
     """
 
     name: ClassVar[str] = "hunyuan"
@@ -56,7 +57,7 @@ class HunyuanLoader(BackboneLoader):
         only_lines(profile, _LINES)
         folder = _folder(profile)
         _check_size(profile, folder)
-        switch_line(profile, "checkpointing", True)
+        checkpointing_line(profile, True)
         return {
             "backbone": cls.name,
             "version": _VERSION,
@@ -85,8 +86,15 @@ class HunyuanLoader(BackboneLoader):
     @classmethod
     def memory_gib(cls, profile: Profile, *, gradient: bool) -> float:
         """By the folder's configuration and files."""
-        checkpointing = switch_line(profile, "checkpointing", True)
+        checkpointing = checkpointing_line(profile, True)
         return video_transformer_gib(_folder(profile), profile.sampling, gradient=gradient, checkpointing=checkpointing)
+
+    @classmethod
+    def host_gib(cls, profile: Profile) -> float:
+        """By the folder's configuration."""
+        if checkpointing_line(profile, True) != "host":
+            return 0.0
+        return video_transformer_host_gib(_folder(profile), profile.sampling)
 
     @classmethod
     def text_reader(cls, profile: Profile) -> TextReader:
@@ -162,8 +170,8 @@ def _load(folder: Path, profile: Profile, device: torch.device, signature: Mappi
     if signature["tiling"]:
         pipe.vae.enable_tiling()
     backbone = HunyuanBackbone(pipe, profile.sampling, device, signature)
-    if switch_line(profile, "checkpointing", True):
-        backbone.enable_checkpointing()
+    if checkpointing := checkpointing_line(profile, True):
+        backbone.enable_checkpointing(host=checkpointing == "host")
     return backbone
 
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Any
+from typing import Any, Literal
 
 from pvbench.errors import ProfileError, did_you_mean
 from pvbench.profile import Profile
+
+Checkpointing = bool | Literal["host"]
+"""Whether activations are computed again in backward passes; "host" keeps the blocks' inputs in the host's memory."""
 
 
 def where(profile: Profile, line: str = "") -> str:
@@ -43,6 +46,20 @@ def switch_line(profile: Profile, line: str, default: bool = False) -> bool:
         ProfileError: it is neither.
     """
     return bool(_typed(profile, line, default, bool, "true or false"))
+
+
+def checkpointing_line(profile: Profile, default: Checkpointing = False) -> Checkpointing:
+    """True, false or "host", of the line `checkpointing`.
+
+    Raises:
+        ProfileError: it is none of them.
+    """
+    found = profile.backbone.get("checkpointing", default)
+    if found is True or found is False:
+        return found
+    if found == "host":
+        return "host"
+    raise ProfileError(f'{where(profile)}: checkpointing is {found!r}; expected true, false or "host"')
 
 
 def words_line(profile: Profile, line: str) -> list[str]:

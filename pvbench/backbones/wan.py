@@ -76,9 +76,13 @@ class WanBackbone(FlowBackbone):
         self._mean = torch.tensor(vae.latents_mean, device=device).view(shape)
         self._deviation = torch.tensor(vae.latents_std, device=device).view(shape)
 
-    def enable_checkpointing(self) -> None:
-        """Where gradients are on, the transformer keeps its blocks' inputs only: less memory, a third more time."""
-        enable_checkpointing(self.pipe.transformer, (self._slots.recall,))
+    def enable_checkpointing(self, *, host: bool = False) -> None:
+        """Where gradients are on, the transformer keeps its blocks' inputs only: less memory, a third more time.
+
+        Args:
+            host: whether the transformer's block inputs lie in the host's memory.
+        """
+        enable_checkpointing(self.pipe.transformer, (self._slots.recall,), host=host)
 
     # Words
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pvbench.backbone import IMAGES, LATENTS, LORA, STYLES, SUBJECT, BackboneLoader, TextReader
-from pvbench.backbones.memory import video_transformer_gib
-from pvbench.backbones.settings import choice_line, only_lines, switch_line, text_line, where
+from pvbench.backbones.memory import passes_of, video_transformer_host_gib, wan_gib
+from pvbench.backbones.settings import checkpointing_line, choice_line, only_lines, text_line, where
 from pvbench.backbones.video_size import WAN_GUIDANCE, check_sampling, transformer_work
 from pvbench.errors import WeightsError
 from pvbench.machine.devices import torch_device
@@ -36,7 +36,8 @@ class WanLoader(BackboneLoader):
             of its own programs.
         precision: bfloat16 or float32, of the transformer and the text encoder; the autoencoder is in float32, as it
             is published.
-        checkpointing: computes activations again in backward passes: less memory, a third more time.
+        checkpointing: true computes activations again in backward passes: less memory, a third more time; "host" also
+            keeps the blocks' inputs in the host's memory.
         negative: what videos are guided away from, as a text.
     """
 
@@ -59,7 +60,7 @@ class WanLoader(BackboneLoader):
         folder = cls._folder(profile)
         check_kind(folder, vace=cls.vace)
         _check_size(profile, folder)
-        switch_line(profile, "checkpointing", True)
+        checkpointing_line(profile, True)
         return {
             "backbone": cls.name,
             "version": _VERSION,
@@ -89,9 +90,16 @@ class WanLoader(BackboneLoader):
     @classmethod
     def memory_gib(cls, profile: Profile, *, gradient: bool) -> float:
         """By the folder's configuration and files."""
-        checkpointing = switch_line(profile, "checkpointing", True)
-        folder = cls._folder(profile)
-        return video_transformer_gib(folder, profile.sampling, gradient=gradient, checkpointing=checkpointing)
+        checkpointing = checkpointing_line(profile, True)
+        return wan_gib(cls._folder(profile), profile.sampling, gradient=gradient, checkpointing=checkpointing)
+
+    @classmethod
+    def host_gib(cls, profile: Profile) -> float:
+        """By the folder's configuration."""
+        if checkpointing_line(profile, True) != "host":
+            return 0.0
+        sampling = profile.sampling
+        return video_transformer_host_gib(cls._folder(profile), sampling, passes=passes_of(sampling))
 
     @classmethod
     def text_reader(cls, profile: Profile) -> TextReader:
@@ -200,6 +208,6 @@ def _load(
     pipe.vae.to(device)
     made = WanVaceBackbone if vace else WanBackbone
     backbone = made(pipe, profile.sampling, device, signature, shift, text_line(profile, "negative", ""))
-    if switch_line(profile, "checkpointing", True):
-        backbone.enable_checkpointing()
+    if checkpointing := checkpointing_line(profile, True):
+        backbone.enable_checkpointing(host=checkpointing == "host")
     return backbone

@@ -99,6 +99,8 @@ def _show(found: Forecast, folder: Path, device: str) -> None:
     console.print(f"Disk: about {found.disk_bytes / 2**30:.2f} GiB more; {free / 2**30:.1f} are free.{short}")
     for row, need in found.gpu_gib.items():
         console.print(f"Memory of a GPU for {escape(row)}: about {need:.0f} GiB, by estimate.")
+    for row, need in found.host_gib.items():
+        console.print(f"Memory of the machine for {escape(row)}: about {need:.0f} GiB a worker, by estimate.")
     for part, need in found.memory_gib.items():
         console.print(f"Memory of the evaluator of {escape(part)}: about {need:g} GiB.")
     for part, terms in found.licences.items():

@@ -12,7 +12,7 @@ from typing import Any
 from pvbench.evaluator import evaluator_loaders
 from pvbench.runner.estimate import Costs
 from pvbench.runner.licences import licences_of
-from pvbench.runner.memory import expected_gib
+from pvbench.runner.memory import expected_gib, expected_host_gib
 from pvbench.runner.missing import Missing
 from pvbench.runner.plan import Plan
 from pvbench.runner.scales import scales_of
@@ -58,6 +58,7 @@ class Forecast:
         memory_gib: by part of the evaluators, about how much its network and work take.
         licences: by part, what the publishers of its weights allow.
         gpu_gib: by row, about how much memory of a GPU it takes, where the backbone says so.
+        host_gib: by row, about how much of the machine's memory a worker keeps checkpoints in.
         missing: what is said of weights that are missing; without them no run begins.
     """
 
@@ -69,6 +70,7 @@ class Forecast:
     memory_gib: Mapping[str, float]
     licences: Mapping[str, str]
     gpu_gib: Mapping[str, float] = field(default_factory=dict)
+    host_gib: Mapping[str, float] = field(default_factory=dict)
     missing: tuple[str, ...] = ()
 
     @property
@@ -94,6 +96,7 @@ class Forecast:
             "memory_gib": dict(self.memory_gib),
             "licences": dict(self.licences),
             "gpu_gib": dict(self.gpu_gib),
+            "host_gib": dict(self.host_gib),
             "missing": list(self.missing),
             "work": [{**asdict(one), "hours": one.hours} for one in self.work],
         }
@@ -107,10 +110,10 @@ def forecast(plan: Plan, store: Store, device: str, workers: int, missing: Missi
     Args:
         missing: what the plan noted of weights that are missing.
     """
-    missing, memory = missing or Missing(), {}
+    missing, memory, host = missing or Missing(), {}, {}
     scales: Mapping[tuple[str, str], float] = {}
     with missing.noted():
-        memory = expected_gib(plan)
+        memory, host = expected_gib(plan), expected_host_gib(plan)
     survey, log = take_survey(plan, store), store.read_log()
     with missing.noted():
         scales = scales_of(plan)
@@ -133,6 +136,7 @@ def forecast(plan: Plan, store: Store, device: str, workers: int, missing: Missi
         memory_gib={part: loader.memory_gib for part, loader in loaders.items() if loader.memory_gib},
         licences=licences_of(plan),
         gpu_gib=memory,
+        host_gib=host,
         missing=tuple(missing.messages),
     )
 

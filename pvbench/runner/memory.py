@@ -25,6 +25,17 @@ def expected_gib(plan: Plan) -> dict[str, float]:
     return {label: need for label, need in needs.items() if need}
 
 
+def expected_host_gib(plan: Plan) -> dict[str, float]:
+    """By row that tunes with gradients in the host's memory, about how much of that a worker takes.
+
+    Raises:
+        WeightsError: a file of the backbone is missing.
+    """
+    rows = [one for one in plan.variants if one.cls.uses_backbone and _rewarded(one.cls, one.settings)]
+    needs = {one.label: backbone_loader(plan.profile).host_gib(plan.profile) for one in rows}
+    return {label: need for label, need in needs.items() if need}
+
+
 def row_gib(cls: type[Method], settings: Any, profile: Profile) -> float:
     """About how much memory of a GPU a row takes; 0 where neither the backbone nor the method says.
 
@@ -36,8 +47,12 @@ def row_gib(cls: type[Method], settings: Any, profile: Profile) -> float:
     own = cls.gpu_gib(settings)
     if not cls.uses_backbone:
         return own
-    rewarded = cls.tunes and IDENTITY_REWARD in cls.asks(settings)
-    return own + backbone_loader(profile).memory_gib(profile, gradient=rewarded)
+    return own + backbone_loader(profile).memory_gib(profile, gradient=_rewarded(cls, settings))
+
+
+def _rewarded(cls: type[Method], settings: Any) -> bool:
+    """Whether a row carries gradients through sampled videos."""
+    return cls.tunes and IDENTITY_REWARD in cls.asks(settings)
 
 
 def gpu_gib() -> float:
@@ -67,5 +82,5 @@ def check_memory(plan: Plan, device: str, have: float | None = None) -> None:
         raise DeviceError(
             f"{device} has {have:.0f} GiB of memory; at {sampling.frames} frames of {sampling.height} x "
             f"{sampling.width} pixels {rows} are expected: lower frames, height or width in the profile's [sampling] "
-            f"(a LoRA knows no size), switch checkpointing on, leave these rows out, or take a larger GPU"
+            f'(a LoRA knows no size), set checkpointing to true or "host", leave these rows out, or take a larger GPU'
         )

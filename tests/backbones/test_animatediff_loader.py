@@ -289,7 +289,7 @@ def test_frames_and_sizes_that_the_family_cannot_do_are_refused(animatediff, sam
         ({"precision": "float16"}, "precision is 'float16'; expected float32 or bfloat16"),
         ({"bases": "x"}, r"unknown line 'bases' \(did you mean 'base'\?\)"),
         ({"base": 5}, "base is 5; expected a text"),
-        ({"checkpointing": "yes"}, "checkpointing is 'yes'; expected true or false"),
+        ({"checkpointing": "yes"}, "checkpointing is 'yes'; expected true, false or \"host\""),
         ({"rare_words": [1]}, r"rare_words is \[1\]; expected a list of words"),
     ],
 )

@@ -36,6 +36,7 @@ def test_the_signature_names_every_part_and_the_solver(cogvideox):
 def test_checkpointing_moves_no_number_and_precision_and_the_negative_prompt_do(cogvideox):
     plain = CogVideoXLoader.signature(cogvideox())
     assert CogVideoXLoader.signature(cogvideox(checkpointing=True)) == plain
+    assert CogVideoXLoader.signature(cogvideox(checkpointing="host")) == plain
     assert CogVideoXLoader.signature(cogvideox(precision="bfloat16")) != plain
     assert CogVideoXLoader.signature(cogvideox(negative="blurry")) != plain
 

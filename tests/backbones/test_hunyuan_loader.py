@@ -31,6 +31,7 @@ def test_the_signature_names_every_part(hunyuan):
 def test_checkpointing_moves_no_number_and_precision_and_tiling_do(hunyuan):
     plain = HunyuanLoader.signature(hunyuan())
     assert HunyuanLoader.signature(hunyuan(checkpointing=True)) == plain
+    assert HunyuanLoader.signature(hunyuan(checkpointing="host")) == plain
     assert HunyuanLoader.signature(hunyuan(precision="bfloat16")) != plain
     assert HunyuanLoader.signature(hunyuan(tiling=False)) != plain
 

@@ -4,7 +4,15 @@ from dataclasses import replace
 
 import pytest
 
-from pvbench.backbones.settings import choice_line, only_lines, switch_line, text_line, where, words_line
+from pvbench.backbones.settings import (
+    checkpointing_line,
+    choice_line,
+    only_lines,
+    switch_line,
+    text_line,
+    where,
+    words_line,
+)
 from pvbench.backbones.video_size import WAN_GUIDANCE, check_sampling
 from pvbench.errors import ProfileError
 from pvbench.profile import load_profile
@@ -53,6 +61,20 @@ def test_a_line_of_another_kind_is_named(read, wrong, message):
         read(profile(line=wrong))
     assert str(raised.value).startswith("profile 'wan' [backbone]: ")
     assert message in str(raised.value)
+
+
+@pytest.mark.parametrize("given", [True, False, "host"])
+def test_checkpointing_is_a_switch_or_the_host(given):
+    assert checkpointing_line(profile(checkpointing=given)) == given
+    assert checkpointing_line(profile(), given) == given
+
+
+@pytest.mark.parametrize("wrong", [1, 0, "gpu", "true", None, ["host"]])
+def test_checkpointing_of_another_kind_is_named(wrong):
+    with pytest.raises(ProfileError) as raised:
+        checkpointing_line(profile(checkpointing=wrong))
+    expected = f"profile 'wan' [backbone]: checkpointing is {wrong!r}; expected true, false or \"host\""
+    assert str(raised.value) == expected
 
 
 def test_a_line_that_nobody_reads_is_named_with_the_nearest():

@@ -35,6 +35,7 @@ def test_the_signature_names_every_part_and_the_solver(wan):
 def test_checkpointing_moves_no_number_and_precision_and_the_negative_prompt_do(wan):
     plain = WanLoader.signature(wan())
     assert WanLoader.signature(wan(checkpointing=True)) == plain
+    assert WanLoader.signature(wan(checkpointing="host")) == plain
     assert WanLoader.signature(wan(precision="bfloat16")) != plain
     assert WanLoader.signature(wan(negative="blurry")) != plain
 

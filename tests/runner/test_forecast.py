@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from example_inputs import EXAMPLE_PROFILE
 
 from pvbench.errors import WeightsError
 from pvbench.runner.forecast import forecast
@@ -126,3 +127,12 @@ def test_a_plan_of_which_weights_are_missing_ends_with_one(pvbench, tmp_path, mo
     status, printed, _ = pvbench(*asked, "--json")
     assert status == 1
     assert len(json.loads(printed)["missing"]) == 1
+
+
+def test_the_machines_memory_of_checkpoints_is_said_by_row(pvbench, people, monkeypatch):
+    monkeypatch.setattr("pvbench.runner.forecast.expected_host_gib", lambda plan: {"example_stamp": 60.0})
+    asked = ("plan", "--profile", EXAMPLE_PROFILE, "--methods", "example_stamp", "--identities", people)
+    _, printed, _ = pvbench(*asked, "--device", "cpu")
+    assert "Memory of the machine for example_stamp: about 60 GiB a worker, by estimate." in printed
+    _, printed, _ = pvbench(*asked, "--device", "cpu", "--json")
+    assert json.loads(printed)["host_gib"] == {"example_stamp": 60.0}
