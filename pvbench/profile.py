@@ -183,10 +183,13 @@ def _path(name: str) -> Path:
     return Path(name) if name.endswith(".toml") or "/" in name else _root() / f"{name}.toml"
 
 
-def _read(name: str, seen: tuple[str, ...]) -> tuple[dict[str, Any], tuple[str, ...]]:
+def _read(name: str, seen: tuple[Path, ...]) -> tuple[dict[str, Any], tuple[str, ...]]:
     path = _path(name)
-    if path.stem in seen:
-        raise ProfileError(f"profile {path.stem!r} extends itself through {' -> '.join(seen)}; break the circle")
+    # Files are compared, not names: a user's hunyuan.toml may extend the shipped profile of that name.
+    if path.resolve() in [below.resolve() for below in seen]:
+        raise ProfileError(
+            f"profile {str(seen[0])!r} extends itself: {' -> '.join(map(str, (*seen, path)))}; break the circle"
+        )
     if not path.is_file():
         known = list_profiles()
         raise ProfileError(
@@ -199,7 +202,7 @@ def _read(name: str, seen: tuple[str, ...]) -> tuple[dict[str, Any], tuple[str, 
     parent = content.pop("extends", None)
     if parent is None:
         return content, (path.stem,)
-    inherited, lineage = _read(_beside(path, _checked(parent, str, f"{path}: extends")), (*seen, path.stem))
+    inherited, lineage = _read(_beside(path, _checked(parent, str, f"{path}: extends")), (*seen, path))
     if _kind(content) not in (None, _kind(inherited)):
         # What one backbone reads means nothing to another, and a LoRA of one has no place in another.
         inherited.pop("backbone", None)

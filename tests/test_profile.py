@@ -52,6 +52,23 @@ def test_a_circle_of_profiles_is_told(tmp_path):
         child(tmp_path, 'extends = "one.toml"\n')
 
 
+def test_a_circle_through_two_folders_is_told_with_its_files(tmp_path):
+    (tmp_path / "below").mkdir()
+    (tmp_path / "below" / "child.toml").write_text('extends = "../child.toml"\n')
+    with pytest.raises(ProfileError, match=r"child\.toml -> .*below/child\.toml -> .*child\.toml; break the circle"):
+        child(tmp_path, 'extends = "below/child.toml"\n')
+
+
+@pytest.mark.parametrize("name", ["hunyuan", "wan", "cogvideox", "mini"])
+def test_a_file_may_have_the_name_of_the_shipped_profile_that_it_extends(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    Path(f"{name}.toml").write_text(f'extends = "{name}"\n[sampling]\nsteps = 3\n')
+    mine, shipped = load_profile(f"{name}.toml"), load_profile(name)
+    assert mine.sampling.steps == 3 != shipped.sampling.steps
+    assert mine.backbone == shipped.backbone
+    assert mine.lineage == (name, *shipped.lineage)
+
+
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
