@@ -41,7 +41,7 @@ def load_clip_tokenizer(folder: Path, vocabulary: int, length: int) -> Any:
     _demand_files(folder, (("vocab.json", "merges.txt"), ("tokenizer.json",)))
     tokenizer = _read(CLIPTokenizer, folder)
     tokenizer.model_max_length = min(tokenizer.model_max_length, length)
-    check_tokenizer(tokenizer, vocabulary, folder)
+    check_tokenizer(tokenizer, vocabulary, folder, spaces=False)
     found = tokenizer(PROBE).input_ids
     if found[0] != tokenizer.bos_token_id or found[-1] != tokenizer.eos_token_id:
         raise WeightsError(f"{folder}: {PROBE!r} becomes {found}, without a token at its begin and end; fetch it again")
@@ -137,8 +137,12 @@ def reader_of(name: str, tokenizer: Any, most: int) -> TextReader:
     return TextReader(name, most, count)
 
 
-def check_tokenizer(tokenizer: Any, vocabulary: int, where: Path) -> None:
+def check_tokenizer(tokenizer: Any, vocabulary: int, where: Path, *, spaces: bool = True) -> None:
     """Refuses a tokenizer that loses a part of a text, or whose tokens the text encoder does not know.
+
+    Args:
+        spaces: whether the tokens hold the spaces of a text, as those of byte-level BPE and of sentencepiece do; CLIP's
+            mark the ends of words alone.
 
     Raises:
         WeightsError: naming the folder and what became of a text.
@@ -150,16 +154,22 @@ def check_tokenizer(tokenizer: Any, vocabulary: int, where: Path) -> None:
             f"{where}: the tokenizer makes token {max(numbers)}, and the text encoder knows {vocabulary}; they are of "
             f"different models: fetch the whole checkpoint again"
         )
-    back = tokenizer.decode(numbers, skip_special_tokens=True)
-    if _letters(back) != _letters(text):
+    # Spaces that decoding tidies away are spaces that the text encoder was given.
+    back = tokenizer.decode(numbers, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+    parts = _words if spaces else _letters
+    if parts(back) != parts(text):
         raise WeightsError(
             f"{where}: the tokenizer reads {text!r} as {back!r}; its files are damaged or of another model: fetch the "
             f"whole checkpoint again"
         )
 
 
+def _words(text: str) -> list[str]:
+    return text.lower().split()
+
+
 def _letters(text: str) -> str:
-    return "".join(text.lower().split())
+    return "".join(_words(text))
 
 
 def _demand_files(folder: Path, sets: Sequence[Sequence[str]]) -> None:
