@@ -1,7 +1,8 @@
 """Weights that others publish: where each file lies, the sha256 that it must have, its licence, and how to get it.
 
 pvbench ships none of them. A file is taken from the weights folder (`PVBENCH_WEIGHTS`, by default
-`~/.cache/pvbench/weights`) or from a path of the user's; a missing one is fetched once from its publisher and checked.
+`~/.cache/pvbench/weights`), from the cache of its publisher's own program, or from a path of the user's; a missing one
+is fetched once from its publisher and checked.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from typing import IO
 
 from pvbench.digest import file_digest
 from pvbench.errors import WeightsError, did_you_mean
+from pvbench.weights.caches import cached_folder, cached_others
 from pvbench.weights.digests import digest_of, weights_root
 
 OFFLINE_VARIABLE = "PVBENCH_OFFLINE"
@@ -240,7 +242,7 @@ def published(name: str, part: str) -> Published:
 def fetchable(name: str, part: str) -> bool:
     """Whether nothing but files that can be fetched is missing: those whose sha256 is known."""
     entry = published(name, part)
-    return bool(missing_files(entry)) and all(entry.files.values())
+    return bool(missing_files(entry)) and all(entry.files.values()) and cached_folder(entry.files) is None
 
 
 def missing_files(entry: Published, root: Path | None = None) -> tuple[Path, ...]:
@@ -250,7 +252,7 @@ def missing_files(entry: Published, root: Path | None = None) -> tuple[Path, ...
 
 
 def located(entry: Published, root: Path | None = None, option: str = "") -> Path:
-    """The file, or the folder of a pack, after every file was checked.
+    """The file, or the folder of a pack, after every file was checked: in the weights folder, or else in a cache.
 
     Args:
         option: what `--weights` calls it where it serves; by default what it calls an evaluator's file of this part.
@@ -262,20 +264,10 @@ def located(entry: Published, root: Path | None = None, option: str = "") -> Pat
     root, option = root or weights_root(), option or OPTIONS[entry.part]
     missing = missing_files(entry, root)
     if missing:
-        nested = [path for path in missing if (path.parent / path.parent.name / path.name).is_file()]
-        if nested:
-            raise WeightsError(
-                f"{nested[0].parent} holds another folder {nested[0].parent.name!r} with the models in "
-                f"it, as the publisher's zip does: move the .onnx files up into {nested[0].parent}"
-            )
-        raise WeightsError(
-            f"{entry.name} ({entry.part}) is not there: {', '.join(map(str, missing))} is missing. It "
-            f"is published at {entry.url} ({_size_of(entry)}"
-            + (", a zip archive that holds it)" if entry.zipped else ")")
-            + f"; put it there, or give your own with --weights {option}=PATH. "
-            + entry.licence
-            + ("" if all(entry.files.values()) else ". It is not fetched: pvbench does not know its sha256")
-        )
+        cache = cached_folder(entry.files)
+        if cache is not None:
+            return cache if len(entry.files) > 1 else cache / Path(entry.path).name
+        raise WeightsError(_missing(entry, missing, option))
     for file, wanted in entry.files.items():
         found = digest_of(root / file)
         if wanted and found != wanted:
@@ -287,20 +279,41 @@ def located(entry: Published, root: Path | None = None, option: str = "") -> Pat
     return root / entry.path
 
 
+def _missing(entry: Published, missing: tuple[Path, ...], option: str) -> str:
+    """What is said of weights that lie neither in the weights folder nor in a cache."""
+    nested = [path for path in missing if (path.parent / path.parent.name / path.name).is_file()]
+    if nested:
+        return (
+            f"{nested[0].parent} holds another folder {nested[0].parent.name!r} with the models in "
+            f"it, as the publisher's zip does: move the .onnx files up into {nested[0].parent}"
+        )
+    others = cached_others(entry.files)
+    return (
+        f"{entry.name} ({entry.part}) is not there: {' and '.join(map(str, missing))} "
+        f"{'are' if len(missing) > 1 else 'is'} missing. It is published at {entry.url} ({_size_of(entry)}"
+        + (f", a zip archive that holds {'them' if len(missing) > 1 else 'it'})" if entry.zipped else ")")
+        + f"; put {'them' if len(missing) > 1 else 'it'} there, or give your own with --weights {option}=PATH. "
+        + entry.licence
+        + ("" if all(entry.files.values()) else ". It is not fetched: pvbench does not know its sha256")
+        + (f". Not used: {', '.join(map(str, others))}, whose sha256 is not the publisher's" if others else "")
+    )
+
+
 def _size_of(entry: Published) -> str:
     """`354 MB`, or `1.97 GB`."""
     return f"{entry.megabytes} MB" if entry.megabytes < 1000 else f"{entry.megabytes / 1000:g} GB"
 
 
 def fetch(entry: Published, root: Path | None = None) -> Path:
-    """`located`, after missing files were fetched from their publisher; nothing is fetched where all are there.
+    """`located`, after files that are nowhere were fetched from their publisher.
 
     Raises:
         WeightsError: they cannot be fetched, or what came is something else.
     """
     root = root or weights_root()
     missing = missing_files(entry, root)
-    if not missing or os.environ.get(OFFLINE_VARIABLE) or not all(entry.files.values()):
+    kept = not missing or cached_folder(entry.files) is not None
+    if kept or os.environ.get(OFFLINE_VARIABLE) or not all(entry.files.values()):
         return located(entry, root)
     try:
         with tempfile.TemporaryFile() as archive:

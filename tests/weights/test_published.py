@@ -86,7 +86,7 @@ def test_offline_the_message_says_which_file_goes_where_and_where_it_is_publishe
 
 
 def test_a_missing_archive_is_told_with_its_size(place):
-    with pytest.raises(WeightsError, match=r"\(1\.97 GB, a zip archive that holds it\)"):
+    with pytest.raises(WeightsError, match=r"\(1\.97 GB, a zip archive that holds them\)"):
         located(packed(place))
 
 
