@@ -18,10 +18,10 @@ from pvbench.weights.layout import (
     FOR_SINGLE_FILES,
     files_digest,
     find_checkpoint,
-    find_checkpoints,
     model_files,
     read_json,
 )
+from pvbench.weights.presence import CLIP_WORDS, CONFIG, Parts, Wanted, find_whole
 
 if TYPE_CHECKING:
     import torch
@@ -45,6 +45,14 @@ _SCHEDULE: Mapping[str, Any] = {
 
 _CHECKPOINTS = {"base": _BASE, "motion": "guoyww/animatediff-motion-adapter-v1-5-3", "domain": ""}
 """Lines of `[backbone]` that name checkpoints, and what each is where the profile does not say; no domain LoRA."""
+_NETWORKS = ("unet", "text_encoder", "vae")
+_PARTS: Mapping[str, Parts] = {
+    "base": Parts(_NETWORKS, {"tokenizer": CLIP_WORDS}),
+    "layout": Parts(others={**dict.fromkeys(_NETWORKS, CONFIG), "tokenizer": CLIP_WORDS}),
+    "motion": Parts(("",)),
+    "domain": Parts(),
+}
+"""By line, what a folder has to hold."""
 
 
 @dataclass(frozen=True)
@@ -139,15 +147,32 @@ class AnimateDiffLoader(BackboneLoader):
 
 def _places(profile: Profile) -> _Places:
     names = {line: text_line(profile, line, default) for line, default in _CHECKPOINTS.items()}
-    found = find_checkpoints({where(profile, line): name for line, name in names.items() if name})
+    if _is_file(names["base"]):
+        names["layout"] = text_line(profile, "layout", _BASE)
+    usual = {**_CHECKPOINTS, "layout": _BASE}
+    found = find_whole(
+        [
+            Wanted(where(profile, line), name, _PARTS[line], usual[line], file=line != "layout")
+            for line, name in names.items()
+            if name
+        ]
+    )
     base = found[where(profile, "base")]
     if base.is_file() and base.suffix not in FOR_SINGLE_FILES:
         raise WeightsError(
             f"{where(profile, 'base')}: {base} is not a checkpoint; expected a folder in diffusers' layout, or a file "
             f"that ends in {', '.join(FOR_SINGLE_FILES)}"
         )
-    layout = find_checkpoint(text_line(profile, "layout", _BASE), where(profile, "layout")) if base.is_file() else base
+    layout = found.get(where(profile, "layout"), base)
     return _Places(base, layout, found[where(profile, "motion")], found.get(where(profile, "domain")))
+
+
+def _is_file(name: str) -> bool:
+    """Whether a checkpoint is there, as a single file."""
+    try:
+        return find_checkpoint(name, "base").is_file()
+    except WeightsError:
+        return False
 
 
 def _precision(profile: Profile) -> str:
@@ -163,12 +188,12 @@ def _digests(places: _Places) -> dict[str, str]:
     }
     if places.base.is_file():
         whole = digest_of(places.base)[:16]
-        configs = [places.layout / part / "config.json" for part in ("unet", "text_encoder", "vae")]
+        configs = [places.layout / part / "config.json" for part in _NETWORKS]
         for config in configs:
             read_json(config)
         found |= {"unet": whole, "text_encoder": whole, "vae": whole, "layout": files_digest(configs, places.layout)}
     else:
-        found |= {part: model_files(places.base / part).digest for part in ("unet", "text_encoder", "vae")}
+        found |= {part: model_files(places.base / part).digest for part in _NETWORKS}
     if places.domain is not None:
         found["domain_adapter"] = digest_of(_lora_file(places.domain))[:16]
     return found

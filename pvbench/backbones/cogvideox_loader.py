@@ -13,7 +13,8 @@ from pvbench.backbones.video_size import COGVIDEOX_GUIDANCE, check_sampling, tra
 from pvbench.errors import WeightsError
 from pvbench.machine.devices import torch_device
 from pvbench.profile import Profile
-from pvbench.weights.layout import REPOSITORIES, find_checkpoint, part_digests, read_json
+from pvbench.weights.layout import REPOSITORIES, part_digests, read_json
+from pvbench.weights.presence import PIECES, SCHEDULE, Parts, Wanted, find_whole
 
 if TYPE_CHECKING:
     import torch
@@ -25,8 +26,7 @@ _WORDS = 226
 """Tokens of a prompt that are read where the configuration does not say another number."""
 BASE, CONSISID = "zai-org/CogVideoX-5b", "BestWishYsh/ConsisID-preview"
 _LINES = ("kind", "base", "precision", "checkpointing", "negative")
-_MODELS = ("transformer", "text_encoder", "vae")
-_PLAIN = ("tokenizer", "scheduler")
+_PARTS = Parts(("transformer", "text_encoder", "vae"), {"tokenizer": PIECES, "scheduler": SCHEDULE})
 _WIDTH = 3072
 
 
@@ -68,14 +68,14 @@ class CogVideoXLoader(BackboneLoader):
             "solver": "ddim",
             "precision": choice_line(profile, "precision", ("bfloat16", "float16", "float32"), "bfloat16"),
             "negative": text_line(profile, "negative", ""),
-            "weights": part_digests(folder, _MODELS, _PLAIN),
+            "weights": part_digests(folder, _PARTS.models, _PARTS.others),
         }
 
     @classmethod
     def located(cls, profile: Profile) -> str:
         """Where the folder is."""
         folder = cls._folder(profile)
-        part_digests(folder, _MODELS, _PLAIN)
+        part_digests(folder, _PARTS.models, _PARTS.others)
         return str(folder)
 
     @classmethod
@@ -119,7 +119,8 @@ class CogVideoXLoader(BackboneLoader):
 
     @classmethod
     def _folder(cls, profile: Profile) -> Path:
-        return find_checkpoint(text_line(profile, "base", cls.published), where(profile, "base"))
+        asks, name = where(profile, "base"), text_line(profile, "base", cls.published)
+        return find_whole([Wanted(asks, name, _PARTS, cls.published)])[asks]
 
 
 class ConsisIdBackboneLoader(CogVideoXLoader):

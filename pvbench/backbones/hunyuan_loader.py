@@ -13,7 +13,8 @@ from pvbench.backbones.video_size import HUNYUAN_GUIDANCE, check_sampling, trans
 from pvbench.errors import WeightsError
 from pvbench.machine.devices import torch_device
 from pvbench.profile import Profile
-from pvbench.weights.layout import REPOSITORIES, find_checkpoint, part_digests, read_json
+from pvbench.weights.layout import REPOSITORIES, part_digests, read_json
+from pvbench.weights.presence import CLIP_WORDS, FAST_WORDS, SCHEDULE, Parts, Wanted, find_whole
 
 if TYPE_CHECKING:
     import torch
@@ -23,8 +24,10 @@ if TYPE_CHECKING:
 _VERSION = 1
 _BASE = "hunyuanvideo-community/HunyuanVideo"
 _LINES = ("kind", "base", "precision", "tiling", "checkpointing")
-_MODELS = ("transformer", "text_encoder", "text_encoder_2", "vae")
-_PLAIN = ("tokenizer", "tokenizer_2", "scheduler")
+_PARTS = Parts(
+    ("transformer", "text_encoder", "text_encoder_2", "vae"),
+    {"tokenizer": FAST_WORDS, "tokenizer_2": CLIP_WORDS, "scheduler": SCHEDULE},
+)
 _LLAMA_WORDS = 128000
 """LLaMA 3's vocabulary has at least so many words; with it the template's length is known."""
 _WIDTH = 3072
@@ -113,7 +116,8 @@ class HunyuanLoader(BackboneLoader):
 
 
 def _folder(profile: Profile) -> Path:
-    return find_checkpoint(text_line(profile, "base", _BASE), where(profile, "base"))
+    asks = where(profile, "base")
+    return find_whole([Wanted(asks, text_line(profile, "base", _BASE), _PARTS, _BASE)])[asks]
 
 
 def _precision(profile: Profile) -> str:
@@ -128,7 +132,7 @@ def _check_size(profile: Profile, folder: Path) -> None:
 
 
 def _digests(folder: Path) -> dict[str, str]:
-    return part_digests(folder, _MODELS, _PLAIN)
+    return part_digests(folder, _PARTS.models, _PARTS.others)
 
 
 def _load(folder: Path, profile: Profile, device: torch.device, signature: Mapping[str, Any]) -> HunyuanBackbone:

@@ -13,7 +13,8 @@ from pvbench.backbones.video_size import WAN_GUIDANCE, check_sampling, transform
 from pvbench.errors import WeightsError
 from pvbench.machine.devices import torch_device
 from pvbench.profile import Profile
-from pvbench.weights.layout import REPOSITORIES, find_checkpoint, part_digests, read_json
+from pvbench.weights.layout import REPOSITORIES, part_digests, read_json
+from pvbench.weights.presence import FAST_WORDS, SCHEDULE, Parts, Wanted, find_whole
 
 if TYPE_CHECKING:
     import torch
@@ -23,8 +24,7 @@ if TYPE_CHECKING:
 _VERSION = 1
 BASE, VACE = "Wan-AI/Wan2.1-T2V-1.3B-Diffusers", "Wan-AI/Wan2.1-VACE-1.3B-diffusers"
 _LINES = ("kind", "base", "precision", "checkpointing", "negative")
-_MODELS = ("transformer", "text_encoder", "vae")
-_PLAIN = ("tokenizer", "scheduler")
+_PARTS = Parts(("transformer", "text_encoder", "vae"), {"tokenizer": FAST_WORDS, "scheduler": SCHEDULE})
 _WIDTH = 1536
 
 
@@ -117,7 +117,8 @@ class WanLoader(BackboneLoader):
 
     @classmethod
     def _folder(cls, profile: Profile) -> Path:
-        return find_checkpoint(text_line(profile, "base", cls.published), where(profile, "base"))
+        asks, name = where(profile, "base"), text_line(profile, "base", cls.published)
+        return find_whole([Wanted(asks, name, _PARTS, cls.published)])[asks]
 
 
 class WanVaceLoader(WanLoader):
@@ -158,7 +159,7 @@ def _check_size(profile: Profile, folder: Path) -> None:
 
 
 def _digests(folder: Path) -> dict[str, str]:
-    return part_digests(folder, _MODELS, _PLAIN)
+    return part_digests(folder, _PARTS.models, _PARTS.others)
 
 
 def shift_of(folder: Path) -> float:

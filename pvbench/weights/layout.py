@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -28,11 +28,13 @@ class Repository:
         name: of the repository, such as "guoyww/animatediff-motion-adapter-v1-5-3".
         gigabytes: of the files that are read, about.
         licence: what its publisher allows.
+        parts: gigabytes of the tensors below a sub-folder, "" for those of the folder itself, as far as they are known.
     """
 
     name: str
     gigabytes: float
     licence: str
+    parts: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def url(self) -> str:
@@ -43,15 +45,21 @@ class Repository:
 REPOSITORIES: Mapping[str, Repository] = {
     one.name: one
     for one in (
-        Repository("stable-diffusion-v1-5/stable-diffusion-v1-5", 4.3, "CreativeML OpenRAIL-M"),
+        Repository(
+            "stable-diffusion-v1-5/stable-diffusion-v1-5",
+            4.3,
+            "CreativeML OpenRAIL-M",
+            {"unet": 3.44, "text_encoder": 0.49, "vae": 0.33},
+        ),
         Repository("SG161222/Realistic_Vision_V5.1_noVAE", 4.3, "CreativeML OpenRAIL-M, and its author's terms"),
-        Repository("guoyww/animatediff-motion-adapter-v1-5-3", 1.7, "Apache-2.0"),
-        Repository("guoyww/animatediff-motion-adapter-v1-5-2", 1.8, "Apache-2.0"),
+        Repository("guoyww/animatediff-motion-adapter-v1-5-3", 1.7, "Apache-2.0", {"": 1.67}),
+        Repository("guoyww/animatediff-motion-adapter-v1-5-2", 1.8, "Apache-2.0", {"": 1.81}),
         Repository("guoyww/animatediff-motion-lora-v1-5-3", 0.1, "Apache-2.0"),
         Repository(
             "hunyuanvideo-community/HunyuanVideo",
             41.9,
             "Tencent Hunyuan Community: not in the EU, the UK and South Korea; outputs must not improve other models",
+            {"transformer": 25.65, "text_encoder": 15.0, "text_encoder_2": 0.25, "vae": 0.986},
         ),
         Repository("Wan-AI/Wan2.1-T2V-1.3B-Diffusers", 29.0, "Apache-2.0"),
         Repository("Wan-AI/Wan2.1-T2V-14B-Diffusers", 80.0, "Apache-2.0"),
@@ -62,6 +70,7 @@ REPOSITORIES: Mapping[str, Repository] = {
             "BestWishYsh/ConsisID-preview",
             22.5,
             "Apache-2.0, on CogVideoX-5B's licence; its face networks of InsightFace: non-commercial research",
+            {"transformer": 12.3, "text_encoder": 9.5},
         ),
     )
 }
@@ -90,23 +99,6 @@ def find_checkpoint(name: str, where: str) -> Path:
         f"{where}: there is no {name!r}: neither {' nor '.join(map(str, dict.fromkeys(places)))} is there"
         f"{_published(name)}"
     )
-
-
-def find_checkpoints(names: Mapping[str, str]) -> dict[str, Path]:
-    """The folders or files of several checkpoints, by what asks for each (`where` of `find_checkpoint`).
-
-    Raises:
-        WeightsError: some are nowhere; the message names all of them.
-    """
-    found, missing = {}, []
-    for where, name in names.items():
-        try:
-            found[where] = find_checkpoint(name, where)
-        except WeightsError as error:
-            missing.append(str(error))
-    if missing:
-        raise WeightsError("\n".join(missing))
-    return found
 
 
 def _published(name: str) -> str:
@@ -193,25 +185,38 @@ def model_files(folder: Path) -> ModelFiles:
         raise WeightsError(
             f"{config} is not there; expected a model in diffusers' layout: fetch the whole checkpoint, or name another"
         )
-    for variant, dotted in ((None, ""), ("fp16", ".fp16")):
-        for stem in _STEMS:
-            index = folder / f"{stem}.safetensors.index{dotted}.json"
-            if index.is_file():
-                return ModelFiles(folder, _shards(index), (config, index), variant)
-            whole = folder / f"{stem}{dotted}.safetensors"
-            if whole.is_file():
-                return ModelFiles(folder, (whole,), (config,), variant)
-    for stem in _STEMS:
-        pickled = folder / f"{stem}.bin"
-        if pickled.is_file():
-            return ModelFiles(folder, (pickled,), (config,), safe=False)
+    found = tensors_of(folder)
+    if found is not None:
+        variant = "fp16" if ".fp16." in found.name else None
+        if found.suffix == ".json":
+            return ModelFiles(folder, _shards(found), (config, found), variant)
+        return ModelFiles(folder, (found,), (config,), variant, safe=found.suffix == ".safetensors")
     raise WeightsError(
         f"{folder} holds no tensors; expected diffusion_pytorch_model.safetensors or model.safetensors, whole, in "
         f"shards or as fp16: fetch the checkpoint again"
     )
 
 
-def _shards(index: Path) -> tuple[Path, ...]:
+def tensors_of(folder: Path) -> Path | None:
+    """What says where a model's tensors lie: the index of its shards, or their one file; None where neither is there.
+
+    Safetensors come before a pickle, full precision before half, shards before one file.
+    """
+    safe = [
+        folder / name
+        for dotted in ("", ".fp16")
+        for stem in _STEMS
+        for name in (f"{stem}.safetensors.index{dotted}.json", f"{stem}{dotted}.safetensors")
+    ]
+    return next((path for path in (*safe, *(folder / f"{stem}.bin" for stem in _STEMS)) if path.is_file()), None)
+
+
+def shard_names(index: Path) -> tuple[str, ...]:
+    """Names of the shards that an index lists, in order.
+
+    Raises:
+        WeightsError: it lists none, or something else than files beside it.
+    """
     listed = read_json(index).get("weight_map")
     if not isinstance(listed, dict) or not listed:
         raise WeightsError(f"{index} lists no shards (weight_map); fetch it again")
@@ -219,11 +224,16 @@ def _shards(index: Path) -> tuple[Path, ...]:
     for name in names:
         if name != PurePosixPath(name).name:
             raise WeightsError(f"{index} lists {name!r}, which is not a file beside it; fetch it again")
-    missing = [name for name in names if not (index.parent / name).is_file()]
+    return tuple(names)
+
+
+def _shards(index: Path) -> tuple[Path, ...]:
+    names = shard_names(index)
+    missing = [str(index.parent / name) for name in names if not (index.parent / name).is_file()]
     if missing:
         raise WeightsError(
-            f"{index.parent / missing[0]} is missing, one of {len(names)} shards that {index.name} lists"
-            f"{f' ({len(missing)} are missing)' if len(missing) > 1 else ''}; fetch the checkpoint again"
+            f"{' and '.join(missing)} {'are' if len(missing) > 1 else 'is'} missing, {len(missing)} of {len(names)} "
+            f"shards that {index.name} lists; fetch the checkpoint again"
         )
     return tuple(index.parent / name for name in names)
 

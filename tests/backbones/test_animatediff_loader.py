@@ -195,10 +195,22 @@ def test_all_checkpoints_that_are_nowhere_are_told_at_once(animatediff):
         assert f"there is no '{name}'" in str(refused.value)
 
 
+def test_a_file_as_base_a_layout_and_a_motion_adapter_that_lack_files_are_told_at_once(animatediff, copied, tmp_path):
+    shutil.rmtree(copied / "vae")
+    (tmp_path / "motion").mkdir()
+    (tmp_path / "one.safetensors").touch()
+    lines = {"base": str(tmp_path / "one.safetensors"), "layout": str(copied), "motion": str(tmp_path / "motion")}
+    with pytest.raises(WeightsError) as refused:
+        AnimateDiffLoader.located(animatediff(**lines, domain="some/domain"))
+    assert "  vae/: config.json (size not known)" in str(refused.value)
+    assert "  config.json and diffusion_pytorch_model.safetensors (about 1.67 GB)" in str(refused.value)
+    assert "there is no 'some/domain'" in str(refused.value)
+
+
 def test_a_missing_shard_is_refused_before_anything_is_loaded(animatediff, copied):
     shard = sorted((copied / "unet").glob("*-of-*.safetensors"))[1]
     shard.unlink()
-    with pytest.raises(WeightsError, match=rf"{shard.name} is missing, one of \d+ shards"):
+    with pytest.raises(WeightsError, match=rf"{shard.name}, 1 of \d+ shards \(about [\d.]+ MB\)"):
         AnimateDiffLoader.signature(animatediff(base=str(copied)))
 
 
@@ -268,7 +280,7 @@ def of_clip(word):
 
 def test_a_folder_without_tokenizer_is_refused(animatediff, copied):
     (copied / "tokenizer" / "merges.txt").unlink()
-    assert "lacks its tokenizer; expected vocab.json and merges.txt" in refused(animatediff(base=str(copied)))
+    assert "tokenizer/: merges.txt, or tokenizer.json (size not known)" in refused(animatediff(base=str(copied)))
 
 
 @pytest.mark.parametrize(

@@ -73,7 +73,7 @@ def test_the_tokenizer_is_the_one_in_its_file_whatever_class_is_named(checkpoint
 def test_a_missing_shard_is_refused_before_anything_is_loaded(hunyuan, copied):
     shard = sorted((copied / "text_encoder").glob("*-of-*.safetensors"))[0]
     shard.unlink()
-    with pytest.raises(WeightsError, match=rf"{shard.name} is missing, one of \d+ shards"):
+    with pytest.raises(WeightsError, match=rf"{shard.name}, 1 of \d+ shards \(about [\d.]+ MB\)"):
         HunyuanLoader.signature(hunyuan(base=str(copied)))
 
 
@@ -102,7 +102,7 @@ def test_a_tokenizer_of_another_model_is_refused(hunyuan, copied):
         _check_template(copied, 96, 128320)
     _check_template(copied, 95, 128320)
     (copied / "tokenizer" / "tokenizer.json").unlink()
-    with pytest.raises(WeightsError, match=r"lacks its tokenizer; expected tokenizer\.json"):
+    with pytest.raises(WeightsError, match=r"tokenizer/: tokenizer\.json \(size not known\)"):
         load_backbone(hunyuan(base=str(copied)), "cpu")
 
 

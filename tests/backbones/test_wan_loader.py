@@ -84,7 +84,7 @@ def test_two_transformers_are_refused(wan, copied):
 def test_a_missing_shard_is_refused_before_anything_is_loaded(wan, copied):
     shard = sorted((copied / "text_encoder").glob("*-of-*.safetensors"))[0]
     shard.unlink()
-    with pytest.raises(WeightsError, match=rf"{shard.name} is missing, one of \d+ shards"):
+    with pytest.raises(WeightsError, match=rf"{shard.name}, 1 of \d+ shards \(about [\d.]+ MB\)"):
         WanLoader.signature(wan(base=str(copied)))
 
 
@@ -100,14 +100,14 @@ def test_a_network_with_other_tensors_is_refused(wan, copied, tmp_path):
 @pytest.mark.parametrize("part", ["tokenizer", "scheduler"])
 def test_a_folder_without_a_part_is_refused(wan, copied, part):
     shutil.rmtree(copied / part)
-    with pytest.raises(WeightsError, match=f"{part} holds nothing"):
+    with pytest.raises(WeightsError, match=rf"It lacks:\n  {part}/: \w+\.json \(size not known\)"):
         WanLoader.signature(wan(base=str(copied)))
 
 
 def test_a_tokenizer_of_another_model_is_refused(wan, copied, checkpoints):
     shutil.rmtree(copied / "tokenizer")
     shutil.copytree(checkpoints / "sd" / "tokenizer", copied / "tokenizer")
-    with pytest.raises(WeightsError, match=r"expected tokenizer\.json"):
+    with pytest.raises(WeightsError, match=r"It lacks:\n  tokenizer/: tokenizer\.json"):
         load_backbone(wan(base=str(copied)), "cpu")
 
 

@@ -41,7 +41,7 @@ def test_shards_are_those_that_the_index_lists(tmp_path):
     found.weights[1].write_text("other")
     assert model_files(tmp_path).digest != before
     found.weights[1].unlink()
-    with pytest.raises(WeightsError, match=r"model-00002-of-00002.safetensors is missing, one of 2 shards"):
+    with pytest.raises(WeightsError, match=r"model-00002-of-00002.safetensors is missing, 1 of 2 shards"):
         model_files(tmp_path)
 
 
