@@ -18,7 +18,7 @@ from rich.markup import escape
 from rich.table import Table
 
 import pvbench
-from pvbench.backbone import BACKBONES, backbone_loader, load_backbone
+from pvbench.backbone import BACKBONES, backbone_loader, load_backbone, with_checkpoint
 from pvbench.errors import MethodError, PvbenchError
 from pvbench.evaluator import EVALUATORS, EvaluatorLoader, FeaturePlan, evaluator_loaders
 from pvbench.identity import load_identities
@@ -32,6 +32,7 @@ from pvbench.registry import Registry
 from pvbench.reward import REWARDS, ROLES, Role, reward_loader, roles_asked
 from pvbench.runner.memory import row_gib
 from pvbench.runner.weights import with_own_weights
+from pvbench.style import Style, style_lines
 from pvbench.variant import missing, parse_variant, settings_of
 
 Verdict = Literal["good", "note", "bad"]
@@ -76,6 +77,7 @@ def examine(profile_name: str, device: str, weights: Sequence[str] = ()) -> list
         findings.append(_tried("device", lambda: _device(device)))
     if findings[-1].verdict != "bad":
         findings += _networks(profile, resolve_device(device))
+        findings += _styles(profile)
     findings.append(_tried("identities", lambda: f"{len(load_identities())} people"))
     findings.append(_tried("prompts", lambda: _prompts(profile)))
     findings += _methods(profile)
@@ -169,8 +171,11 @@ def _networks(profile: Profile, device: str) -> Iterator[Finding]:
         return f"{profile.backbone['kind']} loads"
 
     def reward(role: Role) -> str:
-        reward_loader(profile, role).load(profile, device)
-        return f"{profile.rewards[role]} loads"
+        loader = reward_loader(profile, role)
+        # All files that are missing are named before the first of them ends the loading.
+        where = loader.located(profile)
+        loader.load(profile, device)
+        return f"{profile.rewards[role]} loads" + (f" from {where}" if where else "")
 
     known = _tried("backbone", lambda: backbone_loader(profile).summary)
     if known.verdict == "bad":
@@ -184,6 +189,22 @@ def _networks(profile: Profile, device: str) -> Iterator[Finding]:
                 found = _tried(f"{role} reward", lambda role=role: reward(role))  # type: ignore[misc]
                 yield _noted(found, brought, f"needed by {', '.join(methods)}, not by pvbench measure")
     yield from _evaluators(profile, device)
+
+
+def _styles(profile: Profile) -> Iterator[Finding]:
+    """The files of each style, looked for; only rows in it need them."""
+    for name in profile.styles:
+
+        def look(name: str = name) -> str:
+            lines, places = style_lines(profile, name), []
+            if lines.get("lora"):
+                places.append(str(backbone_loader(profile).style_lora(profile, name, lines["lora"])[0]))
+            if lines.get("checkpoint"):
+                swapped = with_checkpoint(profile, Style(name, checkpoint=lines["checkpoint"]))
+                places.append(backbone_loader(swapped).located(swapped) or lines["checkpoint"])
+            return ", ".join(places)
+
+        yield _noted(_tried(f"style {name}", look), True, f"only rows with style={name} need it")
 
 
 def _memory(profile: Profile, device: str) -> Iterator[Finding]:

@@ -226,6 +226,16 @@ class RewardLoader(Loader):
     weights: ClassVar[tuple[str, ...]] = ()
 
     @classmethod
+    def located(cls, profile: Profile) -> str:
+        """Where its weights lie, as `pvbench doctor` says it; empty for pvbench's own, and where that is not known.
+
+        Raises:
+            ProfileError: the profile's values cannot be used.
+            WeightsError: files are missing; the message names all of them.
+        """
+        return ""
+
+    @classmethod
     @abstractmethod
     def load(cls, profile: Profile, device: str) -> Any:
         """An `IdentityReward`, `SemanticReward`, `PersonSegmenter`, `PhotoPrompt` or `FaceControl`, as `role` says.

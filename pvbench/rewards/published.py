@@ -11,9 +11,20 @@ from pvbench.errors import ProfileError, WeightsError
 from pvbench.machine.devices import torch_device
 from pvbench.profile import Profile
 from pvbench.reward import RewardLoader, Role
-from pvbench.weights.digests import digest_of, weights_root
-from pvbench.weights.layout import find_checkpoint
-from pvbench.weights.published import PUBLISHED, located
+from pvbench.rewards.published_files import (
+    EVA,
+    PACK,
+    PARSER,
+    all_found,
+    brought,
+    check_face_encoder,
+    face_encoder_of,
+    image_encoder_of,
+    own_or_published,
+    pack_of,
+)
+from pvbench.weights.digests import digest_of
+from pvbench.weights.presence import size_in_words
 
 if TYPE_CHECKING:
     from pvbench.features.published.insightface_faces import InsightFaces
@@ -41,7 +52,7 @@ class PackIdentityLoader(RewardLoader):
     @classmethod
     def signature(cls, profile: Profile) -> Mapping[str, Any]:
         """Digests of the detector's and the recogniser's files."""
-        detector, recogniser = cls._files(profile)
+        detector, recogniser = pack_of(profile)
         return {"version": 1, "detector": digest_of(detector), "recogniser": digest_of(recogniser)}
 
     @classmethod
@@ -60,46 +71,19 @@ class PackIdentityLoader(RewardLoader):
         from pvbench.rewards.onnx_network import OnnxNetwork
         from pvbench.rewards.pack_identity import PackReward
 
-        place, (_, recogniser) = torch_device(device), cls._files(profile)
+        place, (_, recogniser) = torch_device(device), pack_of(profile)
         return PackReward(load_pack(recogniser.parent, place), OnnxNetwork.read(recogniser), place)
 
     @classmethod
-    def _files(cls, profile: Profile) -> tuple[Path, Path]:
-        return _pack(profile)
+    def located(cls, profile: Profile) -> str:
+        """The pack's folder."""
+        return str(pack_of(profile)[0].parent)
 
 
-def _pack(profile: Profile) -> tuple[Path, Path]:
-    """The detector's and the recogniser's file of the pack that `[rewards] face` names."""
-    from pvbench.features.published.insightface_faces import pack_files
+def _faces(detector: Path, device: str) -> InsightFaces:
+    from pvbench.features.published.insightface_faces import load_pack
 
-    given = profile.rewards.get("face")
-    if not isinstance(given, str):
-        raise ProfileError(
-            f"profile {profile.name!r} [rewards]: face is {given!r}; expected the name of a pack, such as buffalo_l, "
-            f"or the path of its folder"
-        )
-    path = Path(given).expanduser()
-    if path.is_dir():
-        return pack_files(path)
-    entry = PUBLISHED.get(given)
-    if entry is not None and entry.part == "face":
-        return pack_files(located(entry, option="rewards.face"))
-    return pack_files(weights_root() / "insightface" / given)
-
-
-def _own_or_published(given: str, part: str, line: str) -> Path:
-    """The file at a path, or, where there is none, the published weights of that name and part.
-
-    Args:
-        line: of `[rewards]`, by which messages call it.
-
-    Raises:
-        WeightsError: the published file is not there, or has another sha256.
-    """
-    entry, path = PUBLISHED.get(given), Path(given).expanduser()
-    if entry is not None and entry.part == part and not path.is_file():
-        return located(entry, option=f"rewards.{line}")
-    return path
+    return load_pack(detector.parent, torch_device(device), size=320)
 
 
 class _PhotoPromptLoader(RewardLoader):
@@ -115,43 +99,30 @@ class _PhotoPromptLoader(RewardLoader):
     @classmethod
     def signature(cls, profile: Profile) -> Mapping[str, Any]:
         """Digests of the adapter, of the encoder's files and of the detector."""
-        adapter, encoder = cls._files(profile)
+        adapter, encoder, detector = cls._files(profile)
         files = sorted(file for file in encoder.iterdir() if file.suffix in (".json", ".safetensors", ".bin"))
         return {
             "version": 1,
             cls.line: digest_of(adapter),
             "image_encoder": {file.name: digest_of(file) for file in files},
-            "detector": digest_of(_pack(profile)[0]),
+            "detector": digest_of(detector),
         }
 
     @classmethod
-    def _files(cls, profile: Profile) -> tuple[Path, Path]:
-        found, missing = [], []
-        for line, publisher in (
-            (cls.line, cls.published),
-            ("image_encoder", "the folder image_encoder of ID-Animator/ID-Animator (2.5 GB)"),
-        ):
-            given = profile.rewards.get(line)
-            if not isinstance(given, str):
-                raise ProfileError(
-                    f"profile {profile.name!r} [rewards]: {line} is {given!r}; expected the path of {publisher}"
-                )
-            path = Path(given).expanduser()
-            path = path if path.exists() else weights_root() / given
-            if not path.exists():
-                missing.append(
-                    f"there is no {path}; {publisher} on huggingface.co goes there, or set {line} to where it lies"
-                )
-            found.append(path)
-        if missing:
-            raise WeightsError(f"profile {profile.name!r} [rewards]: {'; '.join(missing)}")
-        return found[0], found[1]
+    def located(cls, profile: Profile) -> str:
+        """The adapter's file, and the folders of the encoder and of the pack."""
+        adapter, encoder, detector = cls._files(profile)
+        return f"{adapter}, {encoder} and {detector.parent}"
 
     @classmethod
-    def _faces(cls, profile: Profile, device: str) -> InsightFaces:
-        from pvbench.features.published.insightface_faces import load_pack
-
-        return load_pack(_pack(profile)[0].parent, torch_device(device), size=320)
+    def _files(cls, profile: Profile) -> tuple[Path, Path, Path]:
+        """The adapter, the encoder's folder and the detector."""
+        adapter, encoder, detector = all_found(
+            lambda: brought(profile, cls.line, cls.published),
+            lambda: image_encoder_of(profile),
+            lambda: pack_of(profile)[0],
+        )
+        return adapter, encoder, detector
 
 
 class IdAnimatorLoader(_PhotoPromptLoader):
@@ -168,7 +139,7 @@ class IdAnimatorLoader(_PhotoPromptLoader):
     role: ClassVar[Role] = "image_prompt"
     line: ClassVar[str] = "animator"
     weights: ClassVar[tuple[str, ...]] = ("animator", "image_encoder", "face")
-    published: ClassVar[str] = "animator.ckpt of ID-Animator/ID-Animator"
+    published: ClassVar[str] = f"animator.ckpt of ID-Animator/ID-Animator ({size_in_words(None)})"
 
     @classmethod
     def load(cls, profile: Profile, device: str) -> AnimatorPrompt:
@@ -179,8 +150,8 @@ class IdAnimatorLoader(_PhotoPromptLoader):
         """
         from pvbench.rewards.published_animator import load_animator
 
-        files = cls._files(profile)
-        return load_animator(cls._faces(profile, device), *files, torch_device(device))
+        adapter, encoder, detector = cls._files(profile)
+        return load_animator(_faces(detector, device), adapter, encoder, torch_device(device))
 
 
 class IpAdapterFaceLoader(_PhotoPromptLoader):
@@ -207,8 +178,8 @@ class IpAdapterFaceLoader(_PhotoPromptLoader):
         """
         from pvbench.rewards.published_ip_adapter import load_ip_adapter
 
-        files = cls._files(profile)
-        return load_ip_adapter(cls._faces(profile, device), *files, torch_device(device))
+        adapter, encoder, detector = cls._files(profile)
+        return load_ip_adapter(_faces(detector, device), adapter, encoder, torch_device(device))
 
 
 class ConsisIdLoader(RewardLoader):
@@ -230,15 +201,8 @@ class ConsisIdLoader(RewardLoader):
         from pvbench.features.published.insightface_faces import pack_files
 
         folder = cls._folder(profile)
-        names = ("EVA02_CLIP_L_336_psz14_s6B.pt", "parsing_bisenet.pth")
-        for name in names:
-            if not (folder / name).is_file():
-                raise WeightsError(
-                    f"profile {profile.name!r} [rewards]: {folder} lacks {name}; fetch the whole folder face_encoder "
-                    f"of BestWishYsh/ConsisID-preview on huggingface.co"
-                )
-        detector, recogniser = pack_files(folder / "models" / "antelopev2")
-        parts = {name: digest_of(folder / name) for name in names}
+        detector, recogniser = pack_files(folder / PACK)
+        parts = {name: digest_of(folder / name) for name in (EVA, PARSER)}
         return {"version": 1, **parts, "detector": digest_of(detector), "recogniser": digest_of(recogniser)}
 
     @classmethod
@@ -258,24 +222,13 @@ class ConsisIdLoader(RewardLoader):
         return load_consisid_faces(cls._folder(profile), torch_device(device))
 
     @classmethod
+    def located(cls, profile: Profile) -> str:
+        """The folder."""
+        return str(cls._folder(profile))
+
+    @classmethod
     def _folder(cls, profile: Profile) -> Path:
-        given = profile.rewards.get("face_encoder")
-        what = "the folder face_encoder of BestWishYsh/ConsisID-preview"
-        if given is None:
-            base = str(profile.backbone.get("base"))
-            return find_checkpoint(base, f"profile {profile.name!r} [backbone] base") / "face_encoder"
-        if not isinstance(given, str):
-            raise ProfileError(
-                f"profile {profile.name!r} [rewards]: face_encoder is {given!r}; expected the path of {what}"
-            )
-        places = [weights_root() / given, Path(given).expanduser()]
-        for path in places:
-            if path.is_dir():
-                return path
-        raise WeightsError(
-            f"profile {profile.name!r} [rewards]: there is no folder {' nor '.join(map(str, places))}; {what} on "
-            f"huggingface.co goes there, or set face_encoder to where it lies"
-        )
+        return check_face_encoder(face_encoder_of(profile), f"profile {profile.name!r} [rewards] face_encoder")
 
 
 class HpsLoader(RewardLoader):
@@ -295,10 +248,6 @@ class HpsLoader(RewardLoader):
     def signature(cls, profile: Profile) -> Mapping[str, Any]:
         """The network's name and the checkpoint's digest."""
         path, model = cls._files(profile)
-        if not path.is_file():
-            raise WeightsError(
-                f"profile {profile.name!r} [rewards]: there is no file {path}; set hps to the checkpoint's path"
-            )
         return {"model": model, "sha256": file_digest(path)}
 
     @classmethod
@@ -320,6 +269,11 @@ class HpsLoader(RewardLoader):
         return PreferenceReward(HpsModel(load_open_clip(model, path, torch_device(device))))
 
     @classmethod
+    def located(cls, profile: Profile) -> str:
+        """The checkpoint."""
+        return str(cls._files(profile)[0])
+
+    @classmethod
     def _files(cls, profile: Profile) -> tuple[Path, str]:
         given, model = profile.rewards.get("hps"), profile.rewards.get("hps_model", "ViT-H-14")
         if not isinstance(given, str) or not isinstance(model, str):
@@ -327,7 +281,12 @@ class HpsLoader(RewardLoader):
                 f"profile {profile.name!r} [rewards]: hps is {given!r} and hps_model {model!r}; expected the path of "
                 f"HPSv2's checkpoint or its published name, and a name of open_clip's"
             )
-        return _own_or_published(given, "hps", "hps"), model
+        path = own_or_published(given, "hps", "hps")
+        if not path.is_file():
+            raise WeightsError(
+                f"profile {profile.name!r} [rewards]: there is no file {path}; set hps to the checkpoint's path"
+            )
+        return path, model
 
 
 class DeepLabLoader(RewardLoader):
@@ -359,6 +318,11 @@ class DeepLabLoader(RewardLoader):
         return load_deeplab(cls._file(profile), torch_device(device))
 
     @classmethod
+    def located(cls, profile: Profile) -> str:
+        """The checkpoint."""
+        return str(cls._file(profile))
+
+    @classmethod
     def _file(cls, profile: Profile) -> Path:
         given = profile.rewards.get("segmenter_file")
         if not isinstance(given, str):
@@ -366,7 +330,7 @@ class DeepLabLoader(RewardLoader):
                 f"profile {profile.name!r} [rewards]: segmenter_file is {given!r}; expected the path of torchvision's "
                 f"DeepLabV3 or its published name, deeplabv3-resnet50"
             )
-        path = _own_or_published(given, "segmenter", "segmenter_file")
+        path = own_or_published(given, "segmenter", "segmenter_file")
         if not path.is_file():
             raise WeightsError(
                 f"profile {profile.name!r} [rewards]: there is no file {path}; set segmenter_file to the checkpoint's "

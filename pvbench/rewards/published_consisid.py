@@ -25,10 +25,9 @@ from pvbench.errors import FaceError, WeightsError
 from pvbench.features.published.insightface_faces import InsightFaces
 from pvbench.reward import FaceControl, FaceSeen
 from pvbench.rewards.face_parser import FaceParser, load_parser
+from pvbench.rewards.published_files import EVA, PACK, PARSER
 from pvbench.weights.checkpoint import read_checkpoint
 
-EVA, PARSER, PACK = "EVA02_CLIP_L_336_psz14_s6B.pt", "parsing_bisenet.pth", "models/antelopev2"
-"""The files of the folder face_encoder that are read."""
 _EVA_NAME = "eva02_large_patch14_clip_336"
 DEPTHS = (3, 7, 11, 15, 19)
 """Blocks of EVA-CLIP whose output is read."""

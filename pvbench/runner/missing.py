@@ -1,4 +1,4 @@
-"""Weights that are missing: a run ends at the first, a plan that only says what a run would take names them all."""
+"""Weights that are missing: a run is refused, and a plan says what it would take; both name all of them."""
 
 from __future__ import annotations
 
@@ -35,6 +35,15 @@ class Missing:
                 raise
             if str(error) not in self.messages:
                 self.messages.append(str(error))
+
+    def refuse(self) -> None:
+        """Ends what cannot be done without the weights.
+
+        Raises:
+            WeightsError: some were noted; the message is that of all of them.
+        """
+        if self.messages:
+            raise WeightsError("\n".join(self.messages))
 
     def signature(self, make: Callable[[], Mapping[str, Any]]) -> Mapping[str, Any]:
         """What `make` gives, or a signature that no weights have where these are missing.

@@ -227,12 +227,17 @@ def make_plan(choice: Choice, missing: Missing | None = None) -> Plan:
     """The plan for what was asked for, with every input checked.
 
     Args:
-        missing: notes weights that are missing; without it they are an error. No run can be made of such a plan.
+        missing: notes weights that are missing; without it they are an error that names all of them. No run can be
+            made of such a plan.
 
     Raises:
         PvbenchError: for every input that cannot be used: profile, method, setting, identity, prompt, weights.
     """
-    missing = missing or Missing()
+    if missing is None:
+        noted = Missing(tolerated=True)
+        plan = make_plan(choice, noted)
+        noted.refuse()
+        return plan
     profile = with_own_weights(load_profile(choice.profile), choice.weights)
     metrics = choose(choice.metrics, profile.metrics_default)
     load_metrics(profile.evaluators.get("metrics", {}), metrics)

@@ -166,8 +166,19 @@ def test_a_checkpoint_that_cannot_be_read_is_told(encoder, tmp_path, damage):
 
 def test_what_is_missing_is_told_with_its_publisher(tmp_path, monkeypatch):
     monkeypatch.setenv("PVBENCH_WEIGHTS", str(tmp_path))
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
     profile = load_profile("animatediff")
-    with pytest.raises(WeightsError, match=r"animator\.ckpt of .* goes there.* image_encoder of .*2\.5 GB.*goes"):
+    for look in (reward_signature, lambda profile, role: load_photo_prompt(profile, "cpu")):
+        with pytest.raises(WeightsError) as refused:
+            look(profile, "image_prompt")
+        adapter, encoder, pack = str(refused.value).splitlines()
+        assert "animator.ckpt of ID-Animator/ID-Animator (size not known) on huggingface.co goes there" in adapter
+        assert "image_encoder of ID-Animator/ID-Animator (2.5 GB) on huggingface.co goes there" in encoder
+        assert "buffalo_l.zip (289 MB, a zip archive that holds them)" in pack
+    (tmp_path / "id_animator" / "image_encoder").mkdir(parents=True)
+    with pytest.raises(
+        WeightsError, match=r"lacks config\.json and model\.safetensors \(about 2\.5 GB\); fetch the fol"
+    ):
         reward_signature(profile, "image_prompt")
     without = dataclasses.replace(profile, rewards={"image_prompt": "id_animator", "animator": 3})
     with pytest.raises(ProfileError, match="animator is 3; expected the path of"):

@@ -15,6 +15,7 @@ from pvbench.reward import check_apart, load_face_control, reward_signature
 from pvbench.rewards.face_parser import BACKGROUND, FaceParser, load_parser
 from pvbench.rewards.published import ConsisIdLoader
 from pvbench.rewards.published_consisid import DEPTHS, ConsisIdFaces, aligned, load_eva
+from pvbench.rewards.published_files import face_encoder_of
 
 CPU = torch.device("cpu")
 POINTS = np.array([[40, 50], [70, 50], [55, 66], [43, 82], [67, 82]], np.float32)
@@ -263,10 +264,21 @@ def test_another_network_is_refused_as_image_encoder(tmp_path):
 # The profile
 
 
-def test_a_folder_that_lacks_a_file_is_told_with_where_to_get_it(tmp_path):
+def test_a_folder_that_lacks_files_is_told_with_all_of_them_and_where_to_get_them(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
     profile = load_profile("consisid")
     here = dataclasses.replace(profile, rewards={**profile.rewards, "face_encoder": str(tmp_path)})
-    with pytest.raises(WeightsError, match=r"lacks EVA02_CLIP_L_336_psz14_s6B\.pt; fetch the whole folder"):
+    expected = (
+        r"lacks EVA02_CLIP_L_336_psz14_s6B\.pt \(size not known\), parsing_bisenet\.pth \(size not known\), "
+        r"models/antelopev2/scrfd_10g_bnkps\.onnx and models/antelopev2/glintr100\.onnx \(361 MB as InsightFace's zip\)"
+        r"; fetch the whole of the folder face_encoder of https://huggingface\.co/BestWishYsh/ConsisID-preview"
+    )
+    with pytest.raises(WeightsError, match=expected):
+        reward_signature(here, "face_control")
+    with pytest.raises(WeightsError, match=expected):
+        load_face_control(here, "cpu")
+    (tmp_path / "parsing_bisenet.pth").touch()
+    with pytest.raises(WeightsError, match=r"_s6B\.pt \(size not known\), models/antelopev2/scrfd"):
         reward_signature(here, "face_control")
     with pytest.raises(WeightsError, match="BestWishYsh/ConsisID-preview"):
         load_face_control(profile, "cpu")
@@ -288,13 +300,15 @@ def test_the_networks_lie_beside_the_model_unless_the_profile_says_otherwise(tmp
     monkeypatch.setenv("PVBENCH_WEIGHTS", str(tmp_path / "weights"))
     profile = load_profile("consisid")
     beside = dataclasses.replace(profile, backbone={**profile.backbone, "base": str(tmp_path)})
-    assert ConsisIdLoader._folder(beside) == tmp_path / "face_encoder"
+    assert face_encoder_of(beside) == tmp_path / "face_encoder"
     (tmp_path / "weights" / "faces").mkdir(parents=True)
     named = dataclasses.replace(profile, rewards={**profile.rewards, "face_encoder": "faces"})
-    assert ConsisIdLoader._folder(named) == tmp_path / "weights" / "faces"
+    assert face_encoder_of(named) == tmp_path / "weights" / "faces"
     absent = dataclasses.replace(profile, rewards={**profile.rewards, "face_encoder": "~/nowhere"})
-    with pytest.raises(WeightsError, match="BestWishYsh/ConsisID-preview on huggingface"):
-        ConsisIdLoader._folder(absent)
+    with pytest.raises(
+        WeightsError, match=r"BestWishYsh/ConsisID-preview goes there \(EVA02_CLIP_L_336_psz14_s6B\.pt \(size not"
+    ):
+        face_encoder_of(absent)
 
 
 def test_the_picture_is_stretched_as_the_pipeline_stretches_it(eva, photo):

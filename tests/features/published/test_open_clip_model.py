@@ -248,7 +248,7 @@ def test_hps_as_a_reward_scores_as_the_metric_does_and_its_gradient_raises_the_s
 
 
 def test_hps_as_a_reward_needs_a_checkpoint_that_fits(tmp_path):
-    with pytest.raises(WeightsError, match="no weights at"):
+    with pytest.raises(WeightsError, match=r"there is no file .*; set hps to the checkpoint"):
         HpsLoader.load(profile_with(tmp_path / "HPS_v2.1_compressed.pt"), "cpu")
 
 
