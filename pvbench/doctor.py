@@ -19,7 +19,7 @@ from rich.table import Table
 
 import pvbench
 from pvbench.backbone import BACKBONES, backbone_loader, load_backbone, with_checkpoint
-from pvbench.errors import MethodError, PvbenchError
+from pvbench.errors import MethodError, PvbenchError, SettingError
 from pvbench.evaluator import EVALUATORS, EvaluatorLoader, FeaturePlan, evaluator_loaders
 from pvbench.identity import load_identities
 from pvbench.machine.devices import default_workers, memory_of, resolve_device
@@ -212,7 +212,8 @@ def _memory(profile: Profile, device: str) -> Iterator[Finding]:
     needs: dict[float, list[str]] = {}
     with contextlib.suppress(PvbenchError):
         for name in METHODS.names():
-            with contextlib.suppress(MethodError):
+            # A command without its file says nothing of itself.
+            with contextlib.suppress(MethodError, SettingError):
                 variant = parse_variant(name)
                 if not missing(variant, profile):
                     need = row_gib(METHODS.get(name), settings_of(variant, profile), profile)

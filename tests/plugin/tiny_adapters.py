@@ -124,33 +124,47 @@ class SameFace(InsightFaces):
         return Faces(points, np.ones(len(images), np.float32), np.zeros((len(images), 1), np.float32), boxes)
 
 
-def _signature(loader: Any, profile: Profile) -> Mapping[str, Any]:
-    return {"version": 1, "files": [Path(path).name for path in loader._files(profile)]}
-
-
 class TinyAnimatorLoader(IdAnimatorLoader):
+    """Without a pack that finds faces."""
+
     name = "tiny_animator"
     summary = "a random adapter of ID-Animator's form"
 
     @classmethod
     def signature(cls, profile: Profile) -> Mapping[str, Any]:
-        return _signature(cls, profile)
+        return {"version": 1, "files": [path.name for path in cls._files(profile)]}
+
+    @classmethod
+    def _files(cls, profile: Profile) -> tuple[Path, Path, Path]:
+        adapter, encoder = (Path(str(profile.rewards[line])) for line in (cls.line, "image_encoder"))
+        return adapter, encoder, adapter
 
     @classmethod
     def load(cls, profile: Profile, device: str) -> Any:
         from pvbench.rewards.published_animator import load_animator
 
-        return load_animator(SameFace(), *cls._files(profile), torch.device(device), layers_of(tiny_video_unet()))
+        adapter, encoder, _ = cls._files(profile)
+        return load_animator(SameFace(), adapter, encoder, torch.device(device), layers_of(tiny_video_unet()))
 
 
 class TinyIpAdapterLoader(IpAdapterFaceLoader):
+    """Without a pack that finds faces."""
+
     name = "tiny_ip_adapter"
     summary = "a random adapter of IP-Adapter's form"
 
     @classmethod
     def signature(cls, profile: Profile) -> Mapping[str, Any]:
-        return _signature(cls, profile)
+        return {"version": 1, "files": [path.name for path in cls._files(profile)]}
 
     @classmethod
-    def _faces(cls, profile: Profile, device: str) -> InsightFaces:
-        return SameFace()
+    def _files(cls, profile: Profile) -> tuple[Path, Path, Path]:
+        adapter, encoder = (Path(str(profile.rewards[line])) for line in (cls.line, "image_encoder"))
+        return adapter, encoder, adapter
+
+    @classmethod
+    def load(cls, profile: Profile, device: str) -> Any:
+        from pvbench.rewards.published_ip_adapter import load_ip_adapter
+
+        adapter, encoder, _ = cls._files(profile)
+        return load_ip_adapter(SameFace(), adapter, encoder, torch.device(device))
