@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
-
-from pvbench.errors import FaceError, PvbenchError, counted
+from pvbench.errors import PvbenchError
 from pvbench.evaluator import Evaluators, FeaturePlan
 from pvbench.executors.executor import Notify
 from pvbench.executors.worker import Refused, print_to
 from pvbench.identity import Identity
-from pvbench.measuring.kept import Files, make_features, read_left_out, write_left_out
+from pvbench.measuring.kept import Files, make_features
+from pvbench.measuring.photos import make_references
 from pvbench.profile import Profile
 from pvbench.video import Video, read_video
 
@@ -133,7 +131,8 @@ class InputJob:
         given, refused = self.given, None
         try:
             if isinstance(given, Identity):
-                self._make_references(bench, given)
+                photos = dict(zip([path.name for path in given.scored_with], given.scoring_photos(), strict=True))
+                make_references(bench.evaluators, photos, self.missing, self.kept, plain=given.plain)
             else:
                 make_features(bench.evaluators, "text", given, self.missing, self.kept)
         except PvbenchError as error:
@@ -141,32 +140,3 @@ class InputJob:
         if isinstance(given, Identity):
             return Answer("identity", given.name, refused)
         return Answer("text", given, refused)
-
-    def _make_references(self, bench: Bench, person: Identity) -> None:
-        """Of a plain folder, photos that cannot serve are left out, and what is wrong with them is kept."""
-        photos = dict(zip([path.name for path in person.scored_with], person.scoring_photos(), strict=True))
-        for name in read_left_out(self.kept) if person.plain else ():
-            photos.pop(name, None)
-        try:
-            make_features(bench.evaluators, "reference", [*photos.values()], self.missing, self.kept)
-        except FaceError:
-            groups = [group for group, _ in self.missing]
-            wrong = {name: why for name, photo in photos.items() if (why := _why_not(bench, photo, groups))}
-            good = [photo for name, photo in photos.items() if name not in wrong]
-            if not person.plain:
-                raise
-            if not good:
-                said = "; ".join(f"{name}: {why}" for name, why in list(wrong.items())[:3])
-                raise FaceError(f"none of {counted(len(photos), 'photo')} can be used: {said}") from None
-            make_features(bench.evaluators, "reference", good, self.missing, self.kept)
-            write_left_out(self.kept, wrong)
-
-
-def _why_not(bench: Bench, photo: np.ndarray, groups: Sequence[str]) -> str:
-    """Why a photo cannot serve as a reference, in words that count no photos; empty where it can."""
-    try:
-        for _ in bench.evaluators.make("reference", [photo], groups):
-            pass
-    except FaceError as error:
-        return str(error).removeprefix("reference photo 1 of 1 ")
-    return ""

@@ -19,6 +19,7 @@ from pvbench.executors.worker import Refused, print_to
 from pvbench.identity import Identity
 from pvbench.machine.peak import measured_peak
 from pvbench.measuring.kept import Files, make_features
+from pvbench.measuring.photos import make_references
 from pvbench.method import METHODS, Adapter, Method, Request, load_adapter, save_adapter
 from pvbench.profile import Profile
 from pvbench.prompt import PromptSet
@@ -164,10 +165,12 @@ class ReferenceJob:
         return f"references of {self.identity.name}"
 
     def run(self, bench: Workbench, notify: Notify) -> None:
-        """Raises FaceError for an image without a face, or with more than one."""
+        """Raises FaceError for an image without a face, or with more than one; of plain photos these are left out."""
+        one = self.identity
         try:
-            photos = self.identity.references() if self.tuned else self.identity.scoring_photos()
-            make_features(bench.evaluators, "reference", photos, self.missing, self.kept)
+            paths, pixels = (one.images, one.references()) if self.tuned else (one.scoring, one.scoring_photos())
+            photos = dict(zip([path.name for path in paths], pixels, strict=True))
+            make_references(bench.evaluators, photos, self.missing, self.kept, plain=one.plain)
         except FaceError as error:
             raise FaceError(f"identity {self.identity.name!r} in {self.identity.folder}: {error}") from error
 

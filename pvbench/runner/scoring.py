@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ import numpy as np
 from pvbench.digest import digest
 from pvbench.errors import PvbenchError
 from pvbench.machine.facts import machine, versions
+from pvbench.measuring.kept import KeptFeatures, read_left_out
 from pvbench.method import Role
 from pvbench.metrics import known_of, load_metrics, reads, score
 from pvbench.metrics.face_sim import face_trace
@@ -110,7 +111,7 @@ def score_run(result: RunResult) -> Scored:
         metrics=plan.metrics,
         licences=licences_of(plan),
         judged=read_judgements(result.store.judged_file),
-        remarks=_remarks(plan),
+        remarks=(*_remarks(plan), *_left_out(result)),
     )
     return Scored(data, refused)
 
@@ -130,6 +131,15 @@ def _remarks(plan: Plan) -> tuple[str, ...]:
         f"is compared with the one in this report."
     ]
     return (*drawn, *(refined if plan.refined else []), *unscored_note(plan.identities))
+
+
+def _left_out(result: RunResult) -> Iterator[str]:
+    """A sentence on each photo without a card that was kept for scoring and shows no face, or several."""
+    kept = KeptFeatures(result.plan.features, result.store)
+    for identity in result.plan.identities:
+        if identity.plain and identity.scoring:
+            for name, why in read_left_out(kept.files("reference", identity.scoring_digest)).items():
+                yield f"Of {identity.name} the photo {name}, which was kept for scoring, is left out: {why}."
 
 
 def _beside(result: RunResult) -> dict[str, dict[str, np.ndarray]]:

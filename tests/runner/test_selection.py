@@ -2,8 +2,10 @@
 
 import csv
 
+import numpy as np
 import pytest
 from example_inputs import EXAMPLE_PROFILE, make_identity
+from PIL import Image
 
 from pvbench.errors import IdentityError
 from pvbench.runner.plan import Choice, make_plan, plan_from_summary
@@ -110,3 +112,21 @@ def test_without_a_photo_for_scoring_what_compares_with_photos_is_left_out(pvben
     compared = {"face_sim", "clip_i", "clip_t", "flow_magnitude"}
     assert compared <= {metric for identity, metric in known if identity == "eve"}
     assert compared & {metric for identity, metric in known if identity == "max"} == {"clip_t", "flow_magnitude"}
+
+
+def test_a_plain_photo_for_scoring_without_a_face_is_left_out_and_told(pvbench, inline, tmp_path):
+    lone = make_identity(tmp_path / "people", "max", "man", 180, images=6, scoring=0)
+    (lone / "card.toml").unlink()
+    Image.fromarray(np.zeros((80, 72, 3), np.uint8)).save(lone / "5.png")
+    asked = ("--profile", EXAMPLE_PROFILE, "--methods", "example_drift", "--identities", f"{lone}/", "--prompts", "1")
+    for _ in range(2):
+        status, printed, told = pvbench("run", *asked, "--workers", "1", "--device", "cpu", "--out", "out")
+        assert status == 0, printed + told
+        report = (tmp_path / "out" / "report" / "report.md").read_text()
+        assert "Of max the photo 5.png, which was kept for scoring, is left out: reference 1 shows no face" in report
+        (tmp_path / "out" / "report" / "report.md").unlink()
+    for name in ("1.png", "2.png", "3.png", "4.png"):
+        (lone / name).unlink()
+    status, _, told = pvbench("run", *asked, "--workers", "1", "--device", "cpu", "--out", "out")
+    assert status == 2
+    assert "none of 1 photo can be used: 5.png: reference 1 shows no face" in told
