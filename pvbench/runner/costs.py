@@ -153,7 +153,7 @@ def _document(report: WrittenReport, rows: Sequence[Cost], each: int) -> Documen
         ),
     )
     lead = Paragraph(f"Made by `{report.content['command']}`. The report was written on {_machine(report)}.")
-    figure = Figure("cost.png", "Face Sim. of methods and floor against one worker's seconds for a person; 95 %")
+    figure = Figure("cost.png", "Face Sim. of methods and floor against what one person costs, with 95 % intervals")
     return Document("What it cost", (Section("Seconds and gigabytes", (table, figure)),), (lead,))
 
 
@@ -197,20 +197,24 @@ def _short(value: float, places: int = 1) -> str:
 
 
 def _plot(report: WrittenReport, rows: Sequence[Cost], each: int) -> bytes:
-    """Quality against seconds: methods and floor as points, better further up and left; the ceiling as a line."""
+    """Quality against what a person costs, better further up and left; the ceiling is a line."""
     import matplotlib
 
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
     figure, axes = plt.subplots(figsize=(7, 4.5), layout="constrained")
+    on_gpus = any(device.startswith("cuda") for cost in rows for device in cost.devices)
+    unit, length = ("GPU-hours", 3600.0) if on_gpus else ("seconds of one worker", 1.0)
     for cost in rows:
         found, seconds = _quality(report, cost.label), cost.person_seconds(each)
         if found is None or report.methods[cost.label]["role"] not in ("method", "floor") or not seconds > 0:
             continue
         value, low, high = found
-        axes.errorbar(seconds, value, yerr=[[max(0.0, value - low)], [max(0.0, high - value)]], fmt="o", capsize=3)
-        axes.annotate(cost.label, (seconds, value), xytext=(7, 5), textcoords="offset points", fontsize=8)
+        axes.errorbar(
+            seconds / length, value, yerr=[[max(0.0, value - low)], [max(0.0, high - value)]], fmt="o", capsize=3
+        )
+        axes.annotate(cost.label, (seconds / length, value), xytext=(7, 5), textcoords="offset points", fontsize=8)
     for label in report.labelled("ceiling"):
         if found := _quality(report, label):
             axes.axhline(found[0], color="grey", linestyle="--", linewidth=1)
@@ -218,7 +222,7 @@ def _plot(report: WrittenReport, rows: Sequence[Cost], each: int) -> bytes:
             axes.annotate(label, place, xycoords=("axes fraction", "data"), xytext=(0, 3), textcoords="offset points")
     axes.set_xscale("log")
     axes.margins(x=0.25)
-    axes.set_xlabel(f"seconds of one worker for a person with {each} videos")
+    axes.set_xlabel(f"{unit} for a person with {each} videos")
     axes.set_ylabel("Face Sim.")
     axes.grid(alpha=0.3)
     content = io.BytesIO()

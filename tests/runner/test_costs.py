@@ -112,6 +112,18 @@ def test_a_run_leaves_what_it_cost_beside_its_report(done):
     assert write_costs(done, []) is None
 
 
+def test_what_gpus_took_is_plotted_in_their_hours(done, monkeypatch):
+    """Ten seconds of a GPU are not ten hours; what the axis says is looked at where it is drawn."""
+    from matplotlib.axes import Axes
+
+    said = []
+    monkeypatch.setattr(Axes, "set_xlabel", lambda self, text, *_, **__: said.append(text))
+    log = Store(done).read_log()
+    write_costs(done, log)
+    write_costs(done, [{**entry, "device": "cuda"} for entry in log])
+    assert said == ["seconds of one worker for a person with 3 videos", "GPU-hours for a person with 3 videos"]
+
+
 def test_a_number_that_no_video_has_is_a_dash(done):
     path = done / "report" / "aggregates.json"
     content = json.loads(path.read_text())
