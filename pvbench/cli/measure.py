@@ -170,6 +170,8 @@ def _show(result: Measured, as_json: bool, bars: Sequence[str]) -> bool:
         f"{f', {result.failed} without a number' if result.failed else ''}; report in "
         f"[cyan]{escape(str(result.report / 'report.md'))}[/]{to_look_at(result.report)}"
     )
+    for note in result.notes:
+        console.print(f"[yellow]note[/] {escape(note)}", soft_wrap=True)
     if result.replaced:
         console.print(
             f"[yellow]note[/] the report before had {', '.join(result.replaced)}, too, and is replaced; its features "

@@ -47,6 +47,8 @@ class Measured:
     """Videos without a number."""
     replaced: tuple[str, ...] = ()
     """Metrics of an earlier report in the same place, which this one does not have."""
+    notes: tuple[str, ...] = ()
+    """What showed only when the videos had been looked at."""
 
 
 class ProblemsError(VideoError):
@@ -128,7 +130,8 @@ def _measure_at(
         replaced = _metrics_before(store) - set(order.metrics)
         reported = _report(order, metrics, found, work)
     problems = *checked.problems, *reported.problems
-    return Measured(folder, problems, work.reused, work.made, reported.failed, tuple(sorted(replaced)))
+    gone = tuple(sorted(replaced))
+    return Measured(folder, problems, work.reused, work.made, reported.failed, gone, reported.notes)
 
 
 def _report(order: MeasureRequest, metrics: Sequence[Metric], found: Found, work: Work) -> Reported:
@@ -151,6 +154,7 @@ def _report(order: MeasureRequest, metrics: Sequence[Metric], found: Found, work
         "from": str(Path.cwd()),
         "failed": reported.failed,
         "problems": [dataclasses.astuple(problem) for problem in reported.problems],
+        "notes": list(reported.notes),
     }
     write_text(written, json.dumps(content, indent=1) + "\n")
     return reported
@@ -217,7 +221,8 @@ def _earlier(written: Path, key: str, folder: Path) -> Reported | None:
         files = tuple(folder / name for name in content["files"])
         if content["key"] != key or not all(file.is_file() for file in files):
             return None
-        return Reported(files, content["failed"], tuple(Problem(*problem) for problem in content["problems"]))
+        problems = tuple(Problem(*problem) for problem in content["problems"])
+        return Reported(files, content["failed"], problems, tuple(content["notes"]))
     except (OSError, ValueError, KeyError, TypeError):
         return None
 

@@ -39,7 +39,7 @@ def report(order: MeasureRequest, metrics: Sequence[Metric], found: Found, work:
     files = write_report(folder, data)
     own = cells_by_method(found.videos)
     failed = sum(cell in own[label] for label, cells in data.failures.items() for cell in cells)
-    return Reported(tuple(files), failed, tuple(problems))
+    return Reported(tuple(files), failed, tuple(problems), tuple(seen_late(found.videos, work)))
 
 
 def report_data(
@@ -155,6 +155,11 @@ def licences_of(profile: Profile, named: Collection[str]) -> Mapping[str, str]:
 def _remarks(videos: Sequence[ImportedVideo], work: Work) -> Iterable[str]:
     """What a reader of the tables must know of these videos."""
     yield from work.checked.notes
+    yield from seen_late(videos, work)
+
+
+def seen_late(videos: Sequence[ImportedVideo], work: Work) -> Iterable[str]:
+    """What shows only when the videos have been looked at."""
     yield from _cut_short(videos, work)
     yield from _shared(work)
     yield from _compared(videos)

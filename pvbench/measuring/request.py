@@ -57,11 +57,17 @@ class MeasureRequest:
 
 @dataclass(frozen=True)
 class Reported:
-    """A report that was written: its files, videos without a number, and problems that showed only while scoring."""
+    """A report that was written.
+
+    Attributes:
+        failed: how many videos have no number.
+        problems, notes: those that showed only when the videos had been looked at.
+    """
 
     files: tuple[Path, ...]
     failed: int
     problems: tuple[Problem, ...]
+    notes: tuple[str, ...] = ()
 
 
 def runs_among(order: MeasureRequest) -> list[Store]:

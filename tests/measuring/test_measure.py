@@ -97,7 +97,14 @@ def test_videos_with_no_face_and_with_two_are_told(world, monkeypatch):
         return found | {"face/count": np.array(counts.get(video.path.name, [1.0] * 6), np.float32)}
 
     monkeypatch.setattr(Work, "features", features)
-    text = (measure(order(world)).report / "report.md").read_text()
+    first, again = measure(order(world)), measure(order(world))
+    text = (first.report / "report.md").read_text()
+    # On the screen as well, and by the same command again, which measures nothing.
+    assert [note.partition(" (")[0] for note in first.notes] == [
+        "4 videos without a face in any frame",
+        "4 videos with two faces or more in a frame",
+    ]
+    assert again.notes == first.notes
     assert "4 videos without a face in any frame (surf-0.mkv, surf-0.mkv, surf-0.mkv ...): Face Sim. is 0" in text
     assert "4 videos with two faces or more in a frame" in text
 
