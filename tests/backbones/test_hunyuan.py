@@ -9,6 +9,7 @@ from pvbench.backbones.attention import drop_masks
 from pvbench.backbones.hunyuan import HunyuanBackbone
 from pvbench.backbones.steps import FlowSteps
 from pvbench.errors import MethodError, ProfileError
+from pvbench.method import Adapter, save_adapter
 
 TEXT = "a woman in a red coat on a beach"
 
@@ -161,3 +162,48 @@ def test_adapters_have_diffusers_names(tiny_hunyuan):
     assert "transformer.single_transformer_blocks.1.attn.to_v.lora_B.weight" in names
     # Two dual and two single blocks, three projections and two matrices each; the text's stream and refiner stay out.
     assert len(names) == 24
+
+
+@pytest.fixture
+def adapted(tiny_hunyuan):
+    """The backbone with an adapter of rank 2 and strength 2, whose values half precision holds."""
+    tiny_hunyuan.reset()
+    generator = torch.Generator().manual_seed(0)
+    for parameter in tiny_hunyuan.add_lora(2, 4.0, "qkv", generator):
+        parameter.data.copy_(torch.randn(parameter.shape, generator=generator).mul(0.2).half())
+    yield tiny_hunyuan
+    tiny_hunyuan.reset()
+
+
+@torch.no_grad()
+def seen_by(transformer):
+    """What a transformer makes of a latent and of words that are always the same."""
+    generator, config = torch.Generator().manual_seed(1), transformer.config
+    return transformer(
+        hidden_states=torch.randn(1, config.in_channels, 2, 4, 4, generator=generator),
+        timestep=torch.tensor([700.0]),
+        encoder_hidden_states=torch.randn(1, 5, config.text_embed_dim, generator=generator),
+        encoder_attention_mask=torch.ones(1, 5),
+        pooled_projections=torch.randn(1, config.pooled_projection_dim, generator=generator),
+        guidance=torch.tensor([6000.0]),
+    ).sample
+
+
+@pytest.mark.usefixtures("no_network")
+def test_diffusers_pipeline_loads_an_adapter_as_it_is_saved(adapted, checkpoints, tmp_path):
+    """Out of the file, into a pipeline that pvbench had no part in."""
+    path = tmp_path / "adapter.safetensors"
+    save_adapter(path, Adapter(adapted.lora_tensors(4.0, 2), (0.0, 1.0)))
+    from diffusers import HunyuanVideoPipeline
+
+    theirs = HunyuanVideoPipeline.from_pretrained(
+        checkpoints / "hunyuan", text_encoder=None, tokenizer=None, text_encoder_2=None, tokenizer_2=None,
+        local_files_only=True,
+    )  # fmt: skip
+    plain = seen_by(theirs.transformer)
+    theirs.load_lora_weights(str(path))
+    tuned = seen_by(theirs.transformer)
+    torch.testing.assert_close(tuned, seen_by(adapted.pipe.transformer), rtol=0, atol=1e-6)
+    assert (tuned - plain).abs().max() > 0.01
+    with adapted.without_lora():
+        torch.testing.assert_close(plain, seen_by(adapted.pipe.transformer), rtol=0, atol=1e-6)
