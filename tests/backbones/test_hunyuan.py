@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from pvbench.backbone import load_backbone
 from pvbench.backbones.attention import drop_masks
 from pvbench.backbones.hunyuan import HunyuanBackbone
 from pvbench.backbones.steps import FlowSteps
@@ -96,6 +97,55 @@ def test_tiles_give_the_frames_of_the_whole_decoding(tiny_hunyuan):
         whole = vae.decode(noise / vae.config.scaling_factor).sample[0].transpose(0, 1)
         for group in tiny_hunyuan.frame_groups:
             assert torch.equal(tiny_hunyuan.decode(noise, group), whole[list(group)])
+
+
+@pytest.fixture
+def overlapping(hunyuan, monkeypatch):
+    """In double precision: frames of 64 pixels in pieces of 32, which begin every 24 pixels, and two temporal tiles."""
+    backbone = load_backbone(hunyuan({"frames": 17, "height": 64, "width": 64}), "cpu")
+    backbone.pipe.vae.double().enable_tiling(
+        tile_sample_min_height=32, tile_sample_min_width=32, tile_sample_stride_height=24, tile_sample_stride_width=24
+    )
+    # Frames become float32 at last, which a difference of two of them would show.
+    monkeypatch.setattr(torch.Tensor, "float", torch.Tensor.double)
+    return backbone
+
+
+BLENDED = (*range(24, 32), *range(48, 56))
+"""Rows and columns of pixels that lie in two pieces."""
+
+
+@pytest.mark.parametrize("frames", [[2, 9], [14]])
+@pytest.mark.parametrize("checkpointing", [False, True])
+def test_gradients_through_blended_pieces_are_the_differences(overlapping, frames, checkpointing):
+    """Of a weighted sum of the pixels that two pieces or more have a part in; frame 14 is in two temporal tiles."""
+    pieces = []
+    overlapping.pipe.vae.post_quant_conv.register_forward_hook(
+        lambda module, given, piece: pieces.append(piece.shape[-2:].numel())
+    )
+    if checkpointing:
+        overlapping.enable_checkpointing()
+    generator = torch.Generator().manual_seed(0)
+
+    def drawn(*shape):
+        return torch.randn(shape, generator=generator, dtype=torch.float64)
+
+    latent, direction = (drawn(1, *overlapping.latent_shape()) for _ in range(2))
+    weights = drawn(len(frames), 3, 64, 64)
+    once = [place for place in range(64) if place not in BLENDED]
+    weights[:, :, torch.tensor(once)[:, None], torch.tensor(once)] = 0
+
+    def summed(moved):
+        return (overlapping.decode(moved, frames) * weights).sum()
+
+    (gradient,) = torch.autograd.grad(summed(latent.requires_grad_()), latent)
+    assert len(pieces) == 9 * (1 if max(frames) < 13 else 2)
+    assert sum(pieces[:9]) > 8 * 8
+    with torch.no_grad():
+        step = 1e-5
+        difference = (summed(latent + step * direction) - summed(latent - step * direction)) / (2 * step)
+    assert float((gradient * direction).sum()) == pytest.approx(float(difference), rel=1e-7)
+    assert abs(float(difference)) > 0.1
 
 
 def test_a_group_of_frames_costs_two_tiles_at_most(tiny_hunyuan, monkeypatch):
