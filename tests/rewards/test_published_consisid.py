@@ -14,7 +14,7 @@ from pvbench.profile import load_profile
 from pvbench.reward import check_apart, load_face_control, reward_signature
 from pvbench.rewards.face_parser import BACKGROUND, FaceParser, load_parser
 from pvbench.rewards.published import ConsisIdLoader
-from pvbench.rewards.published_consisid import DEPTHS, ConsisIdFaces, aligned, load_eva
+from pvbench.rewards.published_consisid import ConsisIdFaces, aligned
 from pvbench.rewards.published_files import face_encoder_of
 
 CPU = torch.device("cpu")
@@ -222,43 +222,6 @@ def test_the_published_file_has_two_outputs_more_which_are_left_out(parser, tmp_
         load_parser(tmp_path / "parsing_bisenet.pth", CPU)
     with pytest.raises(WeightsError, match=r"put parsing_bisenet\.pth of facexlib"):
         load_parser(tmp_path / "none.pth", CPU)
-
-
-# The image encoder
-
-
-def original_names(names):
-    """timm's names of EVA-CLIP's image side, turned back into those of the published file."""
-    for name in names:
-        for ours, theirs in (
-            ("q_proj.bias", "q_bias"), ("v_proj.bias", "v_bias"), ("attn.norm", "attn.inner_attn_ln"),
-            ("mlp.norm", "mlp.ffn_ln"), ("mlp.fc1_g", "mlp.w1"), ("mlp.fc1_x", "mlp.w2"), ("mlp.fc2", "mlp.w3"),
-        ):  # fmt: skip
-            name = name.replace(ours, theirs)
-        yield "visual." + name
-
-
-def test_the_full_size_encoder_has_a_place_for_every_published_tensor():
-    import timm
-    from timm.models.eva import checkpoint_filter_fn
-
-    with torch.device("meta"):
-        network = timm.create_model("eva02_large_patch14_clip_336")
-        own = network.state_dict()
-        state = dict(zip(original_names(own), own.values(), strict=True))
-        state |= {"visual.rope.freqs_cos": torch.zeros(1), "text.token_embedding.weight": torch.zeros(1),
-                  "logit_scale": torch.zeros(1)}  # fmt: skip
-        found = checkpoint_filter_fn(state, network)
-    assert {key: value.shape for key, value in found.items()} == {key: value.shape for key, value in own.items()}
-    assert {key.split(".")[1] for key in own if key.startswith("blocks.")} == {str(i) for i in range(24)}
-    assert max(DEPTHS) < 20
-    assert network.num_classes + 512 == 1280
-
-
-def test_another_network_is_refused_as_image_encoder(tmp_path):
-    torch.save({"visual.pos_embed": torch.zeros(1, 5, 8)}, tmp_path / "eva.pt")
-    with pytest.raises(WeightsError, match=r"eva\.pt is not the image encoder|eva\.pt"):
-        load_eva(tmp_path / "eva.pt", CPU, "eva02_tiny_patch14_224")
 
 
 # The profile
