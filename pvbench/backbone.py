@@ -105,10 +105,12 @@ class BackboneLoader(Loader):
             own.
         weights: lines of `[backbone]` that hold paths of weights, which `--weights LINE=PATH` of a run replaces; the
             first is that of the base model, which the checkpoint of a style replaces.
+        within_base: those of these lines that replace a part of the base model, and so do not outlast it.
     """
 
     offers: ClassVar[frozenset[str]] = frozenset()
     weights: ClassVar[tuple[str, ...]] = ()
+    within_base: ClassVar[tuple[str, ...]] = ()
 
     @classmethod
     def located(cls, profile: Profile) -> str:
@@ -214,13 +216,15 @@ def with_checkpoint(profile: Profile, style: Style | None) -> Profile:
     """
     if style is None or not style.checkpoint:
         return profile
-    lines = backbone_loader(profile).weights
+    loader = backbone_loader(profile)
+    lines = loader.weights
     if not lines:
         raise ProfileError(
             f"profile {profile.name!r} [styles.{style.name}]: backbone {profile.backbone['kind']!r} reads no weights, "
             f"so that a checkpoint has no place; leave the line out"
         )
-    return dataclasses.replace(profile, backbone={**profile.backbone, lines[0]: style.checkpoint})
+    kept = {line: value for line, value in profile.backbone.items() if line not in loader.within_base}
+    return dataclasses.replace(profile, backbone={**kept, lines[0]: style.checkpoint})
 
 
 def load_backbone(profile: Profile, device: str) -> Backbone:

@@ -87,14 +87,23 @@ def fill(model: nn.Module, state: Mapping[str, Tensor], what: str) -> None:
     Raises:
         WeightsError: a tensor is missing, too many or of another shape.
     """
-    own = model.state_dict()
+    refuse_misfits(model.state_dict(), state, what)
+    model.load_state_dict({name: value.float() for name, value in state.items()})
+
+
+def refuse_misfits(own: Mapping[str, Tensor], state: Mapping[str, Tensor], what: str) -> None:
+    """Raises WeightsError unless tensors are a network's own by name and shape.
+
+    Args:
+        own: the network's.
+        what: what does not fit what, in the words of the error.
+    """
     wrong = {
         "missing": sorted(set(own) - set(state)),
         "unexpected": sorted(set(state) - set(own)),
         "mismatched": sorted(name for name in set(own) & set(state) if state[name].shape != own[name].shape),
     }
     refuse_keys(wrong, what)
-    model.load_state_dict({name: value.float() for name, value in state.items()})
 
 
 def frozen(model: nn.Module, where: str) -> nn.Module:

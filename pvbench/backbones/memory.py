@@ -17,7 +17,13 @@ _IN_FLIGHT = 4
 
 
 def video_transformer_gib(
-    folder: Path, sampling: Sampling, *, gradient: bool, checkpointing: Checkpointing, passes: int = 1
+    folder: Path,
+    sampling: Sampling,
+    *,
+    gradient: bool,
+    checkpointing: Checkpointing,
+    passes: int = 1,
+    transformer: Path | None = None,
 ) -> float:
     """GiB of a video transformer in a folder of diffusers' layout, with patches of 16 x 16 pixels and four frames.
 
@@ -29,12 +35,14 @@ def video_transformer_gib(
 
     Args:
         passes: of the transformer in a step, each of which keeps its own block inputs.
+        transformer: the file that its weights are in, where that is not in the folder.
 
     Raises:
         WeightsError: the folder has no configuration of a transformer.
     """
     blocks, hidden = _blocks(folder, sampling)
-    files = (file for part in ("transformer", "vae") for file in (folder / part).glob("*.safetensors"))
+    own = [transformer] if transformer else list((folder / "transformer").glob("*.safetensors"))
+    files = [*own, *(folder / "vae").glob("*.safetensors")]
     weights = sum(file.stat().st_size for file in files)
     states = 16
     if gradient:

@@ -104,7 +104,8 @@ def _read_nested(path: Path) -> dict[str, Any]:
 
 
 def _inner(state: dict[str, Any]) -> dict[str, Tensor]:
-    """The tensors of a checkpoint that a trainer wrote: they may lie under `state_dict`, beside counters."""
-    while isinstance(state.get("state_dict"), dict):
-        state = state["state_dict"]
+    """The tensors of a checkpoint that a trainer wrote: they may lie under a name such as `module`, beside counters."""
+    for name in ("state_dict", "module"):
+        if isinstance(state.get(name), dict):
+            return _inner(state[name])
     return {name: value for name, value in state.items() if isinstance(value, Tensor)}
