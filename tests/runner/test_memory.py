@@ -23,12 +23,23 @@ def sized(frames, height, width):
 
 
 def write_sizes(folder, sizes, **config):
-    """A folder that says of itself what a published one does; its files have the size, in bytes, and no content."""
-    for part, size in sizes.items():
+    """A folder that says of itself what a published one does; its files have the size, in bytes, and no content.
+
+    Parts of whose size nothing is asked are there and empty.
+    """
+    for part, size in ({"text_encoder": 0, "text_encoder_2": 0} | sizes).items():
         (folder / part).mkdir(parents=True)
+        (folder / part / "config.json").write_text("{}")
         with (folder / part / "model.safetensors").open("wb") as file:
             file.truncate(size)
     (folder / "transformer" / "config.json").write_text(json.dumps(config))
+    for part, files in {
+        "tokenizer": ("tokenizer.json",), "tokenizer_2": ("vocab.json", "merges.txt"),
+        "scheduler": ("scheduler_config.json",),
+    }.items():  # fmt: skip
+        (folder / part).mkdir()
+        for name in files:
+            (folder / part / name).write_text("{}")
 
 
 HUNYUAN = {"num_attention_heads": 24, "attention_head_dim": 128, "num_layers": 20, "num_single_layers": 40}
