@@ -36,7 +36,7 @@ _MODELS = {
     "look-reader": "about 23 minutes on one core; needs doubles",
     "style-reader": "about 34 minutes on one core, beside other work; needs vae, cartoons and sketches",
     "style-cartoon": "about 63 minutes on one core; needs text-to-image and cartoons",
-    "style-sketch": "about 63 minutes on one core; needs text-to-image and sketches",
+    "style-sketch": "about 50 minutes on one core; needs text-to-image and sketches",
 }
 Data = Annotated[Path, typer.Option(help="Folder of rendered shards.")]
 Out = Annotated[Path, typer.Option(help="Folder of trainings: logs, checkpoints, models.")]

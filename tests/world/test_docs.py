@@ -77,8 +77,7 @@ def test_the_help_says_what_a_training_costs_at_the_pace_of_its_card(model):
         "style-sketch": style.PLAN,
     }
     plan = plans.get(model, clip.PLAN if model.startswith("clip") else face_recogniser.RECOGNISER_PLAN)
-    # The LoRA of sketches does not ship; its training is as long as that of cartoons.
-    folders = {"text-to-image": "unet", "motion": "motion_adapter", "style-sketch": "style_cartoon"}
+    folders = {"text-to-image": "unet", "motion": "motion_adapter"}
     folder = folders.get(model, model.replace("-", "_"))
     card = json.loads((weights_folder("mini") / folder.removesuffix("_pictures") / "card.json").read_text())
     if model in FIRST:
