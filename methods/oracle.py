@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from pvbench.backbone import WORLD
-from pvbench.errors import MethodError
-from pvbench.identity import Identity
+from pvbench.errors import MethodError, SettingError
+from pvbench.identity import Identity, is_shipped
 from pvbench.method import Adapter, Method, Request, Role
 from pvbench.profile import Profile
 from pvbench.prompt import PromptSet, load_prompts
@@ -46,6 +46,20 @@ class Oracle(Method):
     def asks(cls, settings: Any) -> frozenset[str]:
         """A backbone of the miniature world: elsewhere the true video is not known."""
         return frozenset({WORLD})
+
+    @classmethod
+    def check(cls, settings: Any, profile: Profile, identities: Sequence[Identity], prompts: PromptSet) -> None:
+        """Refuses people whom pvbench does not ship, those of the same name included: they cannot be rendered.
+
+        Raises:
+            SettingError: naming the first of them.
+        """
+        for identity in identities:
+            if not is_shipped(identity):
+                raise SettingError(
+                    f"{identity.name!r} in {identity.folder} is not a person of the miniature world, so that "
+                    f"{cls.name} cannot be drawn; name the --methods without it"
+                )
 
     @classmethod
     def check_style(cls, style: Style) -> None:

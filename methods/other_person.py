@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, ClassVar
+from typing import ClassVar
 
-from pvbench.errors import SettingError
 from pvbench.identity import Identity, load_identities, split_root
 from pvbench.method import Adapter, Request, Role
 from pvbench.methods.oracle import Oracle
-from pvbench.profile import Profile
-from pvbench.prompt import PromptSet
 from pvbench.video import Video
 
 
@@ -21,22 +18,6 @@ class OtherPerson(Oracle):
     version: ClassVar[int] = 1
     summary: ClassVar[str] = "control: a look-alike, rendered; miniature world only"
     role: ClassVar[Role] = "control"
-
-    @classmethod
-    def check(cls, settings: Any, profile: Profile, identities: Sequence[Identity], prompts: PromptSet) -> None:
-        """Refuses people who are not of the miniature world.
-
-        Raises:
-            SettingError: it is not known who looks like an identity.
-        """
-        from pvbench.world.benchmark import LOOK_ALIKES
-
-        for identity in identities:
-            if identity.name not in LOOK_ALIKES:
-                raise SettingError(
-                    f"no look-alike of {identity.name!r} is known: it is not a person of the miniature world; "
-                    f"leave {cls.name} out of --methods"
-                )
 
     def generate(self, identity: Identity, adapter: Adapter | None, requests: Sequence[Request]) -> Iterator[Video]:
         """One video for each request.

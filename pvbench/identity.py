@@ -234,6 +234,11 @@ def split_root(split: str) -> Path:
     return _root(None) if split == SPLITS[0] else _root(None) / split
 
 
+def is_shipped(identity: Identity) -> bool:
+    """Whether it is a person of pvbench's own, and not one of the same name."""
+    return identity.folder.resolve().parent in [split_root(split).resolve() for split in SPLITS]
+
+
 def list_identities(root: Path | None = None) -> tuple[str, ...]:
     """Names of the identities below `root` (default: those that pvbench ships), in alphabetical order.
 
@@ -355,8 +360,20 @@ def _images(fields: dict[str, Any], folder: Path, field: str) -> tuple[Path, ...
     return tuple(images)
 
 
+_HEADS = {b"ftyp" + brand: "HEIC" for brand in (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1")}
+"""What files begin with, behind their first four bytes, that are in such a format whatever they are called."""
+
+
+def _head_of(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(12)[4:]
+    except OSError:
+        return b""
+
+
 def _read_image(path: Path, name: str) -> UInt8[np.ndarray, "H W 3"]:
-    written_in = _NOT_READ.get(path.suffix.lower())
+    written_in = _NOT_READ.get(path.suffix.lower()) or _HEADS.get(_head_of(path), "")
     if written_in:
         phone = " (on a phone: share it as 'most compatible')" if written_in == "HEIC" else ""
         raise IdentityError(

@@ -311,6 +311,11 @@ class TestPlainFolders:
         (why,) = identity.left_out
         assert "5.CR2 is in a camera's raw format, which is not read; save it as JPEG and remove this one" in why
 
+    def test_a_photo_of_a_phone_is_known_by_its_head_whatever_it_is_called(self, eve):
+        (eve / "IMG_2.jpg").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0")
+        (why,) = load_identity(eve).left_out
+        assert "IMG_2.jpg is in HEIC, which is not read; save it as JPEG (on a phone" in why
+
     def test_a_folder_of_people_is_not_taken_for_one_person(self, eve):
         with pytest.raises(IdentityError, match=r"holds the folders of 1 person; name one of them, such as .*Eve M\."):
             load_identity(eve.parent)

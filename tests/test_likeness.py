@@ -314,6 +314,16 @@ def test_a_file_that_cannot_be_looked_at_is_left_out(world, pvbench, tmp_path):
     assert "the person" in out
 
 
+def test_files_that_are_refused_alike_are_one_line(world, pvbench, tmp_path):
+    (tmp_path / "broken").mkdir()
+    for name in ("a.mp4", "b.mp4", "c.mp4"):
+        (tmp_path / "broken" / name).write_bytes(b"no video")
+    status, _, err = pvbench("likeness", str(world / "photos" / "person1"), str(world / "videos" / "person1"), "broken")
+    assert status == 1
+    assert err.count("left out") == 1
+    assert "a.mp4 (and 2 more like it)" in err
+
+
 def test_where_no_file_can_be_looked_at_the_status_is_2(world, pvbench, tmp_path):
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / "a.mp4").write_bytes(b"no video")
@@ -332,12 +342,13 @@ def test_a_photo_that_cannot_serve_is_named_and_the_others_keep_their_names(worl
     (folder / "torn.jpg").write_bytes(b"no picture")
     (tmp_path / "seen").mkdir()
     (tmp_path / "seen" / "again.png").write_bytes((folder / "shot2.png").read_bytes())
+    Image.open(folder / "shot0.png").transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(folder / "shot3.jpg")
     status, out, err = pvbench("likeness", "ann", "seen")
-    assert status == 0
+    assert status == 1
     assert "(a copy of shot2.png?)" in " ".join(out.split())
-    for name in ("grey.png shows no face", "apple.heic", "torn.jpg"):
+    for name in ("grey.png shows no face", "apple.heic", "torn.jpg", "shot3.jpg is shot0.png once more, or nearly"):
         assert name in err
-    assert err.count("it is left out") == 3
+    assert err.count("it is left out") == 4
 
 
 @pytest.mark.parametrize(

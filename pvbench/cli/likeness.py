@@ -49,12 +49,14 @@ def likeness(
 
     Each is read between two bands: what strangers reach, and what the person's own photos do, each held against the
     others. Where prompts are known, CLIP-T stands beside, and several folders make a curve of likeness, motion and
-    prompt. Exit status 1: some files could not be looked at; 2: none
-    could, or an input cannot be used.
+    prompt. Exit status 1: some files or photos could not be looked at; 2: no
+    file could, or an input cannot be used.
     """
     from pvbench.features.published.settings import with_weights
     from pvbench.likeness.look import look
     from pvbench.machine.devices import resolve_device
+    from pvbench.measuring.imported import Problem
+    from pvbench.measuring.precheck import by_kind
     from pvbench.profile import load_profile
 
     evaluators = with_weights(load_profile(profile), weights or ())
@@ -66,9 +68,12 @@ def likeness(
         _show(found)
     for note in found.notes:
         error_console.print(f"[yellow]note[/] {escape(note)}", soft_wrap=True)
-    for where, why in found.refused:
-        error_console.print(f"[yellow]left out[/] {escape(where)}: {escape(why)}", soft_wrap=True)
-    if found.refused:
+    for problem, count in by_kind([Problem(where, why) for where, why in found.refused]):
+        more = f" (and {count - 1} more like it)" if count > 1 else ""
+        error_console.print(
+            f"[yellow]left out[/] {escape(str(problem.where))}{more}: {escape(problem.what)}", soft_wrap=True
+        )
+    if found.refused or found.left_out:
         raise typer.Exit(1 if found.seen else 2)
 
 

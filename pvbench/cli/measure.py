@@ -116,7 +116,7 @@ def measure(
     from pvbench.measuring.precheck import problems_table
     from pvbench.measuring.progress import MeasureObserver
     from pvbench.measuring.request import MeasureRequest
-    from pvbench.metrics import choose
+    from pvbench.metrics import choose, of_protocols
     from pvbench.profile import load_profile
     from pvbench.report.gate import read_bars
 
@@ -139,6 +139,7 @@ def measure(
         executor=executor,
         address=address,
         command=_command(),
+        optional=of_protocols(metrics),
     )
     if write_manifest is not None:
         _write_manifest(write_manifest, order)
@@ -181,17 +182,18 @@ def _show(result: Measured, as_json: bool, bars: Sequence[str]) -> bool:
 
 
 def _write_manifest(path: Path, order: MeasureRequest) -> None:
-    """Writes what the videos are taken to show; exit status 1 where names could not be read."""
+    """Writes what the videos are taken to show; exit status 1 where names could not be read, 2 where none could."""
     from pvbench.measuring.manifest import write_manifest
     from pvbench.measuring.measure import find
     from pvbench.measuring.precheck import problems_table
 
     found = find(order)
-    write_manifest(path, found.videos)
-    console.print(f"{counted(len(found.videos), 'video')} listed in [cyan]{escape(str(path))}[/]")
-    if found.problems:
-        console.print(problems_table(found.problems))
-        raise typer.Exit(1)
+    problems = [*found.problems, *write_manifest(path, found.videos, found.unread)]
+    unread = f", {len(found.unread)} more to be filled in" if found.unread else ""
+    console.print(f"{counted(len(found.videos), 'video')} listed in [cyan]{escape(str(path))}[/]{unread}")
+    if problems:
+        console.print(problems_table(problems))
+        raise typer.Exit(1 if found.videos else 2)
 
 
 def _command() -> str:

@@ -63,8 +63,8 @@ def run(
     """Tune, generate, measure and report a grid of methods, identities, prompts and seeds.
 
     Stopped at any moment and started again, it goes on where it was. Exit status 1: some cells failed, which are listed
-    and tried again by the next run, or a bar of --fail-under is not cleared. Exit status 2: an input cannot be used,
-    or every cell failed.
+    and tried again by the next run, a photo was left out, or a bar of --fail-under is not cleared. Exit status 2: an
+    input cannot be used, or every cell failed.
     """
     from pvbench.report.gate import read_bars
     from pvbench.runner.place import run_at
@@ -85,7 +85,7 @@ def run(
         store = Store(out or Path("runs") / plan.default_folder)
         with talking(as_json):
             result = run_at(executor, address, plan, store, RichObserver(console), device, workers)
-            failed = _report(result, as_json, bars, anew=False)
+            failed = _report(result, as_json, bars, anew=False) or any(one.left_out for one in plan.identities)
     except KeyboardInterrupt:
         error_console.print("[yellow]stopped[/]; what was made is kept: run the same command again to go on")
         raise typer.Exit(INTERRUPTED) from None

@@ -16,6 +16,7 @@ from pvbench.likeness.bands import CALIBRATIONS, FEWEST_PHOTOS, Bands, bands_of,
 from pvbench.likeness.prompts import asked_for
 from pvbench.likeness.seen import Seen, see
 from pvbench.measuring.tree import look_below
+from pvbench.near_copies import is_near_copy
 from pvbench.pixels import resize_photo
 from pvbench.profile import Profile
 from pvbench.video import PICTURE_SUFFIXES, Video, is_video_file, read_picture, read_video
@@ -45,6 +46,7 @@ class Likeness:
         notes: sentences on photos that were left out, on frames with several faces, and on prompts that could not be
             compared, or not as a whole.
         photos: names of the photos that are held against, in the order in which `Seen.copied` counts them.
+        left_out: how many photos are not, of which notes say why.
     """
 
     bands: Bands
@@ -52,6 +54,7 @@ class Likeness:
     refused: tuple[tuple[str, str], ...]
     notes: tuple[str, ...] = ()
     photos: tuple[str, ...] = ()
+    left_out: int = 0
 
     @property
     def folders(self) -> tuple[str, ...]:
@@ -119,7 +122,7 @@ def look(
     advanced(len(things), len(things), "")
     if several:
         notes = (*notes, _several_in_words(several))
-    return Likeness(bands, tuple(seen), tuple(refused), (*left_out, *notes), used)
+    return Likeness(bands, tuple(seen), tuple(refused), (*left_out, *notes), used, len(left_out))
 
 
 def _several_in_words(names: Sequence[str]) -> str:
@@ -156,7 +159,13 @@ def _texts(
 def _photos(evaluators: Evaluators, person: Identity) -> tuple[np.ndarray, tuple[str, ...], list[str]]:
     """Embeddings of the photos that show one face, their names, and what is wrong with the others."""
     found, used, wrong = [], [], []
+    kept: dict[str, np.ndarray] = {}
     for path, photo in zip(person.images, person.references(), strict=True):
+        twin = next((name for name, other in kept.items() if is_near_copy(photo, other)), "")
+        if twin:
+            wrong.append(f"{path} is {twin} once more, or nearly: held against it, it would say nothing")
+            continue
+        kept[path.name] = photo
         try:
             found.append(evaluators.all("reference", [photo])["reference/face"])
             used.append(path.name)

@@ -31,7 +31,7 @@ def asked_for(paths: Sequence[Path], profile: Profile, class_noun: str, prompt: 
     found = []
     for path in paths:
         try:
-            prompt_id, text, _ = name_says(readable(path.stem), by_id, Given(), flat=False)
+            prompt_id, text, _ = name_says(readable(path.stem), by_id, Given(), words=False)
         except PromptError:
             prompt_id = text = ""
         found.append(render_text(prompt_id, text, class_noun))

@@ -66,11 +66,17 @@ class Problem:
 
 @dataclass
 class Found:
-    """What a source holds; `notes` are sentences on what else there is."""
+    """What a source holds.
+
+    Attributes:
+        notes: sentences on what else there is.
+        unread: files of which it is not known what they show, or which stand for what another stands for.
+    """
 
     videos: list[ImportedVideo] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    unread: list[Path] = field(default_factory=list)
 
 
 SHIPPED = "shipped"
@@ -87,14 +93,17 @@ class People:
     """
 
     def __init__(self, root: Path | None = None, *, shipped: bool = True) -> None:
-        self.names: tuple[str, ...] = list_identities(root) if shipped or root else ()
+        # A name that is no UTF-8 is known as it is shown.
+        self._folders = {readable(name): name for name in (list_identities(root) if shipped or root else ())}
+        self.names: tuple[str, ...] = tuple(self._folders)
         """What identities are called here."""
         self._loaded: dict[str, Identity] = {}
         if root is not None and root.is_file() and is_identity(root):
             alone = load_identity(root)
             self.names, self._loaded = (alone.name,), {alone.name: alone}
         elif root is not None and is_identity(root):
-            self.names, root = (root.resolve().name,), root.resolve().parent
+            own, root = root.resolve().name, root.resolve().parent
+            self.names, self._folders = (readable(own),), {readable(own): own}
         if not self.names and (root or shipped):
             raise IdentityError(
                 f"no identities in {root}; expected a folder of photos for each person, as in {root}/ada/1.jpg"
@@ -119,7 +128,7 @@ class People:
                 f"nothing says who {name!r} is; give the folder with the photos of each person with --identities, or "
                 f"one person's with --identity"
             )
-        return load_identities([name], self._root)[0]
+        return load_identities([self._folders.get(name, name)], self._root)[0]
 
 
 @dataclass(frozen=True)
@@ -185,7 +194,7 @@ def name_of(video: ImportedVideo) -> str:
 def refuse_twins(found: Found, advice: str = "give one of them another seed") -> Found:
     """The same with problems for videos that stand for a cell which another has taken, and what to do about it."""
     taken: dict[tuple[str, str, str, int], ImportedVideo] = {}
-    kept, problems = [], []
+    kept, problems, unread = [], [], list(found.unread)
     for video in found.videos:
         cell = (video.method, name_of(video), video.prompt_id, video.seed)
         if cell in taken:
@@ -195,7 +204,8 @@ def refuse_twins(found: Found, advice: str = "give one of them another seed") ->
                     f"stands for the same method, identity, prompt and seed as {taken[cell].source}; {advice}",
                 )
             )
+            unread.append(video.path)
             continue
         taken[cell] = video
         kept.append(video)
-    return Found(kept, found.problems + problems, found.notes)
+    return Found(kept, found.problems + problems, found.notes, unread)

@@ -45,8 +45,8 @@ def find_videos(
     """The videos of a folder or a manifest, in the order of their paths or lines.
 
     A folder is read as `METHOD/IDENTITY/PROMPT[-SEED].mp4`, `IDENTITY/PROMPT[-SEED].mp4` or `PROMPT-INDEX.mp4` (as
-    VBench names videos). PROMPT is the id of one of `prompts`, or a text, which has spaces or, in the last form, is a
-    word in small letters; `prompt1`, `prompt2` and so on are texts beside the person's photos, where they lie there (as
+    VBench names videos). PROMPT is the id of one of `prompts`, or a text, which has spaces or, with an index, is a word
+    in small letters; `prompt1`, `prompt2` and so on are texts beside the person's photos, where they lie there (as
     the IPVG challenge has them). A folder above a video that is not an identity is a method. A manifest (a table) has
     the fields video, identity, prompt and, if wanted, method and seed; its paths start from its folder and stay in it.
     A single video is read as one in a folder, where that is named after a person.
@@ -123,8 +123,16 @@ def _read_folder(
     folder: Path, people: People, by_id: Mapping[str, Prompt], given: Given, label: str, besides: Collection[Path]
 ) -> Found:
     below, found = look_below(folder, besides), Found()
-    for path in below.videos:
-        _add(found, path, path.relative_to(folder).parts[:-1], label, people, by_id, given)
+    above = {path: path.relative_to(folder).parts[:-1] for path in below.videos}
+    # Beside people's folders another one is that of somebody who is not known.
+    among_people = not given.identity and any(len(of) == 1 and readable(of[0]) in people.names for of in above.values())
+    for path, folders in above.items():
+        if among_people and len(folders) == 1 and readable(folders[0]) not in people.names:
+            inner = readable(folders[0])
+            found.problems.append(Problem(readable(path), _no_identity(inner, people, "IDENTITY/PROMPT")))
+            found.unread.append(path)
+            continue
+        _add(found, path, folders, label, people, by_id, given)
     if not below.videos:
         raise VideoError(
             f"no videos in {folder}{_holds(below.others)}; expected files ending in {', '.join(VIDEO_SUFFIXES)}, "
@@ -181,11 +189,19 @@ def _add(
         method, identity = _folders_say([readable(name) for name in folders], label, people, given)
         name, seed = split_seed(stem)
         beside = text_beside(identity, name) if identity and not given.prompt else None
-        prompt_id, text, seed = (*beside, seed) if beside else name_says(stem, by_id, given, flat=not folders)
+        prompt_id, text, seed = (*beside, seed) if beside else name_says(stem, by_id, given)
     except (IdentityError, PromptError) as error:
         found.problems.append(Problem(source, str(error)))
+        found.unread.append(path)
         return
     found.videos.append(ImportedVideo(path, method, identity, prompt_id, text, seed, source))
+
+
+def _no_identity(inner: str, people: People, expected: str) -> str:
+    return (
+        f"its folder {inner!r} is not an identity{did_you_mean(inner, people.names)}; expected {expected}, or say who "
+        f"the videos show with --identity"
+    )
 
 
 def _folders_say(folders: Sequence[str], label: str, people: People, given: Given) -> tuple[str, Identity | None]:
@@ -199,10 +215,7 @@ def _folders_say(folders: Sequence[str], label: str, people: People, given: Give
     else:
         identity = None
         if len(folders) > 1:
-            raise IdentityError(
-                f"its folder {inner!r} is not an identity{did_you_mean(inner, people.names)}; expected "
-                f"METHOD/IDENTITY/PROMPT, or say who the videos show with --identity"
-            )
+            raise IdentityError(_no_identity(inner, people, "METHOD/IDENTITY/PROMPT"))
     outer = folders[:-1] if is_person else folders
     method = given.method or "/".join(outer) or label
     return method, identity

@@ -196,10 +196,13 @@ def _named(person: Identity, start: Path) -> str:
     return inner if "/" in inner else f"./{inner}"
 
 
-def write_manifest(path: Path, videos: Sequence[ImportedVideo]) -> None:
-    """`path` lists videos and what is known of each, to be corrected and measured.
+def write_manifest(path: Path, videos: Sequence[ImportedVideo], unread: Sequence[Path] = ()) -> list[Problem]:
+    """`path` lists videos and what is known of each, to be corrected and measured; what cannot be listed comes out.
 
     A person whose folder lies below the list's is named by that folder, so that the list is enough.
+
+    Args:
+        unread: videos of which nothing is known: they have a line with their path alone.
 
     Raises:
         StoreError: it cannot be written, or is there already: somebody may have corrected it.
@@ -209,9 +212,17 @@ def write_manifest(path: Path, videos: Sequence[ImportedVideo]) -> None:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(MANIFEST_FIELDS)
-    for video in videos:
-        where = os.path.relpath(video.path.absolute(), path.parent.absolute())
-        person = _named(video.identity, path.parent.absolute()) if video.identity else ""
-        writer.writerow((readable(where), person, video.text or "", video.method, video.seed))
+    known = {video.path: video for video in videos}
+    problems = []
+    for file in sorted([*known, *unread]):
+        where, video = os.path.relpath(file.absolute(), path.parent.absolute()), known.get(file)
+        if readable(where) != where:
+            problems.append(Problem(readable(file), "its name is no UTF-8, as a list's texts are: rename it"))
+        elif video is None:
+            writer.writerow((where, "", "", "", ""))
+        else:
+            person = _named(video.identity, path.parent.absolute()) if video.identity else ""
+            writer.writerow((where, person, video.text or "", video.method, video.seed))
     # Spreadsheets take UTF-8 for what it is where a mark says so.
     write_text(path, "\ufeff" + text.getvalue())
+    return problems

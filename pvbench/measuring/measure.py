@@ -20,6 +20,7 @@ from pvbench.measuring.facts import KeptFacts
 from pvbench.measuring.grid import uneven_notes, with_paired_seeds
 from pvbench.measuring.imported import SHIPPED, Found, People, Problem, refuse_twins
 from pvbench.measuring.layouts import find_videos, labels_of
+from pvbench.measuring.partial import as_weights_allow
 from pvbench.measuring.place import Place
 from pvbench.measuring.precheck import Needs, Precheck, precheck, some_of
 from pvbench.measuring.request import FEWEST_IN_A_SET, MeasureRequest, Reported, role_of, runs_among, takes_renderings
@@ -77,12 +78,17 @@ def measure(
         PvbenchError: nothing can be measured: no videos, missing weights, no such device or cluster, or a node that
             does not see the videos.
     """
+    order, lacking = as_weights_allow(order)
     with Place(order) as place:
-        return _measure_at(place, order, progress, looked)
+        return _measure_at(place, order, lacking, progress, looked)
 
 
 def _measure_at(
-    place: Place, order: MeasureRequest, progress: Progress | None, looked: Callable[[Precheck], None] | None
+    place: Place,
+    order: MeasureRequest,
+    lacking: Sequence[Problem],
+    progress: Progress | None,
+    looked: Callable[[Precheck], None] | None,
 ) -> Measured:
     profile = order.profile
     metrics = load_metrics(profile.evaluators.get("metrics", {}), order.metrics)
@@ -105,7 +111,7 @@ def _measure_at(
         workers = min(place.workers, max(1, len(found.videos)))
         needs = dataclasses.replace(needs, memory=place.memory(workers), workers=workers)
     facts = KeptFacts(order.out / _FACTS)
-    checked = precheck(found.videos, found.problems, needs, reference, facts.probe)
+    checked = precheck(found.videos, [*found.problems, *lacking], needs, reference, facts.probe)
     checked.notes += [*found.notes, *uneven_notes(found.videos), *notes]
     if looked is not None:
         looked(checked)
@@ -245,6 +251,7 @@ def find(order: MeasureRequest) -> Found:
         found.videos += of_one.videos
         found.problems += of_one.problems
         found.notes += of_one.notes
+        found.unread += of_one.unread
     found.notes += _shipped_notes(order, found)
     found.problems += [
         Problem(f"identity {one.name}", why, stops=False)

@@ -31,6 +31,23 @@ _WORD_AND_INDEX = re.compile(r"[a-z]{3,}-\d{1,3}")
 _FILES_WORD = re.compile(r"(?P<word>[^\W\d_]+)[-_ ]?(?:\(?\d+\)?)?[-_ ]*")
 _WORDS_FOR_FILES = (
     *("clip", "film", "frame", "frames", "gen", "generated", "generation", "img", "movie", "out", "output", "result"),
+    *(
+        "checkpoint",
+        "ckpt",
+        "copy",
+        "cut",
+        "epoch",
+        "final",
+        "iter",
+        "new",
+        "old",
+        "part",
+        "run",
+        "shot",
+        "step",
+        "steps",
+    ),
+    *("take", "trial", "version"),
     *("results", "sample", "samples", "seed", "test", "vid", "video", "videos", "vidéo", "vídeo", "видео", "ролик"),
     *(
         "视频",
@@ -55,11 +72,11 @@ _WITHOUT_SPACES = ("CJK", "HIRAGANA", "KATAKANA", "THAI", "LAO", "KHMER", "MYANM
 """Scripts in which a sentence is one word to a computer, by the names of their letters."""
 
 
-def name_says(stem: str, by_id: Mapping[str, Prompt], given: Given, *, flat: bool) -> tuple[str, str, int]:
+def name_says(stem: str, by_id: Mapping[str, Prompt], given: Given, *, words: bool = True) -> tuple[str, str, int]:
     """Prompt id, text and seed that a file's name says.
 
-    A single word is a text in a script without spaces, and where it stands as VBench's do: beside others (`flat`), with
-    an index, in small letters.
+    A single word is a text in a script without spaces, and, with `words`, where it stands as VBench's do: with an
+    index, in small letters.
 
     Raises:
         PromptError: the name begins nearly as a prompt's id does.
@@ -76,7 +93,7 @@ def name_says(stem: str, by_id: Mapping[str, Prompt], given: Given, *, flat: boo
     if not _is_for_files(name) and not _is_for_files(stem) and is_text(name):
         return slug(name), name.strip(), seed
     near = did_you_mean(name, by_id)
-    if flat and not near and _WORD_AND_INDEX.fullmatch(stem) and name not in _WORDS_FOR_FILES:
+    if words and not near and _WORD_AND_INDEX.fullmatch(stem) and name not in _WORDS_FOR_FILES:
         return slug(name), name, seed
     if near:
         raise PromptError(
@@ -116,9 +133,10 @@ def seed_of(stem: str) -> int:
 
 
 def is_text(name: str) -> bool:
-    """Whether a name is a sentence: of several words, or in a script without spaces."""
-    return " " in name.strip() or any(
-        unicodedata.name(letter, "").startswith(_WITHOUT_SPACES) for letter in name if not letter.isascii()
+    """Whether a name is a sentence: of several words, not numbers alone, or in a script without spaces."""
+    written = [letter for letter in name if letter.isalpha()]
+    return (" " in name.strip() and bool(written)) or any(
+        unicodedata.name(letter, "").startswith(_WITHOUT_SPACES) for letter in written if not letter.isascii()
     )
 
 

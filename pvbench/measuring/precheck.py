@@ -261,7 +261,8 @@ def _pair_notes(facts: Iterable[VideoFacts]) -> Iterable[str]:
         yield (
             f"VBench's rule for Dyna. Deg. compares a video's frames so many times a second: {pairs}; a movement near "
             f"its threshold passes in one and not in the other. Flow is given for 1/8 s and hardly depends on it; a "
-            f"movement that turns back within half a second comes out up to a sixth lower at some rates"
+            f"movement that turns back within half a second comes out a sixth lower at some rates, and a violent one "
+            f"up to two fifths"
         )
 
 

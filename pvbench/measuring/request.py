@@ -28,6 +28,7 @@ class MeasureRequest:
     Attributes:
         sources: folders and manifests.
         metrics: names; all by default.
+        optional: those of them that are left out where their weights are missing, as of a whole protocol.
         root: the folder that manifests' paths may not leave; each manifest's own by default.
         reference: FVD's reference set: a folder of videos, `rendered` for the mini world's, empty for the profile's
             own choice.
@@ -53,6 +54,7 @@ class MeasureRequest:
     executor: Literal["local", "ray"] = "local"
     address: str | None = None
     command: str = ""
+    optional: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

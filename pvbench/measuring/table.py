@@ -38,7 +38,12 @@ def read_rows(path: Path) -> Rows:
         rows = _json_lines(path)
     else:
         rows = _separated(path)
-    return ((number, row) for number, row in rows if any(row.values()))
+    # What stands in a column without a name is an index, as pandas writes one: it makes no row.
+    return ((number, row) for number, row in rows if any(row[name] for name in row if _named(name)))
+
+
+def _named(column: str) -> bool:
+    return bool(column) and not column.startswith("Unnamed:")
 
 
 def text_of(path: Path) -> str:
@@ -182,7 +187,10 @@ def _json(path: Path) -> Rows:
         content = json.loads(text_of(path))
     except (ValueError, RecursionError) as error:
         raise VideoError(f"{path} is no JSON ({error})") from error
-    if isinstance(content, dict):
+    if isinstance(content, dict) and _by_column(content):
+        numbers = next(iter(content.values()))
+        rows = [{name: column[number] for name, column in content.items()} for number in numbers]
+    elif isinstance(content, dict):
         rows = [
             {"video": name, **(value if isinstance(value, dict) else {"prompt": value})}
             for name, value in content.items()
@@ -192,6 +200,14 @@ def _json(path: Path) -> Rows:
     for number, row in enumerate(rows, start=1):
         for one in _videos_of(row):
             yield number, _object(one, f"{path} entry {number}")
+
+
+def _by_column(content: Mapping[str, Any]) -> bool:
+    """Whether it is a table by columns, each by the rows' numbers, as pandas' `to_json` writes it."""
+    columns = list(content.values())
+    return bool(columns) and all(
+        isinstance(one, dict) and one.keys() == columns[0].keys() and all(map(str.isdecimal, one)) for one in columns
+    )
 
 
 def _videos_of(row: Any) -> list[Any]:

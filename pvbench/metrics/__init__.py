@@ -32,6 +32,9 @@ The IPVG challenge has released no scorer; its four numbers are those of ConsisI
 scores and VBench's sixteen dimensions those are here that these networks compute.
 """
 
+PROTOCOLS = ("opens2v", "consisid", "ipvg", "vbench")
+"""Of these sets, published protocols, some of whose numbers may be had where others' weights are missing."""
+
 _BUILT_IN = (
     *PAPER,
     "identity_consistency",
@@ -165,6 +168,14 @@ def choose(text: str | None, default: Sequence[str] = ("all",)) -> tuple[str, ..
     return tuple(dict.fromkeys(names))
 
 
+def of_protocols(text: str | None) -> tuple[str, ...]:
+    """The metrics that a text as `choose` takes it names by a published protocol alone, and not by themselves."""
+    asked = [part.strip() for part in (text or "").split(",")]
+    named = {name for one in asked if one not in PROTOCOLS for name in SETS.get(one, (one,))}
+    found = [name for one in asked if one in PROTOCOLS for name in SETS[one] if name not in named]
+    return tuple(dict.fromkeys(found))
+
+
 def reads(names: Collection[str] | None, feature: str) -> bool:
     """Whether one of the metrics named reads a feature; of the paper's metrics by default."""
     return any(feature in metric_class(name).needs for name in (PAPER if names is None else names))
@@ -273,6 +284,7 @@ __all__ = [
     "COLUMNS",
     "EXTRA_COLUMNS",
     "METRICS",
+    "PROTOCOLS",
     "PAPER",
     "VIDEO_COLUMNS",
     "Column",
@@ -290,6 +302,7 @@ __all__ = [
     "load_set_metrics",
     "metric_class",
     "metric_of",
+    "of_protocols",
     "reads",
     "score",
 ]

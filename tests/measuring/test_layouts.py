@@ -72,7 +72,7 @@ def test_one_word_and_an_index_is_a_text_as_in_vbench(tmp_path, crowd):
         "v2-0.mp4",
         "alley.mp4",
         "IMG-1.mp4",
-        "ann/alley-0.mp4",
+        "ann/take-0.mp4",
         "alley-20240101.mp4",
         "alley-s0.mp4",
     ],
@@ -81,6 +81,38 @@ def test_other_names_of_one_word_say_nothing(tmp_path, crowd, name):
     touch(tmp_path / "v", name)
     (video,) = find_videos(tmp_path / "v", crowd, PROMPTS).videos
     assert video.text == ""
+
+
+@pytest.mark.parametrize("name", ["alley-0.mp4", "kling/alley-0.mp4", "kling/ann/alley-0.mp4", "ann/alley-0.mp4"])
+def test_one_word_with_an_index_is_a_text_in_every_layout(tmp_path, crowd, name):
+    touch(tmp_path / "v", name)
+    (video,) = find_videos(tmp_path / "v", crowd, PROMPTS).videos
+    assert (video.text, video.seed) == ("alley", 0)
+
+
+def test_beside_people_an_unknown_folder_is_no_method(tmp_path, crowd):
+    touch(tmp_path / "v", "ann/surf-0.mp4", "anne/surf-0.mp4", "empty/surf-0.mp4")
+    found = find_videos(tmp_path / "v", crowd, PROMPTS)
+    assert [video.identity.name for video in found.videos] == ["ann"]
+    assert [problem.what.partition(";")[0] for problem in found.problems] == [
+        "its folder 'anne' is not an identity (did you mean 'ann'?)",
+        "its folder 'empty' is not an identity",
+    ]
+    assert [path.parent.name for path in found.unread] == ["anne", "empty"]
+    touch(tmp_path / "w", "kling/surf-0.mp4", "wan/surf-0.mp4")
+    assert [v.method for v in find_videos(tmp_path / "w", crowd, PROMPTS).videos] == ["kling", "wan"]
+
+
+def test_a_person_whose_folder_is_named_in_no_utf_8_is_found(tmp_path):
+    from example_inputs import make_identity
+
+    home = os.fsdecode(b"caf\xe9")
+    (make_identity(tmp_path / "photos", "eve") / "card.toml").unlink()
+    (tmp_path / "photos" / "eve").rename(tmp_path / "photos" / home)
+    touch(tmp_path / "v", f"{home}/surf-0.mp4")
+    for root in (tmp_path / "photos", tmp_path / "photos" / home):
+        (video,) = find_videos(tmp_path / "v", People(root), PROMPTS).videos
+        assert video.identity.images[0].exists()
 
 
 def test_a_slip_of_one_word_is_no_text(tmp_path, crowd):

@@ -3,9 +3,10 @@
 import csv
 import io
 import json
+import os
 
 import pytest
-from example_inputs import make_identity
+from example_inputs import EXAMPLE_PROFILE, make_identity
 from PIL import Image
 
 from pvbench.errors import StoreError, VideoError
@@ -322,3 +323,25 @@ def test_a_manifest_of_another_form_is_told(tmp_path, crowd, text, message):
     with pytest.raises(VideoError) as refused:
         find_videos(tmp_path / "list.csv", crowd, PROMPTS)
     assert message in str(refused.value)
+
+
+def test_what_could_not_be_read_is_listed_to_be_filled_in(tmp_path, pvbench):
+    for name in ("m/anne/surf/0.mp4", "m/ann/surf-1.mp4", "m/ann/surf_1.mp4", os.fsdecode(b"m/ann/caf\xe9 noir-0.mp4")):
+        (tmp_path / "v" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "v" / name).write_bytes(b"")
+    make_identity(tmp_path / "people", "ann")
+    options = ("--profile", EXAMPLE_PROFILE, "--identities", "people", "--write-manifest", "list.csv")
+    status, printed, _ = pvbench("measure", "v", *options)
+    assert status == 1
+    assert "2 more to be filled in" in printed
+    assert "its name is no UTF-8, as a list's texts are: rename it" in " ".join(printed.split())
+    with (tmp_path / "list.csv").open(newline="", encoding="utf-8-sig") as file:
+        lines = {row["video"]: (row["identity"] != "", row["prompt"], row["seed"]) for row in csv.DictReader(file)}
+    assert lines == {
+        "v/m/anne/surf/0.mp4": (False, "", ""),
+        "v/m/ann/surf-1.mp4": (True, "a <V> surfs on a sunny beach", "1"),
+        "v/m/ann/surf_1.mp4": (False, "", ""),
+    }
+    (tmp_path / "w" / "m" / "zed" / "surf").mkdir(parents=True)
+    (tmp_path / "w" / "m" / "zed" / "surf" / "0.mp4").write_bytes(b"")
+    assert pvbench("measure", "w", *options[:-1], "other.csv")[0] == 2

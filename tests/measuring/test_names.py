@@ -49,7 +49,7 @@ def test_a_seed_is_the_number_at_the_end(stem, prompt, seed):
 )
 def test_where_the_prompt_is_given_any_number_is_the_seed(stem, seed):
     assert seed_of(stem) == seed
-    assert name_says(stem, KNOWN, Given(prompt="walk_park"), flat=False) == ("walk_park", "a <V> walks", seed)
+    assert name_says(stem, KNOWN, Given(prompt="walk_park")) == ("walk_park", "a <V> walks", seed)
 
 
 @pytest.mark.parametrize(
@@ -69,21 +69,26 @@ def test_where_the_prompt_is_given_any_number_is_the_seed(stem, seed):
     ],
 )
 def test_a_name_is_an_id_or_a_text_or_nothing(stem, expected):
-    prompt_id, text, seed = name_says(stem, KNOWN, NOBODY, flat=False)
+    prompt_id, text, seed = name_says(stem, KNOWN, NOBODY)
     assert (text, seed) == expected[1:]
     if text:
         assert prompt_id == expected[0]
 
 
-@pytest.mark.parametrize(("flat", "text"), [(True, "alley"), (False, "")])
-def test_one_small_word_with_an_index_is_a_text_among_vbenchs_names_alone(flat, text):
-    assert name_says("alley-0", KNOWN, NOBODY, flat=flat)[1] == text
+@pytest.mark.parametrize(("words", "text"), [(True, "alley"), (False, "")])
+def test_one_small_word_with_an_index_is_a_text_as_vbench_names_videos(words, text):
+    assert name_says("alley-0", KNOWN, NOBODY, words=words)[1] == text
+
+
+@pytest.mark.parametrize("stem", ["2025-01-01 10.33.21", "10 33 21", "20250101 103321"])
+def test_a_moment_is_no_text(stem):
+    assert name_says(stem, KNOWN, NOBODY)[1] == ""
 
 
 @pytest.mark.parametrize("stem", ["walk_prak", "walk-park-3", "Walk_Park"])
 def test_a_name_that_is_nearly_an_id_is_refused(stem):
     with pytest.raises(PromptError, match=r"begins with no prompt's id \(did you mean 'walk_park'\?\); fix it"):
-        name_says(stem, KNOWN, NOBODY, flat=True)
+        name_says(stem, KNOWN, NOBODY)
 
 
 @pytest.mark.parametrize(
@@ -113,4 +118,4 @@ def test_a_text_has_several_words_or_a_script_without_spaces(name, sentence):
     ],
 )
 def test_what_tools_put_around_a_sentence_is_no_part_of_it(stem, sentence, seed):
-    assert name_says(stem, {}, Given(), flat=False)[1:] == (sentence, seed)
+    assert name_says(stem, {}, Given())[1:] == (sentence, seed)

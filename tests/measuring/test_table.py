@@ -129,6 +129,25 @@ def test_blank_lines_before_the_names_are_left_out_and_counted(rows):
     assert rows("a.csv", "\n\nvideo,prompt\n1,a\n") == [(4, {"video": "1", "prompt": "a"})]
 
 
+@pytest.mark.parametrize("orient", ["columns", "records", "index"])
+def test_a_frame_of_pandas_is_read_as_its_to_json_writes_it(tmp_path, orient):
+    import pandas
+
+    frame = pandas.DataFrame({"video": ["1.mp4", "2.mp4"], "prompt": ["a man runs", "a woman walks"], "seed": [3, 4]})
+    if orient == "index":
+        frame = frame.set_index("video", drop=False)
+    frame.to_json(tmp_path / "a.json", orient=orient)
+    assert [(row["video"], row["prompt"], row["seed"]) for _, row in read_rows(tmp_path / "a.json")] == [
+        ("1.mp4", "a man runs", "3"),
+        ("2.mp4", "a woman walks", "4"),
+    ]
+
+
+def test_an_index_alone_makes_no_row(rows):
+    found = rows("a.csv", ",video,prompt\n0,1.mp4,a man runs\n1,,\n2,2.mp4,a woman walks\n")
+    assert [row["video"] for _, row in found] == ["1.mp4", "2.mp4"]
+
+
 def test_blank_rows_of_a_sheet_before_the_names_are_left_out_and_counted(tmp_path):
     import pandas
 

@@ -31,10 +31,10 @@ def test_it_shows_the_look_alike_and_not_the_person(ada, mini_profile):
     assert shown.digest != next(oracle.generate(ada, None, [request])).digest
 
 
-def test_a_person_of_ones_own_has_no_look_alike(ada, mini_profile):
-    stranger = replace(ada, name="me")
+def test_a_person_of_ones_own_has_no_look_alike(ada, mini_profile, tmp_path):
+    stranger = replace(ada, folder=tmp_path / "ada")
     OtherPerson.check(OracleSettings(), mini_profile, [ada], EVALUATION)
-    with pytest.raises(SettingError, match="no look-alike of 'me' is known"):
+    with pytest.raises(SettingError, match=r"'ada' in .* is not a person of the miniature world, so that other_person"):
         OtherPerson.check(OracleSettings(), mini_profile, [ada, stranger], EVALUATION)
 
 

@@ -87,9 +87,9 @@ def test_consent_and_photos_left_out_are_said_once(crowd, people):
 
 def test_a_run_says_it_before_it_begins(pvbench, inline, photos):
     asked = ("--profile", EXAMPLE_PROFILE, "--methods", "example_drift", "--identities", str(photos), "--prompts", "1")
-    for command in ("plan", "run"):
+    for command, ended in (("plan", 0), ("run", 1)):
         status, printed, told = pvbench(command, *asked, "--workers", "1", "--device", "cpu", "--class-noun", "man")
-        assert status == 0, printed + told
+        assert status == ended, printed + told
         assert "eve (man), max (man)" in " ".join(printed.split())
         assert "torn.jpg" in printed
 

@@ -10,6 +10,7 @@ from rich import box
 from rich.markup import escape
 from rich.table import Table
 
+from pvbench.errors import counted
 from pvbench.metrics.metric import Column
 from pvbench.report.written import WrittenReport
 
@@ -73,7 +74,7 @@ def _half(interval: Any) -> float:
 
 def _caption(report: WrittenReport, columns: list[Column]) -> str:
     done = {row["done"] for row in report.methods.values()}
-    parts = [f"{done.pop()} videos in each row."] if len(done) == 1 else []
+    parts = [f"{counted(done.pop(), 'video')} in each row."] if len(done) == 1 else []
     intervals = [report.score(label, column.name).get("interval") for label in report.methods for column in columns]
     if not all(math.isnan(_half(interval)) for interval in intervals):
         parts.append("± is half of the 95 % interval.")
