@@ -39,7 +39,9 @@ def test_lines_that_cannot_be_used_are_told(lines, message):
 
 
 def test_an_unknown_style_is_told_with_those_there_are():
-    with pytest.raises(ProfileError, match=r"no style 'carton' \(did you mean 'cartoon'\?\); it has cartoon, sketch; a"):
+    with pytest.raises(
+        ProfileError, match=r"no style 'carton' \(did you mean 'cartoon'\?\); it has cartoon, sketch; a"
+    ):
         style_lines(load_profile("mini"), "carton")
     with pytest.raises(ProfileError, match="profile 'wan' has no style 'cartoon'; it has none"):
         style_lines(load_profile("wan"), "cartoon")

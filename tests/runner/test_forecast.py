@@ -7,6 +7,7 @@ from example_inputs import EXAMPLE_PROFILE
 
 from pvbench.errors import WeightsError
 from pvbench.runner.forecast import forecast
+from pvbench.runner.licences import licences_of
 from pvbench.runner.missing import Missing
 from pvbench.runner.plan import Choice, make_plan
 from pvbench.store import Store
@@ -136,3 +137,14 @@ def test_the_machines_memory_of_checkpoints_is_said_by_row(pvbench, people, monk
     assert "Memory of the machine for example_stamp: about 60 GiB a worker, by estimate." in printed
     _, printed, _ = pvbench(*asked, "--device", "cpu", "--json")
     assert json.loads(printed)["host_gib"] == {"example_stamp": 60.0}
+
+
+def test_licences_of_rewards_are_told_where_a_row_asks_for_them():
+    told = {}
+    for methods in ("base", "base,personalvideo"):
+        missing = Missing(tolerated=True)
+        told[methods] = licences_of(make_plan(Choice("animatediff", methods, "1", "1"), missing))
+    assert told["base"]["face"] == "InsightFace's models: non-commercial research only"
+    assert "identity reward" not in told["base"]
+    assert told["base,personalvideo"]["identity reward"] == "InsightFace's models: non-commercial research only"
+    assert told["base,personalvideo"]["semantic reward"].startswith("Apache-2.0")
