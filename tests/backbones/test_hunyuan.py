@@ -115,8 +115,7 @@ BLENDED = (*range(24, 32), *range(48, 56))
 """Rows and columns of pixels that lie in two pieces."""
 
 
-@pytest.mark.parametrize("frames", [[2, 9], [14]])
-@pytest.mark.parametrize("checkpointing", [False, True])
+@pytest.mark.parametrize(("frames", "checkpointing"), [([2, 9], False), ([14], True)])
 def test_gradients_through_blended_pieces_are_the_differences(overlapping, frames, checkpointing):
     """Of a weighted sum of the pixels that two pieces or more have a part in; frame 14 is in two temporal tiles."""
     pieces = []

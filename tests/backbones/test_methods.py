@@ -37,7 +37,7 @@ FAMILIES = {
     "wan": (("base",), SIZE, RARE),
     "cogvideox": (("base",), SIZE | {"frames": 9}, RARE),
     "consisid": (("base",), SIZE | {"frames": 9}, {"base": {}, "consisid": {}}),
-    "wan-vace": (("base",), SIZE, {"base": {}, "wan_vace": {}, "personalvideo": RARE["personalvideo"]}),
+    "wan-vace": (("base",), SIZE, {"wan_vace": {}}),
 }
 FOLDERS = {"animatediff": {"base": "sd", "motion": "motion"}, "wan-vace": {"base": "vace"}}
 
