@@ -225,12 +225,14 @@ def test_a_run_by_a_command_goes_on_where_it_failed_and_ends_with_the_same_bytes
         ("hangs", "was ended after 2 s"),
     ],
 )
-def test_a_run_whose_command_never_works_ends_with_status_2(tmp_path, wish, message):
+def test_a_run_whose_command_never_works_ends_with_status_2(tmp_path, pvbench, inline, wish, message):
     make_identity(tmp_path / "people", "ann", "woman", 90)
-    done = run(tmp_path, "out", described(tmp_path, wish, timeout_s=2), "people/ann")
-    assert done.returncode == 2, done.stdout + done.stderr
-    assert message in " ".join(done.stdout.split())
-    assert "Traceback" not in done.stdout + done.stderr
+    row = f"command[file={described(tmp_path, wish, timeout_s=2)}]"
+    asked = ("--profile", EXAMPLE_PROFILE, "--methods", row, "--identities", "people/ann", "--prompts", "1")
+    status, printed, told = pvbench("run", *asked, "--out", "out", "--device", "cpu", "--workers", "1")
+    assert status == 2, printed + told
+    assert message in " ".join(printed.split())
+    assert "Traceback" not in printed + told
     assert (tmp_path / "out" / "report" / "report.md").is_file()
 
 
