@@ -97,16 +97,15 @@ class Identity:
         These are the last third by name, one at least and two at most. A photo of which there is a near copy is not
         among them; where none is left, nor with a single photo, or with a card, nothing changes.
         """
-        if not self.plain or self.scoring:
+        if not self.plain or self.scoring or len(self.images) == 1:
             return self
         photos = dict(zip(self.images, self.references(), strict=True))
-        kept: list[Path] = []
-        for path in reversed(self.images):
-            others = (photos[other] for other in self.images if other != path)
-            if len(kept) < min(2, max(1, len(photos) // 3)) < len(photos) and not any(
-                is_near_copy(photos[path], other) for other in others
-            ):
-                kept.insert(0, path)
+        alone = [
+            path
+            for path, photo in photos.items()
+            if not any(is_near_copy(photo, other) for name, other in photos.items() if name != path)
+        ]
+        kept = alone[-min(2, max(1, len(photos) // 3)) :]
         tuned = tuple(path for path in self.images if path not in kept)
         return replace(self, images=tuned, captions=self.captions[: len(tuned)], scoring=tuple(kept))
 

@@ -48,7 +48,9 @@ def rewrite(folder: Path) -> tuple[Path, ...]:
     """
     written = read_report(folder)
     data = report_data(written)
-    numbers = with_sets(aggregate(data), data, written)
+    of_videos = aggregate(data)
+    _check_evaluators(of_videos, written)
+    numbers = with_sets(of_videos, data, written)
     document = contents(data, numbers, _figures(folder, data))
     texts = {
         "report.md": markdown(document),
@@ -61,11 +63,7 @@ def rewrite(folder: Path) -> tuple[Path, ...]:
 
 
 def report_data(written: WrittenReport) -> ReportData:
-    """What the report was made from, as far as it was kept.
-
-    Raises:
-        ReportError: as `rewrite`.
-    """
+    """What the report was made from, as far as it was kept."""
     plan = make_plan(_choice(written.content["command"]))
     with tempfile.TemporaryDirectory() as nothing:
         bare = score_run(collect(plan, Store(Path(nothing)))).data
@@ -73,7 +71,7 @@ def report_data(written: WrittenReport) -> ReportData:
     for (label, column), values in _all_values(written, plan).items():
         for cell, value in values.items():
             scores[label].setdefault(cell, {})[column] = value
-    data = dataclasses.replace(
+    return dataclasses.replace(
         bare,
         scores=scores,
         failures={},
@@ -83,8 +81,6 @@ def report_data(written: WrittenReport) -> ReportData:
         versions=written.content["versions"],
         machine=written.content["machine"],
     )
-    _check_evaluators(data, written)
-    return data
 
 
 def _all_values(written: WrittenReport, plan: Plan) -> Mapping[tuple[str, str], dict[CellKey, float]]:
@@ -105,17 +101,15 @@ def _choice(command: str) -> Choice:
     return Choice(**{name.removeprefix("--").replace("-", "_"): value for name, value in options.items()})
 
 
-def _check_evaluators(data: ReportData, written: WrittenReport) -> None:
-    fresh = aggregate(dataclasses.replace(data, embeddings={}))
+def _check_evaluators(numbers: Aggregates, written: WrittenReport) -> None:
     for label, row in written.methods.items():
         for name, score in row["scores"].items():
-            ours = fresh.scores[label].get(name)
-            if ours is not None and score["n"] and ours.n and ours.signature.short != score["signature"]:
+            ours = numbers.scores[label].get(name)
+            if ours is not None and ours.n and ours.signature.short != score["signature"]:
                 raise ReportError(
                     f"{written.folder}: {name} was measured as {score['signature']}, and would be as "
                     f"{ours.signature.short}: measure the run again and keep its report"
                 )
-        return
 
 
 def with_sets(numbers: Aggregates, data: ReportData, written: WrittenReport) -> Aggregates:

@@ -97,10 +97,8 @@ class CogVideoXLoader(BackboneLoader):
     @classmethod
     def host_gib(cls, profile: Profile) -> float:
         """By the folder's configuration."""
-        if checkpointing_line(profile, True) != "host":
-            return 0.0
-        sampling = profile.sampling
-        return video_transformer_host_gib(cls._folder(profile), sampling, passes=passes_of(sampling))
+        folder, sampling, checkpointing = cls._folder(profile), profile.sampling, checkpointing_line(profile, True)
+        return video_transformer_host_gib(folder, sampling, checkpointing=checkpointing, passes=passes_of(sampling))
 
     @classmethod
     def text_reader(cls, profile: Profile) -> TextReader:

@@ -105,9 +105,8 @@ class HunyuanLoader(BackboneLoader):
     @classmethod
     def host_gib(cls, profile: Profile) -> float:
         """By the folder's configuration."""
-        if checkpointing_line(profile, True) != "host":
-            return 0.0
-        return video_transformer_host_gib(_places(profile)[0], profile.sampling)
+        folder, checkpointing = _places(profile)[0], checkpointing_line(profile, True)
+        return video_transformer_host_gib(folder, profile.sampling, checkpointing=checkpointing)
 
     @classmethod
     def text_reader(cls, profile: Profile) -> TextReader:

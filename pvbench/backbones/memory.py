@@ -51,8 +51,10 @@ def video_transformer_gib(
     return (weights + states * hidden) / _GIB + _SLACK
 
 
-def video_transformer_host_gib(folder: Path, sampling: Sampling, *, passes: int = 1) -> float:
-    """GiB of the host's memory that a step with gradient keeps its block inputs in, with `checkpointing = "host"`.
+def video_transformer_host_gib(
+    folder: Path, sampling: Sampling, *, checkpointing: Checkpointing, passes: int = 1
+) -> float:
+    """GiB of the host's memory that a step with gradient keeps its block inputs in; 0 unless checkpoints lie there.
 
     One hidden state for each block and pass. torch gives a pinned tensor a power of two of bytes, so that up to half of
     it may stay unused, and keeps it for the next step. Not measured.
@@ -60,6 +62,8 @@ def video_transformer_host_gib(folder: Path, sampling: Sampling, *, passes: int 
     Raises:
         WeightsError: the folder has no configuration of a transformer.
     """
+    if checkpointing != "host":
+        return 0.0
     # A tensor that two blocks are given is copied for each.
     blocks, hidden = _blocks(folder, sampling, of_vace=2)
     return passes * blocks * 2.0 ** (hidden - 1).bit_length() / _GIB

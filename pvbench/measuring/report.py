@@ -17,7 +17,7 @@ from pvbench.measuring.imported import Found, ImportedVideo, Problem
 from pvbench.measuring.precheck import shape_of, some_of
 from pvbench.measuring.request import MeasureRequest, Reported, role_of, runs_among
 from pvbench.measuring.work import Work
-from pvbench.metrics import COLUMNS, Metric, columns_in, metric_class, metric_of
+from pvbench.metrics import COLUMNS, Metric, columns_in, metric_class, metric_of, score
 from pvbench.metrics.face_sim import face_trace
 from pvbench.metrics.gallery import UNKNOWN, others_of
 from pvbench.profile import Profile
@@ -277,8 +277,7 @@ def _scores(
     for metric in metrics:
         lacking = [need for need in metric.needs if need not in features]
         if not lacking:
-            row = metric.rows([features])[0]
-            values |= {column.name: float(value) for column, value in zip(metric.columns, row, strict=True)}
+            values |= score(features, [metric])
         elif not all(need in without or need.startswith(("reference/", "text/")) for need in lacking):
             raise ProfileError(
                 f"the evaluators of profile {profile!r} make no {' and no '.join(lacking)}, which "

@@ -124,11 +124,10 @@ class SameFace(InsightFaces):
         return Faces(points, np.ones(len(images), np.float32), np.zeros((len(images), 1), np.float32), boxes)
 
 
-class TinyAnimatorLoader(IdAnimatorLoader):
-    """Without a pack that finds faces."""
+class _WithoutPack:
+    """What a profile names, without a pack that finds faces."""
 
-    name = "tiny_animator"
-    summary = "a random adapter of ID-Animator's form"
+    line: str
 
     @classmethod
     def signature(cls, profile: Profile) -> Mapping[str, Any]:
@@ -138,6 +137,11 @@ class TinyAnimatorLoader(IdAnimatorLoader):
     def _files(cls, profile: Profile) -> tuple[Path, Path, Path]:
         adapter, encoder = (Path(str(profile.rewards[line])) for line in (cls.line, "image_encoder"))
         return adapter, encoder, adapter
+
+
+class TinyAnimatorLoader(_WithoutPack, IdAnimatorLoader):
+    name = "tiny_animator"
+    summary = "a random adapter of ID-Animator's form"
 
     @classmethod
     def load(cls, profile: Profile, device: str) -> Any:
@@ -147,20 +151,9 @@ class TinyAnimatorLoader(IdAnimatorLoader):
         return load_animator(SameFace(), adapter, encoder, torch.device(device), layers_of(tiny_video_unet()))
 
 
-class TinyIpAdapterLoader(IpAdapterFaceLoader):
-    """Without a pack that finds faces."""
-
+class TinyIpAdapterLoader(_WithoutPack, IpAdapterFaceLoader):
     name = "tiny_ip_adapter"
     summary = "a random adapter of IP-Adapter's form"
-
-    @classmethod
-    def signature(cls, profile: Profile) -> Mapping[str, Any]:
-        return {"version": 1, "files": [path.name for path in cls._files(profile)]}
-
-    @classmethod
-    def _files(cls, profile: Profile) -> tuple[Path, Path, Path]:
-        adapter, encoder = (Path(str(profile.rewards[line])) for line in (cls.line, "image_encoder"))
-        return adapter, encoder, adapter
 
     @classmethod
     def load(cls, profile: Profile, device: str) -> Any:

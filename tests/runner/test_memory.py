@@ -92,7 +92,7 @@ def test_checkpoints_in_the_hosts_memory_let_the_largest_size_into_80_gb(hunyuan
     # Extrapolated from six of the sixty blocks.
     assert found == pytest.approx(50.0, rel=0.05)
     # Each of 60 states of 0.68 GiB takes the next power of two.
-    assert video_transformer_host_gib(hunyuan, size) == 60.0
+    assert video_transformer_host_gib(hunyuan, size, checkpointing="host") == 60.0
 
 
 @pytest.mark.parametrize(
