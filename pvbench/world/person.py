@@ -18,7 +18,7 @@ HAIR_COLOURS = {
     "grey": (0.58, 0.57, 0.56),
 }
 BEARDS = ("none", "stubble", "moustache", "goatee", "full beard")
-_BEARD_ODDS = (0.50, 0.16, 0.08, 0.09, 0.17)
+BEARD_ODDS = (0.50, 0.16, 0.08, 0.09, 0.17)
 GLASSES = ("none", "round", "square")
 _GLASSES_ODDS = (0.78, 0.11, 0.11)
 IRISES = ((0.23, 0.13, 0.06), (0.30, 0.46, 0.66), (0.30, 0.44, 0.25), (0.09, 0.055, 0.035), (0.42, 0.40, 0.38))
@@ -82,7 +82,7 @@ def sample_look(class_noun: str, age_group: str, rng: np.random.Generator) -> Lo
     grey = {"young": 0.0, "middle-aged": 0.18, "old": 0.75}[age_group]
     natural = list(HAIR_COLOURS)[:5]
     colour = "grey" if rng.random() < grey else str(rng.choice(natural, p=[0.28, 0.22, 0.20, 0.18, 0.12]))
-    beard = str(rng.choice(BEARDS, p=_BEARD_ODDS)) if class_noun == "man" else "none"
+    beard = str(rng.choice(BEARDS, p=BEARD_ODDS)) if class_noun == "man" else "none"
     return Look(hair, colour, beard, str(rng.choice(GLASSES, p=_GLASSES_ODDS)), int(rng.integers(1 << 30)))
 
 

@@ -18,6 +18,7 @@ from pvbench.features.mini.clip_networks import ClipModel, fit
 from pvbench.world import vocabulary
 from pvbench.world.action import FACE_ACTIONS
 from pvbench.world.judge import sentence_embeddings, sentences
+from pvbench.world.person import BEARD_ODDS
 from workshop import dataset
 from workshop.train.autoencoder import to_images
 from workshop.train.captions import MAX_TOKENS, build_tokenizer, random_caption, tokens
@@ -45,6 +46,8 @@ _TAUGHT: dict[str, dict[str, float]] = {
     "reward": {"scene": 0.15, "colour": 0.2, "expression": 0.65},
 }  # fmt: skip
 _FINE = ("expression", "hair", "hair_colour", "beard", "glasses")
+_WORN = {"scoring": 0.15, "reward": 0.25}
+_BARE = 0.4  # share of a batch without a beard, where beards are taught; the four kinds of beard share the rest
 
 
 def make_config(role: str, vocabulary: int) -> dict[str, Any]:
@@ -83,12 +86,13 @@ def train(place: Place, role: str, plan: Plan = PLAN) -> None:
     taught = _TAUGHT[role]
     heads = nn.ModuleDict({name: nn.Linear(128, len(vocabulary.LABELS[name])) for name in _FINE if name in taught})
     heads.to(place.device)
+    odds = [_odds(shard, taught) for shard in shards]
 
     def batch(rng: np.random.Generator) -> tuple[Tensor, list[np.ndarray], Tensor]:
         half = plan.batch // 2
         frames, labels, marks = [], [], []
-        for shard in shards:
-            pick = rng.integers(len(shard.frames), size=half)
+        for shard, chance in zip(shards, odds, strict=True):
+            pick = rng.choice(len(shard.frames), size=half, p=chance)
             time = rng.integers(shard.frames.shape[1], size=half)
             frames.append(shard.frames[pick, time])
             labels += list(shard.labels[pick])
@@ -100,7 +104,7 @@ def train(place: Place, role: str, plan: Plan = PLAN) -> None:
         nearest = 1 + 2.5 * min(1.0, max(0.0, 1.25 * (0.8 - trainer.share)))
         zoom = np.where(rng.random(len(images)) < 0.5, 1.0, 1 + rng.uniform(0.6, 1.0, len(images)) * (nearest - 1))
         images = _nearer(images, marks, zoom).to(place.device)
-        images = disturb(images, rng, 0.35, worn=0.25)
+        images = disturb(images, rng, 0.35, worn=_WORN[role])
         words = tokens(tokenizer, [random_caption(row, rng) for row in labels]).to(place.device)
         found = model(fit(model, images), words)
         scale = found["logit_scale"].clamp(max=100)
@@ -110,7 +114,7 @@ def train(place: Place, role: str, plan: Plan = PLAN) -> None:
         numbers = torch.arange(len(logits), device=place.device)
         loss = (functional.cross_entropy(logits, numbers) + functional.cross_entropy(logits.T, numbers)) / 2
         # Scene and clothes tell most captions of a batch apart; an expression needs sentences that differ in it alone.
-        fine = _one_attribute(model, found, labels, tokenizer, taught, rng)
+        fine = _attributes(model, found, labels, tokenizer, taught, rng)
         share = 1 / sum(taught[name] for name in heads)
         named = [share * taught[name] * _class_loss(head, found, labels, name) for name, head in heads.items()]
         face = torch.stack(named).sum()
@@ -128,7 +132,7 @@ def train(place: Place, role: str, plan: Plan = PLAN) -> None:
     def look(_: int) -> dict[str, float]:
         return measure(model, tokenizer, held, place.device, tuple(taught))
 
-    trainer = Trainer(f"clip_{role}", {"model": model, "heads": heads}, step, plan, place, look, look_every=1000)
+    trainer = Trainer(f"clip_{role}", {"model": model, "heads": heads}, step, plan, place, look, look_every=500)
     quality = trainer.run()
     state = {
         k: v.half().contiguous().cpu() if v.is_floating_point() else v.cpu() for k, v in model.state_dict().items()
@@ -140,6 +144,44 @@ def train(place: Place, role: str, plan: Plan = PLAN) -> None:
     (folder / f"pvbench-mini-{role}.json").unlink()
     data = f"photos and videos of pool {pool}"
     write_card(folder, "CLIP", f"text-image match, {role}", data, trainer, plan, quality)
+
+
+def _beard_shares() -> np.ndarray:
+    """How often people of the world wear each kind of beard, women among them."""
+    men = np.array(BEARD_ODDS)
+    shares: np.ndarray = men / 2
+    shares[0] += 0.5
+    return shares
+
+
+def _drawn_shares() -> np.ndarray:
+    """How often each kind of beard is drawn in training."""
+    kinds = len(vocabulary.LABELS["beard"]) - 1
+    return np.array([_BARE] + [(1 - _BARE) / kinds] * kinds)
+
+
+def _odds(shard: dataset.Shard, taught: Mapping[str, float]) -> np.ndarray:
+    """The chance (n,) of each sample of a shard: beards are drawn more often than they are worn, where they are taught.
+
+    Of the photos and videos 4 % have a moustache: drawn as they come, hardly one of them was ever named.
+    """
+    if "beard" not in taught:
+        return np.full(len(shard.frames), 1 / len(shard.frames))
+    kind = shard.label("beard").astype(np.int64)
+    counts = np.bincount(kind, minlength=len(vocabulary.LABELS["beard"]))
+    chance = (_drawn_shares() / np.maximum(counts, 1))[kind]
+    found: np.ndarray = chance / chance.sum()
+    return found
+
+
+def _more_often(name: str) -> Tensor:
+    """By how much the logits of a label's values are raised while they are drawn oftener than they are met.
+
+    What is learnt then names them as often as they are met (Menon et al. 2021, logit adjustment).
+    """
+    if name != "beard":
+        return torch.zeros(len(vocabulary.LABELS[name]))
+    return torch.as_tensor(np.log(_drawn_shares() / _beard_shares()), dtype=torch.float32)
 
 
 def _nearer(images: Tensor, landmarks: Tensor, zoom: np.ndarray) -> Tensor:
@@ -182,10 +224,11 @@ def _class_loss(head: nn.Module, found: dict[str, Tensor], labels: list[np.ndarr
     """Cross entropy of one label's class, told by `head`."""
     use, column = _shown(labels, name), list(vocabulary.LABELS).index(name)
     target = torch.tensor([int(labels[i][column]) for i in use], device=found["image_features"].device)
-    return functional.cross_entropy(head(10 * found["image_features"][use].float()).float(), target)
+    logits = head(10 * found["image_features"][use].float()).float()
+    return functional.cross_entropy(logits + _more_often(name).to(logits.device), target)
 
 
-def _one_attribute(
+def _attributes(
     model: Any,
     found: dict[str, Tensor],
     labels: list[np.ndarray],
@@ -193,17 +236,19 @@ def _one_attribute(
     taught: Mapping[str, float],
     rng: np.random.Generator,
 ) -> Tensor:
-    """Cross entropy over sentences that name every value of one label, drawn anew each step."""
-    name = str(rng.choice(list(taught), p=list(taught.values())))
-    column = list(vocabulary.LABELS).index(name)
-    use = _shown(labels, name)
+    """Cross entropy over sentences that name every value of one label, the mean over labels by their weights."""
     noun = str(rng.choice(["a person", "a man", "a woman"]))
-    texts = [text.replace("a person", noun) for text in sentences(name)]
+    texts = {name: [text.replace("a person", noun) for text in sentences(name)] for name in taught}
     device = found["image_features"].device
-    text = functional.normalize(model.encode_text(tokens(tokenizer, texts).to(device)).float(), dim=-1)
-    logits = found["logit_scale"].clamp(max=100) * found["image_features"][use].float() @ text.T
-    target = torch.tensor([int(labels[i][column]) for i in use], device=device)
-    return functional.cross_entropy(logits, target)
+    words = tokens(tokenizer, [text for some in texts.values() for text in some]).to(device)
+    said = functional.normalize(model.encode_text(words).float(), dim=-1).split([len(some) for some in texts.values()])
+    losses = []
+    for (name, weight), text in zip(taught.items(), said, strict=True):
+        use, column = _shown(labels, name), list(vocabulary.LABELS).index(name)
+        logits = found["logit_scale"].clamp(max=100) * found["image_features"][use].float() @ text.T
+        target = torch.tensor([int(labels[i][column]) for i in use], device=device)
+        losses.append(weight * functional.cross_entropy(logits + _more_often(name).to(device), target))
+    return torch.stack(losses).sum() / sum(taught.values())
 
 
 def _preference(

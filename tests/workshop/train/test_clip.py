@@ -4,8 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from pvbench.world.judge import sentences
+from pvbench.features.mini.clip_networks import ClipModel
+from pvbench.weights import weights_folder
+from pvbench.world.judge import sentence_embeddings, sentences
 from pvbench.world.vocabulary import LABELS
+from workshop.dataset import Shard
 from workshop.train import clip
 from workshop.train.clip import _nearer
 from workshop.train.disturb import disturb
@@ -73,3 +76,68 @@ def test_only_the_scoring_clip_is_taught_looks():
     assert not looks & set(clip._TAUGHT["reward"])
     for taught in clip._TAUGHT.values():
         assert sum(taught.values()) == pytest.approx(1)
+
+
+def people_with(beards):
+    """A shard of empty pictures of people who wear these beards, as many of each as is said."""
+    n = sum(beards)
+    labels = np.zeros((n, len(LABELS)), np.int8)
+    labels[:, list(LABELS).index("beard")] = np.repeat(np.arange(len(LABELS["beard"])), beards)
+    nothing = np.zeros((n, 1), np.float32)
+    return Shard(
+        frames=np.zeros((n, 1, 4, 4, 3), np.uint8),
+        landmarks=np.zeros((n, 1, 5, 2), np.float32),
+        yaw=nothing,
+        person=np.arange(n, dtype=np.int32),
+        labels=labels,
+        traits=nothing,
+        parts=np.zeros((n, 1, 4, 4), np.uint8),
+    )
+
+
+def test_beards_are_drawn_oftener_than_they_are_worn():
+    shard = people_with([75, 8, 4, 5, 8])
+    chance = clip._odds(shard, clip._TAUGHT["scoring"])
+    drawn = np.bincount(shard.label("beard"), weights=chance)
+    assert drawn == pytest.approx([0.4, 0.15, 0.15, 0.15, 0.15])
+
+
+def test_a_beard_that_no_picture_has_leaves_the_others_their_chances():
+    chance = clip._odds(people_with([6, 2, 0, 1, 1]), clip._TAUGHT["scoring"])
+    assert chance.sum() == pytest.approx(1)
+    assert chance[:6] == pytest.approx(np.full(6, 0.4 / 0.85 / 6))
+
+
+def test_who_is_not_taught_beards_draws_pictures_as_they_come():
+    assert clip._odds(people_with([75, 8, 4, 5, 8]), clip._TAUGHT["reward"]) == pytest.approx(np.full(100, 0.01))
+
+
+def test_a_beard_is_named_as_often_as_it_is_met_and_not_as_it_is_drawn():
+    """A model that sees nothing does best with the shares of the world: the correction makes them those drawn."""
+    met = torch.as_tensor(clip._beard_shares(), dtype=torch.float32)
+    drawn = (met.log() + clip._more_often("beard")).softmax(dim=-1)
+    np.testing.assert_allclose(drawn, clip._drawn_shares(), rtol=1e-5)
+    assert clip._beard_shares() == pytest.approx([0.75, 0.08, 0.04, 0.045, 0.085])
+    assert not clip._more_often("glasses").any()
+
+
+@pytest.fixture(scope="module")
+def scoring():
+    return ClipModel.load(weights_folder("mini"), "scoring", torch.device("cpu"))
+
+
+@pytest.mark.parametrize("name", clip._TAUGHT["scoring"])
+def test_a_picture_that_looks_like_another_value_costs_in_every_label(scoring, name):
+    taught = {name: 1.0}
+    truth = rows(**{name: LABELS[name][:3]})
+
+    def cost(values):
+        found = {
+            "image_features": torch.from_numpy(sentence_embeddings(scoring, name)[values]),
+            "logit_scale": scoring.model.logit_scale.exp(),
+        }
+        rng = np.random.default_rng(0)
+        with torch.no_grad():
+            return float(clip._attributes(scoring.model, found, truth, scoring.tokenizer, taught, rng))
+
+    assert cost([0, 1, 2]) + 1 < cost([1, 2, 0])
