@@ -24,7 +24,7 @@ _MODELS = {
     "face-recogniser-reward": "about 80 minutes on one core; needs portraits",
     "face-recogniser-scoring": "about 60 minutes on one core; needs portraits",
     "clip-reward": "about 90 minutes on one core",
-    "clip-scoring": "about 95 minutes on one core",
+    "clip-scoring": "about 55 minutes on two cores",
     "segmenter": "about 19 minutes on one core; needs portraits",
     "video-encoder": "about 45 minutes on one core",
     "face-image-encoder": "about 12 minutes on one core; needs text-to-image",

@@ -82,7 +82,7 @@ def test_the_help_says_what_a_training_costs_at_the_pace_of_its_card(model):
     card = json.loads((weights_folder("mini") / folder.removesuffix("_pictures") / "card.json").read_text())
     if model in FIRST:
         (card,) = card["earlier_stages"]
-    device = "one core"
+    device = "two cores" if "2 thread(s)" in card["hardware"] else "one core"
     if not card["hardware"].startswith("CPU"):
         device, plan = "an H200", {"text-to-image": text_to_image, "motion": motion}[model].GPU_PLAN
     number, unit = re.search(rf"about (\d+) (minutes|hours) on {device}", _MODELS[model]).groups()
