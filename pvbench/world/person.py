@@ -19,6 +19,7 @@ HAIR_COLOURS = {
 }
 BEARDS = ("none", "stubble", "moustache", "goatee", "full beard")
 BEARD_ODDS = (0.50, 0.16, 0.08, 0.09, 0.17)
+"""How often men wear each of `BEARDS`; women wear none."""
 GLASSES = ("none", "round", "square")
 _GLASSES_ODDS = (0.78, 0.11, 0.11)
 IRISES = ((0.23, 0.13, 0.06), (0.30, 0.46, 0.66), (0.30, 0.44, 0.25), (0.09, 0.055, 0.035), (0.42, 0.40, 0.38))

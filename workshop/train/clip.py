@@ -36,9 +36,9 @@ _VISION: dict[str, dict[str, Any]] = {
 }
 _MEAN = (0.5, 0.5, 0.5)
 _TAUGHT: dict[str, dict[str, float]] = {
-    # How often sentences differ in one label alone; classes weigh as much. Looks are a few pixels of a frame, as
-    # expressions are, and beards and glasses take longest. The reward's CLIP is not taught them, so that a method that
-    # pleases it gains nothing in CLIP-I.
+    # Weights of sentences that differ in one label alone, and of its classes; those of a role sum to 1. Looks are a few
+    # pixels of a frame, as expressions are, and beards and glasses take longest. The reward's CLIP is not taught them:
+    # a method that pleases it gains nothing in CLIP-I.
     "scoring": {
         "scene": 0.05, "colour": 0.06, "expression": 0.14, "hair": 0.16, "hair_colour": 0.1, "beard": 0.26,
         "glasses": 0.23,
@@ -46,7 +46,7 @@ _TAUGHT: dict[str, dict[str, float]] = {
     "reward": {"scene": 0.15, "colour": 0.2, "expression": 0.65},
 }  # fmt: skip
 _FINE = ("expression", "hair", "hair_colour", "beard", "glasses")
-_WORN = {"scoring": 0.15, "reward": 0.25}
+_WORN = {"scoring": 0.15, "reward": 0.25}  # factor on what hides small things in a picture: grey, blur, coarse pixels
 _BARE = 0.4  # share of a batch without a beard, where beards are taught; the four kinds of beard share the rest
 
 
@@ -116,7 +116,8 @@ def train(place: Place, role: str, plan: Plan = PLAN) -> None:
         # Scene and clothes tell most captions of a batch apart; an expression needs sentences that differ in it alone.
         fine = _attributes(model, found, labels, tokenizer, taught, rng)
         share = 1 / sum(taught[name] for name in heads)
-        named = [share * taught[name] * _class_loss(head, found, labels, name) for name, head in heads.items()]
+        seen = 10 * found["image_features"].float()
+        named = [share * taught[name] * _label_loss(head(seen).float(), labels, name) for name, head in heads.items()]
         face = torch.stack(named).sum()
         losses = {
             "total": loss + fine + face,
@@ -220,35 +221,38 @@ def _shown(labels: Sequence[np.ndarray], name: str) -> np.ndarray:
     return np.arange(len(rows))
 
 
-def _class_loss(head: nn.Module, found: dict[str, Tensor], labels: list[np.ndarray], name: str) -> Tensor:
-    """Cross entropy of one label's class, told by `head`."""
+def _label_loss(logits: Tensor, labels: Sequence[np.ndarray], name: str) -> Tensor:
+    """Cross entropy of a label's value over the pictures that show it.
+
+    Args:
+        logits: (n, values of the label), of n pictures.
+        labels: of the n pictures, each (len(LABELS),).
+    """
     use, column = _shown(labels, name), list(vocabulary.LABELS).index(name)
-    target = torch.tensor([int(labels[i][column]) for i in use], device=found["image_features"].device)
-    logits = head(10 * found["image_features"][use].float()).float()
-    return functional.cross_entropy(logits + _more_often(name).to(logits.device), target)
+    target = torch.tensor([int(labels[i][column]) for i in use], device=logits.device)
+    return functional.cross_entropy(logits[use] + _more_often(name).to(logits.device), target)
 
 
 def _attributes(
     model: Any,
-    found: dict[str, Tensor],
-    labels: list[np.ndarray],
+    found: Mapping[str, Tensor],
+    labels: Sequence[np.ndarray],
     tokenizer: Any,
     taught: Mapping[str, float],
     rng: np.random.Generator,
 ) -> Tensor:
-    """Cross entropy over sentences that name every value of one label, the mean over labels by their weights."""
+    """Cross entropy over sentences that name every value of one label, summed over labels by their weights."""
     noun = str(rng.choice(["a person", "a man", "a woman"]))
     texts = {name: [text.replace("a person", noun) for text in sentences(name)] for name in taught}
-    device = found["image_features"].device
-    words = tokens(tokenizer, [text for some in texts.values() for text in some]).to(device)
+    image = found["image_features"].float()
+    words = tokens(tokenizer, [text for some in texts.values() for text in some]).to(image.device)
     said = functional.normalize(model.encode_text(words).float(), dim=-1).split([len(some) for some in texts.values()])
-    losses = []
-    for (name, weight), text in zip(taught.items(), said, strict=True):
-        use, column = _shown(labels, name), list(vocabulary.LABELS).index(name)
-        logits = found["logit_scale"].clamp(max=100) * found["image_features"][use].float() @ text.T
-        target = torch.tensor([int(labels[i][column]) for i in use], device=device)
-        losses.append(weight * functional.cross_entropy(logits + _more_often(name).to(device), target))
-    return torch.stack(losses).sum() / sum(taught.values())
+    scale = found["logit_scale"].clamp(max=100)
+    losses = [
+        weight * _label_loss(scale * image @ text.T, labels, name)
+        for (name, weight), text in zip(taught.items(), said, strict=True)
+    ]
+    return torch.stack(losses).sum()
 
 
 def _preference(
