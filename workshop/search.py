@@ -90,13 +90,15 @@ SPACES: Mapping[str, Space] = {
 
 _WORDS: Mapping[str, Any] = {"token": "inverted"}
 _GENTLE: Mapping[str, Any] = {**_WORDS, "rank": 16, "targets": "qkvo", "rate": 5e-4}
-_PLAIN: Mapping[str, Any] = {"decay": 0.0, "largest": 1.0, "correlation": 0.05, "rate": 5e-3, "steps": 200}
+_PLAIN: Mapping[str, Any] = {
+    "decay": 0.0, "smallest": 1.0, "largest": 1.0, "correlation": 0.05, "rate": 5e-3, "steps": 200,
+}  # fmt: skip
 _SHARP: Mapping[str, Any] = {"temperature": 100.0, "scr_frames": 8}
 _EVEN: Mapping[str, Any] = {"temperature": 50.0, "scr_frames": 8}
 _EARLY: Mapping[str, Any] = {**_EVEN, "span_noise": 0.86}
 # The printed method as the second stage chose it, whose pictures have a grid and a tint: additions one after another.
 _PRINTED: Mapping[str, Any] = {
-    **_WORDS, "temperature": 50.0, "scr_frames": 8, "targets": "qkv_motion", "gradient_steps": 0, "prefixes": 6,
+    **_WORDS, **_EVEN, "targets": "qkv_motion", "gradient_steps": 0, "prefixes": 6,
     "jitter": 0.2, "rate": 2e-3, "steps": 120, "warm_steps": 0, "icr_frames": 1, "scr_weight": 1.0, "ceiling": 1.0,
     "finish": 0.0, "pixel_anchor": 24.0,
 }  # fmt: skip
@@ -120,22 +122,22 @@ BY_HAND: Mapping[str, Sequence[Mapping[str, Any]]] = {
         {**_GENTLE, "steps": 160, "rate": 1e-3, "rank": 32},
     ),
     "magicme": (
-        {**_PLAIN, "smallest": 1.0},
+        {**_PLAIN},
         {**_PLAIN, "smallest": 0.8},
         {**_PLAIN, "smallest": 0.8, "rate": 1e-2},
-        {**_PLAIN, "smallest": 1.0, "token_words": 6},
-        {**_PLAIN, "smallest": 1.0, "token_words": 8},
-        {**_PLAIN, "smallest": 1.0, "rate": 2e-3},
-        {**_PLAIN, "smallest": 1.0, "steps": 400},
-        {**_PLAIN, "smallest": 1.0, "whole": 0.2},
-        {**_PLAIN, "smallest": 1.0, "correlation": 0.15},
-        {**_PLAIN, "smallest": 1.0, "correlation": 0.0},
+        {**_PLAIN, "token_words": 6},
+        {**_PLAIN, "token_words": 8},
+        {**_PLAIN, "rate": 2e-3},
+        {**_PLAIN, "steps": 400},
+        {**_PLAIN, "whole": 0.2},
+        {**_PLAIN, "correlation": 0.15},
+        {**_PLAIN, "correlation": 0.0},
         {**_PLAIN, "smallest": 0.9},
-        {**_PLAIN, "smallest": 1.0, "rate": 7e-3},
-        {**_PLAIN, "smallest": 1.0, "steps": 300},
-        {**_PLAIN, "smallest": 1.0, "steps": 150},
-        {**_PLAIN, "smallest": 1.0, "rate": 3e-3},
-        {**_PLAIN, "smallest": 1.0, "whole": 0.1},
+        {**_PLAIN, "rate": 7e-3},
+        {**_PLAIN, "steps": 300},
+        {**_PLAIN, "steps": 150},
+        {**_PLAIN, "rate": 3e-3},
+        {**_PLAIN, "whole": 0.1},
     ),
     "personalvideo": (
         {**_SHARP},
@@ -161,9 +163,6 @@ BY_HAND: Mapping[str, Sequence[Mapping[str, Any]]] = {
         {**_PRINTED, "pixel_anchor": 8.0, "rate": 4e-3, "ceiling": 0.7},
         {**_PRINTED, "pixel_anchor": 16.0, "icr_frames": 4},
         {**_PRINTED, "warm_steps": 280, "warm_rate": 8e-3, "steps": 80, "rate": 8e-4},
-        {**_WORDS, "prefixes": 24},
-        {**_PRINTED, "prefixes": 24, "pixel_anchor": 0.0},
-        {**_PRINTED, "prefixes": 24, "pixel_anchor": 4.0},
     ),
 }  # fmt: skip
 """What was tried after the drawn trials: the defaults of their time, changed where a trial or a picture said so."""
