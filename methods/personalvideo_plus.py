@@ -11,7 +11,7 @@ from pvbench.backbone import IMAGES
 from pvbench.errors import SettingError
 from pvbench.identity import Identity
 from pvbench.keyword import Keyword, TokenKind, at_least
-from pvbench.method import Adapter, Request
+from pvbench.method import Adapter, Request, added
 from pvbench.profile import Profile
 from pvbench.prompt import PromptSet
 from pvbench.reward import Jitter, divergence, shortfall
@@ -44,6 +44,8 @@ class PersonalVideoPlusSettings(PersonalVideoSettings):
             that is not the person; in the face, of what is not grey in the change, which keeps coloured patches out;
             and everywhere in the finest detail, which keeps grain out.
         crop_jitter: size of random changes of the generated faces: colour as for references, shift, scale and blur.
+        centre: the shift of whole latent channels that all of a video has in common is taken out of what the adapter
+            changes, in tuning and sampling: the eye sees it as a grid and a tint, and the face does not need it.
     """
 
     token: TokenKind = "inverted"
@@ -64,6 +66,7 @@ class PersonalVideoPlusSettings(PersonalVideoSettings):
     finish: float = 0.125
     pixel_anchor: float = 24.0
     crop_jitter: float = 0.15
+    centre: bool = added(False)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -116,7 +119,10 @@ class PersonalVideoPlus(PersonalVideo):
 
     def sampled(self, text: str, request: Request, adapter: Adapter, keyword: Keyword) -> Video:
         """The video of a prompt's text; the frozen model takes the last steps from fresh noise."""
-        return self.backbone.sample(text, request.noise_seed, adapter.span, renew=True, tokens=keyword.tokens)
+        centre = self.settings.centre
+        return self.backbone.sample(
+            text, request.noise_seed, adapter.span, renew=True, centre=centre, tokens=keyword.tokens
+        )
 
     def stages(self) -> Sequence[Stage]:
         """Pictures, then what PersonalVideo tunes."""
@@ -126,9 +132,13 @@ class PersonalVideoPlus(PersonalVideo):
         self, prefix: Prefix, reference: Any, generator: torch.Generator
     ) -> tuple[Float[Tensor, ""], dict[str, float]]:
         """The loss of one video or picture, with gradient, and its parts."""
+        from pvbench.latent_backbone import centred
+
         settings = self.settings
         identity_reward, semantic_reward = self.rewards()
         latent = self._finished(prefix, generator)
+        if settings.centre:
+            latent = centred(latent, prefix.ending)
         frozen = self.frozen(prefix, generator)
         faces = places(frozen, settings.icr_frames, generator)
         some = places(frozen, settings.scr_frames, generator) if settings.scr else []

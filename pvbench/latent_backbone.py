@@ -312,6 +312,7 @@ class LatentBackbone(Backbone, BesideWords):
         span: tuple[float, float] = (0.0, 1.0),
         *,
         renew: bool = False,
+        centre: bool = False,
         tokens: Tokens | None = None,
         correlation: float = 0.0,
     ) -> Video:
@@ -319,6 +320,7 @@ class LatentBackbone(Backbone, BesideWords):
 
         Args:
             renew: the steps after the span begin from fresh noise on the latent that the adapter's last step predicts.
+            centre: what the adapter changes is `centred`; the steps from the span on are taken twice for it.
             tokens: learned words that stand in the text, in all steps.
             correlation: of the initial noise's frames, see `noise`.
         """
@@ -327,6 +329,7 @@ class LatentBackbone(Backbone, BesideWords):
         start, stop = self.active_steps(span)
         with self.without_lora():
             latent = self.denoise(latent, words, 0, start)
+            frozen = self.denoise(latent, words, start) if centre else None
         if renew and stop < self.steps:
             latent = self.clean(latent, words, start, stop)
             latent = self.noised(latent, stop, self.noise(stable_seed("fresh noise", noise_seed)))
@@ -334,4 +337,20 @@ class LatentBackbone(Backbone, BesideWords):
             latent = self.denoise(latent, words, start, stop)
         with self.without_lora():
             latent = self.denoise(latent, words, stop)
-        return self.video(latent)
+        return self.video(latent if frozen is None else centred(latent, frozen))
+
+
+def centred(tuned: Float[Tensor, "n c T h w"], frozen: Float[Tensor, "n c T h w"]) -> Float[Tensor, "n c T h w"]:
+    """The tuned latent without what its change has in common everywhere: a shift of whole channels, which is no face.
+
+    The shift is the median of a channel's change over frames and positions, so that a person who rightly changes does
+    not tint a background that did not. A gradient is that of the mean: a shift alone earns and costs nothing.
+
+    Args:
+        tuned: of a video or picture with the adapter.
+        frozen: from the same noise, without it.
+    """
+    change = tuned - frozen
+    mean = change.mean(dim=(2, 3, 4), keepdim=True)
+    median = change.detach().flatten(2).median(dim=2).values[..., None, None, None]
+    return tuned - (mean + (median - mean.detach()))

@@ -7,8 +7,8 @@
 
 Trial 0 has the method's defaults; the others are drawn at random from its space, seeded by method and number. Those
 of `--by-hand` were set after the drawn ones were seen, equally many for each method. Every trial is a line of
-docs/lab/search.csv. The same command goes on where it was stopped. The benchmark's people and
-prompts are never touched.
+docs/lab/search.csv. The same command goes on where it was stopped. The people and prompts of the benchmark are never
+touched.
 """
 
 from __future__ import annotations
@@ -35,164 +35,13 @@ from pvbench.runner.progress import RichObserver
 from pvbench.runner.scoring import score_run
 from pvbench.store import Store
 
-Space = Mapping[str, Sequence[Any]]
-
-_KEYWORD: Space = {"token": ("none", "rare", "inverted")}
-_REWARDS: Space = {
-    "rate": (1e-3, 2e-3, 4e-3, 8e-3),
-    "steps": (40, 80, 120),
-    "temperature": (10.0, 25.0, 100.0),
-    "gradient_steps": (1, 0),
-    "rank": (4, 16),
-    "targets": ("qkv", "qkv_motion"),
-    "scr_frames": (4, 8),
-    "prefixes": (6, 12),
-    "jitter": (0.1, 0.2),
-}
-SPACES: Mapping[str, Space] = {
-    # The keyword alone, which all methods share.
-    "keyword": {
-        "token_words": (2, 3, 5),
-        "token_steps": (100, 200, 300),
-        "token_rate": (5e-3, 1e-2, 2e-2, 4e-2),
-    },
-    "dreambooth_lora": {
-        **_KEYWORD,
-        "rate": (5e-4, 1e-3, 2e-3, 4e-3),
-        "steps": (120, 240, 400),
-        "rank": (4, 16, 32),
-        "targets": ("qkv", "qkvo"),
-    },
-    "magicme": {
-        "rate": (5e-3, 1e-2, 2e-2, 4e-2),
-        "steps": (200, 400),
-        "decay": (0.0, 1e-2),
-        "correlation": (0.05, 0.15),
-        "smallest": (0.6, 0.8, 1.0),
-        "largest": (1.0, 1.4),
-    },
-    # The paper's prompts hold a keyword; with a rare one hair and skin stay the untuned model's (trial 1).
-    "personalvideo": {"token": ("inverted",), **_REWARDS},
-    "personalvideo_plus": {
-        **_KEYWORD,
-        **_REWARDS,
-        "rate": (4e-4, 8e-4, 2e-3, 4e-3),
-        "steps": (20, 40, 80),
-        "warm_steps": (0, 140, 280),
-        "warm_rate": (4e-3, 8e-3),
-        "icr_frames": (1, 4),
-        "scr_weight": (0.2, 1.0),
-        "ceiling": (0.5, 0.7, 1.0),
-        "finish": (0.0, 0.125),
-        "pixel_anchor": (0.0, 8.0, 24.0),
-    },
-}
-
-_WORDS: Mapping[str, Any] = {"token": "inverted"}
-_GENTLE: Mapping[str, Any] = {**_WORDS, "rank": 16, "targets": "qkvo", "rate": 5e-4}
-_PLAIN: Mapping[str, Any] = {
-    "decay": 0.0, "smallest": 1.0, "largest": 1.0, "correlation": 0.05, "rate": 5e-3, "steps": 200,
-}  # fmt: skip
-_SHARP: Mapping[str, Any] = {"temperature": 100.0, "scr_frames": 8}
-_EVEN: Mapping[str, Any] = {"temperature": 50.0, "scr_frames": 8}
-_EARLY: Mapping[str, Any] = {**_EVEN, "span_noise": 0.86}
-# The printed method as the second stage chose it, whose pictures have a grid and a tint: additions one after another.
-_PRINTED: Mapping[str, Any] = {
-    **_WORDS, **_EVEN, "targets": "qkv_motion", "gradient_steps": 0, "prefixes": 6,
-    "jitter": 0.2, "rate": 2e-3, "steps": 120, "warm_steps": 0, "icr_frames": 1, "scr_weight": 1.0, "ceiling": 1.0,
-    "finish": 0.0, "pixel_anchor": 24.0,
-}  # fmt: skip
-BY_HAND: Mapping[str, Sequence[Mapping[str, Any]]] = {
-    "dreambooth_lora": (
-        {**_GENTLE, "steps": 240},
-        {**_GENTLE, "steps": 240, "rate": 1e-3},
-        {**_GENTLE, "steps": 400, "rank": 32},
-        {**_GENTLE, "steps": 160},
-        {**_GENTLE, "steps": 120, "rate": 1e-3},
-        {**_GENTLE, "steps": 120, "rank": 32},
-        {**_GENTLE, "steps": 240, "targets": "qkv"},
-        {**_GENTLE, "steps": 240, "targets": "qkv", "rank": 32},
-        {**_GENTLE, "steps": 240, "rate": 2.5e-4, "rank": 32},
-        {**_GENTLE, "steps": 240, "prior_weight": 0.3},
-        {**_GENTLE, "steps": 120, "rate": 1e-3, "rank": 32},
-        {**_GENTLE, "steps": 120, "rate": 1.5e-3},
-        {**_GENTLE, "steps": 160, "rate": 1e-3, "targets": "qkv"},
-        {**_GENTLE, "steps": 120, "rate": 2e-3},
-        {**_GENTLE, "steps": 90, "rate": 1e-3},
-        {**_GENTLE, "steps": 160, "rate": 1e-3, "rank": 32},
-    ),
-    "magicme": (
-        {**_PLAIN},
-        {**_PLAIN, "smallest": 0.8},
-        {**_PLAIN, "smallest": 0.8, "rate": 1e-2},
-        {**_PLAIN, "token_words": 6},
-        {**_PLAIN, "token_words": 8},
-        {**_PLAIN, "rate": 2e-3},
-        {**_PLAIN, "steps": 400},
-        {**_PLAIN, "whole": 0.2},
-        {**_PLAIN, "correlation": 0.15},
-        {**_PLAIN, "correlation": 0.0},
-        {**_PLAIN, "smallest": 0.9},
-        {**_PLAIN, "rate": 7e-3},
-        {**_PLAIN, "steps": 300},
-        {**_PLAIN, "steps": 150},
-        {**_PLAIN, "rate": 3e-3},
-        {**_PLAIN, "whole": 0.1},
-    ),
-    "personalvideo": (
-        {**_SHARP},
-        {**_EVEN},
-        {**_SHARP, "rate": 4e-3},
-        {**_EARLY},
-        {**_EARLY, "temperature": 100.0},
-        {**_EARLY, "temperature": 75.0},
-        {**_EVEN, "prefixes": 24},
-        {**_EVEN, "prefixes": 24, "steps": 240},
-        {**_EVEN, "prefixes": 0, "rate": 4e-3},
-    ),
-    "personalvideo_plus": (
-        {**_WORDS},
-        {**_WORDS, **_SHARP, "targets": "qkv_motion", "rank": 4, "rate": 4e-4, "steps": 80, "warm_rate": 4e-3,
-         "gradient_steps": 1, "ceiling": 0.7, "finish": 0.0, "jitter": 0.2},
-        {**_WORDS, **_SHARP, "targets": "qkv_motion", "rate": 2e-3, "steps": 120, "warm_steps": 0, "gradient_steps": 0,
-         "ceiling": 1.0, "finish": 0.0, "jitter": 0.2, "scr_weight": 1.0, "pixel_anchor": 8.0},
-        {**_PRINTED},
-        {**_PRINTED, "finish": 0.125},
-        {**_PRINTED, "finish": 0.125, "icr_frames": 4, "ceiling": 0.7},
-        {**_PRINTED, "pixel_anchor": 8.0},
-        {**_PRINTED, "pixel_anchor": 8.0, "rate": 4e-3, "ceiling": 0.7},
-        {**_PRINTED, "pixel_anchor": 16.0, "icr_frames": 4},
-        {**_PRINTED, "warm_steps": 280, "warm_rate": 8e-3, "steps": 80, "rate": 8e-4},
-    ),
-}  # fmt: skip
-"""What was tried after the drawn trials: the defaults of their time, changed where a trial or a picture said so."""
-
-LOOKS: Mapping[str, int] = {"personalvideo": 7}
-"""Tries that are not in the log, and are told in docs/lab/README.md; other methods get as many trials for them."""
-
-# A learned keyword without an adapter is a method whose adapter learns nothing.
-_STANDS_FOR: Mapping[str, tuple[str, Mapping[str, Any]]] = {
-    "keyword": ("personalvideo", {"token": "inverted", "steps": 1, "rate": 1e-12, "prefixes": 1, "scr": "off"}),
-}
-
-ADDITIONS: Mapping[str, Mapping[str, Any]] = {
-    "personalvideo_plus": {
-        "warm_steps": 0,
-        "icr_frames": 1,
-        "scr_weight": 1.0,
-        "scr_floor": 0.0,
-        "ceiling": 1.0,
-        "finish": 0.0,
-        "pixel_anchor": 0.0,
-        "crop_jitter": 0.0,
-    },
-}
-"""What a method adds to the one that it builds on, each with the value that takes it away."""
+from .trials import ADDITIONS, BY_HAND, SPACES, STANDS_FOR
 
 LOG = Path("docs/lab/search.csv")
 FIELDS = (
     "method", "trial", "people", "prompts", "cells", "face_sim", "faces_found", "clip_t", "motion_kept",
     "base_face_sim", "base_faces_found", "base_clip_t", "fault", "tune_seconds", "photos", "precision", "settings",
+    "oracle_clip_t",
 )  # fmt: skip
 PHOTOS = "apart"
 """With which photos videos are compared, see `ReportData.photos_fact`; earlier rows have others, and other levels."""
@@ -204,6 +53,8 @@ class Outcome:
 
     Attributes:
         cells: how many of the `planned` ones have a video.
+        base: of the untuned model.
+        oracle: of the true person.
     """
 
     planned: int
@@ -213,13 +64,15 @@ class Outcome:
     clip_t: float
     flow: float
     base: Outcome | None = None
+    oracle: Outcome | None = None
 
     @property
     def fault(self) -> float:
         """By how much a trial misses what every method must keep; 0 where it keeps all.
 
-        Faces found within one point of the untuned model's, CLIP-T within 5 %, motion at least 90 %; and a cell that
-        failed is one that misses everything.
+        Faces found within one point of the untuned model's, motion at least 90 %, CLIP-T at least 95 % of the untuned
+        model's or of the true person's, whichever is lower: a CLIP that sees hair and beards finds less of a prompt in
+        a person who is not its idea of one. A cell that failed is one that misses everything.
         """
         if self.base is None or not self.cells:
             return 1.0
@@ -227,7 +80,7 @@ class Outcome:
             1
             - self.cells / self.planned
             + max(0.0, self.base.faces_found - 0.01 - self.faces_found)
-            + max(0.0, 0.95 - self.clip_t / self.base.clip_t)
+            + max(0.0, 0.95 - self.clip_t / min(one.clip_t for one in (self.base, self.oracle) if one))
             + max(0.0, 0.90 - self.flow / self.base.flow)
         )
 
@@ -256,13 +109,19 @@ def read(text: str) -> dict[str, Any]:
 
 def resolved(method: str, settings: Mapping[str, Any]) -> dict[str, Any]:
     """The values that a trial has of everything in its method's space, those of the profile and defaults included."""
-    name, fixed = _STANDS_FOR.get(method, (method, {}))
+    name, fixed = STANDS_FOR.get(method, (method, {}))
     below = load_profile("mini").methods.get(name, {})
     made = settings_from(METHODS.get(name).Settings, {**below, **fixed, **settings})
     of_words = SPACES["keyword"] if getattr(made, "token", "") == "inverted" else ()
     by_hand = {name for trial in BY_HAND.get(method, ()) for name in trial}
     names = {*SPACES[method], *ADDITIONS.get(method, {}), *of_words, *by_hand}
     return {name: getattr(made, name) for name in names}
+
+
+def ran(row: Mapping[str, str], values: Mapping[str, Any]) -> bool:
+    """Whether a line of the log ran with these values of `resolved`; settings that it does not name were off then."""
+    before, added = read(row["settings"]), ADDITIONS.get(row["method"], {})
+    return all(before.get(name, str(added.get(name))) == str(value) for name, value in values.items())
 
 
 def leave_one_out(method: str) -> dict[str, dict[str, Any]]:
@@ -274,20 +133,20 @@ def run_trial(
     method: str, settings: Mapping[str, Any], people: int, prompts: int, out: Path, console: Console
 ) -> tuple[Outcome, float]:
     """What a variant reaches on the first so many people and prompts for development, and seconds of its tunings."""
-    name, fixed = _STANDS_FOR.get(method, (method, {}))
+    name, fixed = STANDS_FOR.get(method, (method, {}))
     chosen = {**fixed, **settings}
     label = f"{name}[{written(chosen)}]" if chosen else name
-    choice = Choice(methods=f"base,{label}", identities=str(people), prompts=str(prompts), split="development")
+    choice = Choice(methods=f"base,oracle,{label}", identities=str(people), prompts=str(prompts), split="development")
     plan, store = make_plan(choice), Store(out)
     before = len(store.read_log())
     data = score_run(run_grid(plan, store, RichObserver(console), device="cpu")).data
     assert data.photos_fact == PHOTOS, "the development people have photos that are kept for scoring"
-    untuned, tuned = (data.scores[variant.label] for variant in plan.variants)
-    planned = len(plan.cells) // 2
-    base = _outcome({cell: values for cell, values in untuned.items() if cell in tuned}, planned)
+    *others, tuned = (data.scores[variant.label] for variant in plan.variants)
+    planned = len(plan.cells) // 3
+    base, oracle = (_outcome({cell: one[cell] for cell in tuned if cell in one}, planned) for one in others)
     seconds = [entry["seconds"] for entry in store.read_log()[before:] if entry["stage"] == "tune"]
     mean = float(np.mean(seconds)) if seconds else math.nan
-    return replace(_outcome(tuned, planned), base=base), mean
+    return replace(_outcome(tuned, planned), base=base, oracle=oracle), mean
 
 
 def precision_here() -> str:
@@ -336,9 +195,7 @@ def main() -> None:
     here = {"method": given.method, "photos": PHOTOS, "precision": precision_here()}
     same = [row for row in read_log() if row.items() >= here.items()]
     sizes = {(int(row["people"]), int(row["prompts"])) for row in same}
-    done = {
-        row["settings"] for row in same if (int(row["people"]), int(row["prompts"])) == (given.people, given.prompts)
-    }
+    done = [row for row in same if (int(row["people"]), int(row["prompts"])) == (given.people, given.prompts)]
     below = max((size for size in sizes if size < (given.people, given.prompts)), default=None)
     smaller = [row for row in same if (int(row["people"]), int(row["prompts"])) == below]
     trials: dict[int | str, dict[str, Any]] = {trial: draw(given.method, trial) for trial in range(given.trials)}
@@ -353,12 +210,12 @@ def main() -> None:
         whole = [row for row in order(smaller) if not row["trial"].startswith("without")]
         trials = {row["trial"]: read(row["settings"]) for row in whole[: given.best]}
     for trial, settings in trials.items():
-        if written(resolved(given.method, settings)) in done:
+        if any(ran(row, resolved(given.method, settings)) for row in done):
             continue
         console.print(f"[bold]{given.method}[/] trial {trial}: {written(settings) or 'defaults'}", highlight=False)
         began = time.perf_counter()
         found, tune = run_trial(given.method, settings, given.people, given.prompts, given.out, console)
-        assert found.base is not None
+        assert found.base is not None and found.oracle is not None
         row = {
             "method": given.method,
             "trial": trial,
@@ -377,6 +234,7 @@ def main() -> None:
             "photos": PHOTOS,
             "precision": here["precision"],
             "settings": written(resolved(given.method, settings)),
+            "oracle_clip_t": round(found.oracle.clip_t, 4),
         }
         fresh = not LOG.exists()
         with LOG.open("a", newline="") as file:

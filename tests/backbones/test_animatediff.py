@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from pvbench.errors import MethodError
+from pvbench.latent_backbone import centred
 
 
 def test_a_fresh_adapter_leaves_every_video_as_it_is(short_backbone, ada):
@@ -53,6 +54,39 @@ def test_the_frozen_model_takes_the_grain_off_that_an_adapter_leaves(short_backb
     after = finished.frames.astype(float) - plain.frames
     assert finished.digest == again.digest
     assert 0 < np.square(after).mean() < np.square(before).mean() / 3
+
+
+def test_a_centred_video_is_the_frozen_models_but_for_what_changes_in_places(short_backbone, monkeypatch):
+    """Whatever the adapter does, the median of a channel's change is none; the frozen model's own video stays."""
+    backbone, text = short_backbone, "a man in the snow"
+    backbone.reset()
+    latents, video = [], backbone.video
+    monkeypatch.setattr(backbone, "video", lambda latent: (latents.append(latent), video(latent))[1])
+    backbone.sample(text, 3, (0.5, 1.0))
+    backbone.add_lora(4, 4.0, "qkv", torch.Generator().manual_seed(0))
+    drawn = torch.Generator().manual_seed(1)
+    values = {name: torch.randn(one.shape, generator=drawn) * 0.1 for name, one in backbone.lora_values().items()}
+    backbone.add_lora(4, 4.0, "qkv", drawn, values)
+    for centre in (False, True):
+        backbone.sample(text, 3, (0.5, 1.0), centre=centre)
+    frozen, tuned, held = latents
+    shifts = [float((one - frozen).flatten(2).median(dim=2).values.abs().max()) for one in (tuned, held)]
+    assert shifts[0] > 1e-2 > 1e-5 > shifts[1]
+    flat = [one - one.mean(dim=(2, 3, 4), keepdim=True) for one in (tuned, held)]
+    torch.testing.assert_close(*flat)
+
+
+def test_centring_takes_the_shift_and_leaves_the_person():
+    """A change of a quarter of the places is no shift; and a shift alone has no gradient."""
+    frozen = torch.randn(1, 3, 2, 4, 4, generator=torch.Generator().manual_seed(0))
+    shift = torch.tensor([0.5, -2.0, 0.0])[None, :, None, None, None]
+    person = torch.zeros_like(frozen)
+    person[..., :2, :2] = 3.0
+    torch.testing.assert_close(centred(frozen + shift + person, frozen), frozen + person)
+    tuned = (frozen + person).requires_grad_()
+    (centred(tuned, frozen) * torch.randn(1, 3, 2, 4, 4, generator=torch.Generator().manual_seed(1))).sum().backward()
+    torch.testing.assert_close(tuned.grad.mean(dim=(2, 3, 4)), torch.zeros(1, 3))
+    assert tuned.grad.abs().max() > 0.1
 
 
 def test_noise_is_added_as_the_schedule_says(short_backbone):

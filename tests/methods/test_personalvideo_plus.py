@@ -101,3 +101,22 @@ def test_videos_go_on_from_what_pictures_taught(make, short_backbone, ada):
 def test_settings_out_of_range_are_refused(settings, message):
     with pytest.raises(SettingError, match=message):
         PersonalVideoPlusSettings(**settings)
+
+
+@pytest.mark.parametrize("side", ["video", "image"])
+def test_what_is_rewarded_is_centred(make, ada, monkeypatch, side):
+    """A shift of a whole channel, added to what the tuned model makes, is gone before it is decoded."""
+    method = make("personalvideo_plus", token="none", finish=0.0, centre="on", **SHORT)
+    prefix = method._prefix(side, ada.class_noun, Keyword(), SIMULATED, 0, 0)
+    shift = torch.zeros_like(prefix.ending)
+    shift[:, 3] = 0.7
+    monkeypatch.setattr(method, "_end", lambda given: given.ending + shift)
+    decoded = []
+
+    def through(latent, numbers, score, side):
+        decoded.append(latent)
+        return latent.sum()
+
+    monkeypatch.setattr(method.backbone, "through_pixels", through)
+    method.loss(prefix, None, torch.Generator().manual_seed(0))
+    torch.testing.assert_close(decoded[0], prefix.ending)

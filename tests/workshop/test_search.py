@@ -9,19 +9,18 @@ from pvbench.method import METHODS, settings_from
 from pvbench.profile import load_profile
 from pvbench.variant import parse_variant
 from workshop.search import (
-    BY_HAND,
-    LOOKS,
-    SPACES,
     Outcome,
     draw,
     leave_one_out,
     order,
     precision_here,
+    ran,
     read,
     read_log,
     resolved,
     written,
 )
+from workshop.trials import BY_HAND, LOOKS, SPACES
 
 BASE = Outcome(24, 24, -0.02, 1.0, 0.66, 1.0)
 
@@ -93,12 +92,25 @@ def test_a_trials_line_names_every_value_it_ran_with():
         ({"flow": 0.85}, 0.05),
         ({"clip_t": 0.66 * 0.90, "flow": 0.85}, 0.10),
         ({"clip_t": 0.9, "flow": 2.0}, 0.0),
+        ({"clip_t": 0.66 * 0.88, "oracle": replace(BASE, clip_t=0.66 * 0.92)}, 0.95 - 0.88 / 0.92),
+        ({"clip_t": 0.66 * 0.90, "oracle": replace(BASE, clip_t=0.66 * 0.92)}, 0.0),
+        ({"clip_t": 0.66 * 0.90, "oracle": replace(BASE, clip_t=0.66 * 1.1)}, 0.05),
         ({"cells": 18}, 0.25),
         ({"cells": 0}, 1.0),
     ],
 )
 def test_a_fault_is_what_is_not_kept(changed, fault):
     assert outcome(**changed).fault == pytest.approx(fault)
+
+
+def test_a_line_of_before_a_setting_came_ran_without_it():
+    values = {"rate": 2e-3, "centre": False}
+    row = {"method": "personalvideo_plus", "settings": "rate=0.002"}
+    assert ran(row, values)
+    assert not ran(row, {**values, "centre": True})
+    assert not ran(row, {**values, "rate": 4e-3})
+    assert ran({**row, "settings": "centre=True,rate=0.002"}, {**values, "centre": True})
+    assert not ran({**row, "method": "dreambooth_lora"}, values)
 
 
 def test_trials_without_a_fault_go_first_by_likeness():
