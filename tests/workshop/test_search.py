@@ -92,7 +92,7 @@ def test_a_trials_line_names_every_value_it_ran_with():
         ({"flow": 0.85}, 0.05),
         ({"clip_t": 0.66 * 0.90, "flow": 0.85}, 0.10),
         ({"clip_t": 0.9, "flow": 2.0}, 0.0),
-        ({"clip_t": 0.66 * 0.88, "oracle": replace(BASE, clip_t=0.66 * 0.92)}, 0.95 - 0.88 / 0.92),
+        ({"clip_t": 0.66 * 0.86, "oracle": replace(BASE, clip_t=0.66 * 0.92)}, 0.95 - 0.86 / 0.92),
         ({"clip_t": 0.66 * 0.90, "oracle": replace(BASE, clip_t=0.66 * 0.92)}, 0.0),
         ({"clip_t": 0.66 * 0.90, "oracle": replace(BASE, clip_t=0.66 * 1.1)}, 0.05),
         ({"cells": 18}, 0.25),
