@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -191,7 +191,7 @@ class PersonalVideo(KeywordMethod):
         settings, backbone = self.settings, self.backbone
         stages = [stage for stage in self.stages() if stage.steps]
         before = settings.inversion_steps
-        total = before + sum(stage.steps for stage in stages)
+        total = before + self.photo_steps + sum(stage.steps for stage in stages)
         keyword = make_keyword(
             settings, backbone, identity, prompts, seed, lambda step, losses: progress(step, total, losses)
         )
@@ -199,7 +199,11 @@ class PersonalVideo(KeywordMethod):
         reference = self.rewards()[0].reference(photos, backbone.sampling.height, backbone.sampling.width)
         generator = torch.Generator().manual_seed(seed)
         counts = _Counts()
-        values: dict[str, Tensor] = {}
+
+        def told(step: int, losses: Mapping[str, float]) -> None:
+            progress(before + step, total, losses)
+
+        values = self.first_values(identity, keyword, generator, told)
         for stage in stages:
             side = stage.side
             backbone.reset()
@@ -222,7 +226,7 @@ class PersonalVideo(KeywordMethod):
                 optimiser.step()
                 optimiser.zero_grad(set_to_none=True)
                 counts.add(losses)
-                progress(before + counts.done, total, losses)
+                told(self.photo_steps + counts.done, losses)
             tensors = backbone.lora_tensors(float(settings.rank), settings.rank, side)
             values = backbone.lora_values(side)
             backbone.remove_lora(side)
@@ -236,8 +240,27 @@ class PersonalVideo(KeywordMethod):
             return self.backbone.first_step_below(settings.span_noise) / self.backbone.steps, settings.end
         return 1 - settings.span, settings.end
 
+    @property
+    def photo_steps(self) -> int:
+        """How many steps `first_values` takes: none here, as printed."""
+        return 0
+
+    def first_values(
+        self,
+        identity: Identity,
+        keyword: Keyword,
+        generator: torch.Generator,
+        told: Callable[[int, Mapping[str, float]], None],
+    ) -> dict[str, Tensor]:
+        """What the adapter begins with, as `lora_values` gives it: nothing, as printed.
+
+        Args:
+            told: is called after each step with its number and losses.
+        """
+        return {}
+
     def stages(self) -> Sequence[Stage]:
-        """What is tuned, in turn."""
+        """What is tuned on rewards, in turn."""
         side: Side = "video" if self.settings.where == "t2v" else "image"
         return (Stage(side, self.settings.steps, self.settings.rate),)
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pvbench.backbone import IMAGES
 from pvbench.errors import SettingError
 from pvbench.identity import Identity
-from pvbench.keyword import Keyword, TokenKind, at_least
+from pvbench.keyword import Keyword, TokenKind, at_least, photos_and_captions
 from pvbench.method import Adapter, Request, added
+from pvbench.pixels import photo_tensor
 from pvbench.profile import Profile
 from pvbench.prompt import PromptSet
 from pvbench.reward import Jitter, divergence, shortfall
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
     import torch
     from jaxtyping import Float
     from torch import Tensor
+
+
+_PHOTOS = 4
+"""Photos in a step that reconstructs them, as in `dreambooth_lora`."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +49,9 @@ class PersonalVideoPlusSettings(PersonalVideoSettings):
             that is not the person; in the face, of what is not grey in the change, which keeps coloured patches out;
             and everywhere in the finest detail, which keeps grain out.
         crop_jitter: size of random changes of the generated faces: colour as for references, shift, scale and blur.
+        photo_steps, photo_rate: so many steps before all others reconstruct the photos on the text-to-image model, as
+            `dreambooth_lora` does: a recogniser sees neither skin nor hair, and what it does not see stays as these
+            steps left it. 0 is none.
         centre: the shift of whole latent channels that all of a video has in common is taken out of what the adapter
             changes, in tuning and sampling: the eye sees it as a grid and a tint, and the face does not need it.
     """
@@ -66,6 +74,8 @@ class PersonalVideoPlusSettings(PersonalVideoSettings):
     finish: float = 0.125
     pixel_anchor: float = 24.0
     crop_jitter: float = 0.15
+    photo_steps: int = added(0)
+    photo_rate: float = added(1e-3)
     centre: bool = added(False)
 
     def __post_init__(self) -> None:
@@ -75,9 +85,9 @@ class PersonalVideoPlusSettings(PersonalVideoSettings):
         if not 0 < self.ceiling <= 1:
             raise SettingError(f"ceiling is {self.ceiling}; expected a cosine, above 0 and at most 1")
         at_least("must be positive", self, ("icr_frames",), 1)
-        at_least("must be positive", self, ("warm_rate",), math.ulp(0.0))
+        at_least("must be positive", self, ("warm_rate", "photo_rate"), math.ulp(0.0))
         weights = ("scr_weight", "scr_floor", "pixel_anchor", "crop_jitter")
-        at_least("cannot be negative", self, ("warm_steps", *weights), 0)
+        at_least("cannot be negative", self, ("warm_steps", "photo_steps", *weights), 0)
 
     @property
     def end(self) -> float:
@@ -99,8 +109,8 @@ class PersonalVideoPlus(PersonalVideo):
 
     @classmethod
     def asks(cls, settings: Any) -> frozenset[str]:
-        """What PersonalVideo asks for, and a side of images for the pictures that come first."""
-        return super().asks(settings) | ({IMAGES} if settings.warm_steps else set())
+        """What PersonalVideo asks for, and a side of images for the pictures or photos that come first."""
+        return super().asks(settings) | ({IMAGES} if settings.warm_steps or settings.photo_steps else set())
 
     @classmethod
     def check(cls, settings: Any, profile: Profile, identities: Sequence[Identity], prompts: PromptSet) -> None:
@@ -123,6 +133,45 @@ class PersonalVideoPlus(PersonalVideo):
         return self.backbone.sample(
             text, request.noise_seed, adapter.span, renew=True, centre=centre, tokens=keyword.tokens
         )
+
+    @property
+    def photo_steps(self) -> int:
+        """How many steps reconstruct the photos."""
+        return self.settings.photo_steps
+
+    def first_values(
+        self,
+        identity: Identity,
+        keyword: Keyword,
+        generator: torch.Generator,
+        told: Callable[[int, Mapping[str, float]], None],
+    ) -> dict[str, Tensor]:
+        """An adapter that reconstructs the photos, and their mirror images, on the text-to-image model."""
+        import torch
+
+        settings, backbone = self.settings, self.backbone
+        if not settings.photo_steps:
+            return {}
+        photos, captions = photos_and_captions(identity, settings.references)
+        images = photo_tensor(photos, backbone.sampling.height, backbone.sampling.width, backbone.device)
+        latents = backbone.encode_images(torch.cat([images, images.flip(-1)]))
+        with torch.no_grad():
+            texts = [keyword.render(caption, identity.class_noun) for caption in captions]
+            words = [backbone.encode(text, keyword.tokens) for text in texts] * 2
+        backbone.reset()
+        parameters = backbone.add_lora(settings.rank, float(settings.rank), settings.targets, generator, side="image")
+        optimiser = torch.optim.AdamW(parameters, lr=settings.photo_rate, weight_decay=1e-2)
+        for step in range(settings.photo_steps):
+            pick = torch.randint(len(latents), (_PHOTOS,), generator=generator)
+            loss = backbone.errors(latents[pick], [words[i] for i in pick.tolist()], generator).mean()
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+            optimiser.step()
+            optimiser.zero_grad(set_to_none=True)
+            told(step + 1, {"reconstruction": float(loss.detach())})
+        values = backbone.lora_values("image")
+        backbone.remove_lora("image")
+        return values
 
     def stages(self) -> Sequence[Stage]:
         """Pictures, then what PersonalVideo tunes."""

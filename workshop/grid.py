@@ -88,12 +88,14 @@ def corners(frames: Frames) -> Float[np.ndarray, colours]:
 
 
 def videos(run: Path, row: str) -> dict[CellKey, Path]:
-    """A row's videos in a run's folder.
+    """The videos of a row, or of a folder below the run's `videos`: long names of rows are cut short there.
 
     Raises:
         PvbenchError: there are none, or a cell has videos of two versions of the row.
     """
     folder = Store(run).video_path("", row, "nobody", "none", 0).parents[1]
+    if not folder.is_dir():
+        folder = folder.parent / row
     found: dict[CellKey, Path] = {}
     for path in sorted(folder.glob("*/*.mkv")):
         match = re.fullmatch(r"(.+)-s(\d+)-[0-9a-f]+", path.stem)

@@ -73,6 +73,8 @@ _PRINTED: Mapping[str, Any] = {
     "finish": 0.0, "pixel_anchor": 24.0,
 }  # fmt: skip
 _CENTRED: Mapping[str, Any] = {**_PRINTED, "pixel_anchor": 0.0, "scr_floor": 0.0, "crop_jitter": 0.0, "centre": "on"}
+# What the recogniser does not see, skin and hair, from the photos before.
+_SEEN: Mapping[str, Any] = {**_CENTRED, "photo_steps": 120}
 BY_HAND: Mapping[str, Sequence[Mapping[str, Any]]] = {
     "dreambooth_lora": (
         {**_GENTLE, "steps": 240},
@@ -135,11 +137,11 @@ BY_HAND: Mapping[str, Sequence[Mapping[str, Any]]] = {
         {**_PRINTED, "pixel_anchor": 16.0, "icr_frames": 4},
         {**_PRINTED, "warm_steps": 280, "warm_rate": 8e-3, "steps": 80, "rate": 8e-4},
         {**_CENTRED},
-        {**_CENTRED, "pixel_anchor": 4.0},
-        {**_CENTRED, "crop_jitter": 0.15, "scr_floor": 0.1},
-        {**_CENTRED, "icr_frames": 4},
-        {**_CENTRED, "rate": 4e-3, "pixel_anchor": 4.0},
-        {**_CENTRED, "icr_frames": 4, "pixel_anchor": 4.0, "rate": 3e-3},
+        {**_SEEN},
+        {**_SEEN, "crop_jitter": 0.15, "scr_floor": 0.1},
+        {**_SEEN, "rate": 1e-3, "steps": 80},
+        {**_SEEN, "pixel_anchor": 8.0},
+        {**_SEEN, "warm_steps": 280, "warm_rate": 8e-3, "steps": 80, "rate": 8e-4},
     ),
 }  # fmt: skip
 """What was tried after the drawn trials: the defaults of their time, changed where a trial or a picture said so."""
@@ -162,6 +164,7 @@ ADDITIONS: Mapping[str, Mapping[str, Any]] = {
         "finish": 0.0,
         "pixel_anchor": 0.0,
         "crop_jitter": 0.0,
+        "photo_steps": 0,
         "centre": False,
     },
 }

@@ -7,8 +7,9 @@ from short_contract import ShortContract
 
 from pvbench.errors import SettingError
 from pvbench.identity import load_identities
-from pvbench.keyword import Keyword
+from pvbench.keyword import Keyword, photos_and_captions
 from pvbench.methods.personalvideo_plus import PersonalVideoPlus, PersonalVideoPlusSettings, pixel_anchor
+from pvbench.pixels import photo_tensor
 from pvbench.profile import load_profile
 from pvbench.prompt import load_prompts
 
@@ -93,6 +94,8 @@ def test_videos_go_on_from_what_pictures_taught(make, short_backbone, ada):
         ({"span": 0.25, "finish": 0.25}, r"finish is 0\.25.*below span, 0\.25"),
         ({"ceiling": 0.0}, r"ceiling is 0\.0; expected a cosine"),
         ({"warm_rate": 0.0}, "warm_rate must be positive"),
+        ({"photo_rate": 0.0}, "photo_rate must be positive"),
+        ({"photo_steps": -1}, "photo_steps.*cannot be negative"),
         ({"crop_jitter": -1.0}, "crop_jitter.*cannot be negative"),
         ({"pixel_anchor": -2.0}, "pixel_anchor.*cannot be negative"),
         ({"scr_weight": -1.0}, "scr_weight.*cannot be negative"),
@@ -120,3 +123,47 @@ def test_what_is_rewarded_is_centred(make, ada, monkeypatch, side):
     monkeypatch.setattr(method.backbone, "through_pixels", through)
     method.loss(prefix, None, torch.Generator().manual_seed(0))
     torch.testing.assert_close(decoded[0], prefix.ending)
+
+
+def test_photos_come_first_and_the_rewards_go_on_from_them(make, short_backbone, ada, monkeypatch):
+    """The adapter of these steps is where the next stage begins, and all steps are one tuning."""
+    told, begun, backbone = [], [], short_backbone
+    method = make("personalvideo_plus", token="none", photo_steps=3, steps=1, warm_steps=0, prefixes=1, scr="off")
+    add_lora = backbone.add_lora
+
+    def seen(rank, alpha, targets, generator, values=None, side="video"):
+        begun.append((side, values))
+        return add_lora(rank, alpha, targets, generator, values, side)
+
+    monkeypatch.setattr(backbone, "add_lora", seen)
+    method.tune(ada, SIMULATED, seed=0, progress=lambda step, total, found: told.append((step, total)))
+    assert told == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    (before, nothing), (after, values) = begun
+    assert (before, after, nothing) == ("image", "video", None)
+    assert max(float(value.abs().max()) for name, value in values.items() if "lora_B" in name) > 1e-3
+
+
+def test_the_photos_are_reconstructed_better_than_by_the_untuned_model(make, short_backbone, ada):
+    backbone = short_backbone
+    method = make("personalvideo_plus", photo_steps=40, photo_rate=2e-3)
+    photos, captions = photos_and_captions(ada, 0)
+    latents = backbone.encode_images(photo_tensor(photos, 64, 64, backbone.device))
+    words = [backbone.encode(Keyword().render(caption, ada.class_noun)) for caption in captions]
+
+    def error():
+        with torch.no_grad():
+            return float(backbone.errors(latents, words, torch.Generator().manual_seed(1)).mean())
+
+    backbone.reset()
+    untuned = error()
+    values = method.first_values(ada, Keyword(), torch.Generator().manual_seed(0), lambda *_: None)
+    assert error() == untuned
+    backbone.add_lora(16, 16.0, "qkv", torch.Generator().manual_seed(0), values, "image")
+    assert error() < 0.97 * untuned
+
+
+def test_without_photo_steps_nothing_is_drawn_before_the_first_stage(make, ada):
+    method, generator = make("personalvideo_plus"), torch.Generator().manual_seed(0)
+    before = generator.get_state()
+    assert method.first_values(ada, Keyword(), generator, lambda *_: None) == {}
+    assert torch.equal(generator.get_state(), before)

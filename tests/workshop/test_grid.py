@@ -67,6 +67,14 @@ def test_rows_are_compared_with_the_untuned_models_same_cells(tmp_path):
     assert found["tinted"].tint == pytest.approx(5)
 
 
+def test_a_folder_names_a_row_whose_name_was_cut_short(tmp_path):
+    row = f"row[{','.join(f'a{i}=1' for i in range(40))}]"
+    _store(tmp_path, row, PLAIN)
+    (folder,) = (tmp_path / "videos").iterdir()
+    assert folder.name != row
+    assert videos(tmp_path, folder.name) == videos(tmp_path, row)
+
+
 def test_rows_that_cannot_be_compared_are_told(tmp_path):
     with pytest.raises(PvbenchError, match="has no videos; expected a run of base"):
         marks(tmp_path, ["row"])

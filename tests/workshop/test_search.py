@@ -63,8 +63,8 @@ def test_each_addition_of_plus_is_left_out_once_and_is_on_by_default():
     cls, found = METHODS.get("personalvideo_plus"), leave_one_out("personalvideo_plus")
     added = {field.name for field in dataclasses.fields(cls.Settings)}
     added -= {field.name for field in dataclasses.fields(METHODS.get("personalvideo").Settings)}
-    # A rate is not an addition: without warm steps there is nothing that it belongs to.
-    assert {name for settings in found.values() for name in settings} == added - {"warm_rate"}
+    # A rate is not an addition: without steps there is nothing that it belongs to.
+    assert {name for settings in found.values() for name in settings} == added - {"warm_rate", "photo_rate"}
     for settings in found.values():
         for name, value in settings.items():
             assert getattr(cls.Settings(), name) != value
