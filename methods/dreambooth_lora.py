@@ -26,9 +26,11 @@ from pvbench.prompt import PromptSet
 from pvbench.reward import SEMANTIC_REWARD, SemanticReward, load_semantic_reward
 
 if TYPE_CHECKING:
+    import torch
     from jaxtyping import Float
     from torch import Tensor
 
+    from pvbench.latent_backbone import LatentBackbone
     from pvbench.words import Words
 
 _ATTEMPTS = 3
@@ -64,12 +66,63 @@ class DreamBoothSettings(KeywordSettings):
         at_least("cannot be negative", self, ("prior_weight",), 0)
 
 
+@dataclass(frozen=True, eq=False)
+class Photos:
+    """Latents (n, c, 1, h, w) of photos and of their mirror images, and the words of what each of them shows."""
+
+    latents: Tensor
+    words: Sequence[Words]
+
+    @classmethod
+    def of(cls, identity: Identity, references: int, keyword: Keyword, backbone: LatentBackbone) -> Photos:
+        """An identity's first so many photos (0: all), the person called by the keyword."""
+        import torch
+
+        photos, captions = photos_and_captions(identity, references)
+        images = photo_tensor(photos, backbone.sampling.height, backbone.sampling.width, backbone.device)
+        latents = backbone.encode_images(torch.cat([images, images.flip(-1)]))
+        with torch.no_grad():
+            texts = [keyword.render(caption, identity.class_noun) for caption in captions]
+            return cls(latents, [backbone.encode(text, keyword.tokens) for text in texts] * 2)
+
+    def some(self, count: int, generator: torch.Generator) -> tuple[Float[Tensor, "n c 1 h w"], list[Words]]:
+        """So many of them at random, some perhaps twice."""
+        import torch
+
+        pick = torch.randint(len(self.latents), (count,), generator=generator)
+        return self.latents[pick], [self.words[i] for i in pick.tolist()]
+
+
+def descend(
+    parameters: Sequence[torch.nn.Parameter],
+    steps: int,
+    rate: float,
+    loss: Callable[[], tuple[Float[Tensor, ""], Float[Tensor, ""]]],
+    told: Callable[[int, Mapping[str, float]], None],
+) -> None:
+    """So many steps of AdamW at a constant rate, gradients clipped at a norm of 1, as diffusers' script has it.
+
+    Args:
+        loss: draws a step's loss: the whole, which is made smaller, and the photos' part of it, which is told.
+        told: is called after each step with its number and losses.
+    """
+    import torch
+
+    optimiser = torch.optim.AdamW(parameters, lr=rate, weight_decay=1e-2)
+    for step in range(steps):
+        whole, photos = loss()
+        whole.backward()
+        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+        optimiser.step()
+        optimiser.zero_grad(set_to_none=True)
+        told(step + 1, {"reconstruction": float(photos.detach())})
+
+
 @dataclass(frozen=True)
 class _Material:
-    """What a tuning reconstructs: latents (n, c, 1, h, w) of photos and their mirror images, and their texts."""
+    """What a tuning reconstructs."""
 
-    photos: Tensor
-    captions: Sequence[Words]
+    photos: Photos
     prior: Tensor | None
     class_text: Words
 
@@ -150,17 +203,10 @@ class DreamBoothLoRA(KeywordMethod):
         )
 
     def _material(self, identity: Identity, keyword: Keyword, seed: int) -> _Material:
-        import torch
-
         settings, backbone = self.settings, self.backbone
-        photos, captions = photos_and_captions(identity, settings.references)
-        images = photo_tensor(photos, backbone.sampling.height, backbone.sampling.width, backbone.device)
-        latents = backbone.encode_images(torch.cat([images, images.flip(-1)]))
-        with torch.no_grad():
-            texts = [keyword.render(caption, identity.class_noun) for caption in captions]
-            words = [backbone.encode(text, keyword.tokens) for text in texts]
+        photos = Photos.of(identity, settings.references, keyword, backbone)
         prior = self._prior(identity.class_noun, seed) if settings.prior_weight > 0 else None
-        return _Material(latents, words * 2, prior, backbone.encode(f"a {identity.class_noun}"))
+        return _Material(photos, prior, backbone.encode(f"a {identity.class_noun}"))
 
     def _trial(
         self,
@@ -180,22 +226,20 @@ class DreamBoothLoRA(KeywordMethod):
         alpha = float(settings.rank)
 
         parameters = backbone.add_lora(settings.rank, alpha, settings.targets, generator, side="image")
-        optimiser = torch.optim.AdamW(parameters, lr=rate, weight_decay=1e-2)
-        for step in range(settings.steps):
-            pick = torch.randint(len(material.photos), (settings.batch,), generator=generator)
-            z, words = material.photos[pick], [material.captions[i] for i in pick.tolist()]
+
+        def loss() -> tuple[Tensor, Tensor]:
+            z, words = material.photos.some(settings.batch, generator)
             if material.prior is not None:
                 other = torch.randint(len(material.prior), (settings.batch,), generator=generator)
                 z = torch.cat([z, material.prior[other]])
                 words += [material.class_text] * settings.batch
             error = backbone.errors(z, words, generator).flatten(1).mean(dim=1)
-            loss = error[: settings.batch].mean()
-            total = loss if material.prior is None else loss + settings.prior_weight * error[settings.batch :].mean()
-            total.backward()
-            torch.nn.utils.clip_grad_norm_(parameters, 1.0)
-            optimiser.step()
-            optimiser.zero_grad(set_to_none=True)
-            report(step + 1, {"reconstruction": float(loss.detach())})
+            photos = error[: settings.batch].mean()
+            if material.prior is None:
+                return photos, photos
+            return photos + settings.prior_weight * error[settings.batch :].mean(), photos
+
+        descend(parameters, settings.steps, rate, loss, report)
         tuned = self._judged(material, keyword, texts, seed)
         tensors = backbone.lora_tensors(alpha, settings.rank, side="image")
         backbone.remove_lora("image")
@@ -214,7 +258,7 @@ class DreamBoothLoRA(KeywordMethod):
         with torch.no_grad():
             backbone = self.backbone
             fixed = torch.Generator().manual_seed(stable_seed("divergence", seed) % (1 << 62))
-            error = backbone.errors(material.photos, material.captions, fixed).flatten(1).mean(dim=1).mean()
+            error = backbone.errors(material.photos.latents, material.photos.words, fixed).flatten(1).mean(dim=1).mean()
             match = []
             for i, (plain, named) in enumerate(texts):
                 picture = backbone.decode(self._drawn(backbone.encode(named, keyword.tokens), seed + i), side="image")

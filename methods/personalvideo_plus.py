@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from pvbench.backbone import IMAGES
 from pvbench.errors import SettingError
 from pvbench.identity import Identity
-from pvbench.keyword import Keyword, TokenKind, at_least, photos_and_captions
+from pvbench.keyword import Keyword, TokenKind, at_least
 from pvbench.method import Adapter, Request, added
-from pvbench.pixels import photo_tensor
 from pvbench.profile import Profile
 from pvbench.prompt import PromptSet
 from pvbench.reward import Jitter, divergence, shortfall
 from pvbench.video import Video
 
+from .dreambooth_lora import Photos, descend
 from .personalvideo import PersonalVideo, PersonalVideoSettings, Prefix, Stage, places
 
 if TYPE_CHECKING:
@@ -147,28 +147,18 @@ class PersonalVideoPlus(PersonalVideo):
         told: Callable[[int, Mapping[str, float]], None],
     ) -> dict[str, Tensor]:
         """An adapter that reconstructs the photos, and their mirror images, on the text-to-image model."""
-        import torch
-
         settings, backbone = self.settings, self.backbone
         if not settings.photo_steps:
             return {}
-        photos, captions = photos_and_captions(identity, settings.references)
-        images = photo_tensor(photos, backbone.sampling.height, backbone.sampling.width, backbone.device)
-        latents = backbone.encode_images(torch.cat([images, images.flip(-1)]))
-        with torch.no_grad():
-            texts = [keyword.render(caption, identity.class_noun) for caption in captions]
-            words = [backbone.encode(text, keyword.tokens) for text in texts] * 2
+        photos = Photos.of(identity, settings.references, keyword, backbone)
         backbone.reset()
         parameters = backbone.add_lora(settings.rank, float(settings.rank), settings.targets, generator, side="image")
-        optimiser = torch.optim.AdamW(parameters, lr=settings.photo_rate, weight_decay=1e-2)
-        for step in range(settings.photo_steps):
-            pick = torch.randint(len(latents), (_PHOTOS,), generator=generator)
-            loss = backbone.errors(latents[pick], [words[i] for i in pick.tolist()], generator).mean()
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(parameters, 1.0)
-            optimiser.step()
-            optimiser.zero_grad(set_to_none=True)
-            told(step + 1, {"reconstruction": float(loss.detach())})
+
+        def loss() -> tuple[Tensor, Tensor]:
+            error = backbone.errors(*photos.some(_PHOTOS, generator), generator).mean()
+            return error, error
+
+        descend(parameters, settings.photo_steps, settings.photo_rate, loss, told)
         values = backbone.lora_values("image")
         backbone.remove_lora("image")
         return values

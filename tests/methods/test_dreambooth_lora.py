@@ -54,7 +54,7 @@ def test_photos_are_described_in_their_own_words(make, ada, quiet, monkeypatch):
 @pytest.mark.parametrize("references", [1, 3, 5])
 def test_so_many_photos_are_reconstructed(make, ada, references):
     material = make("dreambooth_lora", references=references)._material(ada, dreambooth_lora.Keyword("sks"), 0)
-    assert len(material.photos) == len(material.captions) == 2 * references
+    assert len(material.photos.latents) == len(material.photos.words) == 2 * references
 
 
 def test_a_tuning_that_diverged_is_done_again_at_half_the_rate_and_says_so(make, ada, quiet, monkeypatch):
