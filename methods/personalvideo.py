@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -203,11 +204,12 @@ class PersonalVideo(KeywordMethod):
         def told(step: int, losses: Mapping[str, float]) -> None:
             progress(before + step, total, losses)
 
-        values = self.first_values(identity, keyword, generator, told)
+        values = values_at_first = self.first_values(identity, keyword, generator, told)
         for stage in stages:
             side = stage.side
             backbone.reset()
-            pool = self._pool(side, identity.class_noun, keyword, prompts, seed)
+            with self.teacher(values_at_first, side):
+                pool = self._pool(side, identity.class_noun, keyword, prompts, seed)
             parameters = backbone.add_lora(
                 settings.rank, float(settings.rank), settings.targets, generator, values, side
             )
@@ -258,6 +260,10 @@ class PersonalVideo(KeywordMethod):
             told: is called after each step with its number and losses.
         """
         return {}
+
+    def teacher(self, first_values: Mapping[str, Tensor], side: Side) -> AbstractContextManager[None]:
+        """Inside of the block the backbone is what rewards compare with: the frozen model, as printed."""
+        return nullcontext()
 
     def stages(self) -> Sequence[Stage]:
         """What is tuned on rewards, in turn."""
@@ -317,9 +323,9 @@ class PersonalVideo(KeywordMethod):
             return prefix.seen[frames]
 
     def _pool(self, side: Side, class_noun: str, keyword: Keyword, prompts: PromptSet, seed: int) -> Sequence[Prefix]:
-        """The prefixes of a tuning. Without learned words they hold nothing of an identity, and serve the next one."""
+        """The prefixes of a tuning. Without learned words or photos they hold nothing of a person: the next has them."""
         count = self.settings.prefixes * (4 if side == "image" else 1)
-        if keyword.tokens:
+        if keyword.tokens or self.photo_steps:
             return [self._prefix(side, class_noun, keyword, prompts, seed, k) for k in range(count)]
         if self._pools is None:
             self._pools = {}
@@ -349,7 +355,8 @@ class PersonalVideo(KeywordMethod):
             # A picture begins from the noise of the video's first frame.
             latent = noise if side == "video" else noise[:, :, :1]
             first, _ = backbone.active_steps(self.active)
-            latent = backbone.denoise(latent, words, 0, first, side)
+            with backbone.without_lora(side):
+                latent = backbone.denoise(latent, words, 0, first, side)
             return Prefix(side, text, words, latent, backbone.denoise(latent, words, first, None, side))
 
     def _end(self, prefix: Prefix) -> Float[Tensor, "1 c T h w"]:

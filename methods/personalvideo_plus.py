@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     import torch
     from jaxtyping import Float
     from torch import Tensor
+
+    from pvbench.latent_backbone import Side
 
 
 _PHOTOS = 4
@@ -52,6 +55,8 @@ class PersonalVideoPlusSettings(PersonalVideoSettings):
         photo_steps, photo_rate: so many steps before all others reconstruct the photos on the text-to-image model, as
             `dreambooth_lora` does: a recogniser sees neither skin nor hair, and what it does not see stays as these
             steps left it. 0 is none.
+        photo_teacher: what rewards, anchor and centre compare with is the model as these steps left it, in place of the
+            frozen one: the anchor then keeps the person's skin and hair.
         centre: the shift of whole latent channels that all of a video has in common is taken out of what the adapter
             changes, in tuning and sampling: the eye sees it as a grid and a tint, and the face does not need it.
     """
@@ -76,12 +81,15 @@ class PersonalVideoPlusSettings(PersonalVideoSettings):
     crop_jitter: float = 0.15
     photo_steps: int = added(0)
     photo_rate: float = added(1e-3)
+    photo_teacher: bool = added(False)
     centre: bool = added(False)
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if not 0 <= self.finish < self.span:
             raise SettingError(f"finish is {self.finish}; expected a share of the steps, 0 to below span, {self.span}")
+        if self.photo_teacher and not (self.photo_steps and self.prefixes):
+            raise SettingError("photo_teacher is on; it needs photo_steps and prefixes above 0, or photo_teacher=off")
         if not 0 < self.ceiling <= 1:
             raise SettingError(f"ceiling is {self.ceiling}; expected a cosine, above 0 and at most 1")
         at_least("must be positive", self, ("icr_frames",), 1)
@@ -162,6 +170,21 @@ class PersonalVideoPlus(PersonalVideo):
         values = backbone.lora_values("image")
         backbone.remove_lora("image")
         return values
+
+    @contextmanager
+    def teacher(self, first_values: Mapping[str, Tensor], side: Side) -> Iterator[None]:
+        """Inside of the block the backbone is the frozen model, or what the photos made of it."""
+        import torch
+
+        settings, backbone = self.settings, self.backbone
+        if not settings.photo_teacher:
+            yield
+            return
+        backbone.add_lora(
+            settings.rank, float(settings.rank), settings.targets, torch.Generator(), dict(first_values), side
+        )
+        yield
+        backbone.remove_lora(side)
 
     def stages(self) -> Sequence[Stage]:
         """Pictures, then what PersonalVideo tunes."""

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import dataclasses
 import math
 import time
 from collections.abc import Mapping, Sequence
@@ -120,8 +121,10 @@ def resolved(method: str, settings: Mapping[str, Any]) -> dict[str, Any]:
 
 def ran(row: Mapping[str, str], values: Mapping[str, Any]) -> bool:
     """Whether a line of the log ran with these values of `resolved`; settings that it does not name were off then."""
-    before, added = read(row["settings"]), ADDITIONS.get(row["method"], {})
-    return all(before.get(name, str(added.get(name))) == str(value) for name, value in values.items())
+    name, _ = STANDS_FOR.get(row["method"], (row["method"], {}))
+    off = {**dataclasses.asdict(METHODS.get(name).Settings()), **ADDITIONS.get(name, {})}
+    before = read(row["settings"])
+    return all(before.get(one, str(off.get(one))) == str(value) for one, value in values.items())
 
 
 def leave_one_out(method: str) -> dict[str, dict[str, Any]]:

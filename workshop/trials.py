@@ -75,6 +75,9 @@ _PRINTED: Mapping[str, Any] = {
 _CENTRED: Mapping[str, Any] = {**_PRINTED, "pixel_anchor": 0.0, "scr_floor": 0.0, "crop_jitter": 0.0, "centre": "on"}
 # What the recogniser does not see, skin and hair, from the photos before.
 _SEEN: Mapping[str, Any] = {**_CENTRED, "photo_steps": 120}
+_TAUGHT: Mapping[str, Any] = {
+    **_SEEN, "photo_teacher": "on", "pixel_anchor": 24.0, "scr_floor": 0.1, "crop_jitter": 0.15,
+}  # fmt: skip
 BY_HAND: Mapping[str, Sequence[Mapping[str, Any]]] = {
     "dreambooth_lora": (
         {**_GENTLE, "steps": 240},
@@ -139,9 +142,9 @@ BY_HAND: Mapping[str, Sequence[Mapping[str, Any]]] = {
         {**_CENTRED},
         {**_SEEN},
         {**_SEEN, "crop_jitter": 0.15, "scr_floor": 0.1},
-        {**_SEEN, "rate": 1e-3, "steps": 80},
-        {**_SEEN, "pixel_anchor": 8.0},
-        {**_SEEN, "warm_steps": 280, "warm_rate": 8e-3, "steps": 80, "rate": 8e-4},
+        {**_TAUGHT},
+        {**_TAUGHT, "warm_steps": 280, "warm_rate": 8e-3, "steps": 80, "rate": 8e-4},
+        {**_TAUGHT, "warm_steps": 280, "warm_rate": 8e-3, "steps": 80, "rate": 8e-4, "span_noise": 0.86},
     ),
 }  # fmt: skip
 """What was tried after the drawn trials: the defaults of their time, changed where a trial or a picture said so."""
@@ -165,6 +168,7 @@ ADDITIONS: Mapping[str, Mapping[str, Any]] = {
         "pixel_anchor": 0.0,
         "crop_jitter": 0.0,
         "photo_steps": 0,
+        "photo_teacher": False,
         "centre": False,
     },
 }

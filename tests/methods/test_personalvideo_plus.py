@@ -96,6 +96,8 @@ def test_videos_go_on_from_what_pictures_taught(make, short_backbone, ada):
         ({"warm_rate": 0.0}, "warm_rate must be positive"),
         ({"photo_rate": 0.0}, "photo_rate must be positive"),
         ({"photo_steps": -1}, "photo_steps.*cannot be negative"),
+        ({"photo_teacher": True}, "photo_teacher is on; it needs photo_steps and prefixes above 0"),
+        ({"photo_teacher": True, "photo_steps": 1, "prefixes": 0}, "photo_teacher is on; it needs photo_steps and pre"),
         ({"crop_jitter": -1.0}, "crop_jitter.*cannot be negative"),
         ({"pixel_anchor": -2.0}, "pixel_anchor.*cannot be negative"),
         ({"scr_weight": -1.0}, "scr_weight.*cannot be negative"),
@@ -160,6 +162,27 @@ def test_the_photos_are_reconstructed_better_than_by_the_untuned_model(make, sho
     assert error() == untuned
     backbone.add_lora(16, 16.0, "qkv", torch.Generator().manual_seed(0), values, "image")
     assert error() < 0.97 * untuned
+
+
+def test_the_teacher_is_the_frozen_model_or_what_the_photos_made_of_it(make, short_backbone, ada):
+    """Up to the adapter's first step both are the frozen model; afterwards the photos' adapter works, and then goes."""
+    backbone, found = short_backbone, {}
+    backbone.reset()
+    backbone.add_lora(4, 4.0, "qkv", torch.Generator().manual_seed(0), side="image")
+    drawn = torch.Generator().manual_seed(1)
+    values = {name: torch.randn(one.shape, generator=drawn) / 10 for name, one in backbone.lora_values("image").items()}
+    backbone.reset()
+    for taught in ("off", "on"):
+        method = make("personalvideo_plus", token="none", rank=4, photo_steps=1, photo_teacher=taught, prefixes=1)
+        with method.teacher(values, "video"):
+            found[taught] = method._pool("video", ada.class_noun, Keyword(), SIMULATED, 0)[0]
+        assert not backbone.lora_values("video")
+        assert method._pools is None
+    torch.testing.assert_close(found["on"].latent, found["off"].latent)
+    assert float((found["on"].ending - found["off"].ending).abs().max()) > 1e-2
+    plain = make("personalvideo_plus", token="none", prefixes=1)
+    frozen = plain._pool("video", ada.class_noun, Keyword(), SIMULATED, 0)[0]
+    torch.testing.assert_close(found["off"].ending, frozen.ending)
 
 
 def test_without_photo_steps_nothing_is_drawn_before_the_first_stage(make, ada):

@@ -110,7 +110,8 @@ def test_a_line_of_before_a_setting_came_ran_without_it():
     assert not ran(row, {**values, "centre": True})
     assert not ran(row, {**values, "rate": 4e-3})
     assert ran({**row, "settings": "centre=True,rate=0.002"}, {**values, "centre": True})
-    assert not ran({**row, "method": "dreambooth_lora"}, values)
+    assert ran(row, {"rate": 2e-3, "span_noise": 0.0})
+    assert not ran(row, {"rate": 2e-3, "span_noise": 0.86})
 
 
 def test_trials_without_a_fault_go_first_by_likeness():
