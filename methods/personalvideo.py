@@ -323,7 +323,7 @@ class PersonalVideo(KeywordMethod):
             return prefix.seen[frames]
 
     def _pool(self, side: Side, class_noun: str, keyword: Keyword, prompts: PromptSet, seed: int) -> Sequence[Prefix]:
-        """The prefixes of a tuning. Without learned words or photos they hold nothing of a person: the next has them."""
+        """The prefixes of a tuning. Without learned words or photos they show nobody, and serve the next person too."""
         count = self.settings.prefixes * (4 if side == "image" else 1)
         if keyword.tokens or self.photo_steps:
             return [self._prefix(side, class_noun, keyword, prompts, seed, k) for k in range(count)]
