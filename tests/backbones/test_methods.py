@@ -20,13 +20,13 @@ ON_PICTURES = {
     "magicme": {"steps": 2, "references": 1, "batch": 1},
     "personalvideo_plus": {
         "steps": 1, "warm_steps": 1, "token_steps": 1, "references": 1, "prefixes": 1, "rank": 2, "icr_frames": 2,
-        "scr_frames": 2,
+        "scr_frames": 2, "photo_steps": 1, "photo_teacher": "on", "centre": "on",
     },
 }  # fmt: skip
 PLUS_ON_TRANSFORMERS = {
     "personalvideo_plus": {
         "steps": 1, "warm_steps": 1, "references": 1, "prefixes": 1, "rank": 2, "icr_frames": 2, "scr_frames": 2,
-        "token": "rare",
+        "token": "rare", "photo_steps": 1, "photo_teacher": "on", "centre": "on",
     },
 }  # fmt: skip
 PHOTOS_AS_PROMPTS = {"id_animator": {}, "ip_adapter_face": {}}

@@ -19,7 +19,10 @@ SHORT = {"steps": 1, "warm_steps": 0, "prefixes": 1, "token_steps": 2}
 
 class TestContract(ShortContract):
     method = PersonalVideoPlus
-    settings = {"steps": 2, "warm_steps": 2, "prefixes": 1, "token_steps": 2, "targets": "qkv_motion"}  # noqa: RUF012
+    settings = {  # noqa: RUF012
+        "steps": 2, "warm_steps": 2, "photo_steps": 2, "photo_teacher": "on", "centre": "on", "prefixes": 1,
+        "token_steps": 2, "targets": "qkv_motion",
+    }  # fmt: skip
 
 
 def test_the_frozen_model_takes_a_step_of_the_shipped_profile():
