@@ -36,7 +36,7 @@ from pvbench.runner.progress import RichObserver
 from pvbench.runner.scoring import score_run
 from pvbench.store import Store
 
-from .trials import ADDITIONS, BY_HAND, SPACES, STANDS_FOR
+from .trials import ADDITIONS, ALONG, BY_HAND, SPACES, STANDS_FOR
 
 LOG = Path("docs/lab/search.csv")
 FIELDS = (
@@ -119,17 +119,24 @@ def resolved(method: str, settings: Mapping[str, Any]) -> dict[str, Any]:
     return {name: getattr(made, name) for name in names}
 
 
-def ran(row: Mapping[str, str], values: Mapping[str, Any]) -> bool:
-    """Whether a line of the log ran with these values of `resolved`; settings that it does not name were off then."""
-    name, _ = STANDS_FOR.get(row["method"], (row["method"], {}))
-    off = {**dataclasses.asdict(METHODS.get(name).Settings()), **ADDITIONS.get(name, {})}
+def as_run(row: Mapping[str, str]) -> dict[str, Any]:
+    """The settings of a line of the log. Additions that it does not name came later: they were off then."""
     before = read(row["settings"])
-    return all(before.get(one, str(off.get(one))) == str(value) for one, value in values.items())
+    return {name: off for name, off in ADDITIONS.get(row["method"], {}).items() if name not in before} | before
+
+
+def ran(row: Mapping[str, str], values: Mapping[str, Any]) -> bool:
+    """Whether a line of the log ran with these values of `resolved`."""
+    name, _ = STANDS_FOR.get(row["method"], (row["method"], {}))
+    before = dataclasses.asdict(METHODS.get(name).Settings()) | as_run(row)
+    return all(str(before.get(one)) == str(value) for one, value in values.items())
 
 
 def leave_one_out(method: str) -> dict[str, dict[str, Any]]:
-    """The settings of a method's defaults without each of its additions, by what is left out."""
-    return {f"without {name}": {name: value} for name, value in ADDITIONS.get(method, {}).items()}
+    """The settings of a method's defaults without each of the additions that they have, by what is left out."""
+    defaults = dataclasses.asdict(METHODS.get(method).Settings())
+    on = {name: value for name, value in ADDITIONS.get(method, {}).items() if defaults[name] != value}
+    return {f"without {name}": {name: value, **ALONG.get(name, {})} for name, value in on.items()}
 
 
 def run_trial(
@@ -211,7 +218,7 @@ def main() -> None:
     if given.best:
         # As they were run: a method's defaults, and with them trial 0, may have changed since.
         whole = [row for row in order(smaller) if not row["trial"].startswith("without")]
-        trials = {row["trial"]: read(row["settings"]) for row in whole[: given.best]}
+        trials = {row["trial"]: as_run(row) for row in whole[: given.best]}
     for trial, settings in trials.items():
         if any(ran(row, resolved(given.method, settings)) for row in done):
             continue

@@ -66,11 +66,20 @@ _PLAIN: Mapping[str, Any] = {
 _SHARP: Mapping[str, Any] = {"temperature": 100.0, "scr_frames": 8}
 _EVEN: Mapping[str, Any] = {"temperature": 50.0, "scr_frames": 8}
 _EARLY: Mapping[str, Any] = {**_EVEN, "span_noise": 0.86}
+_GUARDED: Mapping[str, Any] = {
+    "scr_floor": 0.1, "crop_jitter": 0.15, "photo_steps": 0, "photo_teacher": "off", "centre": "off",
+}  # fmt: skip
+# The defaults of `personalvideo_plus` before it saw photos: pictures first.
+_PICTURES: Mapping[str, Any] = {
+    **_WORDS, **_GUARDED, "targets": "qkv", "scr_frames": 4, "temperature": 25.0, "gradient_steps": 1, "prefixes": 12,
+    "jitter": 0.15, "steps": 30, "rate": 8e-4, "warm_steps": 280, "warm_rate": 8e-3, "icr_frames": 4,
+    "scr_weight": 0.2, "ceiling": 0.5, "finish": 0.125, "pixel_anchor": 24.0,
+}  # fmt: skip
 # The printed method as the second stage chose it, whose pictures have a grid and a tint: additions one after another.
 _PRINTED: Mapping[str, Any] = {
     **_WORDS, **_EVEN, "targets": "qkv_motion", "gradient_steps": 0, "prefixes": 6,
     "jitter": 0.2, "rate": 2e-3, "steps": 120, "warm_steps": 0, "icr_frames": 1, "scr_weight": 1.0, "ceiling": 1.0,
-    "finish": 0.0, "pixel_anchor": 24.0,
+    "finish": 0.0, "pixel_anchor": 24.0, **_GUARDED,
 }  # fmt: skip
 _CENTRED: Mapping[str, Any] = {**_PRINTED, "pixel_anchor": 0.0, "scr_floor": 0.0, "crop_jitter": 0.0, "centre": "on"}
 # What the recogniser does not see, skin and hair, from the photos before.
@@ -127,11 +136,11 @@ BY_HAND: Mapping[str, Sequence[Mapping[str, Any]]] = {
         {**_EVEN, "prefixes": 0, "rate": 4e-3},
     ),
     "personalvideo_plus": (
-        {**_WORDS},
-        {**_WORDS, **_SHARP, "targets": "qkv_motion", "rank": 4, "rate": 4e-4, "steps": 80, "warm_rate": 4e-3,
+        {**_PICTURES},
+        {**_PICTURES, **_SHARP, "targets": "qkv_motion", "rank": 4, "rate": 4e-4, "steps": 80, "warm_rate": 4e-3,
          "gradient_steps": 1, "ceiling": 0.7, "finish": 0.0, "jitter": 0.2},
-        {**_WORDS, **_SHARP, "targets": "qkv_motion", "rate": 2e-3, "steps": 120, "warm_steps": 0, "gradient_steps": 0,
-         "ceiling": 1.0, "finish": 0.0, "jitter": 0.2, "scr_weight": 1.0, "pixel_anchor": 8.0},
+        {**_PICTURES, **_SHARP, "targets": "qkv_motion", "rate": 2e-3, "steps": 120, "warm_steps": 0,
+         "gradient_steps": 0, "ceiling": 1.0, "finish": 0.0, "jitter": 0.2, "scr_weight": 1.0, "pixel_anchor": 8.0},
         {**_PRINTED},
         {**_PRINTED, "finish": 0.125},
         {**_PRINTED, "finish": 0.125, "icr_frames": 4, "ceiling": 0.7},
@@ -173,3 +182,6 @@ ADDITIONS: Mapping[str, Mapping[str, Any]] = {
     },
 }
 """What a method adds to the one that it builds on, each with the value that takes it away."""
+
+ALONG: Mapping[str, Mapping[str, Any]] = {"photo_steps": {"photo_teacher": False}}
+"""What cannot stay when an addition is left out."""

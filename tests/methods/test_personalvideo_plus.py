@@ -14,7 +14,7 @@ from pvbench.profile import load_profile
 from pvbench.prompt import load_prompts
 
 SIMULATED = load_prompts("mini_simulated")
-SHORT = {"steps": 1, "warm_steps": 0, "prefixes": 1, "token_steps": 2}
+SHORT = {"steps": 1, "photo_steps": 0, "photo_teacher": "off", "prefixes": 1, "token_steps": 2}
 
 
 class TestContract(ShortContract):
@@ -29,10 +29,11 @@ def test_the_frozen_model_takes_a_step_of_the_shipped_profile():
     """And a finish that is shorter than a step is not a finish: it is refused."""
     profile, ada = load_profile("mini"), load_identities(["ada"])
     steps = profile.sampling.steps
-    assert PersonalVideoPlusSettings().finish * steps >= 1
+    assert 0.125 * steps == 1
     with pytest.raises(SettingError, match=r"finish is 0\.1, less than one of the profile's 8 steps; set it to 0\.125"):
         PersonalVideoPlus.check(PersonalVideoPlusSettings(finish=0.1), profile, ada, SIMULATED)
-    PersonalVideoPlus.check(PersonalVideoPlusSettings(finish=0.0), profile, ada, SIMULATED)
+    for finish in (0.0, 0.125):
+        PersonalVideoPlus.check(PersonalVideoPlusSettings(finish=finish), profile, ada, SIMULATED)
 
 
 def test_it_says_that_it_is_not_the_paper():
@@ -77,7 +78,7 @@ def test_likeness_above_the_ceiling_earns_nothing(make, ada, monkeypatch):
 def test_videos_go_on_from_what_pictures_taught(make, short_backbone, ada):
     """The adapter of the warm steps moves into the video model as it is, and all steps are counted as one tuning."""
     told, backbone = [], short_backbone
-    method = make("personalvideo_plus", token="none", steps=1, warm_steps=3, prefixes=1, scr="off")
+    method = make("personalvideo_plus", token="none", scr="off", **{**SHORT, "warm_steps": 3})
     method.tune(ada, SIMULATED, seed=0, progress=lambda step, total, found: told.append((step, total)))
     assert told == [(1, 4), (2, 4), (3, 4), (4, 4)]
     generator = torch.Generator().manual_seed(0)
@@ -99,8 +100,8 @@ def test_videos_go_on_from_what_pictures_taught(make, short_backbone, ada):
         ({"warm_rate": 0.0}, "warm_rate must be positive"),
         ({"photo_rate": 0.0}, "photo_rate must be positive"),
         ({"photo_steps": -1}, "photo_steps.*cannot be negative"),
-        ({"photo_teacher": True}, "photo_teacher is on; it needs photo_steps and prefixes above 0"),
-        ({"photo_teacher": True, "photo_steps": 1, "prefixes": 0}, "photo_teacher is on; it needs photo_steps and pre"),
+        ({"photo_steps": 0}, "photo_teacher needs photo_steps and prefixes above 0; set these, or photo_teacher=off"),
+        ({"prefixes": 0}, "photo_teacher needs photo_steps and prefixes"),
         ({"crop_jitter": -1.0}, "crop_jitter.*cannot be negative"),
         ({"pixel_anchor": -2.0}, "pixel_anchor.*cannot be negative"),
         ({"scr_weight": -1.0}, "scr_weight.*cannot be negative"),
@@ -133,7 +134,7 @@ def test_what_is_rewarded_is_centred(make, ada, monkeypatch, side):
 def test_photos_come_first_and_the_rewards_go_on_from_them(make, short_backbone, ada, monkeypatch):
     """The adapter of these steps is where the next stage begins, and all steps are one tuning."""
     told, begun, backbone = [], [], short_backbone
-    method = make("personalvideo_plus", token="none", photo_steps=3, steps=1, warm_steps=0, prefixes=1, scr="off")
+    method = make("personalvideo_plus", token="none", photo_steps=3, steps=1, prefixes=1, scr="off")
     add_lora = backbone.add_lora
 
     def seen(rank, alpha, targets, generator, values=None, side="video"):
@@ -143,8 +144,10 @@ def test_photos_come_first_and_the_rewards_go_on_from_them(make, short_backbone,
     monkeypatch.setattr(backbone, "add_lora", seen)
     method.tune(ada, SIMULATED, seed=0, progress=lambda step, total, found: told.append((step, total)))
     assert told == [(1, 4), (2, 4), (3, 4), (4, 4)]
-    (before, nothing), (after, values) = begun
-    assert (before, after, nothing) == ("image", "video", None)
+    # Of the photos, of the teacher, and of what is tuned.
+    (before, nothing), (taught, same), (after, values) = begun
+    assert (before, taught, after, nothing) == ("image", "video", "video", None)
+    assert all(torch.equal(same[name], values[name]) for name in values)
     assert max(float(value.abs().max()) for name, value in values.items() if "lora_B" in name) > 1e-3
 
 
@@ -183,13 +186,13 @@ def test_the_teacher_is_the_frozen_model_or_what_the_photos_made_of_it(make, sho
         assert method._pools is None
     torch.testing.assert_close(found["on"].latent, found["off"].latent)
     assert float((found["on"].ending - found["off"].ending).abs().max()) > 1e-2
-    plain = make("personalvideo_plus", token="none", prefixes=1)
+    plain = make("personalvideo", token="none", prefixes=1)
     frozen = plain._pool("video", ada.class_noun, Keyword(), SIMULATED, 0)[0]
     torch.testing.assert_close(found["off"].ending, frozen.ending)
 
 
 def test_without_photo_steps_nothing_is_drawn_before_the_first_stage(make, ada):
-    method, generator = make("personalvideo_plus"), torch.Generator().manual_seed(0)
+    method, generator = make("personalvideo_plus", **SHORT), torch.Generator().manual_seed(0)
     before = generator.get_state()
     assert method.first_values(ada, Keyword(), generator, lambda *_: None) == {}
     assert torch.equal(generator.get_state(), before)

@@ -10,6 +10,7 @@ from pvbench.profile import load_profile
 from pvbench.variant import parse_variant
 from workshop.search import (
     Outcome,
+    as_run,
     draw,
     leave_one_out,
     order,
@@ -20,7 +21,7 @@ from workshop.search import (
     resolved,
     written,
 )
-from workshop.trials import BY_HAND, LOOKS, SPACES
+from workshop.trials import ADDITIONS, BY_HAND, LOOKS, SPACES
 
 BASE = Outcome(24, 24, -0.02, 1.0, 0.66, 1.0)
 
@@ -59,15 +60,18 @@ def test_every_line_of_the_log_says_its_precision():
     assert precision_here() in ("float32", "bfloat16")
 
 
-def test_each_addition_of_plus_is_left_out_once_and_is_on_by_default():
+def test_each_addition_of_plus_that_is_on_is_left_out_once():
     cls, found = METHODS.get("personalvideo_plus"), leave_one_out("personalvideo_plus")
     added = {field.name for field in dataclasses.fields(cls.Settings)}
     added -= {field.name for field in dataclasses.fields(METHODS.get("personalvideo").Settings)}
     # A rate is not an addition: without steps there is nothing that it belongs to.
-    assert {name for settings in found.values() for name in settings} == added - {"warm_rate", "photo_rate"}
-    for settings in found.values():
-        for name, value in settings.items():
-            assert getattr(cls.Settings(), name) != value
+    assert set(ADDITIONS["personalvideo_plus"]) == added - {"warm_rate", "photo_rate"}
+    on = {name for name, off in ADDITIONS["personalvideo_plus"].items() if getattr(cls.Settings(), name) != off}
+    assert set(found) == {f"without {name}" for name in on}
+    assert len(on) >= 3
+    for label, settings in found.items():
+        name = label.removeprefix("without ")
+        assert settings[name] == ADDITIONS["personalvideo_plus"][name]
         settings_from(cls.Settings, settings)
         assert resolved("personalvideo_plus", settings).items() >= settings.items()
     assert leave_one_out("dreambooth_lora") == {}
@@ -110,6 +114,7 @@ def test_a_line_of_before_a_setting_came_ran_without_it():
     assert not ran(row, {**values, "centre": True})
     assert not ran(row, {**values, "rate": 4e-3})
     assert ran({**row, "settings": "centre=True,rate=0.002"}, {**values, "centre": True})
+    assert as_run(row) == {**ADDITIONS["personalvideo_plus"], "rate": "0.002"}
     assert ran(row, {"rate": 2e-3, "span_noise": 0.0})
     assert not ran(row, {"rate": 2e-3, "span_noise": 0.86})
 
