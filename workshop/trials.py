@@ -105,6 +105,8 @@ BY_HAND: Mapping[str, Sequence[Mapping[str, Any]]] = {
         {**_GENTLE, "steps": 120, "rate": 2e-3},
         {**_GENTLE, "steps": 90, "rate": 1e-3},
         {**_GENTLE, "steps": 160, "rate": 1e-3, "rank": 32},
+        {**_GENTLE, "steps": 120, "rate": 1e-3, "rank": 8},
+        {**_GENTLE, "steps": 120, "rate": 7e-4},
     ),
     "magicme": (
         {**_PLAIN},
@@ -123,6 +125,8 @@ BY_HAND: Mapping[str, Sequence[Mapping[str, Any]]] = {
         {**_PLAIN, "steps": 150},
         {**_PLAIN, "rate": 3e-3},
         {**_PLAIN, "whole": 0.1},
+        {**_PLAIN, "whole": 0.0},
+        {**_PLAIN, "steps": 250, "rate": 4e-3},
     ),
     "personalvideo": (
         {**_SHARP},
@@ -134,6 +138,8 @@ BY_HAND: Mapping[str, Sequence[Mapping[str, Any]]] = {
         {**_EVEN, "prefixes": 24},
         {**_EVEN, "prefixes": 24, "steps": 240},
         {**_EVEN, "prefixes": 0, "rate": 4e-3},
+        {**_EVEN, "rank": 4},
+        {**_EVEN, "rank": 32},
     ),
     "personalvideo_plus": (
         {**_PICTURES},
@@ -158,7 +164,7 @@ BY_HAND: Mapping[str, Sequence[Mapping[str, Any]]] = {
 }  # fmt: skip
 """What was tried after the drawn trials: the defaults of their time, changed where a trial or a picture said so."""
 
-LOOKS: Mapping[str, int] = {"personalvideo": 7}
+LOOKS: Mapping[str, int] = {"personalvideo": 7, "personalvideo_plus": 2}
 """Tries that are not in the log, and are told in docs/lab/README.md; other methods get as many trials for them."""
 
 # A learned keyword without an adapter is a method whose adapter learns nothing.
