@@ -128,7 +128,7 @@ class PersonalVideoPlus(PersonalVideo):
             )
 
     def sampled(self, text: str, request: Request, adapter: Adapter, keyword: Keyword) -> Video:
-        """The video of a prompt's text; the frozen model takes the last steps from fresh noise."""
+        """The video of a prompt's text, centred; the frozen model takes the steps of a finish from fresh noise."""
         centre = self.settings.centre
         return self.backbone.sample(
             text, request.noise_seed, adapter.span, renew=True, centre=centre, tokens=keyword.tokens
@@ -173,10 +173,17 @@ class PersonalVideoPlus(PersonalVideo):
             yield
             return
         backbone.add_lora(
-            settings.rank, float(settings.rank), settings.targets, torch.Generator(), dict(first_values), side
+            settings.rank,
+            float(settings.rank),
+            settings.targets,
+            torch.Generator().manual_seed(0),
+            dict(first_values),
+            side,
         )
-        yield
-        backbone.remove_lora(side)
+        try:
+            yield
+        finally:
+            backbone.remove_lora(side)
 
     def stages(self) -> Sequence[Stage]:
         """Pictures, then what PersonalVideo tunes."""
