@@ -111,13 +111,13 @@ class Stage:
 
 @dataclass(frozen=True, eq=False)
 class Prefix:
-    """A trajectory up to the adapter's first step, and how the frozen model ends it.
+    """A trajectory up to the adapter's first step, and how the teacher ends it: the frozen model, as printed.
 
     Attributes:
         text: of the prompt, without the keyword, as the semantic reward reads it.
         words: of the prompt, with the keyword.
         latent: before the adapter's first step.
-        ending: the frozen model's noiseless latent.
+        ending: the teacher's noiseless latent.
         seen: what was decoded of it so far, by the frames.
     """
 
@@ -131,7 +131,7 @@ class Prefix:
 
 @dataclass(frozen=True, eq=False)
 class Frozen:
-    """Frames of the frozen model's video that are decoded together.
+    """Frames of the teacher's video, as printed the frozen model's, that are decoded together.
 
     Attributes:
         frames: their numbers.
@@ -220,8 +220,7 @@ class PersonalVideo(KeywordMethod):
                 if pool:
                     prefix = pool[int(torch.randint(len(pool), (1,), generator=generator))]
                 else:
-                    with backbone.without_lora(side):
-                        prefix = self._prefix(side, identity.class_noun, keyword, prompts, seed, counts.done)
+                    prefix = self._prefix(side, identity.class_noun, keyword, prompts, seed, counts.done)
                 loss, losses = self.loss(prefix, reference, generator)
                 loss.backward()
                 torch.nn.utils.clip_grad_norm_(parameters, 1.0)
@@ -260,6 +259,11 @@ class PersonalVideo(KeywordMethod):
             told: is called after each step with its number and losses.
         """
         return {}
+
+    @property
+    def taught(self) -> bool:
+        """Whether the teacher is the frozen model with an adapter: never, as printed."""
+        return False
 
     def teacher(self, first_values: Mapping[str, Tensor], side: Side) -> AbstractContextManager[None]:
         """Inside of the block the backbone is what rewards compare with: the frozen model, as printed."""
@@ -310,7 +314,7 @@ class PersonalVideo(KeywordMethod):
         return self._rewards
 
     def frozen(self, prefix: Prefix, generator: torch.Generator) -> Frozen:
-        """Frames of the frozen model's video that are decoded together, a group of them at random."""
+        """Frames of the teacher's video that are decoded together, a group of them at random."""
         import torch
 
         with torch.no_grad():
@@ -337,9 +341,9 @@ class PersonalVideo(KeywordMethod):
     def _prefix(
         self, side: Side, class_noun: str, keyword: Keyword, prompts: PromptSet, seed: int, number: int
     ) -> Prefix:
-        """The trajectory that tuned and frozen model share, and the frozen model's end of it.
+        """The trajectory that tuned model and teacher share, and the teacher's end of it.
 
-        The adapter is off in these steps, so both models' latents are the same: one computation serves both.
+        The adapter is off in the shared steps, so both models' latents are the same: one computation serves both.
         """
         import torch
 
@@ -357,7 +361,9 @@ class PersonalVideo(KeywordMethod):
             first, _ = backbone.active_steps(self.active)
             with backbone.without_lora(side):
                 latent = backbone.denoise(latent, words, 0, first, side)
-            return Prefix(side, text, words, latent, backbone.denoise(latent, words, first, None, side))
+            with nullcontext() if self.taught else backbone.without_lora(side):
+                ending = backbone.denoise(latent, words, first, None, side)
+            return Prefix(side, text, words, latent, ending)
 
     def _end(self, prefix: Prefix) -> Float[Tensor, "1 c T h w"]:
         """The tuned model's end of the trajectory, with gradient from the last `gradient_steps` on."""

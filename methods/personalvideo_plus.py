@@ -37,18 +37,20 @@ _PHOTOS = 4
 class PersonalVideoPlusSettings(PersonalVideoSettings):
     """Settings of PersonalVideo with additions, beside those of PersonalVideo; none of these is printed.
 
-    The last five groups are off by default: they were tried, and others do better (docs/lab/README.md).
+    From `warm_steps` on they are off by default: docs/lab/README.md has what came of them.
 
     Attributes:
-        photo_steps, photo_rate: so many steps before all others reconstruct the photos on the text-to-image model, as
-            `dreambooth_lora` does: a recogniser sees neither skin nor hair. 0 is none.
-        photo_teacher: what rewards, anchor and centre compare with is the model as these steps left it, in place of the
-            frozen one, so that the anchor keeps the person's skin and hair.
+        photo_steps, photo_rate: so many steps before all others reconstruct the photos on the text-to-image model by
+            the loss of `dreambooth_lora`: a recogniser sees neither skin nor hair. 0 is none. Unlike there, `targets`
+            are this method's, and a divergence is not looked for.
+        photo_teacher: what rewards, anchor and centre compare with in tuning is the model as these steps left it, in
+            place of the frozen one, so that the anchor keeps the person's skin and hair. Not with a finish.
         pixel_anchor: weight of the squared distance to the teacher's frame: outside of the face, which keeps all that
             is not the person; in the face, of what is not grey in the change, which keeps coloured patches out; and
             everywhere in the finest detail, which keeps grain out.
         centre: the shift of whole latent channels that all of a video has in common is taken out of what the adapter
-            changes, in tuning and sampling: the eye sees it as a grid and a tint, and the face does not need it.
+            changes, in tuning and sampling: the eye sees it as a grid, and the face does not need it. In sampling the
+            change is that from the frozen model.
         crop_jitter: size of random changes of the generated faces: colour as for references, shift, scale and blur.
         scr_floor: weight of the loss for a match lower than the teacher's in all frames, which eq. 4 cannot see.
         warm_steps, warm_rate: so many steps before those on videos tune on single pictures of the text-to-image model,
@@ -82,6 +84,8 @@ class PersonalVideoPlusSettings(PersonalVideoSettings):
             raise SettingError(f"finish is {self.finish}; expected a share of the steps, 0 to below span, {self.span}")
         if self.photo_teacher and not (self.photo_steps and self.prefixes):
             raise SettingError("photo_teacher needs photo_steps and prefixes above 0; set these, or photo_teacher=off")
+        if self.photo_teacher and self.finish:
+            raise SettingError("photo_teacher and finish end a video differently; set finish=0, or photo_teacher=off")
         if not 0 < self.ceiling <= 1:
             raise SettingError(f"ceiling is {self.ceiling}; expected a cosine, above 0 and at most 1")
         at_least("must be positive", self, ("icr_frames",), 1)
@@ -98,7 +102,7 @@ class PersonalVideoPlusSettings(PersonalVideoSettings):
 class PersonalVideoPlus(PersonalVideo):
     """PersonalVideo's rewards and isolated adapter, with additions that are not the paper's.
 
-    docs/personalvideo.md has a table of what each addition gives.
+    docs/personalvideo.md has a table of the additions and their reasons.
     """
 
     name: ClassVar[str] = "personalvideo_plus"
@@ -150,8 +154,8 @@ class PersonalVideoPlus(PersonalVideo):
         settings, backbone = self.settings, self.backbone
         if not settings.photo_steps:
             return {}
-        photos = Photos.of(identity, settings.references, keyword, backbone)
         backbone.reset()
+        photos = Photos.of(identity, settings.references, keyword, backbone)
         parameters = backbone.add_lora(settings.rank, float(settings.rank), settings.targets, generator, side="image")
 
         def loss() -> tuple[Tensor, Tensor]:
@@ -162,6 +166,11 @@ class PersonalVideoPlus(PersonalVideo):
         values = backbone.lora_values("image")
         backbone.remove_lora("image")
         return values
+
+    @property
+    def taught(self) -> bool:
+        """Whether the teacher is what the photos made of the frozen model."""
+        return self.settings.photo_teacher
 
     @contextmanager
     def teacher(self, first_values: Mapping[str, Tensor], side: Side) -> Iterator[None]:
@@ -186,7 +195,7 @@ class PersonalVideoPlus(PersonalVideo):
             backbone.remove_lora(side)
 
     def stages(self) -> Sequence[Stage]:
-        """Pictures, then what PersonalVideo tunes."""
+        """Pictures, if they are asked for, then what PersonalVideo tunes."""
         return (Stage("image", self.settings.warm_steps, self.settings.warm_rate), *super().stages())
 
     def loss(
@@ -251,7 +260,7 @@ def pixel_anchor(drift: Float[Tensor, "n 3 H W"], outside: Float[Tensor, "n 1 H 
     """What the change of images (n, 3, H, W) costs: all of it outside of the face, its colour within, grain everywhere.
 
     Args:
-        drift: tuned less frozen.
+        drift: tuned less taught.
         outside: (n, 1, H, W), 1 far from the face and 0 on it.
     """
     tint = drift - drift.mean(dim=1, keepdim=True)

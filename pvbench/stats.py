@@ -208,7 +208,7 @@ def sign_flip_p(differences: Float[np.ndarray, "identities"], rng: np.random.Gen
     as_large = observed - 1e-9 * np.abs(differences).sum()
     if 2**n <= EXACT_FLIPS:
         patterns = (np.arange(2**n)[:, np.newaxis] >> np.arange(n)) & 1
-        return float(np.mean(np.abs((1.0 - 2.0 * patterns) @ differences) >= as_large))
+        return float(np.mean(np.abs(_sums(1.0 - 2.0 * patterns, differences)) >= as_large))
     flips = rng.choice([-1.0, 1.0], size=(EXACT_FLIPS, n))
     hits = int((np.abs(_sums(flips, differences)) >= as_large).sum())
     return (hits + 1) / (EXACT_FLIPS + 1)
@@ -225,7 +225,7 @@ def sign_flip_greater_p(differences: Float[np.ndarray, "identities"], rng: np.ra
     as_high = differences.sum() - 1e-9 * np.abs(differences).sum()
     if 2**n <= EXACT_FLIPS:
         patterns = (np.arange(2**n)[:, np.newaxis] >> np.arange(n)) & 1
-        return float(np.mean((1.0 - 2.0 * patterns) @ differences >= as_high))
+        return float(np.mean(_sums(1.0 - 2.0 * patterns, differences) >= as_high))
     flips = rng.choice([-1.0, 1.0], size=(EXACT_FLIPS, n))
     return (int((_sums(flips, differences) >= as_high).sum()) + 1) / (EXACT_FLIPS + 1)
 
@@ -236,8 +236,7 @@ def _sums(flips: Float[np.ndarray, "m n"], differences: Float[np.ndarray, "n"]) 
     A matrix product starts the linear algebra's threads, whose work here is over before they have met: beside a grid
     that keeps the cores busy, they wait for each other most of the time.
     """
-    sums: Float[np.ndarray, m] = np.einsum("mn,n->m", flips, differences)
-    return sums
+    return np.asarray(np.einsum("mn,n->m", flips, differences))
 
 
 def detectable_difference(

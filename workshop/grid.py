@@ -79,11 +79,11 @@ def stripes(frames: Frames) -> tuple[float, float]:
     return found[0], found[1]
 
 
-def corners(frames: Frames) -> Float[np.ndarray, colours]:
+def corners(frames: Frames) -> Colour:
     """The mean colour of both upper corners, over all frames."""
     height, width = (max(1, int(size * share)) for size, share in zip(frames.shape[1:3], _CORNER, strict=True))
     both = np.concatenate([frames[:, :height, :width], frames[:, :height, -width:]], axis=2)
-    mean: Float[np.ndarray, colours] = both.astype(float).mean(axis=(0, 1, 2))
+    mean: Colour = both.astype(float).mean(axis=(0, 1, 2))
     return mean
 
 
@@ -125,7 +125,7 @@ def marks(run: Path, rows: Sequence[str]) -> Mapping[str, Marks]:
     return {row: _summed_up(people, lines, read[UNTUNED]) for row, lines in read.items()}
 
 
-def _read(path: Path) -> tuple[float, float, Float[np.ndarray, colours]]:
+def _read(path: Path) -> _Line:
     frames = read_video(path).frames
     return (*stripes(frames), corners(frames))
 

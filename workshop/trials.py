@@ -55,6 +55,10 @@ SPACES: Mapping[str, Space] = {
         "ceiling": (0.5, 0.7, 1.0),
         "finish": (0.0, 0.125),
         "pixel_anchor": (0.0, 8.0, 24.0),
+        # They came after the draws.
+        "photo_steps": (0,),
+        "photo_teacher": (False,),
+        "centre": (False,),
     },
 }
 

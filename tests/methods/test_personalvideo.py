@@ -13,6 +13,7 @@ from pvbench.errors import SettingError
 from pvbench.identity import load_identities
 from pvbench.method import request_for, save_adapter
 from pvbench.methods.personalvideo import PersonalVideo, PersonalVideoSettings, Stage
+from pvbench.methods.personalvideo_plus import PersonalVideoPlusSettings
 from pvbench.profile import load_profile
 from pvbench.prompt import load_prompts
 from pvbench.reward import Jitter
@@ -172,8 +173,9 @@ class TestPrinted:
     def test_nothing_of_ours_is_a_setting_of_it(self):
         """What the paper does not have is another method's."""
         names = {field.name for field in dataclasses.fields(PersonalVideoSettings)}
-        ours = {"warm_steps", "ceiling", "finish", "pixel_anchor", "scr_floor", "scr_weight", "icr_frames"}
-        assert not names & ours
+        ours = {field.name for field in dataclasses.fields(PersonalVideoPlusSettings)} - names
+        assert {"warm_steps", "ceiling", "finish", "pixel_anchor", "photo_steps", "centre"} <= ours
+        assert PersonalVideo.taught.fget(None) is False
 
 
 def test_without_its_word_a_prompt_asks_for_anybody(make, ada, monkeypatch):

@@ -8,6 +8,8 @@ from short_contract import ShortContract
 from pvbench.errors import SettingError
 from pvbench.identity import load_identities
 from pvbench.keyword import Keyword, photos_and_captions
+from pvbench.method import Adapter, request_for
+from pvbench.methods.dreambooth_lora import Photos
 from pvbench.methods.personalvideo_plus import PersonalVideoPlus, PersonalVideoPlusSettings, pixel_anchor
 from pvbench.pixels import photo_tensor
 from pvbench.profile import load_profile
@@ -31,9 +33,10 @@ def test_the_frozen_model_takes_a_step_of_the_shipped_profile():
     steps = profile.sampling.steps
     assert 0.125 * steps == 1
     with pytest.raises(SettingError, match=r"finish is 0\.1, less than one of the profile's 8 steps; set it to 0\.125"):
-        PersonalVideoPlus.check(PersonalVideoPlusSettings(finish=0.1), profile, ada, SIMULATED)
+        PersonalVideoPlus.check(PersonalVideoPlusSettings(finish=0.1, photo_teacher=False), profile, ada, SIMULATED)
     for finish in (0.0, 0.125):
-        PersonalVideoPlus.check(PersonalVideoPlusSettings(finish=finish), profile, ada, SIMULATED)
+        settings = PersonalVideoPlusSettings(finish=finish, photo_teacher=False)
+        PersonalVideoPlus.check(settings, profile, ada, SIMULATED)
 
 
 def test_it_says_that_it_is_not_the_paper():
@@ -95,12 +98,13 @@ def test_videos_go_on_from_what_pictures_taught(make, short_backbone, ada):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"span": 0.25, "finish": 0.25}, r"finish is 0\.25.*below span, 0\.25"),
+        ({"span": 0.25, "finish": 0.25, "photo_teacher": False}, r"finish is 0\.25.*below span, 0\.25"),
         ({"ceiling": 0.0}, r"ceiling is 0\.0; expected a cosine"),
         ({"warm_rate": 0.0}, "warm_rate must be positive"),
         ({"photo_rate": 0.0}, "photo_rate must be positive"),
         ({"photo_steps": -1}, "photo_steps.*cannot be negative"),
         ({"photo_steps": 0}, "photo_teacher needs photo_steps and prefixes above 0; set these, or photo_teacher=off"),
+        ({"finish": 0.125}, "photo_teacher and finish end a video differently"),
         ({"prefixes": 0}, "photo_teacher needs photo_steps and prefixes"),
         ({"crop_jitter": -1.0}, "crop_jitter.*cannot be negative"),
         ({"pixel_anchor": -2.0}, "pixel_anchor.*cannot be negative"),
@@ -189,6 +193,46 @@ def test_the_teacher_is_the_frozen_model_or_what_the_photos_made_of_it(make, sho
     plain = make("personalvideo", token="none", prefixes=1)
     frozen = plain._pool("video", ada.class_noun, Keyword(), SIMULATED, 0)[0]
     torch.testing.assert_close(found["off"].ending, frozen.ending)
+
+
+def test_every_stage_has_the_photos_teacher(make, short_backbone, ada, monkeypatch):
+    """And not what the stage before made of the adapter."""
+    method = make("personalvideo_plus", token="none", photo_steps=1, steps=1, warm_steps=1, prefixes=1, scr="off")
+    seen, teacher = [], method.teacher
+    monkeypatch.setattr(method, "teacher", lambda values, side: (seen.append((side, values)), teacher(values, side))[1])
+    method.tune(ada, SIMULATED, seed=0, progress=lambda *_: None)
+    (first, values), (second, others) = seen
+    assert (first, second) == ("image", "video")
+    assert values is others
+
+
+def test_a_teacher_leaves_when_something_fails(make, short_backbone):
+    backbone = short_backbone
+    backbone.reset()
+    backbone.add_lora(4, 4.0, "qkv", torch.Generator().manual_seed(0))
+    values = backbone.lora_values()
+    backbone.reset()
+    method = make("personalvideo_plus", rank=4, photo_steps=1, prefixes=1)
+    with pytest.raises(RuntimeError, match="stopped"), method.teacher(values, "video"):
+        assert backbone.lora_values()
+        raise RuntimeError("stopped")
+    assert not backbone.lora_values()
+
+
+@pytest.mark.parametrize("centre", [False, True])
+def test_videos_are_centred_where_that_is_asked_for(make, ada, monkeypatch, centre):
+    method, asked = make("personalvideo_plus", centre=centre), []
+    monkeypatch.setattr(method.backbone, "sample", lambda *_, **named: asked.append(named["centre"]))
+    request = request_for(ada, SIMULATED.prompts[0], 0)
+    method.sampled("a woman", request, Adapter({}, (0.75, 1.0)), Keyword())
+    assert asked == [centre]
+
+
+def test_photos_are_shown_in_the_mirror_too(short_backbone, ada):
+    photos = Photos.of(ada, 2, Keyword(), short_backbone)
+    assert len(photos.latents) == len(photos.words) == 4
+    images = photo_tensor(ada.references()[:2], 64, 64, short_backbone.device)
+    torch.testing.assert_close(photos.latents[2:], short_backbone.encode_images(images.flip(-1)))
 
 
 def test_without_photo_steps_nothing_is_drawn_before_the_first_stage(make, ada):

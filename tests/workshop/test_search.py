@@ -9,6 +9,7 @@ from pvbench.method import METHODS, settings_from
 from pvbench.profile import load_profile
 from pvbench.variant import parse_variant
 from workshop.search import (
+    PHOTOS,
     Outcome,
     as_run,
     draw,
@@ -130,3 +131,13 @@ def test_the_log_is_read_and_may_be_missing(tmp_path):
     assert read_log(tmp_path / "none.csv") == []
     (tmp_path / "log.csv").write_text("method,trial\nbase,1\n")
     assert read_log(tmp_path / "log.csv") == [{"method": "base", "trial": "1"}]
+
+
+@pytest.mark.parametrize("method", ["dreambooth_lora", "magicme", "personalvideo_plus"])
+def test_drawn_trials_of_the_log_are_what_is_drawn_today(method):
+    """A draw that changed would run other settings under a number that stands in the log."""
+    rows = [row for row in read_log() if row["method"] == method and row["photos"] == PHOTOS]
+    drawn = [row for row in rows if row["trial"].isdigit() and row["trial"] != "0"]
+    assert drawn
+    for row in drawn:
+        assert ran(row, resolved(method, draw(method, int(row["trial"])))), row["trial"]
