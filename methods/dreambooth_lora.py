@@ -18,10 +18,10 @@ from pvbench.keyword import (
     TokenKind,
     at_least,
     make_keyword,
+    mirrored_latents,
     photos_and_captions,
 )
-from pvbench.method import Adapter, Progress
-from pvbench.pixels import photo_tensor
+from pvbench.method import Adapter, Progress, Told
 from pvbench.prompt import PromptSet
 from pvbench.reward import SEMANTIC_REWARD, SemanticReward, load_semantic_reward
 
@@ -79,8 +79,7 @@ class Photos:
         import torch
 
         photos, captions = photos_and_captions(identity, references)
-        images = photo_tensor(photos, backbone.sampling.height, backbone.sampling.width, backbone.device)
-        latents = backbone.encode_images(torch.cat([images, images.flip(-1)]))
+        latents = mirrored_latents(photos, backbone)
         with torch.no_grad():
             texts = [keyword.render(caption, identity.class_noun) for caption in captions]
             return cls(latents, [backbone.encode(text, keyword.tokens) for text in texts] * 2)
@@ -98,7 +97,7 @@ def descend(
     steps: int,
     rate: float,
     loss: Callable[[], tuple[Float[Tensor, ""], Float[Tensor, ""]]],
-    told: Callable[[int, Mapping[str, float]], None],
+    told: Told,
 ) -> None:
     """So many steps of AdamW at a constant rate, gradients clipped at a norm of 1, as diffusers' script has it.
 
@@ -216,7 +215,7 @@ class DreamBoothLoRA(KeywordMethod):
         untuned: tuple[float, float],
         seed: int,
         rate: float,
-        report: Callable[[int, Mapping[str, float]], None],
+        report: Told,
     ) -> _Trial:
         """One tuning from the first step to the last, beside how the untuned model was judged."""
         import torch

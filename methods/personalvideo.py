@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -21,7 +21,7 @@ from pvbench.keyword import (
     make_keyword,
     photos_and_captions,
 )
-from pvbench.method import Adapter, Progress, added
+from pvbench.method import Adapter, Progress, Told, added
 from pvbench.prompt import PromptSet
 from pvbench.reward import (
     IDENTITY_REWARD,
@@ -247,11 +247,7 @@ class PersonalVideo(KeywordMethod):
         return 0
 
     def first_values(
-        self,
-        identity: Identity,
-        keyword: Keyword,
-        generator: torch.Generator,
-        told: Callable[[int, Mapping[str, float]], None],
+        self, identity: Identity, keyword: Keyword, generator: torch.Generator, told: Told
     ) -> dict[str, Tensor]:
         """What the adapter begins with, as `lora_values` gives it: nothing, as printed.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -12,7 +12,7 @@ from pvbench.backbone import IMAGES
 from pvbench.errors import SettingError
 from pvbench.identity import Identity
 from pvbench.keyword import Keyword, at_least
-from pvbench.method import Adapter, Request
+from pvbench.method import Adapter, Request, Told
 from pvbench.profile import Profile
 from pvbench.prompt import PromptSet
 from pvbench.reward import Jitter, divergence, shortfall
@@ -144,11 +144,7 @@ class PersonalVideoPlus(PersonalVideo):
         return self.settings.photo_steps
 
     def first_values(
-        self,
-        identity: Identity,
-        keyword: Keyword,
-        generator: torch.Generator,
-        told: Callable[[int, Mapping[str, float]], None],
+        self, identity: Identity, keyword: Keyword, generator: torch.Generator, told: Told
     ) -> dict[str, Tensor]:
         """An adapter that reconstructs the photos, and their mirror images, on the text-to-image model."""
         settings, backbone = self.settings, self.backbone

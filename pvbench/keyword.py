@@ -24,6 +24,7 @@ from pvbench.video import Video
 
 if TYPE_CHECKING:
     import torch
+    from jaxtyping import Float
     from torch import Tensor
 
     from pvbench.latent_backbone import LatentBackbone
@@ -123,6 +124,14 @@ def photos_and_captions(identity: Identity, references: int) -> tuple[list[Any],
     count = photos_asked_for(identity, references)
     captions = [Prompt(f"photo-{i + 1}", text) for i, text in enumerate(identity.captions[:count])]
     return identity.references()[:count], captions
+
+
+def mirrored_latents(photos: Sequence[Any], backbone: LatentBackbone) -> Float[Tensor, "n c 1 h w"]:
+    """Latents of photos, and then of their mirror images, at the size of the backbone's frames."""
+    import torch
+
+    images = photo_tensor(photos, backbone.sampling.height, backbone.sampling.width, backbone.device)
+    return backbone.encode_images(torch.cat([images, images.flip(-1)]))
 
 
 def photos_asked_for(identity: Identity, references: int) -> int:
@@ -279,8 +288,7 @@ def invert(
     backbone.reset()
     generator = torch.Generator().manual_seed(seed)
     photos, captions = photos_and_captions(identity, settings.references)
-    images = photo_tensor(photos, backbone.sampling.height, backbone.sampling.width, backbone.device)
-    latents = backbone.encode_images(torch.cat([images, images.flip(-1)]))
+    latents = mirrored_latents(photos, backbone)
     vectors = torch.nn.Parameter(first_vectors(backbone, identity.class_noun, settings.token_words, generator))
     words = spelled(name, settings.token_words)
     texts = [caption.render(identity.class_noun, words) for caption in captions]

@@ -32,6 +32,8 @@ the truth once more, by other chance; a control does what a metric can be cheate
 
 Progress = Callable[[int, int, Mapping[str, float]], None]
 """Called with the step done, the number of steps and the losses of that step."""
+Told = Callable[[int, Mapping[str, float]], None]
+"""The same of a part of a tuning, which does not know how many steps the whole has."""
 
 
 @dataclass(frozen=True, eq=False)
