@@ -171,6 +171,8 @@ class DreamBoothLoRA(KeywordMethod):
             MethodError: the tuning diverged at every rate that was tried.
         """
         settings, backbone = self.settings, self.backbone
+        # Words are encoded before the first trial: without what another row may have left in the text encoder.
+        backbone.reset()
         before = settings.inversion_steps
         total = before + settings.steps
 
@@ -180,7 +182,6 @@ class DreamBoothLoRA(KeywordMethod):
         keyword = make_keyword(settings, backbone, identity, prompts, seed, told)
         material = self._material(identity, keyword, seed)
         texts = [(p.render(identity.class_noun), keyword.render(p, identity.class_noun)) for p in prompts.prompts[:2]]
-        backbone.reset()
         untuned = self._judged(material, keyword, texts, seed)
         rate = settings.rate
         for attempt in range(_ATTEMPTS):

@@ -51,6 +51,22 @@ def test_photos_are_described_in_their_own_words(make, ada, quiet, monkeypatch):
     assert not any("green turtleneck" in text and "library" in text for text in captions)
 
 
+def test_words_are_encoded_without_what_another_row_left_in_the_text_encoder(make, ada, monkeypatch):
+    """A LoRA of another trainer may have a part for it, and stays until the next row takes it out."""
+    method = make("dreambooth_lora", steps=1, references=1, batch=1, token="rare")
+    backbone = method.backbone
+    plain = backbone.encode("a sks woman").tensors["states"]
+    layer = backbone.pipe.text_encoder.encoder.layers[0].self_attn.q_proj
+    key = "text_encoder.text_model.encoder.layers.0.self_attn.q_proj"
+    down, up = torch.ones(1, layer.in_features), torch.ones(layer.out_features, 1)
+    backbone.load_foreign_lora({f"{key}.lora_A.weight": down, f"{key}.lora_B.weight": up})
+    assert not torch.equal(backbone.encode("a sks woman").tensors["states"], plain)
+    held, material = [], DreamBoothLoRA._material
+    monkeypatch.setattr(DreamBoothLoRA, "_material", lambda self, *args: held.append(material(self, *args)) or held[0])
+    method.tune(ada, SIMULATED, seed=0, progress=lambda *_: None)
+    assert torch.equal(held[0].class_text.tensors["states"], backbone.encode("a woman").tensors["states"])
+
+
 @pytest.mark.parametrize("references", [1, 3, 5])
 def test_so_many_photos_are_reconstructed(make, ada, references):
     material = make("dreambooth_lora", references=references)._material(ada, dreambooth_lora.Keyword("sks"), 0)
