@@ -3,6 +3,8 @@
 import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Ray gives way to all else by default: its workers hardly start beside tests on the other cores.
+os.environ.setdefault("RAY_worker_niceness", "0")
 
 import gc
 import importlib.util
@@ -175,10 +177,10 @@ def mini_profile():
 
 @pytest.fixture(scope="session")
 def short_profile(mini_profile):
-    """The mini backbone with half of its steps and frames: enough to see what a method does."""
+    """The mini backbone with half of its steps and two frames: enough to see what a method does."""
     import dataclasses
 
-    return dataclasses.replace(mini_profile, sampling=dataclasses.replace(mini_profile.sampling, steps=4, frames=4))
+    return dataclasses.replace(mini_profile, sampling=dataclasses.replace(mini_profile.sampling, steps=4, frames=2))
 
 
 @pytest.fixture(scope="session")

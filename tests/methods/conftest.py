@@ -1,4 +1,4 @@
-"""A method on the mini backbone with half of its steps and frames."""
+"""A method on the mini backbone with half of its steps and two frames."""
 
 import pytest
 

@@ -46,7 +46,7 @@ def width_of(text: str, size: int, bold: bool = False) -> int:
 
 
 def wrapped(text: str, size: int, width: int, bold: bool = False) -> list[str]:
-    """The text in lines no wider than `width` pixels, broken at spaces, and inside a word only where one is wider."""
+    """The text in lines no wider than `width` pixels, broken at spaces, and in a wider word after its marks."""
     lines: list[str] = []
     line = ""
     for word in text.split():
@@ -58,6 +58,7 @@ def wrapped(text: str, size: int, width: int, bold: bool = False) -> list[str]:
             lines.append(line)
         while width_of(word, size, bold) > width and len(word) > 1:
             cut = next(n for n in range(len(word), 0, -1) if n == 1 or width_of(word[:n], size, bold) <= width)
+            cut = max(word.rfind(mark, 1, cut) for mark in "_,[") + 1 or cut
             lines.append(word[:cut])
             word = word[cut:]
         line = word

@@ -147,8 +147,9 @@ def test_text_wraps_at_spaces_and_inside_words_only_where_it_must():
     assert " ".join(lines) == "a rather long sentence about nothing at all"
     assert all(width_of(line, 18) <= 150 for line in lines)
     pieces = wrapped("personalvideo[scr=off,span=0.25,frames=4]", 18, 150)
-    assert "".join(pieces) == "personalvideo[scr=off,span=0.25,frames=4]"
+    assert pieces == ["personalvideo[", "scr=off,", "span=0.25,", "frames=4]"]
     assert all(width_of(line, 18) <= 150 for line in pieces)
+    assert wrapped("personalvideo_plus", 18, 150) == ["personalvideo_", "plus"]
     assert wrapped("", 18, 150) == []
 
 

@@ -80,7 +80,7 @@ def test_a_short_training_ends_in_a_file_that_diffusers_reads(small, short_backb
     assert all(key.startswith("unet.") and ".attn" in key for key in tensors)
     pipe.load_lora_weights(folder, adapter_name="style")
     try:
-        assert pipe.get_active_adapters() == ["style"]
+        assert pipe.unet.active_adapters() == ["style"]
         loaded = {name for name, _ in pipe.unet.named_parameters() if ".style." in name}
         assert len(loaded) == len(tensors)
     finally:
