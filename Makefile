@@ -13,13 +13,13 @@ export OMP_NUM_THREADS ?= 1
 run: $(VENV)/.installed
 	$(VENV)/bin/pvbench run --profile mini-quick --out $(OUT)
 
-# Side by side, three on two cores: many tests wait for processes of their own, and leave time. In their order, since the
+# Side by side: many tests wait for processes of their own, and leave time on two cores. In their order, since the
 # files with the fewest tests, which come last otherwise, take the longest.
 test: $(VENV)/.installed-dev
 	$(MAKE) --jobs=2 lint tests
 
 tests: $(VENV)/.installed-dev
-	$(VENV)/bin/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
+	$(VENV)/bin/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 lint: $(VENV)/.installed-dev
 	$(VENV)/bin/ruff check .

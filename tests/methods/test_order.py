@@ -20,7 +20,7 @@ def profile(tmp_path):
     return write_toml(
         tmp_path / "short.toml",
         extends="mini",
-        sampling={"steps": 2, "frames": 2, "shift": 4.0},
+        sampling={"steps": 2, "frames": 4, "shift": 4.0},
         methods__dreambooth_lora={"steps": 1, "token_steps": 1, "batch": 1},
         methods__personalvideo={"steps": 1, "token_steps": 1, "prefixes": 1},
         methods__magicme={"steps": 1},
