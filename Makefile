@@ -13,8 +13,8 @@ export OMP_NUM_THREADS ?= 1
 run: $(VENV)/.installed
 	$(VENV)/bin/pvbench run --profile mini-quick --out $(OUT)
 
-# Side by side: many tests wait for processes of their own, and leave time on two cores. In their order, since the
-# files with the fewest tests, which come last otherwise, take the longest.
+# Side by side: many tests wait for processes of their own, and leave time on two cores. In their order, since the files
+# with the fewest tests, which come last otherwise, take the longest.
 test: $(VENV)/.installed-dev
 	$(MAKE) --jobs=2 lint tests
 

@@ -177,10 +177,10 @@ def mini_profile():
 
 @pytest.fixture(scope="session")
 def short_profile(mini_profile):
-    """The mini backbone with half of its steps and two frames: enough to see what a method does."""
+    """The mini backbone with half of its steps and frames: enough to see what a method does."""
     import dataclasses
 
-    return dataclasses.replace(mini_profile, sampling=dataclasses.replace(mini_profile.sampling, steps=4, frames=2))
+    return dataclasses.replace(mini_profile, sampling=dataclasses.replace(mini_profile.sampling, steps=4, frames=4))
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""A method on the mini backbone with half of its steps and two frames."""
+"""A method on the mini backbone with half of its steps and frames."""
 
 import pytest
 

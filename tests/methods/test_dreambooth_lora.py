@@ -30,11 +30,11 @@ def test_prior_preservation_is_off_as_in_diffusers_and_has_a_hundred_pictures_wh
 
 def test_it_reconstructs_better_as_it_goes(make, ada):
     losses = []
-    method = make("dreambooth_lora", steps=16, batch=4, rate=1e-2, rank=16, token="rare")
+    method = make("dreambooth_lora", steps=30, batch=8, rate=5e-3, rank=16, token="rare")
     adapter = method.tune(
         ada, SIMULATED, seed=0, progress=lambda step, total, found: losses.append(found["reconstruction"])
     )
-    assert np.mean(losses[-5:]) < np.mean(losses[:5])
+    assert np.mean(losses[-8:]) < np.mean(losses[:8])
     # The same noise before and after says it without chance.
     assert adapter.info["photo_error"] < 0.9
     assert adapter.info["attempts"] == 1

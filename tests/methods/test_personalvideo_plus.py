@@ -45,13 +45,13 @@ def test_it_says_that_it_is_not_the_paper():
 
 def test_it_brings_the_face_nearer_to_the_references_through_a_finish(make, ada):
     losses = []
-    settings = {"span": 0.5, "finish": 0.25, "steps": 7, "scr": "off", "pixel_anchor": 0.0, "jitter": 0.0,
-                "crop_jitter": 0.0, "rate": 1.6e-2}  # fmt: skip
+    settings = {"span": 0.5, "finish": 0.25, "steps": 10, "scr": "off", "pixel_anchor": 0.0, "jitter": 0.0,
+                "crop_jitter": 0.0, "rate": 8e-3}  # fmt: skip
     method = make("personalvideo_plus", **{**SHORT, **settings})
     method.tune(ada, SIMULATED, seed=0, progress=lambda step, total, found: losses.append(found.get("identity")))
     seen = [loss for loss in losses if loss is not None]
     # One prefix and no jitter: the same face again and again, so the loss has to fall.
-    assert np.mean(seen[-2:]) < np.mean(seen[:2]) - 0.02
+    assert np.mean(seen[-3:]) < np.mean(seen[:3]) - 0.02
 
 
 def test_the_anchor_lets_the_face_alone_become_lighter_or_darker():

@@ -1,4 +1,4 @@
-"""The contract of methods on the mini backbone with half of its steps and two frames."""
+"""The contract of methods on the mini backbone with half of its steps and frames."""
 
 import pytest
 

@@ -46,7 +46,10 @@ def width_of(text: str, size: int, bold: bool = False) -> int:
 
 
 def wrapped(text: str, size: int, width: int, bold: bool = False) -> list[str]:
-    """The text in lines no wider than `width` pixels, broken at spaces, and in a wider word after its marks."""
+    """The text in lines no wider than `width` pixels, broken at spaces, and inside a word only where one is wider.
+
+    Such a word is broken after the last of the marks `_`, `,` and `[` that fits, or anywhere if none does.
+    """
     lines: list[str] = []
     line = ""
     for word in text.split():
